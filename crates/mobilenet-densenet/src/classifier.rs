@@ -1,0 +1,191 @@
+//! What every image classifier of this crate can do, and how it is trained and judged.
+
+use burn::module::Module;
+use burn::tensor::activation::softmax;
+use burn::tensor::{Int, Tensor};
+use model_utils::ops;
+use model_utils::train::{Evaluation, StepOutput};
+
+use crate::error::{Error, Result};
+
+/// Images and their classes on a device.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// `[batch, channels, height, width]`
+    pub images: Tensor<4>,
+    /// `[batch]`, from 0 to the number of classes − 1.
+    pub labels: Tensor<1, Int>,
+}
+
+/// A class and how sure the model is of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prediction {
+    /// The class, from 0.
+    pub class: usize,
+    /// Its probability.
+    pub probability: f32,
+}
+
+/// A model from images to classes.
+pub trait Classifier: Module {
+    /// Logits: `[batch, channels, height, width]` → `[batch, classes]`.
+    ///
+    /// # Panics
+    ///
+    /// Where the images have other channels than [`channels`](Self::channels) or sides below
+    /// [`min_side`](Self::min_side); [`predict`](Self::predict) checks instead.
+    fn forward(&self, images: Tensor<4>) -> Tensor<2>;
+
+    /// Classes it tells apart.
+    fn classes(&self) -> usize;
+
+    /// Channels of the images it takes.
+    fn channels(&self) -> usize;
+
+    /// The least height and width it takes.
+    fn min_side(&self) -> usize;
+
+    /// Refuses images that [`forward`](Self::forward) cannot take.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Images`].
+    fn check(&self, images: &Tensor<4>) -> Result<()> {
+        let found @ [batch, channels, height, width] = images.dims();
+        let fits =
+            batch > 0 && channels == self.channels() && height.min(width) >= self.min_side().max(1);
+        if fits {
+            Ok(())
+        } else {
+            Err(Error::Images {
+                found,
+                channels: self.channels(),
+                min_side: self.min_side().max(1),
+            })
+        }
+    }
+
+    /// The `top` most probable classes of each image, the surest first.
+    ///
+    /// Turns training behaviour off only by the device: call it on `model.valid()`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Images`] for images that the model cannot take.
+    fn predict(&self, images: Tensor<4>, top: usize) -> Result<Vec<Vec<Prediction>>> {
+        self.check(&images)?;
+        let probabilities = softmax(self.forward(images), 1);
+        let values = read(probabilities)?;
+        Ok(values
+            .chunks(self.classes())
+            .map(|row| {
+                let mut row: Vec<_> = row
+                    .iter()
+                    .enumerate()
+                    .map(|(class, &probability)| Prediction { class, probability })
+                    .collect();
+                row.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+                row.truncate(top);
+                row
+            })
+            .collect())
+    }
+
+    /// The loss of a training step, for [`Supervised::fit`](model_utils::train::Supervised::fit).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Images`] for images that the model cannot take.
+    fn training_step(&self, batch: Batch, label_smoothing: f64) -> Result<StepOutput> {
+        self.check(&batch.images)?;
+        let [items, ..] = batch.images.dims();
+        let logits = self.forward(batch.images);
+        let correct = ops::correct(logits.clone(), batch.labels.clone());
+        let loss = ops::cross_entropy(logits, batch.labels, label_smoothing);
+        Ok(StepOutput { loss, items, correct: Some(correct) })
+    }
+
+    /// Judges the model on batches of labelled images.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Images`], errors of the batches, and none at all to judge by.
+    fn judge(
+        &self,
+        batches: impl IntoIterator<Item = Result<Batch, model_utils::Error>>,
+    ) -> Result<Judged> {
+        let mut judged = Judged::default();
+        let mut loss_sum = 0.0;
+        for batch in batches {
+            let batch = batch?;
+            self.check(&batch.images)?;
+            let logits = self.forward(batch.images);
+            let loss = ops::cross_entropy(logits.clone(), batch.labels.clone(), 0.0);
+            let labels = batch.labels.into_data().convert::<i64>();
+            let labels = labels.try_to_vec::<i64>().map_err(unreadable)?;
+            loss_sum += f64::from(read(loss)?[0]) * labels.len() as f64;
+            judged.labels.extend(labels.into_iter().map(|label| label as usize));
+            let logits = read(logits)?;
+            judged.predictions.extend(logits.chunks(self.classes()).map(arg_max));
+        }
+        if judged.labels.is_empty() {
+            return Err(model_utils::Error::data("test set", "it holds no image").into());
+        }
+        judged.classes = self.classes();
+        judged.loss = loss_sum / judged.labels.len() as f64;
+        Ok(judged)
+    }
+}
+
+/// What a classifier answered on a labelled set.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Judged {
+    /// The true class of each image.
+    pub labels: Vec<usize>,
+    /// The answer for each image.
+    pub predictions: Vec<usize>,
+    /// Mean cross-entropy.
+    pub loss: f64,
+    /// Number of classes.
+    pub classes: usize,
+}
+
+impl Judged {
+    /// Right answers.
+    pub fn correct(&self) -> usize {
+        self.labels.iter().zip(&self.predictions).filter(|(a, b)| a == b).count()
+    }
+
+    /// Share of right answers.
+    pub fn accuracy(&self) -> f64 {
+        self.correct() as f64 / self.labels.len().max(1) as f64
+    }
+
+    /// How often each true class (row) got each answer (column).
+    pub fn confusion(&self) -> Vec<Vec<u64>> {
+        let mut counts = vec![vec![0; self.classes]; self.classes];
+        for (&label, &prediction) in self.labels.iter().zip(&self.predictions) {
+            if let Some(count) = counts.get_mut(label).and_then(|row| row.get_mut(prediction)) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+
+    /// Accuracy as the score, with the loss beside it.
+    pub fn evaluation(&self) -> Evaluation {
+        Evaluation::new("test_accuracy", self.accuracy()).with("test_loss", self.loss)
+    }
+}
+
+fn arg_max(row: &[f32]) -> usize {
+    row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(index, _)| index)
+}
+
+fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    tensor.into_data().convert::<f32>().try_to_vec::<f32>().map_err(unreadable)
+}
+
+fn unreadable(error: impl std::fmt::Display) -> Error {
+    model_utils::Error::data("tensor", error.to_string()).into()
+}

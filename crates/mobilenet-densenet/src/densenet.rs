@@ -1,0 +1,360 @@
+//! `DenseNet` (Huang et al. 2017, <https://arxiv.org/abs/1608.06993>): every layer sees the maps
+//! of all layers before it in its block, side by side.
+//!
+//! Layers and names follow torchvision's `densenet121` and its kin; the stem for small images
+//! is the paper's (section 4).
+
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::pool::{AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
+use burn::nn::{
+    BatchNorm, Dropout, DropoutConfig, Initializer, Linear, LinearConfig, PaddingConfig2d,
+};
+use burn::tensor::{Device, Tensor};
+use model_utils::layers::{Activation, NormConfig, he_normal};
+use model_utils::ops;
+use model_utils::weights::Stored;
+use serde::{Deserialize, Serialize};
+
+use crate::classifier::Classifier;
+use crate::error::{Error, Result, check_common};
+
+/// What comes before the first dense block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Stem {
+    /// 7×7 convolution of stride 2, batch norm, `ReLU`, 3×3 max pooling of stride 2.
+    #[default]
+    ImageNet,
+    /// 3×3 convolution of stride 1.
+    Small,
+}
+
+/// Configuration of [`DenseNet`].
+#[derive(Config, Debug, PartialEq)]
+pub struct DenseNetConfig {
+    /// Maps that each layer adds (k).
+    pub growth_rate: usize,
+    /// Layers of each dense block.
+    pub blocks: Vec<usize>,
+    /// Maps before the first block.
+    pub init_features: usize,
+    /// Each layer's 1×1 convolution makes this many times k maps (the B in DenseNet-BC).
+    #[config(default = 4)]
+    pub bn_size: usize,
+    /// Share of maps that a transition keeps, θ (the C in DenseNet-BC).
+    #[config(default = 0.5)]
+    pub compression: f64,
+    /// Classes to tell apart.
+    #[config(default = 1000)]
+    pub classes: usize,
+    /// Channels of the images: 3 for colour, 1 for gray.
+    #[config(default = 3)]
+    pub channels: usize,
+    /// Dropped share of each layer's maps.
+    #[config(default = 0.0)]
+    pub dropout: f64,
+    /// What comes first.
+    #[config(default = "Stem::ImageNet")]
+    pub stem: Stem,
+}
+
+/// growth rate, blocks, maps before the first block
+type Preset = (usize, [usize; 4], usize);
+const DENSENET_121: Preset = (32, [6, 12, 24, 16], 64);
+const DENSENET_161: Preset = (48, [6, 12, 36, 24], 96);
+const DENSENET_169: Preset = (32, [6, 12, 32, 32], 64);
+const DENSENET_201: Preset = (32, [6, 12, 48, 32], 64);
+
+/// `DenseNet`. See the [module](self).
+#[derive(Module, Debug)]
+pub struct DenseNet {
+    conv0: Conv2d,
+    norm0: Option<BatchNorm>,
+    pool0: MaxPool2d,
+    blocks: Vec<DenseBlock>,
+    transitions: Vec<Transition>,
+    norm5: BatchNorm,
+    classifier: Linear,
+    #[module(skip)]
+    config: DenseNetConfig,
+}
+
+/// Layers that each append their maps to what they were given.
+#[derive(Module, Debug)]
+pub struct DenseBlock {
+    layers: Vec<DenseLayer>,
+}
+
+/// norm–`ReLU`–1×1, norm–`ReLU`–3×3.
+#[derive(Module, Debug)]
+pub struct DenseLayer {
+    norm1: BatchNorm,
+    conv1: Conv2d,
+    norm2: BatchNorm,
+    conv2: Conv2d,
+    dropout: Dropout,
+}
+
+/// norm–`ReLU`–1×1 and 2×2 mean pooling between two blocks.
+#[derive(Module, Debug)]
+pub struct Transition {
+    norm: BatchNorm,
+    conv: Conv2d,
+    pool: AvgPool2d,
+}
+
+impl DenseNetConfig {
+    fn preset((growth_rate, blocks, init_features): Preset) -> Self {
+        Self::new(growth_rate, blocks.to_vec(), init_features)
+    }
+
+    /// DenseNet-121 for `ImageNet`: 7,978,856 parameters.
+    pub fn densenet121() -> Self {
+        Self::preset(DENSENET_121)
+    }
+
+    /// DenseNet-161: 28,681,000 parameters.
+    pub fn densenet161() -> Self {
+        Self::preset(DENSENET_161)
+    }
+
+    /// DenseNet-169: 14,149,480 parameters.
+    pub fn densenet169() -> Self {
+        Self::preset(DENSENET_169)
+    }
+
+    /// DenseNet-201: 20,013,928 parameters.
+    pub fn densenet201() -> Self {
+        Self::preset(DENSENET_201)
+    }
+
+    /// DenseNet-BC for small images (the paper's section 4): three equal blocks, 2k maps before
+    /// the first, ten classes. `depth` counts all layers: L = 6n + 4 for n layers a block.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a depth that is not 6n + 4 with n ≥ 1.
+    pub fn small(depth: usize, growth_rate: usize) -> Result<Self> {
+        if depth < 10 || !(depth - 4).is_multiple_of(6) {
+            return Err(Error::config("depth", depth, "6n + 4: 10, 16, 22, …, 100"));
+        }
+        let layers = (depth - 4) / 6;
+        Ok(Self::new(growth_rate, vec![layers; 3], 2 * growth_rate)
+            .with_stem(Stem::Small)
+            .with_classes(10))
+    }
+
+    /// Builds the model with fresh weights.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] names the field that cannot work.
+    pub fn init(&self, device: &Device) -> Result<DenseNet> {
+        self.check()?;
+        let norm = |channels| NormConfig::new().init(channels, device);
+        let (kernel, stride, pad) = match self.stem {
+            Stem::ImageNet => (7, 2, 3),
+            Stem::Small => (3, 1, 1),
+        };
+        let conv0 = Conv2dConfig::new([self.channels, self.init_features], [kernel; 2])
+            .with_stride([stride; 2])
+            .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
+            .with_bias(false)
+            .with_initializer(he_normal())
+            .init(device);
+        let mut features = self.init_features;
+        let mut blocks = Vec::with_capacity(self.blocks.len());
+        let mut transitions = Vec::new();
+        for (index, &layers) in self.blocks.iter().enumerate() {
+            let layers: Vec<_> = (0..layers)
+                .map(|layer| self.layer(features + layer * self.growth_rate, device))
+                .collect();
+            features += layers.len() * self.growth_rate;
+            blocks.push(DenseBlock { layers });
+            if index + 1 < self.blocks.len() {
+                let kept = (features as f64 * self.compression) as usize;
+                transitions.push(Transition {
+                    norm: norm(features),
+                    conv: bare_conv([features, kept], 1, device),
+                    pool: AvgPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
+                });
+                features = kept;
+            }
+        }
+        let mut classifier = LinearConfig::new(features, self.classes).init(device);
+        classifier.bias = Some(Initializer::Zeros.init([self.classes], device));
+        Ok(DenseNet {
+            conv0,
+            norm0: (self.stem == Stem::ImageNet).then(|| norm(self.init_features)),
+            pool0: MaxPool2dConfig::new([3, 3])
+                .with_strides([2, 2])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                .init(),
+            blocks,
+            transitions,
+            norm5: norm(features),
+            classifier,
+            config: self.clone(),
+        })
+    }
+
+    fn layer(&self, input: usize, device: &Device) -> DenseLayer {
+        let inner = self.bn_size * self.growth_rate;
+        let norm = |channels| NormConfig::new().init(channels, device);
+        DenseLayer {
+            norm1: norm(input),
+            conv1: bare_conv([input, inner], 1, device),
+            norm2: norm(inner),
+            conv2: bare_conv([inner, self.growth_rate], 3, device),
+            dropout: DropoutConfig::new(self.dropout).init(),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        check_common(self.classes, self.channels, self.dropout)?;
+        for (field, value) in [
+            ("growth_rate", self.growth_rate),
+            ("init_features", self.init_features),
+            ("bn_size", self.bn_size),
+        ] {
+            if value == 0 {
+                return Err(Error::config(field, value, "at least 1"));
+            }
+        }
+        if self.blocks.is_empty() || self.blocks.contains(&0) {
+            return Err(Error::config(
+                "blocks",
+                &self.blocks,
+                "at least one block, each of at least one layer",
+            ));
+        }
+        let least = (self.init_features + self.blocks[0] * self.growth_rate) as f64;
+        if !(self.compression > 0.0 && self.compression <= 1.0 && least * self.compression >= 1.0) {
+            return Err(Error::config(
+                "compression",
+                self.compression,
+                "above 0, at most 1, and leaving a map",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A convolution without bias that keeps the size.
+fn bare_conv(channels: [usize; 2], kernel: usize, device: &Device) -> Conv2d {
+    let pad = kernel / 2;
+    Conv2dConfig::new(channels, [kernel; 2])
+        .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
+        .with_bias(false)
+        .with_initializer(he_normal())
+        .init(device)
+}
+
+fn norm_relu(norm: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
+    Activation::Relu.forward(ops::batch_norm(norm, x))
+}
+
+impl DenseLayer {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = ops::conv2d(&self.conv1, norm_relu(&self.norm1, x));
+        let x = ops::conv2d(&self.conv2, norm_relu(&self.norm2, x));
+        self.dropout.forward(x)
+    }
+}
+
+impl DenseBlock {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.layers.iter().fold(x, |maps, layer| {
+            let new = layer.forward(maps.clone());
+            Tensor::cat(vec![maps, new], 1)
+        })
+    }
+}
+
+impl Transition {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        ops::avg_pool2d(&self.pool, ops::conv2d(&self.conv, norm_relu(&self.norm, x)))
+    }
+}
+
+impl DenseNet {
+    /// The last feature map, normalised and rectified: `[batch, channels, height, width]` →
+    /// `[batch, features, height / 32, width / 32]` (`ImageNet` stem and four blocks).
+    pub fn forward_features(&self, images: Tensor<4>) -> Tensor<4> {
+        let mut x = ops::conv2d(&self.conv0, images);
+        if let Some(norm) = &self.norm0 {
+            x = ops::max_pool2d(&self.pool0, norm_relu(norm, x));
+        }
+        for (index, block) in self.blocks.iter().enumerate() {
+            x = block.forward(x);
+            if let Some(transition) = self.transitions.get(index) {
+                x = transition.forward(x);
+            }
+        }
+        norm_relu(&self.norm5, x)
+    }
+
+    /// Logits of a feature map: its mean over space, then the linear layer.
+    pub fn forward_head(&self, features: Tensor<4>) -> Tensor<2> {
+        ops::linear(&self.classifier, ops::global_avg_pool(features))
+    }
+}
+
+impl Classifier for DenseNet {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.forward_head(self.forward_features(images))
+    }
+
+    fn classes(&self) -> usize {
+        self.config.classes
+    }
+
+    fn channels(&self) -> usize {
+        self.config.channels
+    }
+
+    /// Every transition halves the side and drops an odd row.
+    fn min_side(&self) -> usize {
+        let after_stem = 1 << self.transitions.len();
+        match self.config.stem {
+            Stem::Small => after_stem,
+            // Both halvings of this stem round up.
+            Stem::ImageNet => 4 * (after_stem - 1) + 1,
+        }
+    }
+}
+
+impl Stored for DenseNet {
+    type Config = DenseNetConfig;
+    type Error = Error;
+    const CRATE: &'static str = env!("CARGO_PKG_NAME");
+    const MODEL: &'static str = "densenet";
+
+    fn config(&self) -> &DenseNetConfig {
+        &self.config
+    }
+
+    fn from_config(config: &DenseNetConfig, device: &Device) -> Result<Self> {
+        config.init(device)
+    }
+
+    /// torchvision counts blocks and layers from 1: `features.denseblock1.denselayer1.norm1`.
+    fn torch_name(path: &str) -> String {
+        let parts: Vec<&str> = path.split('.').collect();
+        let one_up = |index: &str| index.parse::<usize>().unwrap_or_default() + 1;
+        match parts[..] {
+            ["blocks", block, "layers", layer, part, leaf] => format!(
+                "features.denseblock{}.denselayer{}.{part}.{leaf}",
+                one_up(block),
+                one_up(layer)
+            ),
+            ["transitions", index, part, leaf] => {
+                format!("features.transition{}.{part}.{leaf}", one_up(index))
+            }
+            [part @ ("conv0" | "norm0" | "norm5"), leaf] => format!("features.{part}.{leaf}"),
+            _ => path.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The error of this crate.
+
+/// What every fallible function of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong in this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A configuration that cannot work.
+    #[error("invalid configuration: `{field}` is {value}, expected {expected}")]
+    Config {
+        /// The field at fault.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// The values that work.
+        expected: String,
+    },
+    /// Images that the model cannot take.
+    #[error(
+        "images of shape {found:?} do not fit: expected [batch, {channels}, height, width] with sides of at least {min_side}"
+    )]
+    Images {
+        /// The shape that was given.
+        found: [usize; 4],
+        /// The channels that the model takes.
+        channels: usize,
+        /// The least height and width.
+        min_side: usize,
+    },
+    /// From below: files, devices, data, training.
+    #[error(transparent)]
+    Utils(#[from] model_utils::Error),
+}
+
+impl Error {
+    pub(crate) fn config(field: &'static str, value: impl std::fmt::Debug, expected: &str) -> Self {
+        Self::Config { field, value: format!("{value:?}"), expected: expected.to_owned() }
+    }
+}
+
+/// The checks that both configurations share.
+pub(crate) fn check_common(classes: usize, channels: usize, dropout: f64) -> Result<()> {
+    if classes == 0 {
+        return Err(Error::config("classes", classes, "at least 1"));
+    }
+    if channels == 0 {
+        return Err(Error::config("channels", channels, "at least 1 (3 for colour)"));
+    }
+    if !(0.0..1.0).contains(&dropout) {
+        return Err(Error::config("dropout", dropout, "at least 0 and below 1"));
+    }
+    Ok(())
+}

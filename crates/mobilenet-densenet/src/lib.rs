@@ -1,0 +1,67 @@
+//! Light image models on [Burn](https://burn.dev): `MobileNetV2` and `DenseNet`, of any width,
+//! depth and image size, that agree with torchvision and load its weights.
+//!
+//! # A first program
+//!
+//! ```
+//! use burn::tensor::Tensor;
+//! use mobilenet_densenet::{Classifier, MobileNetV2, MobileNetV2Config, Prediction};
+//! use model_utils::device::{DeviceSpec, seed};
+//! use model_utils::weights::Stored;
+//!
+//! let device = "flex".parse::<DeviceSpec>()?.open()?;
+//! seed(&device, 42);
+//!
+//! // configuration → model → answer
+//! let model = MobileNetV2Config::new().with_width(0.35).with_classes(10).init(&device)?;
+//! let images = Tensor::<4>::zeros([2, 3, 96, 96], &device);
+//! for Prediction { class, probability } in &model.predict(images, 3)?[0] {
+//!     println!("{probability:.2} class {class}");
+//! }
+//!
+//! // One file holds weights and configuration, under PyTorch's names.
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("model.safetensors");
+//! model.save(&path)?;
+//! let again = MobileNetV2::load(&path, &device)?;
+//! assert_eq!(again.config().width, 0.35);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Weights of torchvision, with a report of what was applied:
+//!
+//! ```no_run
+//! use mobilenet_densenet::DenseNetConfig;
+//! use model_utils::weights::{Import, Stored};
+//! # let device = "flex".parse::<model_utils::device::DeviceSpec>()?.open()?;
+//!
+//! let model = DenseNetConfig::densenet121().init(&device)?;
+//! let (model, report) = model.import(&Import::new("densenet121.pth"))?;
+//! println!("{report}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Map
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`mobilenet_v2`] | Sandler et al. 2018, <https://arxiv.org/abs/1801.04381> |
+//! | [`densenet`] | Huang et al. 2017, <https://arxiv.org/abs/1608.06993>: DenseNet-121 to 201 and DenseNet-BC for small images |
+//! | [`classifier`] | what both can do: predict, a training step, judge |
+//!
+//! # Features
+//!
+//! `flex` (default), `ndarray`, `wgpu`, `cuda`: the devices. `burn-train`: the models implement
+//! `TrainStep` and `InferenceStep`, so that Burn's own `Learner` and dashboard train them.
+
+pub mod classifier;
+pub mod densenet;
+pub mod error;
+#[cfg(feature = "burn-train")]
+mod learner;
+pub mod mobilenet_v2;
+
+pub use classifier::{Batch, Classifier, Judged, Prediction};
+pub use densenet::{DenseNet, DenseNetConfig, Stem};
+pub use error::{Error, Result};
+pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};

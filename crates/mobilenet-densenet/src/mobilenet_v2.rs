@@ -1,0 +1,238 @@
+//! `MobileNetV2` (Sandler et al. 2018, <https://arxiv.org/abs/1801.04381>): inverted residuals,
+//! wide inside and narrow between, with depthwise convolutions.
+//!
+//! Layers, initial scales and names follow torchvision's `mobilenet_v2`. Differences: the
+//! initial spread of a depthwise kernel is taken from its own fan-out (9), not from that of all
+//! channels together (torchvision), since batch normalisation follows and the former keeps the
+//! activations' scale.
+
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig, Initializer, Linear, LinearConfig};
+use burn::tensor::{Device, Tensor};
+use model_utils::layers::{Activation, ConvNormAct, ConvNormActConfig, make_divisible, normal};
+use model_utils::ops;
+use model_utils::weights::Stored;
+
+use crate::classifier::Classifier;
+use crate::error::{Error, Result, check_common};
+
+/// The paper's table 2: expansion t, channels c, repeats n; the stride of a row's first block
+/// is 2 where `true`.
+const ROWS: [(usize, usize, usize, bool); 7] = [
+    (1, 16, 1, false),
+    (6, 24, 2, true),
+    (6, 32, 3, true),
+    (6, 64, 4, true),
+    (6, 96, 3, false),
+    (6, 160, 3, true),
+    (6, 320, 1, false),
+];
+const STEM_CHANNELS: f64 = 32.0;
+const HEAD_CHANNELS: f64 = 1280.0;
+/// Channel counts are multiples of this.
+const DIVISOR: usize = 8;
+/// Blocks in all rows together.
+const BLOCKS: usize = 17;
+
+/// Configuration of [`MobileNetV2`].
+#[derive(Config, Debug, PartialEq)]
+pub struct MobileNetV2Config {
+    /// The width multiplier α: channel counts are multiplied by it and rounded to multiples
+    /// of 8. The head never gets narrower than 1280.
+    #[config(default = 1.0)]
+    pub width: f64,
+    /// Classes to tell apart.
+    #[config(default = 1000)]
+    pub classes: usize,
+    /// Channels of the images: 3 for colour, 1 for gray.
+    #[config(default = 3)]
+    pub channels: usize,
+    /// Dropped share of the features before the classifier.
+    #[config(default = 0.2)]
+    pub dropout: f64,
+    /// The strides of the five places that halve an image: the stem and the rows of 24, 32, 64
+    /// and 160 channels. Small images want fewer: `[1, 1, 2, 2, 2]` for 32×32.
+    #[config(default = "[2; 5]")]
+    pub strides: [usize; 5],
+}
+
+/// `MobileNetV2`. See the [module](self).
+#[derive(Module, Debug)]
+pub struct MobileNetV2 {
+    stem: ConvNormAct,
+    blocks: Vec<InvertedResidual>,
+    head: ConvNormAct,
+    dropout: Dropout,
+    classifier: Linear,
+    #[module(skip)]
+    config: MobileNetV2Config,
+}
+
+/// 1×1 expansion, 3×3 depthwise, 1×1 projection without activation; added to the input where
+/// the shapes allow it.
+#[derive(Module, Debug)]
+pub struct InvertedResidual {
+    expand: Option<ConvNormAct>,
+    depthwise: ConvNormAct,
+    project: ConvNormAct,
+    residual: bool,
+}
+
+impl MobileNetV2Config {
+    /// Builds the model with fresh weights.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] names the field that cannot work.
+    pub fn init(&self, device: &Device) -> Result<MobileNetV2> {
+        check_common(self.classes, self.channels, self.dropout)?;
+        if !(self.width > 0.0 && self.width <= 16.0) {
+            return Err(Error::config("width", self.width, "above 0 and at most 16"));
+        }
+        if self.strides.iter().any(|stride| !(1..=2).contains(stride)) {
+            return Err(Error::config("strides", self.strides, "1 or 2 at each place"));
+        }
+        let scaled = |channels: f64| make_divisible(channels * self.width, DIVISOR);
+        let [stem_stride, strides @ ..] = self.strides;
+        let mut strides = strides.into_iter();
+
+        let stem_channels = scaled(STEM_CHANNELS);
+        let stem = conv([self.channels, stem_channels], 3).with_stride(stem_stride).init(device);
+        let mut blocks = Vec::with_capacity(BLOCKS);
+        let mut input = stem_channels;
+        for (expansion, channels, repeats, halves) in ROWS {
+            let output = scaled(channels as f64);
+            let first = if halves { strides.next().unwrap_or(1) } else { 1 };
+            for repeat in 0..repeats {
+                let stride = if repeat == 0 { first } else { 1 };
+                blocks.push(InvertedResidual::new([input, output], expansion, stride, device));
+                input = output;
+            }
+        }
+        let features = make_divisible(HEAD_CHANNELS * self.width.max(1.0), DIVISOR);
+        Ok(MobileNetV2 {
+            stem,
+            blocks,
+            head: conv([input, features], 1).init(device),
+            dropout: DropoutConfig::new(self.dropout).init(),
+            classifier: linear(features, self.classes, device),
+            config: self.clone(),
+        })
+    }
+}
+
+/// A convolution as all of this model's: batch norm, `ReLU6`, He's spread by fan-out.
+fn conv(channels: [usize; 2], kernel_size: usize) -> ConvNormActConfig {
+    ConvNormActConfig::new(channels, kernel_size)
+        .with_activation(Activation::Relu6)
+        .with_initializer(Initializer::KaimingNormal { gain: 2_f64.sqrt(), fan_out_only: true })
+}
+
+/// N(0, 0.01) weights and no bias to start with, as torchvision's.
+fn linear(features: usize, classes: usize, device: &Device) -> Linear {
+    let mut linear =
+        LinearConfig::new(features, classes).with_initializer(normal(0.01)).init(device);
+    linear.bias = Some(Initializer::Zeros.init([classes], device));
+    linear
+}
+
+impl InvertedResidual {
+    fn new([input, output]: [usize; 2], expansion: usize, stride: usize, device: &Device) -> Self {
+        let hidden = input * expansion;
+        Self {
+            expand: (expansion != 1).then(|| conv([input, hidden], 1).init(device)),
+            depthwise: conv([hidden, hidden], 3)
+                .with_stride(stride)
+                .with_groups(hidden)
+                .init(device),
+            project: conv([hidden, output], 1).with_activation(Activation::Identity).init(device),
+            residual: stride == 1 && input == output,
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let hidden = match &self.expand {
+            Some(expand) => expand.forward(x.clone()),
+            None => x.clone(),
+        };
+        let out = self.project.forward(self.depthwise.forward(hidden));
+        if self.residual { out + x } else { out }
+    }
+}
+
+impl MobileNetV2 {
+    /// The last feature map: `[batch, channels, height, width]` →
+    /// `[batch, 1280·max(1, α), ⌈height / 32⌉, ⌈width / 32⌉]` (with all strides at 2).
+    pub fn forward_features(&self, images: Tensor<4>) -> Tensor<4> {
+        let x = self.blocks.iter().fold(self.stem.forward(images), |x, block| block.forward(x));
+        self.head.forward(x)
+    }
+
+    /// Logits of a feature map: its mean over space, dropout in training, the linear layer.
+    pub fn forward_head(&self, features: Tensor<4>) -> Tensor<2> {
+        let x = self.dropout.forward(ops::global_avg_pool(features));
+        ops::linear(&self.classifier, x)
+    }
+}
+
+impl Classifier for MobileNetV2 {
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.forward_head(self.forward_features(images))
+    }
+
+    fn classes(&self) -> usize {
+        self.config.classes
+    }
+
+    fn channels(&self) -> usize {
+        self.config.channels
+    }
+
+    fn min_side(&self) -> usize {
+        1
+    }
+}
+
+impl Stored for MobileNetV2 {
+    type Config = MobileNetV2Config;
+    type Error = Error;
+    const CRATE: &'static str = env!("CARGO_PKG_NAME");
+    const MODEL: &'static str = "mobilenet_v2";
+
+    fn config(&self) -> &MobileNetV2Config {
+        &self.config
+    }
+
+    fn from_config(config: &MobileNetV2Config, device: &Device) -> Result<Self> {
+        config.init(device)
+    }
+
+    /// torchvision numbers everything: `features.0` is the stem, `features.1` to `17` are the
+    /// blocks with `conv.0` … inside, `features.18` is the head.
+    fn torch_name(path: &str) -> String {
+        let parts: Vec<&str> = path.split('.').collect();
+        match parts[..] {
+            ["stem", layer, leaf] => format!("features.0.{}.{leaf}", sub(layer)),
+            ["head", layer, leaf] => format!("features.{}.{}.{leaf}", BLOCKS + 1, sub(layer)),
+            ["classifier", leaf] => format!("classifier.1.{leaf}"),
+            ["blocks", index, part, layer, leaf] => {
+                let index: usize = index.parse().unwrap_or_default();
+                // The first block has no expansion, which moves its other parts up.
+                let skipped = usize::from(index == 0);
+                let place = match part {
+                    "expand" => format!("0.{}", sub(layer)),
+                    "depthwise" => format!("{}.{}", 1 - skipped, sub(layer)),
+                    _ => format!("{}", 2 - skipped + sub(layer)),
+                };
+                format!("features.{}.conv.{place}.{leaf}", index + 1)
+            }
+            _ => path.to_owned(),
+        }
+    }
+}
+
+/// The place of a layer within torchvision's convolution–normalisation–activation.
+fn sub(layer: &str) -> usize {
+    usize::from(layer == "norm")
+}

@@ -1,0 +1,147 @@
+//! Weights and inputs by the formula of `fixtures/formula.py`, and the fixtures themselves.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::print_stderr,
+    clippy::large_enum_variant
+)]
+
+use burn::tensor::{Device, Tensor, TensorData};
+use mobilenet_densenet::{
+    Classifier, DenseNet, DenseNetConfig, MobileNetV2, MobileNetV2Config, Stem,
+};
+use model_utils::device::DeviceSpec;
+use model_utils::weights::{State, Stored};
+use serde_json::Value;
+
+pub fn fixture(name: &str) -> Value {
+    let path = format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn fnv1a(name: &str) -> u32 {
+    name.bytes().fold(0x811C_9DC5, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
+}
+
+/// Value `i` of the tensor `name`, as `formula.py` makes it.
+pub fn formula(name: &str, shape: &[usize]) -> Vec<f32> {
+    let hash = fnv1a(name);
+    let fan_in: usize = shape.iter().skip(1).product();
+    let leaf = name.rsplit('.').next().unwrap();
+    let value = |u: f64| match (leaf, shape.len()) {
+        ("input", _) => 2.0 * u - 1.0,
+        ("running_mean" | "bias", _) => (2.0 * u - 1.0) * 0.1,
+        ("running_var", _) | ("weight", 1) => 0.8 + 0.4 * u,
+        ("weight", 4) => (2.0 * u - 1.0) * (6.0 / fan_in as f64).sqrt(),
+        ("weight", 2) => (2.0 * u - 1.0) * (3.0 / fan_in as f64).sqrt(),
+        other => panic!("no formula for {other:?}"),
+    };
+    (0..shape.iter().product::<usize>() as u32)
+        .map(|i| {
+            let mut z = hash
+                .wrapping_mul(2_654_435_761)
+                .wrapping_add(i.wrapping_mul(40_503))
+                .wrapping_add(12_345);
+            z ^= z >> 16;
+            z = z.wrapping_mul(2_246_822_519);
+            z ^= z >> 13;
+            z = z.wrapping_mul(3_266_489_917);
+            z ^= z >> 16;
+            value(f64::from(z) / 4_294_967_296.0) as f32
+        })
+        .collect()
+}
+
+/// A model with all weights and statistics by the formula.
+pub fn by_formula<M: Stored>(model: M) -> M {
+    let mut state = State::of(&model, M::torch_name).unwrap();
+    for (name, entry) in &mut state.tensors {
+        let shape = entry.data.shape().to_vec();
+        entry.data = TensorData::new(formula(name, &shape), shape);
+    }
+    let (model, report) = state.apply(model, M::torch_name).unwrap();
+    assert!(report.is_complete(), "{report}");
+    model
+}
+
+pub fn input(shape: &Value, device: &Device) -> Tensor<4> {
+    let shape: Vec<usize> = serde_json::from_value(shape.clone()).unwrap();
+    Tensor::from_data(TensorData::new(formula("input", &shape), shape), device)
+}
+
+/// Both families behind one call.
+#[derive(Debug)]
+pub enum Model {
+    Mobile(MobileNetV2),
+    Dense(DenseNet),
+}
+
+pub fn usize_of(value: &Value) -> usize {
+    usize::try_from(value.as_u64().unwrap()).unwrap()
+}
+
+pub fn mobile_config(config: &Value) -> MobileNetV2Config {
+    MobileNetV2Config::new()
+        .with_width(config["width"].as_f64().unwrap())
+        .with_classes(usize_of(&config["num_classes"]))
+        .with_dropout(0.0)
+}
+
+pub fn dense_config(config: &Value) -> DenseNetConfig {
+    let classes = usize_of(&config["num_classes"]);
+    if config["model"] == "densenet121" {
+        return DenseNetConfig::densenet121().with_classes(classes);
+    }
+    let blocks = config["block_config"].as_array().unwrap().iter().map(usize_of).collect();
+    let [growth, init] = ["growth_rate", "num_init_features"].map(|key| usize_of(&config[key]));
+    let stem = if config["model"] == "densenet_bc" { Stem::Small } else { Stem::ImageNet };
+    DenseNetConfig::new(growth, blocks, init)
+        .with_stem(stem)
+        .with_classes(classes)
+        .with_channels(config.get("in_channels").map_or(3, usize_of))
+}
+
+pub fn model(config: &Value, device: &Device) -> Model {
+    if config["model"] == "mobilenet_v2" {
+        Model::Mobile(by_formula(mobile_config(config).init(device).unwrap()))
+    } else {
+        Model::Dense(by_formula(dense_config(config).init(device).unwrap()))
+    }
+}
+
+impl Model {
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+        match self {
+            Self::Mobile(model) => model.forward(x),
+            Self::Dense(model) => model.forward(x),
+        }
+    }
+}
+
+pub fn floats(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+}
+
+pub fn read<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().convert::<f64>().try_to_vec::<f64>().unwrap()
+}
+
+/// The largest difference, as a share of the largest expected value where that is above 1.
+pub fn deviation(found: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let scale = expected.iter().fold(1.0_f64, |a, b| a.max(b.abs()));
+    found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / scale
+}
+
+/// Every device of this build that answers; those that are built but absent are named.
+pub fn devices() -> Vec<DeviceSpec> {
+    let found: Vec<DeviceSpec> =
+        DeviceSpec::available().into_iter().map(|info| info.spec).collect();
+    for family in DeviceSpec::built() {
+        if !found.iter().any(|spec| spec.feature() == family.feature()) {
+            eprintln!("no {} adapter answers: not tested on it", family.feature());
+        }
+    }
+    found
+}

@@ -1,0 +1,166 @@
+//! Agreement with torchvision on weights made by one formula in both languages
+//! (`fixtures/torchvision.py`).
+#![allow(missing_docs, clippy::print_stderr)]
+
+mod common;
+
+use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
+use burn::tensor::Tensor;
+use common::{by_formula, deviation, devices, fixture, floats, input, model, read, usize_of};
+use mobilenet_densenet::{Classifier, DenseNetConfig, MobileNetV2Config};
+use model_utils::device::DeviceSpec;
+use model_utils::ops;
+use model_utils::weights::{State, Stored};
+use serde_json::Value;
+
+/// The largest difference of a logit, as a share of the largest logit.
+const TOLERANCE: f64 = 1e-4;
+
+#[test]
+fn the_formula_is_the_same_in_both_languages() {
+    for sample in fixture("torchvision.json")["formula"].as_array().unwrap() {
+        let shape: Vec<usize> = serde_json::from_value(sample["shape"].clone()).unwrap();
+        let values = common::formula(sample["name"].as_str().unwrap(), &shape);
+        for (found, expected) in values.iter().zip(floats(&sample["first"])) {
+            assert!((f64::from(*found) - expected).abs() < 1e-7, "{sample}");
+        }
+    }
+}
+
+#[test]
+fn logits_agree_with_torchvision_on_every_device() {
+    for spec in devices() {
+        let device = spec.open().unwrap();
+        for case in fixture("torchvision.json")["cases"].as_array().unwrap() {
+            let logits =
+                model(&case["config"], &device).forward(input(&case["input_shape"], &device));
+            let off = deviation(&read(logits), &floats(&case["logits"]));
+            eprintln!("{spec} {}: {off:.1e}", case["name"]);
+            assert!(off < TOLERANCE, "{spec} {}: {off:.1e}", case["name"]);
+        }
+    }
+}
+
+#[test]
+fn a_training_step_agrees_with_pytorch() {
+    for case in fixture("torchvision.json")["cases"].as_array().unwrap() {
+        if case.get("train").is_none() {
+            continue;
+        }
+        let device = DeviceSpec::Flex.open().unwrap().autodiff();
+        let config = &case["config"];
+        if config["model"] == "mobilenet_v2" {
+            let model = common::mobile_config(config).init(&device).unwrap();
+            training_step(by_formula(model), case);
+        } else {
+            let model = common::dense_config(config).init(&device).unwrap();
+            training_step(by_formula(model), case);
+        }
+    }
+}
+
+fn training_step<M: Classifier + Stored>(mut model: M, case: &Value) {
+    let train = &case["train"];
+    let device = model.devices()[0].clone();
+    let images = input(&case["input_shape"], &device);
+    let labels: Vec<i32> = serde_json::from_value(train["labels"].clone()).unwrap();
+    let labels = Tensor::<1, burn::tensor::Int>::from_ints(labels.as_slice(), &device);
+    let name = &case["name"];
+
+    let logits = model.forward(images.clone());
+    let off = deviation(&read(logits.clone()), &floats(&train["logits"]));
+    assert!(off < TOLERANCE, "{name} logits: {off:.1e}");
+    let loss = ops::cross_entropy(logits, labels.clone(), 0.0);
+    let off = (read(loss.clone())[0] - train["loss"].as_f64().unwrap()).abs();
+    assert!(off < 1e-5, "{name} loss: {off:.1e}");
+
+    let grads = GradientsParams::from_grads(loss.backward(), &model);
+    let (grads, norm) = ops::clip_grad_norm(&model, grads, 1e9);
+    let expected = train["gradient_norm"].as_f64().unwrap();
+    let off = (read(norm)[0] - expected).abs() / expected;
+    assert!(off < 1e-3, "{name} gradient norm: {off:.1e}");
+
+    let mut optimizer: ModuleOptimizer = SgdConfig::new().init();
+    model = optimizer.step(train["lr"].as_f64().unwrap(), model, grads);
+    let after = ops::cross_entropy(model.forward(images), labels, 0.0);
+    let off = (read(after)[0] - train["loss_after"].as_f64().unwrap()).abs();
+    assert!(off < 1e-3, "{name} loss after the step: {off:.1e}");
+
+    let state = State::of(&model, M::torch_name).unwrap();
+    // Burn moves the running variance towards the biased variance of the batch, PyTorch towards
+    // the unbiased one: n/(n − 1) apart, which stays below this for n ≥ 3,000 values a channel.
+    for (key, expected) in train["tensors"].as_object().unwrap() {
+        let values = state.tensors[key].data.clone().convert::<f64>().try_to_vec::<f64>().unwrap();
+        let expected = floats(expected);
+        let off = deviation(&values[..expected.len()], &expected);
+        let allowed = if key.ends_with("running_var") { 1e-4 } else { 2e-5 };
+        assert!(off < allowed, "{name} {key}: {off:.1e}");
+    }
+}
+
+#[test]
+fn parameters_are_counted_as_published() {
+    let device = DeviceSpec::Flex.open().unwrap();
+    let counts = fixture("torchvision.json");
+    let counts = counts["parameters"].as_object().unwrap();
+    let mut checked = 0;
+    for (name, expected) in counts {
+        let config = match name.as_str() {
+            "densenet121" => DenseNetConfig::densenet121(),
+            "densenet161" => DenseNetConfig::densenet161(),
+            "densenet169" => DenseNetConfig::densenet169(),
+            "densenet201" => DenseNetConfig::densenet201(),
+            "densenet_bc_l100_k12" => DenseNetConfig::small(100, 12).unwrap(),
+            mobile => {
+                let width: f64 = mobile
+                    .trim_start_matches(|c: char| !c.is_ascii_digit())
+                    .trim_start_matches("2_w")
+                    .trim_start_matches("2_")
+                    .parse()
+                    .unwrap();
+                let model = MobileNetV2Config::new().with_width(width).init(&device).unwrap();
+                assert_eq!(ops::learnable_parameters(&model), usize_of(expected), "{name}");
+                checked += 1;
+                continue;
+            }
+        };
+        let model = config.init(&device).unwrap();
+        assert_eq!(ops::learnable_parameters(&model), usize_of(expected), "{name}");
+        checked += 1;
+    }
+    assert_eq!(checked, 11);
+    let mobile = MobileNetV2Config::new().init(&device).unwrap();
+    assert_eq!(ops::learnable_parameters(&mobile), 3_504_872);
+}
+
+#[test]
+fn exported_names_and_shapes_are_torchvisions() {
+    let device = DeviceSpec::Flex.open().unwrap();
+    let keys = fixture("keys.json");
+    let mobile = MobileNetV2Config::new().init(&device).unwrap();
+    same_keys(
+        &State::of(&mobile, mobilenet_densenet::MobileNetV2::torch_name).unwrap(),
+        &keys["mobilenet_v2"],
+    );
+    let dense = DenseNetConfig::densenet121().init(&device).unwrap();
+    same_keys(
+        &State::of(&dense, mobilenet_densenet::DenseNet::torch_name).unwrap(),
+        &keys["densenet121"],
+    );
+}
+
+fn same_keys(state: &State, keys: &Value) {
+    let expected: std::collections::BTreeMap<String, Vec<usize>> = keys
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pair| serde_json::from_value::<(String, Vec<usize>)>(pair.clone()).unwrap())
+        .filter(|(key, _)| !key.ends_with("num_batches_tracked"))
+        .collect();
+    let found: std::collections::BTreeMap<String, Vec<usize>> = state
+        .tensors
+        .iter()
+        .map(|(name, entry)| (name.clone(), entry.data.shape().to_vec()))
+        .collect();
+    assert_eq!(found, expected);
+}

@@ -1,0 +1,108 @@
+//! What every model built on [Burn](https://burn.dev) needs and Burn does not give: devices by
+//! name, weights and checkpoints that survive a kill, data, training loops that resume exactly,
+//! statistics and pictures.
+//!
+//! # A first program
+//!
+//! A classifier is trained for some steps, stopped, and goes on from its checkpoint:
+//!
+//! ```
+//! use burn::nn::{Linear, LinearConfig};
+//! use burn::optim::AdamConfig;
+//! use burn::tensor::{Int, Tensor};
+//! use model_utils::checkpoint::Checkpoints;
+//! use model_utils::device::{DeviceSpec, seed};
+//! use model_utils::train::{
+//!     Budget, Evaluation, InMemory, Silent, StepOutput, Supervised, SupervisedConfig,
+//! };
+//! use model_utils::{Error, ops};
+//!
+//! // The device is data, the seed is explicit, errors go up with `?`.
+//! let device = "flex".parse::<DeviceSpec>()?.open()?.autodiff();
+//! seed(&device, 42);
+//!
+//! // Which of two numbers is larger?
+//! let batch = |shift: f32| {
+//!     let x = [[0.1 + shift, 0.9], [0.8, 0.3 - shift], [0.2, 0.4], [0.7, 0.6 - shift]];
+//!     (Tensor::<2>::from_data(x, &device), Tensor::<1, Int>::from_ints([1, 0, 1, 0], &device))
+//! };
+//! let batches = InMemory(vec![batch(0.0), batch(0.1), batch(0.2)]);
+//!
+//! let folder = tempfile::tempdir()?; // yours would be "runs/larger"
+//! let train = |budget| {
+//!     Supervised::new(
+//!         SupervisedConfig::new(budget),
+//!         LinearConfig::new(2, 2).init(&device),
+//!         AdamConfig::new().init(),
+//!         0.1, // the learning rate, or any of Burn's schedules
+//!     )?
+//!     .resume_in(Checkpoints::open(folder.path())?)?
+//!     .fit(
+//!         &batches,
+//!         |model: &Linear, (x, y)| {
+//!             let loss = ops::cross_entropy(ops::linear(model, x), y, 0.0);
+//!             Ok::<_, Error>(StepOutput { loss, items: 4, correct: None })
+//!         },
+//!         |model| {
+//!             let (x, y) = (batches.0[0].0.clone().inner(), batches.0[0].1.clone().inner());
+//!             let correct = ops::correct(ops::linear(model, x), y).into_scalar::<i32>();
+//!             Ok(Evaluation::new("accuracy", f64::from(correct) / 4.0))
+//!         },
+//!         &mut Silent, // or a ProgressBar, a CsvLog, your own observer
+//!     )
+//! };
+//! assert_eq!(train(Budget::epochs(10))?.step, 30);
+//! let fitted = train(Budget::epochs(40))?; // goes on at step 30
+//! assert_eq!(fitted.step, 120);
+//! assert_eq!(fitted.evaluation.unwrap().score, 1.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Rooms
+//!
+//! | module | holds | feature |
+//! | --- | --- | --- |
+//! | [`device`] | devices by name, opened with clear errors; seeding | |
+//! | [`layers`] | convolution–norm–activation, residual block, squeeze-excite, initialisers | |
+//! | [`ops`] | the seam for convolutions, normalisations, losses; global-norm clipping | |
+//! | [`weights`] | SafeTensors under PyTorch's names, with a manifest; import with a report | `import` for PyTorch's own files |
+//! | [`checkpoint`] | exact resume, whole after a kill at any moment | |
+//! | [`train`] | budget, events, observers, early stopping, averaging, a supervised loop | |
+//! | [`stats`] | intervals, McNemar's test, bootstrap | |
+//! | [`atomic`] | files that are whole or not there | |
+//! | `image`, `data` | images, data sets, procedural shapes, the batch loader | `data` |
+//! | `picture` | grids, heat maps, curves, bars, GIFs, an HTML page | `picture` |
+//! | `download` | files by address and SHA-256 | `download` |
+//!
+//! Devices are features too: `flex` (default), `ndarray`, `wgpu`, `cuda`.
+//!
+//! # Design decisions
+//!
+//! - A library never prints and never panics on input: what happens are
+//!   [events](train::Event), what goes wrong is an [`Error`] that says what, where and what was
+//!   expected.
+//! - Only [`device`] and [`ops`] name a backend.
+//! - Burn shares batch-norm statistics between clones of a module. Everything here that saves,
+//!   averages or loads works on a detached [snapshot](weights::snapshot).
+//! - Burn's random generator can be seeded but not saved: loops seed it at each step from
+//!   (seed, step), which makes dropout repeatable and resuming exact.
+
+pub mod atomic;
+pub mod checkpoint;
+#[cfg(feature = "data")]
+pub mod data;
+pub mod device;
+#[cfg(feature = "download")]
+pub mod download;
+pub mod error;
+#[cfg(any(feature = "data", feature = "picture"))]
+pub mod image;
+pub mod layers;
+pub mod ops;
+#[cfg(feature = "picture")]
+pub mod picture;
+pub mod stats;
+pub mod train;
+pub mod weights;
+
+pub use error::{Error, Result};

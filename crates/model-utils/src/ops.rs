@@ -1,0 +1,173 @@
+//! The seam through which the topics convolve, normalise and take their losses.
+//!
+//! Every function is plain Burn on every device today; where a device has a faster way, this is
+//! the place that takes it, and no model changes. Inside this workspace nothing else calls the
+//! forwards of Burn's convolutions, normalisations and losses.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::nn::conv::{Conv2d, ConvTranspose2d};
+use burn::nn::pool::{AvgPool2d, MaxPool2d};
+use burn::nn::{BatchNorm, Embedding, LayerNorm, Linear};
+use burn::optim::GradientsParams;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Int, Tensor};
+
+/// A convolution. `[batch, channels_in, height, width]` → `[batch, channels_out, height, width]`.
+pub fn conv2d(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+    conv.forward(x)
+}
+
+/// A transposed convolution, the gradient of [`conv2d`] taken as an operation of its own.
+pub fn conv_transpose2d(conv: &ConvTranspose2d, x: Tensor<4>) -> Tensor<4> {
+    conv.forward(x)
+}
+
+/// A fully connected layer on the last axis. `[…, features_in]` → `[…, features_out]`.
+pub fn linear<const D: usize>(linear: &Linear, x: Tensor<D>) -> Tensor<D> {
+    linear.forward(x)
+}
+
+/// Rows of a table. `[batch, length]` of indices → `[batch, length, features]`.
+pub fn embedding(embedding: &Embedding, x: Tensor<2, Int>) -> Tensor<3> {
+    embedding.forward(x)
+}
+
+/// Batch normalisation over `[batch, channels, …]` (Ioffe and Szegedy 2015).
+///
+/// Batch statistics are taken, and the running ones moved, only where the device has autodiff
+/// and the module is in training; elsewhere the running statistics are used.
+pub fn batch_norm<const D: usize>(norm: &BatchNorm, x: Tensor<D>) -> Tensor<D> {
+    norm.forward(x)
+}
+
+/// Layer normalisation over the last axis (Ba et al. 2016).
+pub fn layer_norm<const D: usize>(norm: &LayerNorm, x: Tensor<D>) -> Tensor<D> {
+    norm.forward(x)
+}
+
+/// The largest value of each window.
+pub fn max_pool2d(pool: &MaxPool2d, x: Tensor<4>) -> Tensor<4> {
+    pool.forward(x)
+}
+
+/// The mean of each window.
+pub fn avg_pool2d(pool: &AvgPool2d, x: Tensor<4>) -> Tensor<4> {
+    pool.forward(x)
+}
+
+/// The mean over space. `[batch, channels, height, width]` → `[batch, channels]`.
+pub fn global_avg_pool(x: Tensor<4>) -> Tensor<2> {
+    x.mean_dims(&[2, 3]).flatten(1, 3)
+}
+
+/// The cross-entropy of `[batch, classes]` logits with `[batch]` class indices, averaged over
+/// the batch:
+///
+/// ```math
+/// L = -\frac1N \sum_n \Big[(1-\varepsilon)\,\log p_{n,y_n} + \frac{\varepsilon}{K}\sum_k \log p_{n,k}\Big]
+/// ```
+///
+/// with ε = `smoothing`, PyTorch's `label_smoothing`; 0 is the plain cross-entropy. No dense
+/// target is built. Indices outside `0..classes` are the caller's error and are not checked.
+pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>, smoothing: f64) -> Tensor<1> {
+    let log_p = log_softmax(logits, 1);
+    let picked = log_p.clone().gather(1, targets.unsqueeze_dim(1)).mean().neg();
+    if smoothing == 0.0 {
+        picked
+    } else {
+        picked * (1.0 - smoothing) + log_p.mean().neg() * smoothing
+    }
+}
+
+/// How many rows of `[batch, classes]` logits have their largest value at the target.
+pub fn correct(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1, Int> {
+    logits.argmax(1).squeeze_dim::<1>(1).equal(targets).int().sum()
+}
+
+/// Scales all gradients of a module together so that their global L2 norm is at most
+/// `max_norm` (PyTorch's `clip_grad_norm_`; Burn's own clipping is per tensor).
+///
+/// Returns the gradients and the norm before clipping, `[1]`, on the device: nothing is read
+/// back. Parameters without a gradient count as zero.
+pub fn clip_grad_norm<M: Module>(
+    module: &M,
+    grads: GradientsParams,
+    max_norm: f64,
+) -> (GradientsParams, Tensor<1>) {
+    let mut squares = SumOfSquares { grads: &grads, sum: None };
+    module.visit(&mut squares);
+    let Some(sum) = squares.sum else {
+        let device = module.devices().first().cloned().unwrap_or_default();
+        return (grads, Tensor::zeros([1], &device.without_autodiff()));
+    };
+    let norm = sum.sqrt();
+    // PyTorch divides by norm + 1e-6; the factor never enlarges.
+    let factor = (norm.clone() + 1e-6).recip().mul_scalar(max_norm).clamp_max(1.0);
+    let mut scaled = ScaleGrads { grads, factor };
+    module.visit(&mut scaled);
+    (scaled.grads, norm)
+}
+
+struct SumOfSquares<'a> {
+    grads: &'a GradientsParams,
+    sum: Option<Tensor<1>>,
+}
+
+impl ModuleVisitor for SumOfSquares<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(grad) = self.grads.get::<D>(param.id) {
+            let square = grad.powi_scalar(2).sum();
+            self.sum = Some(match self.sum.take() {
+                Some(sum) => sum + square,
+                None => square,
+            });
+        }
+    }
+}
+
+struct ScaleGrads {
+    grads: GradientsParams,
+    factor: Tensor<1>,
+}
+
+impl ModuleVisitor for ScaleGrads {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(grad) = self.grads.remove::<D>(param.id) {
+            let factor = self.factor.clone().reshape([1; D]);
+            self.grads.register(param.id, grad * factor);
+        }
+    }
+}
+
+/// The number of parameters that training moves: all floating-point tensors but the running
+/// statistics of normalisation layers, which Burn's `num_params` counts too.
+pub fn learnable_parameters<M: Module>(module: &M) -> usize {
+    let mut count = Learnable { containers: Vec::new(), total: 0 };
+    module.visit(&mut count);
+    count.total
+}
+
+struct Learnable {
+    containers: Vec<String>,
+    total: usize,
+}
+
+impl ModuleVisitor for Learnable {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.containers.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.containers.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let running = matches!(
+            self.containers.last().map(String::as_str),
+            Some("running_mean" | "running_var")
+        );
+        if !running {
+            self.total += param.lazy_shape().num_elements();
+        }
+    }
+}

@@ -1,0 +1,110 @@
+use std::collections::VecDeque;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+
+use crate::error::{Error, Result};
+
+/// An exponential moving average of a model's weights and batch-norm statistics.
+///
+/// The average lives without autodiff and shares nothing with the live model.
+#[derive(Debug, Clone)]
+pub struct Ema<M> {
+    average: M,
+    decay: f64,
+    updates: u64,
+}
+
+impl<M: Module> Ema<M> {
+    /// Starts at a model. `decay` in `0..1` is the share that stays at each update; the first
+    /// updates use (1 + n)/(10 + n) where that is smaller, so that the start is forgotten soon
+    /// (the rule of TensorFlow's `ExponentialMovingAverage`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a decay outside `0..1`.
+    pub fn new(model: &M, decay: f64) -> Result<Self> {
+        if !(0.0..1.0).contains(&decay) {
+            return Err(Error::config("ema_decay", decay, "at least 0 and below 1"));
+        }
+        Ok(Self { average: model.valid(), decay, updates: 0 })
+    }
+
+    /// Goes on with a saved average.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn resume(average: &M, decay: f64, updates: u64) -> Result<Self> {
+        Ok(Self { updates, ..Self::new(average, decay)? })
+    }
+
+    /// Moves the average towards the model as it is now.
+    pub fn update(&mut self, model: &M) {
+        let warm_up = (1 + self.updates) as f64 / (10 + self.updates) as f64;
+        let decay = self.decay.min(warm_up);
+        self.updates += 1;
+        let mut blend = Blend { others: tensors(model), decay };
+        // `average` is a snapshot of its own: mapping it in place touches nothing else.
+        self.average = self.average.clone().map(&mut blend);
+    }
+
+    /// The average, ready for inference.
+    pub fn model(&self) -> M {
+        self.average.valid()
+    }
+
+    /// Updates so far.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+}
+
+/// The mean of several models' weights and batch-norm statistics, ready for inference.
+///
+/// # Errors
+///
+/// [`Error::Config`] for no models.
+pub fn mean_of<M: Module>(models: &[M]) -> Result<M> {
+    let Some((first, rest)) = models.split_first() else {
+        return Err(Error::config("models", 0, "at least one model to average"));
+    };
+    let mut mean = first.valid();
+    for (n, model) in (1_u32..).zip(rest) {
+        let decay = f64::from(n) / f64::from(n + 1);
+        mean = mean.map(&mut Blend { others: tensors(model), decay });
+    }
+    Ok(mean)
+}
+
+/// All floating-point tensors of a model as it is now, flat and without autodiff.
+fn tensors<M: Module>(model: &M) -> VecDeque<Tensor<1>> {
+    struct Collect(VecDeque<Tensor<1>>);
+    impl ModuleVisitor for Collect {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.push_back(param.val().flatten(0, D - 1));
+        }
+    }
+    let mut collect = Collect(VecDeque::new());
+    model.valid().visit(&mut collect);
+    collect.0
+}
+
+/// `decay` of each tensor and the rest of its counterpart, in visiting order.
+struct Blend {
+    others: VecDeque<Tensor<1>>,
+    decay: f64,
+}
+
+impl ModuleMapper for Blend {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(other) = self.others.pop_front() else {
+            return param;
+        };
+        let decay = self.decay;
+        param.map(|tensor| {
+            let other = other.reshape(tensor.shape());
+            tensor.mul_scalar(decay) + other.mul_scalar(1.0 - decay)
+        })
+    }
+}

@@ -1,0 +1,48 @@
+//! The parts of a training loop: a [`Budget`], [`Event`]s to an [`Observer`], learning curves,
+//! early stopping, weight averaging, and a supervised loop built of them.
+//!
+//! A loop tells what happens as events and never prints. Observers decide what becomes of them:
+//! [`ProgressBar`] draws, [`JsonLines`] and [`CsvLog`] write, [`History`] collects curves,
+//! [`Stop`] ends the run at the next step; a tuple of observers is an observer.
+//!
+//! ```
+//! use model_utils::train::{Event, Observer, Silent};
+//!
+//! struct LastLoss(f64);
+//! impl Observer for LastLoss {
+//!     fn observe(&mut self, event: &Event<'_>) {
+//!         if let Some(loss) = event.metric("train_loss") {
+//!             self.0 = loss;
+//!         }
+//!     }
+//! }
+//! let mut observer = (LastLoss(f64::NAN), Silent);
+//! observer.observe(&Event::Step {
+//!     step: 1,
+//!     of: Some(10),
+//!     epoch: 0,
+//!     items: 32,
+//!     metrics: &[("train_loss", 0.5)],
+//! });
+//! assert_eq!(observer.0.0, 0.5);
+//! ```
+
+mod average;
+mod batches;
+mod budget;
+mod early_stopping;
+mod event;
+mod history;
+mod log;
+mod progress;
+mod supervised;
+
+pub use average::{Ema, mean_of};
+pub use batches::{Batches, InMemory};
+pub use budget::Budget;
+pub use early_stopping::EarlyStopping;
+pub use event::{Event, Observer, Silent, Stop, StopReason};
+pub use history::{Curve, History};
+pub use log::{CsvLog, JsonLines};
+pub use progress::ProgressBar;
+pub use supervised::{Evaluation, Fitted, StepOutput, Supervised, SupervisedConfig};

@@ -1,0 +1,207 @@
+//! Training an image classifier and drawing what it learned.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
+use burn::lr_scheduler::linear::LinearLrSchedulerConfig;
+use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::lr_scheduler::sequential::SequentialLrSchedulerConfig;
+use burn::optim::{AdamWConfig, ModuleOptimizer};
+use burn::tensor::Device;
+use mobilenet_densenet::{Batch, Classifier, Error, Judged};
+use model_utils::checkpoint::{Checkpoints, Goal};
+use model_utils::data::{Classification, ImageBatch, Loader, ShapesConfig, Split, Transform};
+use model_utils::ops::learnable_parameters;
+use model_utils::picture::{Curves, Grid, HeatMap};
+use model_utils::stats::wilson;
+use model_utils::train::{
+    Batches as _, Budget, CsvLog, Fitted, Observer, StopReason, Supervised, SupervisedConfig,
+};
+use model_utils::weights::Stored;
+
+use super::Metrics;
+
+/// Images to train and test on.
+pub type Images = Arc<dyn Classification>;
+
+/// Coloured shapes of 32×32 pixels, drawn from a seed.
+pub fn drawn_shapes(train: usize, test: usize, seed: u64) -> anyhow::Result<(Images, Images)> {
+    let draw = |count, split| -> anyhow::Result<Images> {
+        Ok(Arc::new(ShapesConfig::new().with_seed(seed).init(split, count)?.classification()))
+    };
+    Ok((draw(train, Split::Train)?, draw(test, Split::Test)?))
+}
+
+/// What is trained on what.
+pub struct Task<'a> {
+    pub out: &'a Path,
+    pub device: &'a Device,
+    pub train: Images,
+    pub test: Images,
+    pub seed: u64,
+    pub epochs: u64,
+    pub batch_size: usize,
+    pub learning_rate: f64,
+    pub augment: bool,
+    pub resume: bool,
+}
+
+impl Task<'_> {
+    /// Channels and classes of the images.
+    pub fn channels_and_classes(&self) -> anyhow::Result<(usize, usize)> {
+        Ok((self.train.get(0)?.image.channels(), self.train.classes().len()))
+    }
+
+    /// One line on the images.
+    pub fn describe(&self) -> anyhow::Result<String> {
+        let (channels, classes) = self.channels_and_classes()?;
+        let first = self.train.get(0)?.image;
+        Ok(format!(
+            "{} training and {} test images of {}×{}×{channels}, {classes} classes",
+            self.train.len(),
+            self.test.len(),
+            first.width(),
+            first.height(),
+        ))
+    }
+
+    /// Trains, judges, saves `model.safetensors`, and draws `curves.svg`, `confusion.svg` and
+    /// `predictions.png`.
+    pub fn run<M>(&self, model: M, observer: &mut dyn Observer) -> anyhow::Result<Metrics>
+    where
+        M: Classifier + Stored<Error = Error>,
+    {
+        let parameters = learnable_parameters(&model);
+        println!("model: {}, {parameters} parameters", M::MODEL);
+        let fitted = self.fit(model, observer)?;
+        if fitted.reason == StopReason::Asked {
+            println!("stopped at step {}: --resume goes on from there", fitted.step);
+        }
+        let Fitted { items_per_s, wall_s, step, .. } = fitted;
+        let history = fitted.history.clone();
+        let model = fitted.into_best_guess();
+        let judged = self.judge(&model)?;
+        model.save(self.out.join("model.safetensors"))?;
+
+        let curve = |name: &str, width| {
+            history.curve(name).map(|curve| curve.smoothed(width)).unwrap_or_default()
+        };
+        let mut curves = Curves::new(format!("{}: loss while training", M::MODEL))
+            .x_label("step")
+            .y_label("cross-entropy")
+            .log_y()
+            .line("training (20 steps)", &curve("train_loss", 20));
+        if history.curve("test_loss").is_some() {
+            curves = curves.line("test", &curve("test_loss", 1));
+        }
+        curves.save(self.out.join("curves.svg"))?;
+        HeatMap::confusion(&judged.confusion(), self.test.classes())?
+            .save(self.out.join("confusion.svg"))?;
+        self.predictions(&judged)?.save(self.out.join("predictions.png"))?;
+
+        let interval = wilson(judged.correct(), judged.labels.len(), 0.95)?;
+        let mut metrics = Metrics::default();
+        metrics.set("test_accuracy", judged.accuracy());
+        metrics.set("test_accuracy_low", interval.low);
+        metrics.set("test_accuracy_high", interval.high);
+        metrics.set("test_loss", judged.loss);
+        metrics.set("train_images_per_s", items_per_s);
+        metrics.set("train_wall_s", wall_s);
+        metrics.set("steps", step);
+        metrics.set("parameters", parameters);
+        Ok(metrics)
+    }
+
+    fn fit<M: Classifier>(
+        &self,
+        model: M,
+        observer: &mut dyn Observer,
+    ) -> anyhow::Result<Fitted<M>> {
+        let mut loader =
+            Loader::new(self.train.clone(), self.batch_size)?.shuffle(self.seed).drop_last(true);
+        if self.augment {
+            loader = loader.augment(Transform::random_affine(6.0, 0.06, 0.06));
+        }
+        let steps = self.epochs * loader.batches_per_epoch() as u64;
+        let config = SupervisedConfig::new(Budget::epochs(self.epochs))
+            .with_seed(self.seed)
+            .with_ema_decay(Some(0.99))
+            .with_checkpoint_every(Some(200));
+        let optimizer: ModuleOptimizer = AdamWConfig::new().with_weight_decay(0.02).init();
+
+        let folder = self.out.join("checkpoints");
+        let log = self.out.join("log.csv");
+        if !self.resume {
+            // Another run's checkpoints and log do not belong to this one.
+            for old in [
+                folder.is_dir().then(|| std::fs::remove_dir_all(&folder)),
+                log.is_file().then(|| std::fs::remove_file(&log)),
+            ] {
+                old.transpose().with_context(|| format!("cannot clear {}", self.out.display()))?;
+            }
+        }
+        let checkpoints = Checkpoints::open(&folder)?.keep_best(Goal::Highest);
+        if self.resume && checkpoints.latest()?.is_none() {
+            bail!("--resume: there is no checkpoint in {}", folder.display());
+        }
+        let mut observer = (observer, CsvLog::append(&log)?);
+        let fitted =
+            Supervised::new(config, model, optimizer, schedule(self.learning_rate, steps)?)?
+                .resume_in(checkpoints)?
+                .fit(
+                    &loader,
+                    |model, batch| model.training_step(on(&batch, self.device), 0.0),
+                    |model| Ok::<_, Error>(self.judge(model)?.evaluation()),
+                    &mut observer,
+                )?;
+        observer.1.finish()?;
+        Ok(fitted)
+    }
+
+    /// The model's answers on the test images.
+    fn judge<M: Classifier>(&self, model: &M) -> Result<Judged, Error> {
+        let device = self.device.clone().inner();
+        let loader = Loader::new(self.test.clone(), 250)?;
+        model.judge(loader.epoch(0, 0).map(|batch| Ok(on(&batch?, &device))))
+    }
+
+    /// The first test images, and the mistakes: with the answer, red where it is wrong.
+    fn predictions(&self, judged: &Judged) -> anyhow::Result<Grid> {
+        let wrong = (0..judged.labels.len()).filter(|&i| judged.labels[i] != judged.predictions[i]);
+        let right = (0..judged.labels.len()).filter(|&i| judged.labels[i] == judged.predictions[i]);
+        let shown: Vec<usize> = right.take(20).chain(wrong.take(20)).collect();
+        let classes = self.test.classes();
+        let mut grid = Grid::new()
+            .columns(10)
+            .title("Test images: right answers, then mistakes (truth, not answer)");
+        for i in shown {
+            let (label, answer) = (judged.labels[i], judged.predictions[i]);
+            let caption = if label == answer {
+                classes[answer].clone()
+            } else {
+                format!("{}, not {}", classes[label], classes[answer])
+            };
+            grid = grid.verdict(&self.test.get(i)?.image, &caption, label == answer);
+        }
+        Ok(grid)
+    }
+}
+
+/// A batch of the loader on a device.
+fn on(batch: &ImageBatch, device: &Device) -> Batch {
+    let (images, labels) = batch.to_tensors(device);
+    Batch { images, labels }
+}
+
+/// A linear rise over a twentieth of the steps, then a cosine down to nothing.
+fn schedule(highest: f64, steps: u64) -> anyhow::Result<ModuleLrScheduler> {
+    let rise = (steps / 20).max(1) as usize;
+    let fall = (steps as usize).saturating_sub(rise).max(1);
+    let parts = vec![
+        LinearLrSchedulerConfig::new(highest / 20.0, highest, rise).into(),
+        CosineAnnealingLrSchedulerConfig::new(highest, fall).into(),
+    ];
+    SequentialLrSchedulerConfig::new(parts, vec![rise]).init().map_err(anyhow::Error::msg)
+}

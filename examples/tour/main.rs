@@ -1,0 +1,105 @@
+//! The guided tour: one stage a topic, each under 40 seconds on two processor cores, a table
+//! and a page of pictures at the end.
+//!
+//! ```console
+//! $ cargo run --release --example tour
+//! ```
+
+#![allow(clippy::print_stdout)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod vision;
+
+use std::path::Path;
+use std::time::Instant;
+
+use burn::tensor::Device;
+use clap::{Parser, ValueEnum};
+use common::{Common, Metrics, stop_on_ctrl_c};
+use model_utils::picture::{Page, Section};
+use model_utils::train::Stop;
+
+/// The guided tour through all topics
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// One topic only
+    #[arg(long, value_name = "TOPIC", value_enum)]
+    only: Option<Topic>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Topic {
+    Vision,
+}
+
+/// What a stage gets.
+struct Context<'a> {
+    device: &'a Device,
+    seed: u64,
+    /// The stage's own folder.
+    out: &'a Path,
+    stop: Stop,
+}
+
+/// What a stage gives back.
+struct Shown {
+    /// Figures for the table and metrics.json; the tour puts the topic before their keys.
+    metrics: Metrics,
+    /// Pictures in the stage's folder: file name and what they show.
+    pictures: Vec<(&'static str, &'static str)>,
+}
+
+/// A topic's heading, the line of what it shows, and its stage.
+struct Stage {
+    topic: Topic,
+    title: &'static str,
+    shows: &'static str,
+    run: fn(&Context<'_>) -> anyhow::Result<Shown>,
+}
+
+const STAGES: [Stage; 1] = [Stage {
+    topic: Topic::Vision,
+    title: "MobileNetV2 and DenseNet",
+    shows: "A light image model learns to tell drawn shapes apart, from nothing.",
+    run: vision::run,
+}];
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let out = args.common.out("tour")?;
+    let device = args.common.open()?;
+    let stop = stop_on_ctrl_c()?;
+    let mut all = Metrics::default();
+    let mut page = Page::new("Usagi: the tour");
+    for stage in &STAGES {
+        if args.only.is_some_and(|only| only != stage.topic) || stop.is_stopped() {
+            continue;
+        }
+        let name =
+            stage.topic.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default();
+        println!("\n{}: {}", stage.title, stage.shows);
+        let folder = out.join(&name);
+        std::fs::create_dir_all(&folder)?;
+        let started = Instant::now();
+        let context =
+            Context { device: &device, seed: args.common.seed, out: &folder, stop: stop.clone() };
+        let Shown { mut metrics, pictures } = (stage.run)(&context)?;
+        metrics.set("stage_wall_s", started.elapsed().as_secs_f64());
+        let mut section = Section::new(stage.title).text(stage.shows).header(&["figure", "value"]);
+        for row in metrics.rows() {
+            section = section.row(&row);
+        }
+        for (file, caption) in pictures {
+            section = section.picture(format!("{name}/{file}"), caption);
+        }
+        page = page.section(section);
+        all.extend(&name, metrics);
+    }
+    page.save(out.join("index.html"))?;
+    all.finish(&out)?;
+    println!("open {} in a browser", out.join("index.html").display());
+    Ok(())
+}

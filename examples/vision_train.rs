@@ -37,13 +37,13 @@ struct Args {
     #[arg(long, value_enum, default_value = "mobilenet_v2")]
     model: Model,
     /// Passes over the training images
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 4)]
     epochs: u64,
     /// Images a step
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
     /// The highest learning rate; it rises for a twentieth of the steps, then falls as a cosine
-    #[arg(long, default_value_t = 4e-3)]
+    #[arg(long, default_value_t = 1e-2)]
     learning_rate: f64,
     /// `MobileNetV2`'s width multiplier
     #[arg(long, default_value_t = 0.25)]
@@ -51,6 +51,9 @@ struct Args {
     /// `MobileNetV2`'s strides at the stem and the rows of 24, 32, 64 and 160 channels
     #[arg(long, value_name = "S,S,S,S,S", value_delimiter = ',', default_values_t = [2, 2, 2, 2, 1])]
     strides: Vec<usize>,
+    /// Dropped share of `MobileNetV2`'s features
+    #[arg(long, default_value_t = 0.0)]
+    dropout: f64,
     /// DenseNet-BC's growth rate
     #[arg(long, default_value_t = 12)]
     growth_rate: usize,
@@ -97,6 +100,7 @@ fn main() -> anyhow::Result<()> {
                 .with_channels(channels)
                 .with_classes(classes)
                 .with_strides(five(&args.strides)?)
+                .with_dropout(args.dropout)
                 .init(&device)?,
             &mut observer,
         )?,

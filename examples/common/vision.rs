@@ -129,7 +129,8 @@ impl Task<'_> {
             .with_seed(self.seed)
             .with_ema_decay(Some(0.99))
             .with_checkpoint_every(Some(200));
-        let optimizer: ModuleOptimizer = AdamWConfig::new().with_weight_decay(0.02).init();
+        let optimizer: ModuleOptimizer =
+            AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.02).init();
 
         let folder = self.out.join("checkpoints");
         let log = self.out.join("log.csv");
@@ -167,23 +168,18 @@ impl Task<'_> {
         model.judge(loader.epoch(0, 0).map(|batch| Ok(on(&batch?, &device))))
     }
 
-    /// The first test images, and the mistakes: with the answer, red where it is wrong.
+    /// Some right answers, then the first mistakes.
     fn predictions(&self, judged: &Judged) -> anyhow::Result<Grid> {
         let wrong = (0..judged.labels.len()).filter(|&i| judged.labels[i] != judged.predictions[i]);
         let right = (0..judged.labels.len()).filter(|&i| judged.labels[i] == judged.predictions[i]);
         let shown: Vec<usize> = right.take(20).chain(wrong.take(20)).collect();
         let classes = self.test.classes();
-        let mut grid = Grid::new()
-            .columns(10)
-            .title("Test images: right answers, then mistakes (truth, not answer)");
+        let title = "Test images with the model's answers; its mistakes in red";
+        let mut grid = Grid::new().columns(10).title(title);
         for i in shown {
-            let (label, answer) = (judged.labels[i], judged.predictions[i]);
-            let caption = if label == answer {
-                classes[answer].clone()
-            } else {
-                format!("{}, not {}", classes[label], classes[answer])
-            };
-            grid = grid.verdict(&self.test.get(i)?.image, &caption, label == answer);
+            let answer = judged.predictions[i];
+            let right = judged.labels[i] == answer;
+            grid = grid.verdict(&self.test.get(i)?.image, &classes[answer], right);
         }
         Ok(grid)
     }

@@ -1,6 +1,6 @@
 //! The stage of mobilenet-densenet.
 
-use mobilenet_densenet::MobileNetV2Config;
+use mobilenet_densenet::DenseNetConfig;
 use model_utils::train::ProgressBar;
 
 use super::common::vision::{Task, drawn_shapes};
@@ -8,7 +8,7 @@ use super::{Context, Shown};
 
 pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
     let device = context.device.clone().autodiff();
-    let (train, test) = drawn_shapes(4000, 1000, context.seed)?;
+    let (train, test) = drawn_shapes(7000, 1000, context.seed)?;
     let task = Task {
         out: context.out,
         device: &device,
@@ -16,15 +16,14 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
         test,
         seed: context.seed,
         epochs: 3,
-        batch_size: 50,
+        batch_size: 32,
         learning_rate: 6e-3,
         augment: false,
         resume: false,
     };
     println!("data: {}", task.describe()?);
     let (channels, classes) = task.channels_and_classes()?;
-    let model = MobileNetV2Config::new()
-        .with_width(0.25)
+    let model = DenseNetConfig::new(12, vec![4, 4, 4], 24)
         .with_channels(channels)
         .with_classes(classes)
         .init(&device)?;

@@ -1,10 +1,10 @@
 //! `MobileNetV2` (Sandler et al. 2018, <https://arxiv.org/abs/1801.04381>): inverted residuals,
 //! wide inside and narrow between, with depthwise convolutions.
 //!
-//! Layers, initial scales and names follow torchvision's `mobilenet_v2`. Differences: the
-//! initial spread of a depthwise kernel is taken from its own fan-out (9), not from that of all
-//! channels together (torchvision), since batch normalisation follows and the former keeps the
-//! activations' scale.
+//! Layers and names follow torchvision's `mobilenet_v2`. Kernels start as in the authors' own code
+//! (TensorFlow slim, `mobilenet.training_scope`): normal with a standard deviation of 0.09. Batch
+//! normalisation follows each, so the scale only sets how far a step of the optimiser turns the
+//! kernel; torchvision's fan-out scale makes narrow models several times slower to start.
 
 use burn::config::Config;
 use burn::module::Module;
@@ -30,6 +30,8 @@ const ROWS: [(usize, usize, usize, bool); 7] = [
 ];
 const STEM_CHANNELS: f64 = 32.0;
 const HEAD_CHANNELS: f64 = 1280.0;
+/// Standard deviation of the kernels at the start.
+const KERNEL_STD: f64 = 0.09;
 /// Channel counts are multiples of this.
 const DIVISOR: usize = 8;
 /// Blocks in all rows together.
@@ -122,11 +124,11 @@ impl MobileNetV2Config {
     }
 }
 
-/// A convolution as all of this model's: batch norm, `ReLU6`, He's spread by fan-out.
+/// A convolution as all of this model's: batch norm, `ReLU6`.
 fn conv(channels: [usize; 2], kernel_size: usize) -> ConvNormActConfig {
     ConvNormActConfig::new(channels, kernel_size)
         .with_activation(Activation::Relu6)
-        .with_initializer(Initializer::KaimingNormal { gain: 2_f64.sqrt(), fan_out_only: true })
+        .with_initializer(normal(KERNEL_STD))
 }
 
 /// N(0, 0.01) weights and no bias to start with, as torchvision's.

@@ -1,7 +1,7 @@
 //! Checkpoints from which training goes on as if it had never stopped.
 //!
 //! A checkpoint is a folder `step-000000001200` with a file for each module (SafeTensors, as
-//! [`weights`](crate::weights) writes them), optimiser and schedule, and `checkpoint.json` with
+//! [`weights`] writes them), optimiser and schedule, and `checkpoint.json` with
 //! the step, the caller's own state and the length and CRC-32 of every file. It is written
 //! beside its place and renamed, so that it is whole or not there: a kill at any moment leaves
 //! the checkpoints before it.
@@ -41,8 +41,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::atomic;
-use crate::device::panic_text;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, panic_text};
 use crate::weights::{self, Manifest, State};
 
 /// The version of the folders that this crate writes.

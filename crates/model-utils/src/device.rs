@@ -24,7 +24,7 @@ use std::str::FromStr;
 
 use burn::tensor::{Device, Tensor};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, panic_text};
 
 /// A device by name. See the [module](self) for the names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -242,7 +242,9 @@ fn adapters(family: DeviceSpec) -> Vec<Device> {
     let list = || -> Vec<Device> {
         match family {
             #[cfg(feature = "wgpu")]
-            DeviceSpec::Wgpu(_) => Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec(),
+            DeviceSpec::Wgpu(_) if has_first_class_adapter() => {
+                Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec()
+            }
             #[cfg(feature = "cuda")]
             DeviceSpec::Cuda(_) => Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec(),
             _ => Vec::new(),
@@ -250,6 +252,30 @@ fn adapters(family: DeviceSpec) -> Vec<Device> {
     };
     // A missing driver library makes the enumeration itself panic on some systems.
     catch_unwind(list).unwrap_or_default()
+}
+
+/// Whether wgpu finds an adapter on Vulkan, Metal or `DirectX` 12.
+///
+/// Where there is none, Burn falls back to OpenGL, which does not hold out: its context is bound to
+/// one thread, and the others panic.
+#[cfg(feature = "wgpu")]
+fn has_first_class_adapter() -> bool {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use burn::tensor::wgpu::wgpu::{Backends, Instance, InstanceDescriptor};
+
+    let descriptor = InstanceDescriptor {
+        backends: Backends::PRIMARY,
+        ..InstanceDescriptor::new_without_display_handle()
+    };
+    let instance = Instance::new(descriptor);
+    let adapters = pin!(instance.enumerate_adapters(Backends::PRIMARY));
+    // Outside a browser the list is ready at once.
+    match adapters.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(adapters) => !adapters.is_empty(),
+        Poll::Pending => false,
+    }
 }
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
@@ -275,15 +301,6 @@ fn processor_name() -> String {
             Some(line.split_once(':')?.1.trim().to_owned())
         })
         .unwrap_or_else(|| format!("{} processor", std::env::consts::ARCH))
-}
-
-/// The message of a caught panic.
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(ToString::to_string)
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "the driver panicked".to_owned())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The error of this crate: what went wrong, where, and what was expected.
 
+use std::any::Any;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -155,6 +156,13 @@ fn list(lines: &[String]) -> String {
         let _ = write!(text, "; and {} more", lines.len() - SHOWN);
     }
     text
+}
+
+/// The message of a caught panic.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::nn::pool::{AvgPool2d, MaxPool2d};
 use burn::nn::{BatchNorm, Embedding, LayerNorm, Linear};
 use burn::optim::GradientsParams;
-use burn::tensor::activation::log_softmax;
+use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Int, Tensor};
 
 /// A convolution. `[batch, channels_in, height, width]` → `[batch, channels_out, height, width]`.
@@ -53,6 +53,14 @@ pub fn max_pool2d(pool: &MaxPool2d, x: Tensor<4>) -> Tensor<4> {
 /// The mean of each window.
 pub fn avg_pool2d(pool: &AvgPool2d, x: Tensor<4>) -> Tensor<4> {
     pool.forward(x)
+}
+
+/// min(max(x, 0), 6).
+///
+/// In training it is taken as 6 − relu(6 − relu(x)), within 5e-7 of the same: the backward pass of
+/// a clamp builds two masks and fills by each, that of two rectifiers is two plain passes.
+pub fn relu6<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    if x.device().is_autodiff() { relu(relu(x).neg() + 6.0).neg() + 6.0 } else { x.clamp(0.0, 6.0) }
 }
 
 /// The mean over space. `[batch, channels, height, width]` → `[batch, channels]`.

@@ -13,7 +13,7 @@ use crate::data::labelled::Labelled;
 use crate::data::pipeline::{Make, Pipeline};
 use crate::data::stream::{Purpose, permutation, stream};
 use crate::data::transform::Augment;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, panic_text};
 
 /// What makes a batch of items, each with its place in the data set.
 type Collate<T, B> = Arc<dyn Fn(Vec<(usize, T)>) -> Result<B> + Send + Sync>;
@@ -200,10 +200,10 @@ impl<D: Dataset + 'static, B: Send + 'static> Loader<D, B> {
 /// Turns a panic into an error.
 fn caught<T>(make: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(make)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        let text = text.unwrap_or("without a message");
-        Err(Error::data("worker of a loader", format!("it panicked: {text}")))
+        Err(Error::data(
+            "worker of a loader",
+            format!("it panicked: {}", panic_text(panic.as_ref())),
+        ))
     })
 }
 

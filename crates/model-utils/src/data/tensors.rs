@@ -27,8 +27,8 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] for other than 1 or 3 channels or no pixel, [`Error::Data`] for a value
-    /// that is not finite or cannot be read back.
+    /// As [`from_planes`](Self::from_planes): other than 1 or 3 channels, no pixel, a NaN; and
+    /// [`Error::Data`] for values that cannot be read back.
     pub fn from_tensor(tensor: Tensor<3>, low: f32, high: f32) -> Result<Self> {
         let shape = tensor.dims();
         let values = tensor

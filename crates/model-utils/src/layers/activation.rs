@@ -1,6 +1,8 @@
 use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
 
+use crate::ops;
+
 /// An activation function without weights, chosen by value.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -34,7 +36,7 @@ impl Activation {
         match self {
             Self::Identity => x,
             Self::Relu => activation::relu(x),
-            Self::Relu6 => x.clamp(0.0, 6.0),
+            Self::Relu6 => ops::relu6(x),
             Self::LeakyRelu(slope) => activation::leaky_relu(x, slope),
             Self::HardSwish => x.clone() * Self::HardSigmoid.forward(x),
             Self::HardSigmoid => (x + 3.0).clamp(0.0, 6.0) / 6.0,
@@ -48,6 +50,24 @@ impl Activation {
 
 #[cfg(test)]
 mod tests {
+    /// The way that `ReLU6` takes in training has the values and the slopes of a clamp.
+    #[test]
+    fn relu6_in_training_is_a_clamp() {
+        let device = Device::flex().autodiff();
+        let values = [-3.0, -1e-6, 1e-6, 0.3, 2.5, 5.999, 6.001, 1e6];
+        let x = Tensor::<1>::from_data(values, &device).require_grad();
+        let y = Activation::Relu6.forward(x.clone());
+        let expected = Tensor::<1>::from_data(values, &Device::flex()).clamp(0.0, 6.0);
+        y.clone()
+            .into_data()
+            .assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(5e-7));
+        let slopes = x.grad(&y.sum().backward()).unwrap().into_data();
+        slopes.assert_eq(
+            &burn::tensor::TensorData::from([0.0_f32, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]),
+            true,
+        );
+    }
+
     use super::*;
     use burn::tensor::{Device, Tolerance};
 

@@ -27,7 +27,7 @@ impl JsonLines {
         Ok(Self { sink: Sink::append(path.into())? })
     }
 
-    /// Flushes, and tells what went wrong since the start: an observer cannot stop a run.
+    /// Tells what went wrong since the start: an observer cannot stop a run.
     ///
     /// # Errors
     ///
@@ -42,7 +42,6 @@ impl Observer for JsonLines {
         let (kind, step, epoch, metrics) = match event {
             Event::Step { step, epoch, metrics, .. } => ("step", step, epoch, metrics),
             Event::Epoch { step, epoch, metrics } => ("epoch", step, epoch, metrics),
-            Event::Finished { .. } => return self.sink.flush(),
             _ => return,
         };
         let mut line = Map::new();
@@ -75,7 +74,7 @@ impl CsvLog {
         Ok(Self { sink })
     }
 
-    /// Flushes, and tells what went wrong since the start.
+    /// Tells what went wrong since the start.
     ///
     /// # Errors
     ///
@@ -93,7 +92,6 @@ impl Observer for CsvLog {
                     self.sink.line(&format!("{step},{epoch},{name},{value}"));
                 }
             }
-            Event::Finished { .. } => self.sink.flush(),
             _ => {}
         }
     }
@@ -123,18 +121,12 @@ impl Sink {
 
     fn line(&mut self, line: &str) {
         if self.error.is_none() {
-            self.error = writeln!(self.file, "{line}").err();
+            // Flushed at once: what was logged is there after a kill, and can be watched.
+            self.error = writeln!(self.file, "{line}").and_then(|()| self.file.flush()).err();
         }
     }
 
-    fn flush(&mut self) {
-        if self.error.is_none() {
-            self.error = self.file.flush().err();
-        }
-    }
-
-    fn finish(mut self) -> Result<()> {
-        self.flush();
+    fn finish(self) -> Result<()> {
         match self.error {
             Some(error) => Err(Error::io("write", &self.path)(error)),
             None => Ok(()),

@@ -1,0 +1,131 @@
+//! The examples as a newcomer meets them: bad input ends with a clear message and a non-zero
+//! exit, a small run ends with its files.
+#![allow(missing_docs)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Cargo builds the examples before it runs this.
+fn example(name: &str) -> Command {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop(); // deps
+    path.pop();
+    Command::new(path.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
+}
+
+fn vision_train(out: &Path, args: &[&str]) -> Output {
+    example("vision_train").arg("--out").arg(out).args(args).output().unwrap()
+}
+
+/// Runs, expects a failure, and returns what it said.
+fn refused(args: &[&str]) -> String {
+    let out = tempfile::tempdir().unwrap();
+    let output = vision_train(out.path(), args);
+    assert!(!output.status.success(), "{args:?} succeeded");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!text.contains("panicked"), "{args:?}: {text}");
+    text
+}
+
+/// A folder with two classes of 12×12 images: bright and dark ones.
+fn images(count: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (class, base) in [("bright", 180_usize), ("dark", 20)] {
+        fs::create_dir(folder.path().join(class)).unwrap();
+        for number in 0..count {
+            let pixels: Vec<u8> =
+                (0..12 * 12 * 3).map(|i| (base + (i * 31 + number * 17) % 60) as u8).collect();
+            let mut file = b"P6\n12 12\n255\n".to_vec();
+            file.extend(pixels);
+            fs::write(folder.path().join(class).join(format!("{number}.ppm")), file).unwrap();
+        }
+    }
+    folder
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn unknown_flags_and_devices_say_what_is_known() {
+    assert!(refused(&["--colour"]).contains("unexpected argument '--colour'"));
+    assert!(refused(&["--model", "vgg"]).contains("mobilenet_v2, densenet"));
+    assert!(refused(&["--device", "gpu"]).contains("expected one of flex, ndarray, cpu, wgpu"));
+    let absent = refused(&["--device", "wgpu:99"]);
+    let known = ["built without `wgpu`: add `--features wgpu`", "no such adapter answers"];
+    assert!(known.iter().any(|text| absent.contains(text)), "{absent}");
+    assert!(refused(&["--strides", "2,2"]).contains("2 numbers, expected 5"));
+    assert!(refused(&["--width", "0"]).contains("`width` is 0.0, expected above 0"));
+    assert!(refused(&["--batch-size", "0"]).contains("batch_size"));
+}
+
+#[test]
+fn bad_data_is_named() {
+    let missing = refused(&["--data", "no/such/folder"]);
+    assert!(missing.contains("no/such/folder") && missing.contains("no such folder"), "{missing}");
+
+    let empty = tempfile::tempdir().unwrap();
+    let text = refused(&["--data", path(empty.path())]);
+    assert!(text.contains("train-images-idx3-ubyte"), "says what it looked for: {text}");
+
+    let cut = tempfile::tempdir().unwrap();
+    for name in ["train", "t10k"] {
+        let mut header = vec![0, 0, 8, 3, 0, 0, 0, 10, 0, 0, 0, 28, 0, 0, 0, 28];
+        header.extend([7; 100]);
+        fs::write(cut.path().join(format!("{name}-images-idx3-ubyte")), header).unwrap();
+        let labels = [[0, 0, 8, 1, 0, 0, 0, 10].as_slice(), &[1; 10]].concat();
+        fs::write(cut.path().join(format!("{name}-labels-idx1-ubyte")), labels).unwrap();
+    }
+    let text = refused(&["--data", path(cut.path())]);
+    assert!(text.contains("train-images-idx3-ubyte") && text.contains("IDX"), "{text}");
+
+    let broken = images(10);
+    let victim: PathBuf = broken.path().join("dark/3.ppm");
+    fs::write(&victim, b"P6\n12 12\n255\nshort").unwrap();
+    let text = refused(&["--data", path(broken.path()), "--epochs", "1", "--batch-size", "4"]);
+    assert!(text.contains("3.ppm"), "{text}");
+}
+
+#[test]
+fn there_is_nothing_to_resume_in_an_empty_folder() {
+    assert!(refused(&["--resume"]).contains("there is no checkpoint in"));
+}
+
+#[test]
+fn a_small_run_learns_writes_its_files_and_resumes() {
+    let data = images(40);
+    let out = tempfile::tempdir().unwrap();
+    let run = |epochs: &str, more: &[&str]| {
+        let mut args = vec!["--data", path(data.path()), "--model", "densenet", "--blocks", "1,1"];
+        args.extend(["--growth-rate", "4", "--batch-size", "8", "--epochs", epochs]);
+        args.extend(more);
+        let output = vision_train(out.path(), &args);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{text}");
+        let metrics = fs::read(out.path().join("metrics.json")).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&metrics).unwrap()
+    };
+    let metrics = run("2", &[]);
+    for key in ["test_accuracy", "train_images_per_s", "train_wall_s", "parameters"] {
+        assert!(metrics[key].is_number(), "{key}: {metrics}");
+    }
+    assert_eq!(metrics["steps"], 18);
+    for file in ["curves.svg", "confusion.svg", "predictions.png", "model.safetensors", "log.csv"] {
+        assert!(fs::metadata(out.path().join(file)).unwrap().len() > 100, "{file}");
+    }
+    let longer = run("6", &["--resume"]);
+    assert_eq!(longer["steps"], 54);
+    assert_eq!(longer["test_accuracy"], 1.0);
+
+    // The other model does not go on from these checkpoints.
+    let data = path(data.path()).to_owned();
+    let other = vision_train(
+        out.path(),
+        &["--data", &data, "--resume", "--epochs", "9", "--batch-size", "8"],
+    );
+    assert!(!other.status.success());
+    let text = String::from_utf8(other.stderr).unwrap();
+    assert!(text.contains("does not fit"), "{text}");
+}

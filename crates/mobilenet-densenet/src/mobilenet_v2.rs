@@ -2,9 +2,9 @@
 //! wide inside and narrow between, with depthwise convolutions.
 //!
 //! Layers and names follow torchvision's `mobilenet_v2`. Kernels start as in the authors' own code
-//! (TensorFlow slim, `mobilenet.training_scope`): normal with a standard deviation of 0.09. Batch
-//! normalisation follows each, so the scale only sets how far a step of the optimiser turns the
-//! kernel; torchvision's fan-out scale is larger and wants higher rates for the same start.
+//! (TensorFlow slim, `mobilenet.training_scope`): normal with a standard deviation of 0.09,
+//! where torchvision takes it from the fan-out. Batch normalisation follows each, so the scale
+//! only sets how far a step of the optimiser turns the kernel.
 
 use burn::config::Config;
 use burn::module::Module;

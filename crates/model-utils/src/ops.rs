@@ -57,9 +57,9 @@ pub fn avg_pool2d(pool: &AvgPool2d, x: Tensor<4>) -> Tensor<4> {
 
 /// min(max(x, 0), 6).
 ///
-/// In training it is taken as relu(x) − relu(x − 6), the same but for the last bit of values above
-/// 6: the backward pass of a clamp builds two masks and fills by each, that of two rectifiers is
-/// two plain passes.
+/// In training it is taken as relu(x) − relu(x − 6): exact up to 6, above it within the spacing of
+/// floats at x, and NaN for an infinite x. The backward pass of a clamp builds two masks and fills
+/// by each, that of two rectifiers is two plain passes.
 pub fn relu6<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     if x.device().is_autodiff() { relu(x.clone()) - relu(x - 6.0) } else { x.clamp(0.0, 6.0) }
 }

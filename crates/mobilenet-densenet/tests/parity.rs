@@ -88,7 +88,7 @@ fn training_step<M: Classifier + Stored>(mut model: M, case: &Value) {
 
     let state = State::of(&model, M::torch_name).unwrap();
     // Burn moves the running variance towards the biased variance of the batch, PyTorch towards
-    // the unbiased one: n/(n − 1) apart, which stays below this for n ≥ 3,000 values a channel.
+    // the unbiased one: n/(n − 1) apart, which stays below this for n ≥ 1,400 values a channel.
     for (key, expected) in train["tensors"].as_object().unwrap() {
         let values = state.tensors[key].data.clone().convert::<f64>().try_to_vec::<f64>().unwrap();
         let expected = floats(expected);

@@ -1,20 +1,53 @@
 //! The seam through which the topics convolve, normalise and take their losses.
 //!
-//! Every function is plain Burn on every device today; where a device has a faster way, this is
-//! the place that takes it, and no model changes. Inside this workspace nothing else calls the
+//! Every function is plain Burn on every device; where a device has a faster way, this is the
+//! place that takes it, and no model changes: on `flex` the backward passes of convolution, batch
+//! normalisation and `ReLU6` are this crate's own. Inside this workspace nothing else calls the
 //! forwards of Burn's convolutions, normalisations and losses.
 
+#[cfg(feature = "flex")]
+mod training;
+
 use burn::module::{Module, ModuleVisitor, Param};
+#[cfg(feature = "flex")]
+use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::nn::pool::{AvgPool2d, MaxPool2d};
 use burn::nn::{BatchNorm, Embedding, LayerNorm, Linear};
 use burn::optim::GradientsParams;
-use burn::tensor::activation::{log_softmax, relu};
+use burn::tensor::activation::log_softmax;
+#[cfg(feature = "flex")]
+use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Int, Tensor};
 
 /// A convolution. `[batch, channels_in, height, width]` → `[batch, channels_out, height, width]`.
 pub fn conv2d(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if training::applies(&x) {
+        let options = conv_options(conv, x.dims());
+        let convolved = training::conv2d(x, conv.weight.val(), options);
+        return match &conv.bias {
+            Some(bias) => convolved + bias.val().reshape([1, -1, 1, 1]),
+            None => convolved,
+        };
+    }
     conv.forward(x)
+}
+
+/// What the layer's forward passes to Burn's convolution for an input of these sizes.
+#[cfg(feature = "flex")]
+fn conv_options(conv: &Conv2d, [_, _, height, width]: [usize; 4]) -> ConvOptions<2> {
+    let padding = match conv.padding {
+        PaddingConfig2d::Valid => [(0, 0); 2],
+        PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
+        PaddingConfig2d::Same => std::array::from_fn(|axis| {
+            let (size, stride) = ([height, width][axis], conv.stride[axis]);
+            let read = (size.div_ceil(stride).max(1) - 1) * stride + conv.kernel_size[axis];
+            let total = read.saturating_sub(size);
+            (total / 2, total - total / 2)
+        }),
+    };
+    ConvOptions::new_with_padding(conv.stride, padding, conv.dilation, conv.groups)
 }
 
 /// A transposed convolution, the gradient of [`conv2d`] taken as an operation of its own.
@@ -37,6 +70,18 @@ pub fn embedding(embedding: &Embedding, x: Tensor<2, Int>) -> Tensor<3> {
 /// Batch statistics are taken, and the running ones moved, only where the device has autodiff
 /// and the module is in training; elsewhere the running statistics are used.
 pub fn batch_norm<const D: usize>(norm: &BatchNorm, x: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if training::applies(&x) && norm.training.is_enabled() {
+        let (output, mean, variance) =
+            training::batch_norm(x, norm.gamma.val(), norm.beta.val(), norm.epsilon);
+        for (running, of_batch) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
+            let running_now = running.value_sync().to_device(&of_batch.device());
+            let moved =
+                running_now.mul_scalar(1.0 - norm.momentum) + of_batch.mul_scalar(norm.momentum);
+            running.update(moved.detach());
+        }
+        return output;
+    }
     norm.forward(x)
 }
 
@@ -56,12 +101,12 @@ pub fn avg_pool2d(pool: &AvgPool2d, x: Tensor<4>) -> Tensor<4> {
 }
 
 /// min(max(x, 0), 6).
-///
-/// In training it is taken as relu(x) − relu(x − 6): exact up to 6, above it within the spacing of
-/// floats at x, and NaN for an infinite x. The backward pass of a clamp builds two masks and fills
-/// by each, that of two rectifiers is two plain passes.
 pub fn relu6<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    if x.device().is_autodiff() { relu(x.clone()) - relu(x - 6.0) } else { x.clamp(0.0, 6.0) }
+    #[cfg(feature = "flex")]
+    if training::applies(&x) {
+        return training::relu6(x);
+    }
+    x.clamp(0.0, 6.0)
 }
 
 /// The mean over space. `[batch, channels, height, width]` → `[batch, channels]`.

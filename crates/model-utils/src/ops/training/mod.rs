@@ -1,0 +1,304 @@
+//! Training operations of the `flex` device with a backward pass of their own.
+//!
+//! Burn composes the backward passes of batch normalisation, clamping and convolution of general
+//! operations; on `flex` that costs many passes over memory and, for a convolution, up to 25
+//! forwards. Here each is written directly. Results differ from Burn's by rounding alone.
+// Only what is inlined into `parallel::vectorised` is compiled for the widest vectors.
+#![allow(clippy::inline_always)]
+
+mod batch_norm;
+mod conv2d;
+mod matrix;
+mod parallel;
+mod relu6;
+
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::ops::ModuleOps;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{
+    Autodiff, AutodiffBackend, Backend, Dispatch, DispatchDevice, Flex, TensorMetadata,
+    backend_extension,
+};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{DType, Tensor, TensorData};
+
+use conv2d::Geometry;
+
+/// Whether the operations here apply: 32-bit floats on `flex` with autodiff.
+pub(super) fn applies<const D: usize>(x: &Tensor<D>) -> bool {
+    let device = x.device();
+    device.is_autodiff()
+        && x.dtype() == DType::F32
+        && matches!(device.inner().as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// Batch normalisation of `[batch, channels, …]`, with the batch's mean and biased variance.
+pub(super) fn batch_norm<const D: usize>(
+    x: Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+) -> (Tensor<D>, Tensor<1>, Tensor<1>) {
+    let (output, mean, variance) = Dispatch::batch_norm_training(
+        x.into_dispatch(),
+        gamma.into_dispatch(),
+        beta.into_dispatch(),
+        epsilon,
+    );
+    (Tensor::from_dispatch(output), Tensor::from_dispatch(mean), Tensor::from_dispatch(variance))
+}
+
+/// min(max(x, 0), 6).
+pub(super) fn relu6<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::relu6_training(x.into_dispatch()))
+}
+
+/// A convolution without bias.
+pub(super) fn conv2d(x: Tensor<4>, weight: Tensor<4>, options: ConvOptions<2>) -> Tensor<4> {
+    let convolved = Dispatch::conv2d_training(x.into_dispatch(), weight.into_dispatch(), options);
+    Tensor::from_dispatch(convolved)
+}
+
+/// What the `flex` device adds to Burn's backends.
+#[backend_extension(Flex, Autodiff)]
+trait Training: Backend {
+    fn batch_norm_training(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    fn relu6_training(x: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    fn conv2d_training(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        options: ConvOptions<2>,
+    ) -> FloatTensor<Self>;
+}
+
+type FlexTensor = FloatTensor<Flex>;
+
+impl Training for Flex {
+    fn batch_norm_training(
+        x: FlexTensor,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        epsilon: f64,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let shape = planes(&x);
+        let (x, gamma, beta) = (x.to_contiguous(), gamma.to_contiguous(), beta.to_contiguous());
+        let (means, variances) = batch_norm::statistics(x.storage(), shape);
+        let statistics = (means.as_slice(), variances.as_slice());
+        let output = batch_norm::normalise(
+            x.storage(),
+            shape,
+            gamma.storage(),
+            beta.storage(),
+            statistics,
+            epsilon,
+        );
+        let channels = [shape[1]];
+        (tensor(output, x.shape()), tensor(means, channels), tensor(variances, channels))
+    }
+
+    fn relu6_training(x: FlexTensor) -> FlexTensor {
+        let mut x = x.to_contiguous();
+        relu6::clamp(x.storage_mut());
+        x
+    }
+
+    fn conv2d_training(x: FlexTensor, weight: FlexTensor, options: ConvOptions<2>) -> FlexTensor {
+        Self::conv2d(x, weight, None, options)
+    }
+}
+
+impl<C: CheckpointStrategy> Training for Autodiff<Flex, C> {
+    fn batch_norm_training(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let nodes = [x.node(), gamma.node(), beta.node()];
+        match BatchNormBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let inputs = (prep.checkpoint(&x), prep.checkpoint(&gamma));
+                let (output, mean, variance) = Flex::batch_norm_training(
+                    x.into_primitive(),
+                    gamma.into_primitive(),
+                    beta.into_primitive(),
+                    epsilon,
+                );
+                let state = (inputs.0, inputs.1, mean.clone(), variance.clone(), epsilon);
+                let output = prep.finish(state, output);
+                (output, Self::from_inner(mean), Self::from_inner(variance))
+            }
+            OpsKind::UnTracked(prep) => {
+                let (output, mean, variance) = Flex::batch_norm_training(
+                    x.into_primitive(),
+                    gamma.into_primitive(),
+                    beta.into_primitive(),
+                    epsilon,
+                );
+                (prep.finish(output), Self::from_inner(mean), Self::from_inner(variance))
+            }
+        }
+    }
+
+    fn relu6_training(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        match Relu6Backward.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let output = Flex::relu6_training(x.into_primitive());
+                prep.finish(output.clone(), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(Flex::relu6_training(x.into_primitive())),
+        }
+    }
+
+    fn conv2d_training(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        options: ConvOptions<2>,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node()];
+        match Conv2dBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let state = (prep.checkpoint(&x), prep.checkpoint(&weight), options.clone());
+                let output =
+                    Flex::conv2d_training(x.into_primitive(), weight.into_primitive(), options);
+                prep.finish(state, output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(Flex::conv2d_training(
+                x.into_primitive(),
+                weight.into_primitive(),
+                options,
+            )),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct BatchNormBackward;
+
+impl Backward<Flex, 3> for BatchNormBackward {
+    /// Input, γ, mean, variance, ε.
+    type State = (NodeId, NodeId, FlexTensor, FlexTensor, f64);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let mut gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let (x, gamma, mean, variance, epsilon) = ops.state;
+        let x = checkpointer.retrieve_node_output::<FlexTensor>(x).to_contiguous();
+        let gamma = checkpointer.retrieve_node_output::<FlexTensor>(gamma).to_contiguous();
+        let shape = planes(&x);
+        let (of_gamma, of_beta) = batch_norm::backward(
+            gradient.storage_mut(),
+            x.storage(),
+            shape,
+            gamma.storage(),
+            (mean.storage(), variance.storage()),
+            epsilon,
+        );
+        let channels = [shape[1]];
+        let gradients = [gradient, tensor(of_gamma, channels), tensor(of_beta, channels)];
+        for (node, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let Some(node) = node {
+                grads.register::<Flex>(node.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Relu6Backward;
+
+impl Backward<Flex, 1> for Relu6Backward {
+    /// The output.
+    type State = FlexTensor;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let mut gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
+        if let [Some(node)] = ops.parents {
+            relu6::backward(gradient.storage_mut(), ops.state.storage());
+            grads.register::<Flex>(node.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Conv2dBackward;
+
+impl Backward<Flex, 2> for Conv2dBackward {
+    /// Input, weight, options.
+    type State = (NodeId, NodeId, ConvOptions<2>);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let (x, weight, options) = ops.state;
+        let x = checkpointer.retrieve_node_output::<FlexTensor>(x).to_contiguous();
+        let weight = checkpointer.retrieve_node_output::<FlexTensor>(weight).to_contiguous();
+        let [_, _, height, width] = gradient.shape().dims();
+        let geometry =
+            Geometry::new(x.shape().dims(), weight.shape().dims(), [height, width], &options);
+        let wanted = [ops.parents[0].is_some(), ops.parents[1].is_some()];
+        let [of_x, of_weight] = if geometry.is_known() {
+            let gradients = conv2d::backward(
+                x.storage(),
+                weight.storage(),
+                gradient.storage(),
+                &geometry,
+                wanted,
+            );
+            [
+                gradients.x.map(|of_x| tensor(of_x, x.shape())),
+                gradients.weight.map(|of_weight| tensor(of_weight, weight.shape())),
+            ]
+        } else {
+            let [wants_x, wants_weight] = wanted;
+            let gradient = || gradient.clone();
+            [
+                wants_x.then(|| {
+                    Flex::conv2d_x_backward(x.clone(), weight.clone(), gradient(), options.clone())
+                }),
+                wants_weight.then(|| {
+                    Flex::conv2d_weight_backward(
+                        x.clone(),
+                        weight.clone(),
+                        gradient(),
+                        options.clone(),
+                    )
+                }),
+            ]
+        };
+        for (node, gradient) in ops.parents.into_iter().zip([of_x, of_weight]) {
+            if let (Some(node), Some(gradient)) = (node, gradient) {
+                grads.register::<Flex>(node.id, gradient);
+            }
+        }
+    }
+}
+
+/// `[batch, channels, …]` as `[batch, channels, space]`.
+fn planes(x: &FlexTensor) -> [usize; 3] {
+    let shape = x.shape();
+    [shape[0], shape[1], shape[2..].iter().product()]
+}
+
+fn tensor(numbers: Vec<f32>, shape: impl Into<burn::tensor::Shape>) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(numbers, shape))
+}

@@ -1,0 +1,101 @@
+//! Loops over planes and channels, on all cores where there is enough to do.
+
+use std::ops::Range;
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+/// Fewer numbers than this are not worth waking another thread for.
+const WORTH_SHARING: usize = 1 << 14;
+
+/// Channels that one task sums together: their planes lie side by side in each image.
+const CHANNELS_A_TASK: usize = 8;
+
+/// Sums are kept in this many lanes, so that they come out the same on every processor.
+pub(super) const LANES: usize = 16;
+
+/// Calls `write(index, chunk)` for each chunk of `chunk` numbers.
+pub(super) fn for_each_chunk(
+    numbers: &mut [f32],
+    chunk: usize,
+    write: impl Fn(usize, &mut [f32]) + Sync,
+) {
+    if numbers.len() < WORTH_SHARING {
+        vectorised(|| {
+            for (index, chunk) in numbers.chunks_mut(chunk).enumerate() {
+                write(index, chunk);
+            }
+        });
+        return;
+    }
+    let a_task = (WORTH_SHARING / 2).div_ceil(chunk);
+    numbers.par_chunks_mut(a_task * chunk).enumerate().for_each(|(task, numbers)| {
+        vectorised(|| {
+            for (index, chunk) in numbers.chunks_mut(chunk).enumerate() {
+                write(task * a_task + index, chunk);
+            }
+        });
+    });
+}
+
+/// For each channel of `[batch, channels, space]` the sums of what `plane(channel, range)` gives
+/// for the channel's planes, taken in the order of the batch whatever the number of threads.
+pub(super) fn channel_sums<const K: usize>(
+    [batch, channels, space]: [usize; 3],
+    plane: impl Fn(usize, Range<usize>) -> [f32; K] + Sync,
+) -> Vec<[f64; K]> {
+    let mut sums = vec![[0.0; K]; channels];
+    let add = |(task, sums): (usize, &mut [[f64; K]])| {
+        vectorised(|| {
+            for image in 0..batch {
+                for (at, sum) in sums.iter_mut().enumerate() {
+                    let channel = task * CHANNELS_A_TASK + at;
+                    let start = (image * channels + channel) * space;
+                    let addends = plane(channel, start..start + space);
+                    for (sum, addend) in sum.iter_mut().zip(addends) {
+                        *sum += f64::from(addend);
+                    }
+                }
+            }
+        });
+    };
+    if batch * channels * space < WORTH_SHARING {
+        sums.chunks_mut(CHANNELS_A_TASK).enumerate().for_each(add);
+    } else {
+        sums.par_chunks_mut(CHANNELS_A_TASK).enumerate().for_each(add);
+    }
+    sums
+}
+
+/// Runs `work`, and what is inlined into it, with the widest vectors that the processor has.
+#[inline(always)]
+pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+    Arch::new().dispatch(work)
+}
+
+/// The sums of what `term` gives for each pair.
+#[inline(always)]
+pub(super) fn sum_pairs<const K: usize>(
+    a: &[f32],
+    b: &[f32],
+    term: impl Fn(f32, f32) -> [f32; K],
+) -> [f32; K] {
+    let mut lanes = [[0.0; LANES]; K];
+    let (a_chunks, a_rest) = a.as_chunks::<LANES>();
+    let (b_chunks, b_rest) = b.as_chunks::<LANES>();
+    for (a, b) in a_chunks.iter().zip(b_chunks) {
+        for lane in 0..LANES {
+            let terms = term(a[lane], b[lane]);
+            for k in 0..K {
+                lanes[k][lane] += terms[k];
+            }
+        }
+    }
+    for (lane, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
+        let terms = term(a, b);
+        for k in 0..K {
+            lanes[k][lane] += terms[k];
+        }
+    }
+    lanes.map(|lanes| lanes.iter().sum())
+}

@@ -79,10 +79,15 @@ impl Metrics {
         for [key, value] in self.rows() {
             println!("{key:width$}  {value}");
         }
-        let path = out.join("metrics.json");
-        model_utils::atomic::write(&path, &serde_json::to_vec_pretty(&self.values)?)?;
+        self.write(out)?;
         println!("\nwrote {}", out.display());
         Ok(())
+    }
+
+    /// Writes `metrics.json` alone, for a program with a table of its own.
+    pub fn write(&self, out: &Path) -> anyhow::Result<()> {
+        let path = out.join("metrics.json");
+        Ok(model_utils::atomic::write(&path, &serde_json::to_vec_pretty(&self.values)?)?)
     }
 }
 

@@ -23,6 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 
 use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::error::{Error, Result, panic_text};
 
@@ -42,7 +43,8 @@ pub enum DeviceSpec {
 }
 
 /// What a device computes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DeviceClass {
     /// The processor.
@@ -64,6 +66,8 @@ pub struct DeviceInfo {
     pub adapter: String,
     /// What it computes on.
     pub class: DeviceClass,
+    /// The graphics driver and its version, where the system tells them.
+    pub driver: Option<String>,
 }
 
 impl DeviceSpec {
@@ -174,7 +178,8 @@ impl DeviceSpec {
             Self::Flex | Self::NdArray => (processor_name(), DeviceClass::Cpu),
             Self::Wgpu(_) | Self::Cuda(_) => adapter_name(&device),
         };
-        Ok(DeviceInfo { spec: self, adapter, class })
+        let driver = driver(self, &adapter);
+        Ok(DeviceInfo { spec: self, adapter, class, driver })
     }
 }
 
@@ -210,6 +215,19 @@ impl FromStr for DeviceSpec {
     }
 }
 
+/// As its name.
+impl Serialize for DeviceSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for DeviceSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
 impl fmt::Display for DeviceInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}", self.spec, self.adapter)?;
@@ -242,7 +260,7 @@ fn adapters(family: DeviceSpec) -> Vec<Device> {
     let list = || -> Vec<Device> {
         match family {
             #[cfg(feature = "wgpu")]
-            DeviceSpec::Wgpu(_) if has_first_class_adapter() => {
+            DeviceSpec::Wgpu(_) if !first_class_adapters().is_empty() => {
                 Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec()
             }
             #[cfg(feature = "cuda")]
@@ -254,16 +272,16 @@ fn adapters(family: DeviceSpec) -> Vec<Device> {
     catch_unwind(list).unwrap_or_default()
 }
 
-/// Whether wgpu finds an adapter on Vulkan, Metal or `DirectX` 12.
+/// What wgpu finds on Vulkan, Metal or `DirectX` 12.
 ///
-/// Where there is none, Burn falls back to OpenGL, which does not hold out: its context is bound to
-/// one thread, and the others panic.
+/// Where there is nothing, Burn falls back to OpenGL, which does not hold out: its context is bound
+/// to one thread, and the others panic.
 #[cfg(feature = "wgpu")]
-fn has_first_class_adapter() -> bool {
+fn first_class_adapters() -> Vec<burn::tensor::wgpu::wgpu::AdapterInfo> {
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 
-    use burn::tensor::wgpu::wgpu::{Backends, Instance, InstanceDescriptor};
+    use burn::tensor::wgpu::wgpu::{Adapter, Backends, Instance, InstanceDescriptor};
 
     let descriptor = InstanceDescriptor {
         backends: Backends::PRIMARY,
@@ -273,8 +291,34 @@ fn has_first_class_adapter() -> bool {
     let adapters = pin!(instance.enumerate_adapters(Backends::PRIMARY));
     // Outside a browser the list is ready at once.
     match adapters.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(adapters) => !adapters.is_empty(),
-        Poll::Pending => false,
+        Poll::Ready(adapters) => adapters.iter().map(Adapter::get_info).collect(),
+        Poll::Pending => Vec::new(),
+    }
+}
+
+/// The driver behind an adapter and its version.
+#[cfg_attr(not(feature = "wgpu"), allow(unused_variables))]
+fn driver(spec: DeviceSpec, adapter: &str) -> Option<String> {
+    match spec {
+        #[cfg(feature = "wgpu")]
+        DeviceSpec::Wgpu(_) => {
+            let info = first_class_adapters().into_iter().find(|info| info.name == adapter)?;
+            Some(format!("{} {} ({:?})", info.driver, info.driver_info, info.backend))
+        }
+        // NVIDIA's kernel module tells its version on Linux.
+        DeviceSpec::Cuda(_) => {
+            let text = std::fs::read_to_string("/proc/driver/nvidia/version").ok()?;
+            Some(
+                text.lines()
+                    .next()?
+                    .split_once(':')?
+                    .1
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            )
+        }
+        _ => None,
     }
 }
 
@@ -293,7 +337,7 @@ fn adapter_name(_: &Device) -> (String, DeviceClass) {
 }
 
 /// The processor's name where the system tells it, its architecture elsewhere.
-fn processor_name() -> String {
+pub(crate) fn processor_name() -> String {
     std::fs::read_to_string("/proc/cpuinfo")
         .ok()
         .and_then(|text| {

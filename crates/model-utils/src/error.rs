@@ -118,6 +118,14 @@ pub enum Error {
         /// Why, with the checksum expected and found where that is the reason.
         reason: String,
     },
+    /// Work that a device cannot do.
+    #[error("{what} is not supported: {reason}")]
+    Unsupported {
+        /// The work.
+        what: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Error {

@@ -1,6 +1,6 @@
 //! What every model built on [Burn](https://burn.dev) needs and Burn does not give: devices by
 //! name, weights and checkpoints that survive a kill, data, training loops that resume exactly,
-//! statistics and pictures.
+//! statistics, comparisons of devices and pictures.
 //!
 //! # A first program
 //!
@@ -68,6 +68,7 @@
 //! | [`weights`] | SafeTensors under PyTorch's names, with a manifest; import with a report | `import` for PyTorch's own files |
 //! | [`checkpoint`] | exact resume, whole after a kill at any moment | |
 //! | [`train`] | budget, events, observers, early stopping, averaging, a supervised loop | |
+//! | [`compare`] | the same work on several devices: agreement first, then time | its pictures with `picture` |
 //! | [`stats`] | intervals, McNemar's test, bootstrap | |
 //! | [`atomic`] | files that are whole or not there | |
 //! | `image`, `data` | images, data sets, procedural shapes, the batch loader | `data` |
@@ -89,6 +90,7 @@
 
 pub mod atomic;
 pub mod checkpoint;
+pub mod compare;
 #[cfg(feature = "data")]
 pub mod data;
 pub mod device;

@@ -97,6 +97,17 @@ impl Curves {
         self
     }
 
+    /// Adds a line as [`Curves::line`] does, with a dot at each of its points: for a few measurements,
+    /// between which the line is a guess.
+    #[must_use]
+    pub fn measurements(mut self, name: impl Into<String>, points: &[(f64, f64)]) -> Self {
+        self = self.line(name, points);
+        let points = points.iter().map(|&(x, y)| (x, y, y)).collect();
+        let color = self.colors - 1;
+        self.layers.push(Layer { name: String::new(), color, points, mark: Mark::Dot });
+        self
+    }
+
     /// Adds separate points `(x, y)` in the next colour.
     #[must_use]
     pub fn dots(mut self, name: impl Into<String>, points: &[(f64, f64)]) -> Self {

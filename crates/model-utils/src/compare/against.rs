@@ -1,0 +1,120 @@
+//! A comparison against an earlier one.
+
+use std::fmt;
+
+use super::comparison::{Comparison, Measurement};
+use super::table::{self, Column};
+use super::workload::Size;
+use crate::device::DeviceSpec;
+
+/// How a comparison stands against an earlier one. Printed as a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Against {
+    /// What differs between the machines, a line each: with any, times are not comparable.
+    pub machine: Vec<String>,
+    /// The rows measured in both, in the order of the new one.
+    pub changes: Vec<Change>,
+    /// How many measured rows of the new one the old one has no measurement for.
+    pub unmatched: usize,
+}
+
+/// A row of both comparisons.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// The workload's name.
+    pub workload: String,
+    /// The size.
+    pub size: Size,
+    /// The device.
+    pub device: DeviceSpec,
+    /// The median before, in seconds.
+    pub old_s: f64,
+    /// The median now, in seconds.
+    pub new_s: f64,
+    /// `old_s` ÷ `new_s`: above 1 where it got faster.
+    pub speed_up: f64,
+    /// Whether the ranges between the quartiles do not touch: where they do, it is noise. They
+    /// show the spread within a process; between two processes there is more. A single run has
+    /// no range, so a change against one is never clear.
+    pub clear: bool,
+}
+
+impl Comparison {
+    /// Holds this comparison against an earlier one, row by row.
+    pub fn against(&self, old: &Self) -> Against {
+        let mut changes = Vec::new();
+        let mut unmatched = 0;
+        for row in &self.rows {
+            let Some(new) = row.measurement() else { continue };
+            let before = old
+                .rows
+                .iter()
+                .find(|other| {
+                    other.workload == row.workload
+                        && other.size == row.size
+                        && other.device == row.device
+                })
+                .and_then(|other| other.measurement());
+            let Some(before) = before else {
+                unmatched += 1;
+                continue;
+            };
+            changes.push(Change {
+                workload: row.workload.clone(),
+                size: row.size.clone(),
+                device: row.device,
+                old_s: before.median_s,
+                new_s: new.median_s,
+                speed_up: before.median_s / new.median_s.max(f64::MIN_POSITIVE),
+                clear: apart(before, new),
+            });
+        }
+        Against { machine: self.machine.differences(&old.machine), changes, unmatched }
+    }
+}
+
+fn apart(a: &Measurement, b: &Measurement) -> bool {
+    a.repetitions > 1 && b.repetitions > 1 && (a.high_s < b.low_s || b.high_s < a.low_s)
+}
+
+impl Against {
+    /// The names of the columns of [`cells`](Self::cells).
+    pub const HEADER: [&str; 7] =
+        ["workload", "size", "device", "before", "now", "speed-up", "change"];
+
+    /// The table's rows as text.
+    pub fn cells(&self) -> Vec<[String; 7]> {
+        let row = |change: &Change| {
+            let verdict = match (change.clear, change.speed_up > 1.0) {
+                (false, _) => "within the spread",
+                (true, true) => "faster",
+                (true, false) => "slower",
+            };
+            [
+                change.workload.clone(),
+                format!("{} {}", change.size.label, change.size.value),
+                change.device.to_string(),
+                table::time(change.old_s),
+                table::time(change.new_s),
+                table::ratio(change.speed_up),
+                verdict.to_owned(),
+            ]
+        };
+        self.changes.iter().map(row).collect()
+    }
+}
+
+impl fmt::Display for Against {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use Column::{Left, Right};
+        for line in &self.machine {
+            writeln!(f, "another machine: {line}")?;
+        }
+        let columns = [Left, Left, Left, Right, Right, Right, Left];
+        f.write_str(&table::aligned(&Self::HEADER, &columns, &self.cells()))?;
+        if self.unmatched > 0 {
+            writeln!(f, "{} rows are not in the earlier comparison", self.unmatched)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,468 @@
+//! Comparing devices: what agrees is timed, what does not says why, and the run goes on.
+#![allow(missing_docs, clippy::float_cmp)] // Exact numbers where the arithmetic is exact.
+
+use std::cell::Cell;
+use std::fs;
+use std::rc::Rc;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use model_utils::Error;
+use model_utils::compare::{
+    CompareConfig, Comparison, Crossover, Measurement, Output, Row, Size, Status, Step, Workload,
+    crossover, difference,
+};
+use model_utils::device::{DeviceClass, DeviceSpec};
+use model_utils::train::{Event, Observer, Silent, Stop, StopReason};
+
+const FLEX: DeviceSpec = DeviceSpec::Flex;
+
+fn quick() -> CompareConfig {
+    CompareConfig::new().with_budget_s(0.01).with_max_repetitions(20)
+}
+
+/// Devices of this build whose presence no machine can deny.
+fn processors() -> Vec<DeviceSpec> {
+    DeviceSpec::built()
+        .into_iter()
+        .filter(|spec| matches!(spec, DeviceSpec::Flex | DeviceSpec::NdArray))
+        .collect()
+}
+
+/// The device that is no reference, or none in a build with `flex` alone.
+fn other() -> Option<DeviceSpec> {
+    processors().into_iter().find(|spec| *spec != FLEX)
+}
+
+fn is_flex(device: &Device) -> bool {
+    *device == FLEX.open().unwrap()
+}
+
+/// A workload whose step gives these values.
+fn gives(name: &str, values: impl Fn(&Device) -> Vec<f32> + 'static) -> Workload {
+    Workload::new(name, move |device, _| {
+        let values = values(device);
+        let count = values.len();
+        let tensor = Tensor::<1>::from_data(TensorData::new(values, [count]), device);
+        Ok(Step::new(move || Ok(Output::of(tensor.clone()))))
+    })
+    .size(Size::new("small", 1.0, 1.0))
+}
+
+fn product() -> Workload {
+    Workload::new("product", |device, size| {
+        let n = size.value as usize;
+        let values: Vec<f32> = (0..n * n).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
+        let a = Tensor::<2>::from_data(TensorData::new(values, [n, n]), device);
+        Ok(Step::new(move || Ok(Output::of(a.clone().matmul(a.clone())))))
+    })
+    .items_unit("multiply-adds")
+    .size(Size::new("small", 16.0, 4096.0))
+    .size(Size::new("medium", 32.0, 32768.0))
+}
+
+#[test]
+fn devices_that_agree_are_timed() {
+    let comparison = quick().run(&[product()], &processors(), &mut Silent).unwrap();
+    assert_eq!(comparison.rows.len(), 2 * processors().len());
+    for row in &comparison.rows {
+        let Status::Measured { difference, measurement: m } = &row.status else {
+            panic!("{row:?}");
+        };
+        assert!(*difference < 1e-5, "{row:?}");
+        assert!(m.low_s <= m.median_s && m.median_s <= m.high_s && m.first_run_s > 0.0, "{m:?}");
+        assert!((3..=20).contains(&m.repetitions), "{m:?}");
+        assert_eq!(m.items_per_s, row.size.items / m.median_s);
+        assert!(m.memory_bytes.is_none(), "processors do not tell");
+        let flex = comparison.row("product", &row.size.label, FLEX).unwrap();
+        let flex_s = flex.measurement().unwrap().median_s;
+        assert_eq!(m.speed_up, Some(flex_s / m.median_s));
+    }
+    let text = comparison.to_string();
+    assert!(text.contains("processor ") && text.contains("medium 32"), "{text}");
+}
+
+#[test]
+fn a_wrong_device_is_flagged_with_its_difference_and_not_timed() {
+    let Some(spec) = other() else { return };
+    let wrong = gives("wrong", |device| vec![4.0, if is_flex(device) { 2.0 } else { 3.0 }]);
+    let comparison =
+        quick().run(&[wrong.tolerance(0.2), product()], &[spec, FLEX], &mut Silent).unwrap();
+    let row = comparison.row("wrong", "small", spec).unwrap();
+    let Status::Disagrees { difference, tolerance, reason } = &row.status else {
+        panic!("{row:?}");
+    };
+    assert_eq!((*difference, *tolerance), (Some(0.25), 0.2));
+    assert!(reason.contains("the first run is off by 2.5e-1"), "{reason}");
+    assert!(comparison.to_string().contains("DISAGREES"), "{comparison}");
+    assert!(comparison.row("wrong", "small", FLEX).unwrap().measurement().is_some());
+    assert!(comparison.row("product", "medium", spec).unwrap().measurement().is_some());
+}
+
+#[test]
+fn the_reference_is_made_where_flex_is_not_asked_for() {
+    let Some(spec) = other() else { return };
+    let wrong = gives("wrong", |device| vec![if is_flex(device) { 1.0 } else { 2.0 }]);
+    let comparison = quick().run(&[wrong, product()], &[spec], &mut Silent).unwrap();
+    let status = &comparison.row("wrong", "small", spec).unwrap().status;
+    assert!(matches!(status, Status::Disagrees { difference: Some(1.0), .. }), "{status:?}");
+    let found = comparison.row("product", "small", spec).unwrap().measurement().unwrap();
+    assert_eq!(found.speed_up, None);
+    assert!(comparison.rows.iter().all(|row| row.device == spec));
+}
+
+#[test]
+fn nan_disagrees_even_with_itself() {
+    let nan = gives("nan", |_| vec![1.0, f32::NAN]);
+    let comparison = quick().run(&[nan], &processors(), &mut Silent).unwrap();
+    for row in &comparison.rows {
+        let Status::Disagrees { difference: None, reason, .. } = &row.status else {
+            panic!("{row:?}");
+        };
+        assert!(reason.contains("value 1 of the reference is NaN"), "{reason}");
+    }
+}
+
+#[test]
+fn a_step_that_changes_is_found_in_its_last_run() {
+    let drifting = Workload::new("drifting", |device, _| {
+        let (calls, device) = (Cell::new(0.0_f32), device.clone());
+        Ok(Step::new(move || {
+            calls.set(calls.get() + 1.0);
+            Ok(Output::of(Tensor::<1>::from_floats([calls.get()], &device)))
+        }))
+    })
+    .size(Size::new("small", 1.0, 1.0));
+    let comparison = quick().run(&[drifting], &[FLEX], &mut Silent).unwrap();
+    let Status::Disagrees { reason, .. } = &comparison.rows[0].status else {
+        panic!("{:?}", comparison.rows)
+    };
+    assert!(reason.contains("the last run"), "{reason}");
+}
+
+#[test]
+fn panics_and_errors_become_rows_and_the_run_goes_on() {
+    let panics = Workload::new("panics", |_, _| {
+        let calls = Cell::new(0);
+        Ok(Step::new(move || {
+            calls.set(calls.get() + 1);
+            assert!(calls.get() < 3, "call {}", calls.get());
+            Ok(Output::new(|| Ok(Vec::new())))
+        }))
+    });
+    let fails = Workload::new("fails", |_, _| Err("no weights".into()));
+    let cannot = Workload::new("cannot", |_, size| {
+        Err(Error::Unsupported { what: size.label.clone(), reason: "no 64-bit".into() }.into())
+    });
+    let small = || Size::new("small", 1.0, 1.0);
+    let workloads = [panics.size(small()), fails.size(small()), cannot.size(small()), product()];
+    let comparison = quick().run(&workloads, &processors(), &mut Silent).unwrap();
+    let status = |name: &str, spec| &comparison.row(name, "small", spec).unwrap().status;
+    for spec in processors() {
+        let Status::Failed { reason } = status("panics", spec) else { panic!("{spec}") };
+        assert_eq!(reason, "panicked: call 3");
+        let Status::Failed { reason } = status("fails", spec) else { panic!("{spec}") };
+        assert!(reason.ends_with("no weights"), "{reason}");
+        assert!(comparison.row("product", "small", spec).unwrap().measurement().is_some());
+    }
+    let Status::Unsupported { reason } = status("cannot", FLEX) else { panic!() };
+    assert_eq!(reason, "small is not supported: no 64-bit");
+    if let Some(spec) = other() {
+        let Status::Failed { reason } = status("cannot", spec) else { panic!() };
+        assert!(reason.starts_with("flex gave nothing to compare with"), "{reason}");
+    }
+}
+
+#[test]
+fn a_device_that_does_not_open_is_one_row() {
+    let absent = DeviceSpec::Cuda(999);
+    let comparison = quick().run(&[product()], &[absent, FLEX], &mut Silent).unwrap();
+    assert!(comparison.rows.iter().all(|row| row.device == FLEX));
+    let cells = comparison.cells();
+    let of_absent: Vec<_> = cells.iter().filter(|cells| cells[2] == "cuda:999").collect();
+    assert_eq!(of_absent.len(), 1);
+    let reason = of_absent[0].last().unwrap();
+    assert!(reason.starts_with("UNSUPPORTED: device `cuda:999`"), "{reason}");
+}
+
+#[test]
+fn slow_work_is_timed_once() {
+    let runs = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&runs);
+    let slow = Workload::new("slow", move |_, _| {
+        let runs = Rc::clone(&counted);
+        Ok(Step::new(move || {
+            runs.set(runs.get() + 1);
+            std::thread::sleep(std::time::Duration::from_millis(15));
+            Ok(Output::new(|| Ok(Vec::new())))
+        }))
+    })
+    .size(Size::new("small", 1.0, 3.0));
+    let comparison = quick().run(&[slow], &[FLEX], &mut Silent).unwrap();
+    let found = comparison.rows[0].measurement().unwrap();
+    assert_eq!((found.repetitions, runs.get()), (1, 2));
+    assert!(found.median_s >= 0.015 && found.low_s == found.high_s);
+    assert!(found.items_per_s <= 200.0);
+}
+
+#[test]
+fn observers_hear_of_rows_and_may_stop() {
+    struct Heard(Vec<String>, Option<StopReason>);
+    impl Observer for Heard {
+        fn observe(&mut self, event: &Event<'_>) {
+            match event {
+                Event::Step { metrics, of: Some(2), .. } => self.0.push(metrics[0].0.to_owned()),
+                Event::Finished { reason, .. } => self.1 = Some(*reason),
+                _ => {}
+            }
+        }
+    }
+    let mut heard = Heard(Vec::new(), None);
+    quick().run(&[product()], &[FLEX], &mut heard).unwrap();
+    assert_eq!(heard.0, ["product small flex ms", "product medium flex ms"]);
+    assert_eq!(heard.1, Some(StopReason::BudgetSpent));
+
+    let stop = Stop::new();
+    stop.stop();
+    let comparison = quick().run(&[product()], &[FLEX], &mut (&mut heard, stop)).unwrap();
+    assert_eq!((comparison.rows.len(), heard.1), (1, Some(StopReason::Asked)));
+}
+
+#[test]
+fn settings_that_cannot_work_are_named() {
+    let refused = |config: CompareConfig, workloads: &[Workload]| {
+        config.run(workloads, &[FLEX], &mut Silent).unwrap_err().to_string()
+    };
+    let nothing = |name: &str| gives(name, |_| vec![1.0]);
+    let text = refused(quick().with_budget_s(0.0), &[]);
+    assert!(text.contains("`budget_s` is 0"), "{text}");
+    assert!(refused(quick().with_warm_up(0), &[]).contains("`warm_up`"));
+    assert!(refused(quick().with_min_repetitions(0), &[]).contains("`min_repetitions`"));
+    assert!(refused(quick().with_max_repetitions(1), &[]).contains("`max_repetitions`"));
+    assert!(refused(quick(), &[nothing("a"), nothing("a")]).contains("one workload of each name"));
+    let text = refused(quick(), &[nothing("a").tolerance(f64::NAN)]);
+    assert!(text.contains("`tolerance` is NaN"), "{text}");
+    let text = refused(quick(), &[nothing("a").size(Size::new("huge", 0.0, 1.0))]);
+    assert!(text.contains("`value` is 0") && text.contains("size huge of a"), "{text}");
+    let text = refused(quick(), &[nothing("a").size(Size::new("small", 2.0, 1.0))]);
+    assert!(text.contains("one size of each label"), "{text}");
+}
+
+#[test]
+fn differences_are_shares_of_the_largest_value() {
+    let data = |values: &[f32]| TensorData::new(values.to_vec(), [values.len()]);
+    let of = |a: &[f32], b: &[f32]| difference(&[data(a)], &[data(b)]);
+    assert_eq!(of(&[1.0, -8.0], &[1.0, -8.0]), Ok(0.0));
+    // The largest difference is 1, the largest value of the reference 8.
+    assert_eq!(of(&[1.5, -7.0, 0.0], &[1.0, -8.0, 0.25]), Ok(0.125));
+    assert_eq!(of(&[0.0], &[0.0]), Ok(0.0));
+    // Around a reference of nothing but 0 differences are absolute, in units of 1e-12.
+    assert!((of(&[1e-12], &[0.0]).unwrap() - 1.0).abs() < 1e-6);
+    // Each tensor has its own scale: the small one is off by half.
+    let (a, b) = ([data(&[100.0]), data(&[0.01])], [data(&[100.0]), data(&[0.02])]);
+    assert!((difference(&a, &b).unwrap() - 0.5).abs() < 1e-6);
+
+    assert!(of(&[f32::NAN], &[1.0]).unwrap_err().contains("value 0 of the output is NaN"));
+    assert!(of(&[1.0], &[f32::INFINITY]).unwrap_err().contains("the reference is inf"));
+    assert!(of(&[1.0], &[1.0, 2.0]).unwrap_err().contains("shape [1], expected [2]"));
+    let flat = [TensorData::new(vec![1.0_f32; 6], [6])];
+    let square = [TensorData::new(vec![1.0_f32; 6], [2, 3])];
+    assert!(difference(&flat, &square).unwrap_err().contains("shape [6], expected [2, 3]"));
+    assert!(difference(&flat, &[]).unwrap_err().contains("1 tensors, expected 0"));
+    // Halves and integers are read as f32.
+    let ints = [TensorData::new(vec![3_i64, 4], [2])];
+    assert_eq!(difference(&ints, &[data(&[3.0, 4.0])]), Ok(0.0));
+}
+
+#[test]
+fn crossovers_lie_where_straight_lines_on_logarithmic_axes_meet() {
+    let at = |found| match found {
+        Some(Crossover::From(size)) => size,
+        other => panic!("{other:?}"),
+    };
+    // 8 against 2 · size: equal at 4.
+    let constant = [(1.0, 8.0), (16.0, 8.0)];
+    assert!((at(crossover(&constant, &[(16.0, 32.0), (1.0, 2.0)])) - 4.0_f64).abs() < 1e-12);
+    // Ratio 4 at size 2, ratio 1/4 at size 32: equal at the geometric mean, 8.
+    let found = crossover(&[(2.0, 4.0), (32.0, 1.0)], &[(2.0, 1.0), (32.0, 4.0)]);
+    assert!((at(found) - 8.0_f64).abs() < 1e-12);
+    // It counts from where it stays faster: won at 1, lost at 2, won at 4 and 8.
+    let wobbly = [(1.0, 0.5), (2.0, 2.0), (4.0, 0.5), (8.0, 0.5)];
+    let even = [(1.0, 1.0), (2.0, 1.0), (4.0, 1.0), (8.0, 1.0)];
+    assert!((at(crossover(&wobbly, &even)) - 8.0_f64.sqrt()).abs() < 1e-12);
+    // Equal is not faster; just then it begins.
+    assert!((at(crossover(&[(1.0, 1.0), (2.0, 0.5)], &even)) - 1.0).abs() < 1e-12);
+
+    assert_eq!(crossover(&[(1.0, 0.5), (2.0, 0.9)], &even), Some(Crossover::Always));
+    assert_eq!(crossover(&[(1.0, 0.5), (2.0, 1.1)], &even), Some(Crossover::Never));
+    assert_eq!(crossover(&[(3.0, 0.5)], &even), None);
+    assert_eq!(crossover(&[], &even), None);
+}
+
+/// A comparison of made-up times: `flex`, and a card that starts slow.
+fn made_up() -> Comparison {
+    let mut comparison = quick().run(&[], &[FLEX, DeviceSpec::Cuda(999)], &mut Silent).unwrap();
+    let description = gives("net", |_| Vec::new()).title("A net").description;
+    comparison.workloads.push(description);
+    let card = &mut comparison.machine.devices[1];
+    (card.class, card.absent) = (Some(DeviceClass::Gpu), None);
+    "a card".clone_into(&mut card.adapter);
+    for (label, size, flex_s, cuda_s) in
+        [("small", 1.0, 0.002, 0.008), ("large", 16.0, 0.032, 0.008)]
+    {
+        for (device, median_s) in [(FLEX, flex_s), (DeviceSpec::Cuda(999), cuda_s)] {
+            let measurement = Measurement {
+                first_run_s: 1.0,
+                median_s,
+                low_s: 0.9 * median_s,
+                high_s: 1.1 * median_s,
+                repetitions: 11,
+                items_per_s: size / median_s,
+                speed_up: Some(flex_s / median_s),
+                memory_bytes: (device != FLEX).then_some(3_000_000),
+            };
+            comparison.rows.push(Row {
+                workload: "net".to_owned(),
+                size: Size::new(label, size, size),
+                device,
+                status: Status::Measured { difference: 1.25e-7, measurement },
+            });
+        }
+    }
+    comparison
+}
+
+#[test]
+fn a_card_wins_from_its_crossover_on() {
+    let comparison = made_up();
+    assert_eq!(comparison.times("net", FLEX), [(1.0, 0.002), (16.0, 0.032)]);
+    let Some(Crossover::From(size)) = comparison.crossover("net", DeviceSpec::Cuda(999)) else {
+        panic!("{comparison}");
+    };
+    assert!((size - 4.0).abs() < 1e-9, "{size}");
+    assert_eq!(comparison.crossover("net", FLEX), None);
+    let text = comparison.to_string();
+    let line = text.lines().last().unwrap();
+    for part in ["net", "large 16", "cuda:999", "8.00 ms", "2.00 k items/s", "4.00×", "3.00 MB"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}
+
+#[cfg(feature = "picture")]
+#[test]
+fn the_picture_marks_the_crossover() {
+    let comparison = made_up();
+    let svg = comparison.curves("net").unwrap().to_svg().unwrap();
+    assert!(svg.contains("A net") && svg.contains("cuda:999 faster from 4.0 on"), "{svg}");
+    assert!(comparison.curves("other").is_none());
+}
+
+#[test]
+fn a_comparison_survives_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep/comparison.json");
+    let mut comparison = made_up();
+    for status in [
+        Status::Disagrees { difference: None, tolerance: 1e-4, reason: "shape".into() },
+        Status::Unsupported { reason: "no".into() },
+        Status::Failed { reason: "panicked: here".into() },
+    ] {
+        let row = Row { status, ..comparison.rows[0].clone() };
+        comparison.rows.push(row);
+    }
+    comparison.save(&path).unwrap();
+    assert_eq!(Comparison::load(&path).unwrap(), comparison);
+}
+
+#[test]
+fn bad_files_say_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("comparison.json");
+    let refused = || {
+        let error = Comparison::load(&path).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("comparison.json"), "{text}");
+        (matches!(error, Error::Format { .. }), text)
+    };
+    assert!(matches!(Comparison::load(&path), Err(Error::Io { action: "read", .. })));
+
+    made_up().save(&path).unwrap();
+    let whole = fs::read_to_string(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let (is_format, text) = refused();
+    assert!(is_format && text.contains("no JSON: EOF while parsing"), "{text}");
+
+    fs::write(&path, "{\"test_accuracy\": 0.9}").unwrap();
+    assert!(refused().1.contains("`format` is null, expected \"usagi comparison\""));
+
+    fs::write(&path, whole.replace("\"version\": 1,", "\"version\": 99,")).unwrap();
+    assert!(refused().1.contains("version 99, this build reads version 1"));
+
+    fs::write(&path, whole.replace("\"median_s\"", "\"middle_s\"")).unwrap();
+    assert!(refused().1.contains("missing field `median_s`"), "{}", refused().1);
+
+    fs::write(&path, whole.replace("\"cuda:999\"", "\"abacus\"")).unwrap();
+    assert!(refused().1.contains("unknown device `abacus`"), "{}", refused().1);
+}
+
+#[test]
+fn later_runs_are_held_against_earlier_ones_row_by_row() {
+    let old = made_up();
+    let mut new = made_up();
+    new.machine.cores += 2;
+    let scale = |row: &mut Row, factor: f64| {
+        let Status::Measured { measurement: m, .. } = &mut row.status else { panic!() };
+        (m.median_s, m.low_s, m.high_s) =
+            (factor * m.median_s, factor * m.low_s, factor * m.high_s);
+    };
+    scale(&mut new.rows[0], 0.5); // clearly faster
+    scale(&mut new.rows[1], 1.05); // within the quartiles
+    scale(&mut new.rows[2], 2.0); // clearly slower
+    new.rows[3].size.value = 17.0; // another size
+    let against = new.against(&old);
+    let found: Vec<_> = against.changes.iter().map(|c| (c.speed_up, c.clear)).collect();
+    assert_eq!(found.len(), 3);
+    for ((speed_up, clear), expected) in
+        found.iter().zip([(2.0, true), (1.0 / 1.05, false), (0.5, true)])
+    {
+        assert!((speed_up - expected.0).abs() < 1e-12 && *clear == expected.1, "{found:?}");
+    }
+    assert_eq!(against.unmatched, 1);
+    assert_eq!(against.machine.len(), 1);
+    let text = against.to_string();
+    for part in ["another machine: logical cores", "2.00×", "within the spread", "slower"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(text.contains("1 rows are not in the earlier comparison"), "{text}");
+}
+
+/// Counts itself out where it is dropped.
+struct Held(Rc<Cell<i32>>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+#[test]
+fn no_two_outputs_are_held_at_a_time() {
+    let alive = Rc::new(Cell::new(0_i32));
+    let most = Rc::new(Cell::new(0_i32));
+    let (a, m) = (Rc::clone(&alive), Rc::clone(&most));
+    let work = Workload::new("held", move |_, _| {
+        let (alive, most) = (Rc::clone(&a), Rc::clone(&m));
+        Ok(Step::new(move || {
+            alive.set(alive.get() + 1);
+            most.set(most.get().max(alive.get()));
+            let held = Held(Rc::clone(&alive));
+            Ok(Output::new(move || {
+                let _held = held;
+                Ok(Vec::new())
+            }))
+        }))
+    })
+    .size(Size::new("small", 1.0, 1.0));
+    let comparison = quick().run(&[work], &[FLEX], &mut Silent).unwrap();
+    assert!(comparison.rows[0].measurement().is_some());
+    assert_eq!((alive.get(), most.get()), (0, 1));
+}

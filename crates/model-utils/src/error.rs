@@ -118,7 +118,15 @@ pub enum Error {
         /// Why, with the checksum expected and found where that is the reason.
         reason: String,
     },
-    /// Work that a device cannot do.
+    /// A node of a graph that does not fit.
+    #[error("graph node {node}: {reason}")]
+    Graph {
+        /// The node's name and operation.
+        node: String,
+        /// What was found and what was expected.
+        reason: String,
+    },
+    /// Work that cannot be done here.
     #[error("{what} is not supported: {reason}")]
     Unsupported {
         /// The work.

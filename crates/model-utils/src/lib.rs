@@ -97,6 +97,8 @@ pub mod device;
 #[cfg(feature = "download")]
 pub mod download;
 pub mod error;
+#[cfg(feature = "graph")]
+pub mod graph;
 #[cfg(any(feature = "data", feature = "picture"))]
 pub mod image;
 pub mod layers;
@@ -104,6 +106,7 @@ pub mod ops;
 #[cfg(feature = "picture")]
 pub mod picture;
 pub mod stats;
+mod table;
 pub mod train;
 pub mod weights;
 

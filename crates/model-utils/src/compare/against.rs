@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::comparison::{Comparison, Measurement};
-use super::table::{self, Column};
 use super::workload::Size;
 use crate::device::DeviceSpec;
+use crate::table::{self, Column};
 
 /// How a comparison stands against an earlier one. Printed as a table.
 #[derive(Debug, Clone, PartialEq)]

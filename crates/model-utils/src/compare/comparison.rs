@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use super::crossover::{Crossover, crossover};
 use super::machine::Machine;
-use super::table::{self, Column};
 use super::workload::{Description, Size};
 use crate::atomic;
 use crate::device::{DeviceClass, DeviceSpec};
 use crate::error::{Error, Result};
+use crate::table::{self, Column};
 
 /// What marks a file as a comparison.
 const FORMAT: &str = "usagi comparison";

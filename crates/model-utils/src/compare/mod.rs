@@ -48,7 +48,6 @@ mod crossover;
 mod draw;
 mod machine;
 mod measure;
-mod table;
 mod workload;
 
 pub use against::{Against, Change};

@@ -16,7 +16,6 @@ use burn::nn::pool::{AvgPool2d, MaxPool2d};
 use burn::nn::{BatchNorm, Embedding, LayerNorm, Linear};
 use burn::optim::GradientsParams;
 use burn::tensor::activation::log_softmax;
-#[cfg(feature = "flex")]
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Int, Tensor};
 
@@ -25,13 +24,29 @@ pub fn conv2d(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if training::applies(&x) {
         let options = conv_options(conv, x.dims());
-        let convolved = training::conv2d(x, conv.weight.val(), options);
-        return match &conv.bias {
-            Some(bias) => convolved + bias.val().reshape([1, -1, 1, 1]),
+        let bias = conv.bias.as_ref().map(Param::val);
+        return convolve2d(x, conv.weight.val(), bias, options);
+    }
+    conv.forward(x)
+}
+
+/// The function behind [`conv2d`], on a weight `[channels_out, channels_in / groups, height,
+/// width]` and a bias `[channels_out]`.
+pub fn convolve2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if training::applies(&x) {
+        let convolved = training::conv2d(x, weight, options);
+        return match bias {
+            Some(bias) => convolved + bias.reshape([1, -1, 1, 1]),
             None => convolved,
         };
     }
-    conv.forward(x)
+    burn::tensor::module::conv2d(x, weight, bias, options)
 }
 
 /// What the layer's forward passes to Burn's convolution for an input of these sizes.

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 /// To which side the cells of a column are set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Column {
+pub(crate) enum Column {
     Left,
     Right,
 }
 
 /// A table with aligned columns, a line a row, ending with a line break.
-pub(super) fn aligned<const N: usize>(
+pub(crate) fn aligned<const N: usize>(
     header: &[&str; N],
     columns: &[Column; N],
     rows: &[[String; N]],
@@ -34,7 +34,7 @@ pub(super) fn aligned<const N: usize>(
 }
 
 /// A time in the unit that suits it, with three digits: `38.2 ms`.
-pub(super) fn time(seconds: f64) -> String {
+pub(crate) fn time(seconds: f64) -> String {
     let (value, unit) = match seconds {
         s if s < 1e-3 => (s * 1e6, "µs"),
         s if s < 1.0 => (s * 1e3, "ms"),
@@ -44,7 +44,7 @@ pub(super) fn time(seconds: f64) -> String {
 }
 
 /// A number with three digits and the prefix that suits it: `67.1 G`, and `35.2` below a thousand.
-pub(super) fn scaled(value: f64) -> String {
+pub(crate) fn scaled(value: f64) -> String {
     let prefixes = [(1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")];
     match prefixes.into_iter().find(|(least, _)| value >= *least) {
         Some((least, prefix)) => format!("{}{prefix}", digits(value / least)),
@@ -53,7 +53,7 @@ pub(super) fn scaled(value: f64) -> String {
 }
 
 /// A ratio: `4.00×`.
-pub(super) fn ratio(value: f64) -> String {
+pub(crate) fn ratio(value: f64) -> String {
     format!("{}×", digits(value))
 }
 
@@ -67,7 +67,7 @@ fn digits(value: f64) -> String {
 }
 
 /// The first line of a reason, and not too much of it.
-pub(super) fn short(reason: &str) -> String {
+pub(crate) fn short(reason: &str) -> String {
     const MOST: usize = 160;
     let line = reason.lines().next().unwrap_or_default().trim();
     if line.chars().count() <= MOST {

@@ -192,3 +192,37 @@ fn a_small_comparison_writes_its_files_and_goes_against_itself() {
     let text = run(&args);
     assert!(text.contains("before") && !text.contains("another machine"), "{text}");
 }
+
+#[test]
+fn a_graph_summary_counts_draws_and_refuses_what_does_not_fit() {
+    let out = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        example("graph_summary").arg("--out").arg(out.path()).args(args).output().unwrap()
+    };
+    let output = run(&[]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("conv2d 3×3, stride 2, groups 96"), "{text}");
+    let metrics = fs::read(out.path().join("metrics.json")).unwrap();
+    let metrics = serde_json::from_slice::<serde_json::Value>(&metrics).unwrap();
+    assert_eq!(metrics["learnable_parameters"], 3_504_872);
+    assert_eq!(metrics["multiply_adds"], 300_774_272);
+    assert_eq!(metrics["folded_batch_norms"], 52);
+    for file in ["graph.dot", "block.svg", "block-folded.svg"] {
+        assert!(fs::metadata(out.path().join(file)).unwrap().len() > 500, "{file}");
+    }
+
+    let refused = |args: &[&str]| {
+        let output = run(args);
+        assert!(!output.status.success(), "{args:?} succeeded");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!text.contains("panicked"), "{args:?}: {text}");
+        text
+    };
+    let foreign = out.path().join("foreign.tflite");
+    fs::write(&foreign, b"no flatbuffer at all").unwrap();
+    let text = refused(&["--tflite", path(&foreign)]);
+    assert!(text.contains("foreign.tflite is not a valid TensorFlow Lite file"), "{text}");
+    assert!(refused(&["--tflite", "no/such.tflite"]).contains("cannot read no/such.tflite"));
+    assert!(refused(&["--image", "a.png"]).contains("--tflite <FILE>"));
+}

@@ -1,6 +1,6 @@
 //! What every model built on [Burn](https://burn.dev) needs and Burn does not give: devices by
 //! name, weights and checkpoints that survive a kill, data, training loops that resume exactly,
-//! statistics, comparisons of devices and pictures.
+//! models as graphs, comparisons of devices, statistics and pictures.
 //!
 //! # A first program
 //!
@@ -68,6 +68,7 @@
 //! | [`weights`] | SafeTensors under PyTorch's names, with a manifest; import with a report | `import` for PyTorch's own files |
 //! | [`checkpoint`] | exact resume, whole after a kill at any moment | |
 //! | [`train`] | budget, events, observers, early stopping, averaging, a supervised loop | |
+//! | `graph` | any module as a graph: counted, rewritten, folded, a module again; TensorFlow Lite import | `graph`, with `import` for TensorFlow Lite |
 //! | [`compare`] | the same work on several devices: agreement first, then time | its pictures with `picture` |
 //! | [`stats`] | intervals, McNemar's test, bootstrap | |
 //! | [`atomic`] | files that are whole or not there | |

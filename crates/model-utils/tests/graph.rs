@@ -16,7 +16,8 @@ use burn::nn::{
 use burn::tensor::activation::{gelu, tanh};
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use common::{Agreement, agree, nodes};
-use model_utils::graph::{Binary, Dim, Graph, GraphModule, Op, Role, Tensors, Whole};
+use model_utils::device::DeviceSpec;
+use model_utils::graph::{AnyTensor, Binary, Dim, Graph, GraphModule, Op, Role, Tensors, Whole};
 use model_utils::layers::{
     Activation, ConvNormAct, ConvNormActConfig, NormOrder, ResidualBlock, ResidualBlockConfig,
     SqueezeExcite, SqueezeExciteConfig,
@@ -281,6 +282,48 @@ fn every_axis_and_kind_of_plain_operations_agrees() {
         let found: Tensor<3> = module.forward((x, mask)).unwrap();
         let difference = common::difference(&[found.into()], &[expected.into()]);
         assert!(difference < 1e-6, "{difference}");
+    }
+}
+
+/// An input on a device.
+type Input<'a> = &'a dyn Fn(&Device) -> AnyTensor;
+
+#[test]
+fn graphs_compute_the_same_on_every_device() {
+    let flex = Device::flex();
+    let (tower, generator, block) = (Tower::new(&flex), Generator::new(&flex), Block::new(&flex));
+    let image = random([3, 2, 9, 9], &flex);
+    let noise = random([3, 5], &flex);
+    let tower = Graph::trace(&tower, [1, 2, 9, 9], Tower::forward).unwrap();
+    let generator = Graph::trace(&generator, [1, 5], Generator::forward).unwrap();
+    let block = Graph::trace(&block, tokens(1), Block::forward).unwrap();
+    for info in DeviceSpec::available() {
+        let device = info.spec.open().unwrap();
+        // The first has batch normalisations, which train on a device with autodiff.
+        for device in [device.clone(), device.autodiff()] {
+            let reference =
+                if device.is_autodiff() { flex.clone().autodiff() } else { flex.clone() };
+            let run = |graph: &Graph, input: AnyTensor, device: &Device| {
+                let module = graph.init(device).unwrap();
+                let outputs = module.run(vec![input], &mut |_, _| {}).unwrap();
+                outputs.iter().map(common::values).collect::<Vec<_>>()
+            };
+            let cases: [(&Graph, Input); 3] = [
+                (&tower, &|device| Tensor::<4>::from_data(image.to_data(), device).into()),
+                (&generator, &|device| Tensor::<2>::from_data(noise.to_data(), device).into()),
+                (&block, &|device| {
+                    Tensor::<2, Int>::from_data(tokens(3).into_data(), device).into()
+                }),
+            ];
+            for (graph, input) in cases {
+                let found = run(graph, input(&device), &device);
+                let expected = run(graph, input(&reference), &reference);
+                for (a, b) in found.iter().zip(&expected) {
+                    let off = common::apart(a, b);
+                    assert!(off < 1e-4, "{}: {off}", info.spec);
+                }
+            }
+        }
     }
 }
 

@@ -1,8 +1,5 @@
 //! Running the rows.
 
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
 use std::time::Instant;
 
 use burn::config::Config;
@@ -12,7 +9,7 @@ use super::comparison::{Comparison, Measurement, Row, Status};
 use super::machine::Machine;
 use super::workload::{BoxError, Output, Size, Step, Workload};
 use crate::device::DeviceSpec;
-use crate::error::{Error, Result, panic_text};
+use crate::error::{Error, Result, quietly};
 use crate::stats::{median, quantile};
 use crate::train::{Event, Observer, StopReason};
 
@@ -320,25 +317,4 @@ fn text(error: &BoxError) -> String {
         cause = error.source();
     }
     text
-}
-
-/// Runs `work`; a panic becomes its message instead of a report on standard error.
-fn quietly<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    thread_local! {
-        static QUIET: Cell<bool> = const { Cell::new(false) };
-    }
-    // Once a process, and of effect only on a thread that is within this function.
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let report = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            if !QUIET.try_with(Cell::get).unwrap_or(false) {
-                report(panic);
-            }
-        }));
-    });
-    let before = QUIET.replace(true);
-    let result = catch_unwind(AssertUnwindSafe(work));
-    QUIET.set(before);
-    result.map_err(|panic| panic_text(panic.as_ref()))
 }

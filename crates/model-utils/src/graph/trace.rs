@@ -2,7 +2,6 @@
 //! the two is what follows the batch.
 
 use std::collections::{BTreeMap, HashMap};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use burn::backend::Capture;
@@ -15,7 +14,7 @@ use super::canonical::canonicalize;
 use super::record::record;
 use super::tensors::AnyTensor;
 use super::{Dim, Example, Graph, Kind, NodeId, Op, Role, Tensors};
-use crate::error::{Error, Result, panic_text};
+use crate::error::{Error, Result, quietly};
 
 /// Two batch sizes that no fixed length is likely to be taken for.
 const BATCHES: [usize; 2] = [2, 3];
@@ -255,7 +254,7 @@ fn capture<M: Module, E: Example, O: Tensors>(
     };
     let device = DEVICE.with(Clone::clone);
     let mut names = Names::default();
-    let captured = catch_unwind(AssertUnwindSafe(|| {
+    let captured = quietly(|| {
         device.capture_scope(|scope| {
             // Detached from the live one, with statistics up to date.
             let module = module.valid().to_device(&device);
@@ -276,12 +275,9 @@ fn capture<M: Module, E: Example, O: Tensors>(
             unique.dedup();
             scope.complete(names.inputs.iter().copied(), unique)
         })
-    }))
+    })
     .map_err(|panic| {
-        unsupported(format!(
-            "it panics: {} (values cannot be looked at while recording)",
-            panic_text(panic.as_ref())
-        ))
+        unsupported(format!("it panics: {panic} (values cannot be looked at while recording)"))
     })?
     .map_err(|error| unsupported(error.to_string()))?;
     Ok((captured, names))

@@ -69,10 +69,7 @@ impl Canvas<'_> {
         (width, height): (f64, f64),
         paint: impl FnOnce(&Canvas<'_>) -> Result<()>,
     ) -> Result<String> {
-        if !(width <= LONGEST && height <= LONGEST && width >= 1.0 && height >= 1.0) {
-            let reason = format!("{width:.0} × {height:.0} pixels are not between 1 and {LONGEST}");
-            return Err(Error::picture(what, reason));
-        }
+        check_size(what, (width, height))?;
         let size = ((width * UNITS).round() as u32, (height * UNITS).round() as u32);
         let mut svg = String::new();
         let canvas =
@@ -128,6 +125,15 @@ impl Canvas<'_> {
         let radius = (radius * UNITS).round() as i32;
         self.check(self.area.draw(&Circle::new(units(place), radius, color.filled())))
     }
+}
+
+/// Refuses a picture that is too small or too large to draw.
+pub(super) fn check_size(what: &'static str, (width, height): (f64, f64)) -> Result<()> {
+    if width <= LONGEST && height <= LONGEST && width >= 1.0 && height >= 1.0 {
+        return Ok(());
+    }
+    let reason = format!("{width:.0} × {height:.0} pixels are not between 1 and {LONGEST}");
+    Err(Error::picture(what, reason))
 }
 
 /// Pixels as units.

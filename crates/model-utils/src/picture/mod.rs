@@ -1,5 +1,5 @@
-//! Pictures of what a model does: image grids, heat maps, curves, bars, animations, and a page that
-//! shows them together.
+//! Pictures of what a model is and does: image grids, heat maps, curves, bars, flow charts,
+//! animations, and a page that shows them together.
 //!
 //! | picture | type | written as |
 //! | --- | --- | --- |
@@ -7,6 +7,7 @@
 //! | a matrix, for example of confusions | [`HeatMap`] | SVG |
 //! | learning curves, trade-offs | [`Curves`] | SVG |
 //! | groups of bars with error bars | [`Bars`] | SVG |
+//! | boxes and the arrows between them | [`FlowChart`] | SVG |
 //! | images one after the other | [`Animation`] | GIF |
 //! | headings, text, tables and the pictures above | [`Page`], [`Section`] | HTML |
 //!
@@ -39,9 +40,11 @@ mod bars;
 mod canvas;
 mod curves;
 mod file;
+mod flow;
 mod frame;
 mod grid;
 mod heat_map;
+mod layered;
 mod page;
 mod palette;
 mod raster;
@@ -51,6 +54,7 @@ mod tests;
 pub use animation::Animation;
 pub use bars::Bars;
 pub use curves::Curves;
+pub use flow::FlowChart;
 pub use grid::{Grid, grid};
 pub use heat_map::HeatMap;
 pub use page::{Page, Section};

@@ -198,6 +198,55 @@ fn heat_maps_that_make_no_sense_are_errors() {
 }
 
 #[test]
+fn a_flow_chart_shows_its_blocks_and_arrows() {
+    let chart = FlowChart::new("a < b & \"c\"")
+        .block(["input <x>", "[N, 3]"], 6, &[])
+        .block(vec!["conv & \"norm\"".to_string()], 0, &[0])
+        .block(["add", "1", "2", "'3'"], 700, &[1, 0, 0, 1]);
+    let svg = chart.to_svg().unwrap();
+    names(
+        &svg,
+        &["a < b & \"c\"", "input <x>", "[N, 3]", "conv & \"norm\"", "add", "1", "2", "'3'"],
+    );
+    // The ground, and two for each box; an arrow for each pair.
+    assert_eq!(svg.matches("<rect").count(), 1 + 2 * 3);
+    assert_eq!(svg.matches("<polygon").count(), 3);
+    assert_eq!(svg.matches("<polyline").count(), 3);
+    assert_eq!(svg.matches("font-weight=\"bold\"").count(), 1 + 3);
+    assert!(svg.contains("fill=\"#0072B2\""));
+    assert_eq!(svg, chart.clone().to_svg().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    chart.save(folder.path().join("new/chart.svg")).unwrap();
+    assert!(reason(chart.save("chart.png")).contains(".svg"));
+}
+
+#[test]
+fn texts_of_flow_charts_fit_their_boxes() {
+    let long = "a very long line of text ".repeat(10);
+    let chart = FlowChart::new(&long).block([&long, &long], 1, &[]).block([""], 2, &[0]);
+    let svg = chart.to_svg().unwrap();
+    assert!(texts(&svg).iter().all(|text| text.chars().count() < 60));
+    let width: f64 =
+        svg.split(" width=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap();
+    assert!((250.0..480.0).contains(&width), "{width}");
+}
+
+#[test]
+fn flow_charts_that_cannot_be_are_errors() {
+    assert!(reason(FlowChart::new("").to_svg()).contains("no block"));
+    let one = FlowChart::new("").block(["one"], 0, &[]);
+    for input in [1, 2, usize::MAX] {
+        let text = reason(one.clone().block(["two"], 0, &[0, input]).to_svg());
+        assert!(text.contains(&format!("block 1 takes block {input}, which is not before")));
+    }
+    assert!(reason(one.clone().block(["a"; 5], 0, &[0]).to_svg()).contains("block 1 has 5 lines"));
+    let none: [&str; 0] = [];
+    assert!(reason(one.clone().block(none, 0, &[0]).to_svg()).contains("block 1 has 0 lines"));
+    let tall = (1..2000).fold(one, |chart, block| chart.block(["next"], 0, &[block - 1]));
+    assert!(reason(tall.to_svg()).contains("pixels"));
+}
+
+#[test]
 fn a_grid_enlarges_its_images_and_puts_them_in_their_places() {
     let grey = Image::filled(28, 28, &[40]);
     let red = Image::filled(28, 28, &[200, 10, 10]);

@@ -18,7 +18,8 @@ pub fn nodes(graph: &Graph) -> Vec<String> {
         .collect()
 }
 
-fn values(tensor: &AnyTensor) -> Vec<f32> {
+/// The values of a tensor of floating-point numbers.
+pub fn values(tensor: &AnyTensor) -> Vec<f32> {
     assert_eq!(tensor.kind(), Kind::Float);
     let data: TensorData = match tensor.shape().len() {
         1 => tensor.clone().typed::<1, burn::tensor::Float>().unwrap().into_data(),
@@ -42,7 +43,8 @@ pub fn difference(found: &[AnyTensor], expected: &[AnyTensor]) -> f32 {
         .fold(0.0, f32::max)
 }
 
-fn apart(found: &[f32], expected: &[f32]) -> f32 {
+/// The largest difference, as a share of the largest expected value.
+pub fn apart(found: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(found.len(), expected.len());
     let scale = expected.iter().fold(1e-6_f32, |a, b| a.max(b.abs()));
     let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

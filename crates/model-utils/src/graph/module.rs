@@ -15,7 +15,7 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::dim::shape_text;
 use super::run::run;
-use super::structure::{Weight, kind_of};
+use super::structure::Weight;
 use super::{AnyTensor, Dim, Graph, Kind, NodeId, Op, Role, Tensors};
 use crate::error::{Error, Result};
 use crate::ops;
@@ -206,7 +206,7 @@ impl Value {
         let data = weight.data.clone();
         let rank = data.shape().len();
         let unknown = |kind| Err(format!("a parameter of {rank} axes that holds {kind}"));
-        Ok(match kind_of(&data) {
+        Ok(match Kind::of(data.dtype()) {
             Kind::Float if weight.role == Role::Running && rank == 1 => {
                 Self::Running(RunningState::with_id(id, Tensor::from_data(data, device)))
             }
@@ -264,7 +264,7 @@ impl Graph {
         let mut flag_of_scale: BTreeMap<NodeId, usize> = BTreeMap::new();
         for (id, node) in self.nodes() {
             if let Some(weight) = self.weight(id) {
-                if node.kind == Kind::Float && kind_of(&weight.data) == Kind::Int {
+                if node.kind == Kind::Float && Kind::of(weight.data.dtype()) == Kind::Int {
                     return Err(node.error("it is stored in integers: dequantize the graph first"));
                 }
                 let value = Value::new(weight, device).map_err(|reason| node.error(reason))?;
@@ -540,7 +540,7 @@ impl Value {
 
 /// On the host.
 fn data(tensor: DispatchTensor) -> TensorData {
-    match AnyTensor(tensor.clone()).kind() {
+    match Kind::of(tensor.dtype()) {
         Kind::Float => Tensor::<1>::from_dispatch(tensor).into_data(),
         Kind::Int => Tensor::<1, Int>::from_dispatch(tensor).into_data(),
         Kind::Bool => Tensor::<1, Bool>::from_dispatch(tensor).into_data(),

@@ -1,3 +1,4 @@
+use burn::tensor::DType;
 use serde::{Deserialize, Serialize};
 
 use super::Dim;
@@ -283,6 +284,19 @@ pub enum Kind {
     Int,
     /// True or false.
     Bool,
+}
+
+impl Kind {
+    /// The kind of a type of elements.
+    pub(super) fn of(dtype: DType) -> Self {
+        if dtype.is_bool() {
+            Self::Bool
+        } else if dtype.is_float() {
+            Self::Float
+        } else {
+            Self::Int
+        }
+    }
 }
 
 /// How values between pixels are found.

@@ -3,7 +3,6 @@
 use burn::tensor::TensorData;
 
 use super::canonical::{Change, identity};
-use super::structure::kind_of;
 use super::{Graph, Kind, NodeId, Op, Role};
 use crate::error::Result;
 
@@ -157,7 +156,8 @@ impl Graph {
     pub fn dequantize(&self) -> Result<Self> {
         let mut graph = self.clone();
         let is_stored = |id: &NodeId| {
-            self.node(*id).quantization.is_some() && kind_of(&self.weights[id].data) == Kind::Int
+            self.node(*id).quantization.is_some()
+                && Kind::of(self.weights[id].data.dtype()) == Kind::Int
         };
         let stored: Vec<NodeId> = self.weights.keys().copied().filter(is_stored).collect();
         graph.rewrite(|edit| {

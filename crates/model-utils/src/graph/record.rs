@@ -9,9 +9,9 @@ use burn::backend::ir::{
     InterpolateModeIr, ModuleOperationIr, NumericOperationIr, OperationIr, PadModeIr,
     ReduceDimOpIr, ScalarIr, ScalarOpIr, TensorIr,
 };
-use burn::tensor::{DType, Slice};
+use burn::tensor::Slice;
 
-use super::structure::{Weight, fixed, kind_of};
+use super::structure::{Weight, fixed};
 use super::trace::Names;
 use super::{
     Binary, Comparison, Graph, Interpolation, Kind, Node, NodeId, Op, Pool, Range, Reduction, Role,
@@ -26,7 +26,7 @@ pub(super) fn record(captured: CapturedGraph, names: &Names) -> Result<Graph> {
         Recorder { graph: Graph::default(), ids: HashMap::new(), values: captured.values, names };
     for &input in &names.inputs {
         let data = &recorder.values[&input];
-        let (shape, kind) = (fixed(data.shape()), kind_of(data));
+        let (shape, kind) = (fixed(data.shape()), Kind::of(data.dtype()));
         let id = recorder.push(Op::Input, Vec::new(), shape, kind);
         recorder.ids.insert(input, id);
         recorder.graph.inputs.push(id);
@@ -79,7 +79,7 @@ impl Recorder<'_> {
             return id;
         }
         let data = self.values[&tensor].clone();
-        let (shape, kind) = (fixed(data.shape()), kind_of(&data));
+        let (shape, kind) = (fixed(data.shape()), Kind::of(data.dtype()));
         let place = self.names.places.get(&tensor);
         let weight = Weight {
             data,
@@ -100,7 +100,7 @@ impl Recorder<'_> {
 
     fn node(&mut self, op: Op, inputs: &[&TensorIr], out: &TensorIr) -> Recorded {
         let inputs = inputs.iter().map(|input| self.leaf(input.id)).collect();
-        let id = self.push(op, inputs, fixed(&out.shape), kind(out.dtype));
+        let id = self.push(op, inputs, fixed(&out.shape), Kind::of(out.dtype));
         self.ids.insert(out.id, id);
         Ok(())
     }
@@ -142,8 +142,8 @@ impl Recorder<'_> {
     }
 
     fn cast(&mut self, input: &TensorIr, out: &TensorIr) -> Recorded {
-        let to = kind(out.dtype);
-        if to == kind(input.dtype) {
+        let to = Kind::of(out.dtype);
+        if to == Kind::of(input.dtype) {
             return Err(format!("a change of precision from {:?} to {:?}", input.dtype, out.dtype));
         }
         self.node(Op::Cast { to }, &[input], out)
@@ -207,7 +207,7 @@ impl Recorder<'_> {
     }
 
     fn full(&mut self, value: f64, out: &TensorIr) -> Recorded {
-        let full = Op::Full { value, shape: fixed(&out.shape), kind: kind(out.dtype) };
+        let full = Op::Full { value, shape: fixed(&out.shape), kind: Kind::of(out.dtype) };
         self.node(full, &[], out)
     }
 
@@ -229,9 +229,9 @@ impl Recorder<'_> {
         let id = self.leaf(input.id);
         let shape = vec![super::Dim::Fixed(1); axes.len()];
         let reduce = Op::Reduce { reduction, axes };
-        let reduced = self.push(reduce, vec![id], shape, kind(input.dtype));
+        let reduced = self.push(reduce, vec![id], shape, Kind::of(input.dtype));
         let reshape = Op::Reshape { shape: fixed(&out.shape) };
-        let id = self.push(reshape, vec![reduced], fixed(&out.shape), kind(out.dtype));
+        let id = self.push(reshape, vec![reduced], fixed(&out.shape), Kind::of(out.dtype));
         self.ids.insert(out.id, id);
         Ok(())
     }
@@ -484,16 +484,6 @@ impl Recorder<'_> {
     ) -> Recorded {
         let inputs: Vec<&TensorIr> = [x, weight].into_iter().chain(bias).collect();
         self.node(op, &inputs, out)
-    }
-}
-
-fn kind(dtype: DType) -> Kind {
-    if dtype.is_bool() {
-        Kind::Bool
-    } else if dtype.is_float() {
-        Kind::Float
-    } else {
-        Kind::Int
     }
 }
 

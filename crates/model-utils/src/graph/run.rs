@@ -198,7 +198,7 @@ pub(super) fn run(
 }
 
 fn kind_of(x: &DispatchTensor) -> Kind {
-    super::AnyTensor(x.clone()).kind()
+    Kind::of(x.dtype())
 }
 
 fn scalar_of(number: f64, kind: Kind) -> Scalar {

@@ -212,7 +212,7 @@ impl Graph {
                     // Integers with a quantization stand for real numbers.
                     let kind = match node.quantization {
                         Some(_) => Kind::Float,
-                        None => kind_of(&weight.data),
+                        None => Kind::of(weight.data.dtype()),
                     };
                     (fixed(weight.data.shape()), kind)
                 }
@@ -451,18 +451,6 @@ impl Edit {
 /// A shape that does not depend on the batch.
 pub(super) fn fixed(shape: &[usize]) -> Vec<Dim> {
     shape.iter().map(|&length| Dim::Fixed(length)).collect()
-}
-
-/// What the values are of.
-pub(super) fn kind_of(data: &TensorData) -> Kind {
-    let dtype = data.dtype();
-    if dtype.is_bool() {
-        Kind::Bool
-    } else if dtype.is_float() {
-        Kind::Float
-    } else {
-        Kind::Int
-    }
 }
 
 /// One line a node.

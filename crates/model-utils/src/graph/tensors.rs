@@ -14,14 +14,7 @@ pub struct AnyTensor(pub(super) DispatchTensor);
 impl AnyTensor {
     /// What it holds.
     pub fn kind(&self) -> Kind {
-        let dtype = self.0.dtype();
-        if dtype.is_bool() {
-            Kind::Bool
-        } else if dtype.is_float() {
-            Kind::Float
-        } else {
-            Kind::Int
-        }
+        Kind::of(self.0.dtype())
     }
 
     /// Its shape.

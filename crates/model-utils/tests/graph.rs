@@ -14,10 +14,12 @@ use burn::nn::{
     Linear, LinearConfig, Relu,
 };
 use burn::tensor::activation::{gelu, tanh};
-use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
+use burn::tensor::{Device, Distribution, Int, Tensor, TensorData, s};
 use common::{Agreement, agree, nodes};
 use model_utils::device::DeviceSpec;
-use model_utils::graph::{AnyTensor, Binary, Dim, Graph, GraphModule, Op, Role, Tensors, Whole};
+use model_utils::graph::{
+    AnyTensor, Binary, Dim, Graph, GraphModule, Op, Role, Tensors, Unary, Whole,
+};
 use model_utils::layers::{
     Activation, ConvNormAct, ConvNormActConfig, NormOrder, ResidualBlock, ResidualBlockConfig,
     SqueezeExcite, SqueezeExciteConfig,
@@ -328,6 +330,130 @@ fn graphs_compute_the_same_on_every_device() {
 }
 
 #[test]
+fn rarer_operations_agree() {
+    use burn::nn::PaddingConfig2d;
+    use burn::nn::conv::{Conv1d, Conv1dConfig};
+    use burn::nn::interpolate::{Interpolate2dConfig, InterpolateMode};
+    use burn::nn::pool::{AvgPool2dConfig, MaxPool2dConfig};
+    let device = Device::flex();
+    let conv = Conv1dConfig::new(4, 6, 3).with_stride(2).with_groups(2).init(&device);
+    let forward = |conv: &Conv1d, x: Tensor<4>| {
+        // Windows over the end, uneven sides, a padding with minus infinity.
+        let ceil = MaxPool2dConfig::new([3, 3]).with_strides([2, 2]).with_ceil_mode(true).init();
+        let same = MaxPool2dConfig::new([2, 2])
+            .with_strides([1, 1])
+            .with_padding(PaddingConfig2d::Same)
+            .init();
+        let mean = AvgPool2dConfig::new([3, 3]).with_strides([2, 2]).with_ceil_mode(true).init();
+        let pooled = ceil.forward(x.clone()) + mean.forward(x.clone());
+        let wide = Interpolate2dConfig::new()
+            .with_output_size(Some([9, 7]))
+            .with_mode(InterpolateMode::Linear)
+            .init()
+            .forward(same.forward(pooled));
+        let last = wide.clone().slice(s![.., .., -3.., 1..6]);
+        let [batch, ..] = last.dims();
+        let lines = conv.forward(last.clone().slice(s![.., .., 0..1, ..]).reshape([batch, 4, 5]));
+        let whole = last.clone().int().clamp(-1, 2).pad((1, 0, 0, 1), 3);
+        let mean = last.remainder_scalar(0.7).mean().reshape([1, 1, 1, 1]);
+        let rest = whole.remainder_scalar(2).float() + mean;
+        let masked = rest.clone().mask_fill(rest.clone().greater_elem(1.0), f32::NEG_INFINITY);
+        (lines, burn::tensor::activation::softmax(masked, 3), wide.flip([2]).cumsum(1))
+    };
+    let graph = Graph::trace(&conv, [1, 4, 6, 6], forward).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rare.safetensors");
+    graph.save(&path).unwrap();
+    // Minus infinity has its way through the file.
+    let module = Graph::load(&path).unwrap().init(&device).unwrap();
+    for batch in [1, 3] {
+        let x = random([batch, 4, 6, 6], &device);
+        let expected = forward(&conv, x.clone()).into_any();
+        let found = module.run(vec![x.into()], &mut |_, _| {}).unwrap();
+        let difference = common::difference(&found, &expected);
+        assert!(difference < 1e-5, "{difference}");
+    }
+    // A window larger than its image fits once.
+    let small = |_: &Conv1d, x: Tensor<4>| {
+        MaxPool2dConfig::new([3, 3]).with_strides([2, 2]).with_ceil_mode(true).init().forward(x)
+    };
+    let graph = Graph::trace(&conv, [1, 4, 2, 2], small).unwrap();
+    assert_eq!(graph.node(graph.outputs()[0]).shape[2], Dim::Fixed(1));
+}
+
+#[derive(Module, Debug)]
+struct Named {
+    conv: ConvNormAct,
+    conv_2: ConvNormAct,
+    mean: burn::module::Param<Tensor<1>>,
+}
+
+#[test]
+fn names_are_those_of_the_module_and_no_two_are_the_same() {
+    let device = Device::flex();
+    let conv = || ConvNormActConfig::new([2, 2], 1).with_norm(None).init(&device);
+    let mean = burn::module::Param::from_tensor(random([1], &device));
+    let module = Named { conv: conv(), conv_2: conv(), mean };
+    let mut graph = Graph::trace(&module, [1, 2, 3, 3], |module: &Named, x| {
+        let x = module.conv_2.forward(module.conv.forward(module.conv.forward(x)));
+        x.mean_dim(1) * module.mean.val().reshape([1, 1, 1, 1])
+    })
+    .unwrap();
+    assert_eq!(graph.node(graph.find("mean").unwrap()).op, Op::Parameter);
+    assert!(graph.find("conv.conv").is_some() && graph.find("conv.conv_2").is_some());
+    assert_eq!(graph.remove_dead().unwrap(), 0);
+}
+
+#[test]
+fn what_is_frozen_stays_so_through_a_graph() {
+    let device = device();
+    let mlp = Mlp::new(&device);
+    let graph = Graph::trace(&mlp, [1, 6], Mlp::forward).unwrap();
+    let again = graph.init(&device).unwrap().freeze().graph();
+    assert_eq!(again.learnable_parameters(), 0);
+    let norm = again.node(again.find("norm").unwrap());
+    assert!(matches!(norm.op, Op::BatchNorm { training: false, .. }));
+    let again = again.init(&device).unwrap().unfreeze().graph();
+    assert_eq!(again.learnable_parameters(), graph.learnable_parameters());
+    let norm = again.node(again.find("norm").unwrap());
+    assert!(matches!(norm.op, Op::BatchNorm { training: true, .. }));
+}
+
+#[test]
+fn changed_files_are_refused_or_sound() {
+    let device = Device::flex();
+    let graph = Graph::trace(&Generator::new(&device), [1, 5], Generator::forward).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("graph.safetensors");
+    graph.save(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let text = String::from_utf8(bytes[8..8 + header].to_vec()).unwrap();
+    let load = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        let changed = text.replacen(from, to, 1);
+        let mut file = (changed.len() as u64).to_le_bytes().to_vec();
+        file.extend(changed.as_bytes());
+        file.extend(&bytes[8 + header..]);
+        std::fs::write(&path, file).unwrap();
+        Graph::load(&path)
+    };
+    for (from, to) in [
+        (r#"\"stride\":[2,2]"#, r#"\"stride\":[0,2]"#),
+        (r#"\"groups\":2"#, r#"\"groups\":0"#),
+        (r#"\"groups\":2"#, r#"\"groups\":3"#),
+        (r#"\"padding\":[1,1]"#, r#"\"padding\":[18446744073709551615,1]"#),
+        (r#"{\"batch\":1},{\"fixed\":6}"#, r#"{\"batch\":1},{\"fixed\":9223372036854775811}"#),
+        (r#"\"inputs\":[0"#, r#"\"inputs\":[77"#),
+        (r#"\"op\":\"linear\""#, r#"\"op\":\"input\""#),
+        (r#"\"op\":\"linear\""#, r#"\"op\":\"mat_mul\""#),
+    ] {
+        assert!(load(from, to).is_err(), "{from} -> {to}");
+    }
+    assert!(load("norm", "norm").is_ok());
+}
+
+#[test]
 fn a_traced_module_is_not_touched_and_a_graph_has_the_latest_statistics() {
     let device = device();
     let mlp = Mlp::new(&device);
@@ -568,6 +694,16 @@ fn nodes_are_inserted_replaced_and_removed() {
     let relu = graph.find("relu").unwrap();
     let error = graph.rewrite(|edit| edit.remove(relu)).unwrap_err().to_string();
     assert!(error.contains("relu") && error.contains("`last` takes it"), "{error}");
+    // What cannot be computed does not get in.
+    for (op, expected) in [
+        (Op::Unary(Unary::Not), "holds Float, expected Bool"),
+        (Op::Scalar(Binary::Or, 1.0), "true or false with a number"),
+        (Op::Input, "inputs"),
+        (Op::Slice { ranges: Vec::new() }, "0 ranges"),
+    ] {
+        let error = graph.rewrite(|edit| Ok(edit.insert_after(relu, "new", op))).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
     let error = graph
         .rewrite(|edit| {
             let first = edit.find("first").unwrap();
@@ -614,6 +750,11 @@ fn what_a_graph_cannot_hold_is_named() {
         x
     });
     assert!(text.contains("depends on the batch size"), "{text}");
+    let text = refused(|linear, x| {
+        let y = ops::linear(linear, x.clone());
+        if x.dims()[0] == 2 { x - y } else { y - x }
+    });
+    assert!(text.contains("takes other tensors"), "{text}");
     let text = refused(|_, x| {
         let batch = x.dims()[0];
         x / batch as f64

@@ -61,11 +61,12 @@ pub(super) fn lengths(shape: &[Dim], batch: usize) -> Vec<usize> {
     shape.iter().map(|dim| dim.at(batch)).collect()
 }
 
-/// How many elements a shape has: a number, times the batch size to a power.
-pub(super) fn elements(shape: &[Dim]) -> (usize, u32) {
-    shape.iter().fold((1, 0), |(number, power), dim| match dim {
-        Dim::Fixed(length) => (number * length, power),
-        Dim::Batch(times) => (number * times, power + 1),
+/// How many elements a shape has: a number, times the batch size to a power. Numbers too large to
+/// be meant stay at the largest.
+pub(super) fn elements(shape: &[Dim]) -> (u128, u32) {
+    shape.iter().fold((1, 0), |(number, power): (u128, u32), dim| match dim {
+        Dim::Fixed(length) => (number.saturating_mul(*length as u128), power),
+        Dim::Batch(times) => (number.saturating_mul(*times as u128), power + 1),
     })
 }
 

@@ -75,7 +75,10 @@ impl Graph {
         let (mut state, _) = State::open(path)?;
         let mut graph = Self { inputs: file.inputs, outputs: file.outputs, ..Self::default() };
         for (id, node) in file.nodes {
-            graph.next = graph.next.max(id.0.saturating_add(1));
+            let Some(next) = id.0.checked_add(1) else {
+                return Err(bad(format!("a node is {id}")));
+            };
+            graph.next = graph.next.max(next);
             graph.order.push(id);
             if graph.nodes.insert(id, node).is_some() {
                 return Err(bad(format!("two nodes are {id}")));
@@ -95,9 +98,6 @@ impl Graph {
             let Kept { role, id: of_parameter, containers } = kept;
             let weight = Weight { data, role, id: of_parameter, containers };
             graph.weights.insert(id, Arc::new(weight));
-        }
-        if let Some(node) = graph.nodes.values().find(|node| node.shape.len() > 16) {
-            return Err(bad(format!("`{}` has {} axes", node.name, node.shape.len())));
         }
         for &id in graph.inputs.iter().chain(&graph.outputs) {
             if graph.get(id).is_none() {

@@ -69,6 +69,7 @@ mod dim;
 mod draw;
 mod file;
 mod module;
+mod number;
 mod op;
 mod passes;
 mod record;

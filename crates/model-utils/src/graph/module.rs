@@ -305,7 +305,7 @@ impl Graph {
 }
 
 /// For each node, in order, the tensors that nothing needs after it.
-pub(super) fn last_uses(graph: &Graph) -> Vec<Vec<NodeId>> {
+fn last_uses(graph: &Graph) -> Vec<Vec<NodeId>> {
     let mut last: BTreeMap<NodeId, usize> = BTreeMap::new();
     for (at, (id, node)) in graph.nodes().enumerate() {
         last.insert(id, at);
@@ -480,10 +480,18 @@ impl GraphModule {
         Ok(batch.unwrap_or(1))
     }
 
-    /// The graph with the weights as they are now, statistics up to date; the module is not
-    /// touched.
+    /// The graph with the weights as they are now, statistics up to date, and what is frozen
+    /// frozen; the module is not touched.
     pub fn graph(&self) -> Graph {
         let mut graph = self.structure.graph.clone();
+        for (id, &flag) in &self.structure.flag_of {
+            let enabled = self.flags[flag].flag.valid().train().is_enabled();
+            if let Some(Op::BatchNorm { training, .. }) =
+                graph.nodes.get_mut(id).map(|node| &mut node.op)
+            {
+                *training = enabled;
+            }
+        }
         for slot in &self.slots {
             let data = match &slot.value {
                 Value::Running(state) => state.value_sync().into_data(),
@@ -493,8 +501,13 @@ impl GraphModule {
                 _ if slot.role == Role::Constant => 0,
                 value => value.id(),
             };
+            let role = match (slot.role, slot.value.is_learnable()) {
+                (Role::Learnable | Role::Frozen, true) => Role::Learnable,
+                (Role::Learnable | Role::Frozen, false) => Role::Frozen,
+                (role, _) => role,
+            };
             let containers = slot.path.0.iter().map(|(_, container)| container.clone()).collect();
-            let weight = Weight { data, role: slot.role, id, containers };
+            let weight = Weight { data, role, id, containers };
             graph.weights.insert(slot.node, Arc::new(weight));
         }
         graph
@@ -518,6 +531,19 @@ impl GraphModule {
 }
 
 impl Value {
+    /// Whether the parameter gets gradients in training.
+    fn is_learnable(&self) -> bool {
+        struct Learnable(bool);
+        impl ModuleVisitor for Learnable {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                self.0 = is_learnable(param);
+            }
+        }
+        let mut learnable = Learnable(false);
+        self.visit(&mut learnable);
+        learnable.0
+    }
+
     /// The parameter's identity.
     fn id(&self) -> u64 {
         struct Id(u64);
@@ -536,6 +562,11 @@ impl Value {
         self.visit(&mut id);
         id.0
     }
+}
+
+/// Whether training gives it gradients: training restores the setting, on any device.
+pub(super) fn is_learnable<const D: usize>(param: &Param<Tensor<D>>) -> bool {
+    param.valid().train().val().is_require_grad()
 }
 
 /// On the host.

@@ -19,6 +19,7 @@ pub enum Op {
     /// A tensor of equal values.
     Full {
         /// The value.
+        #[serde(with = "super::number")]
         value: f64,
         /// The shape.
         shape: Vec<Dim>,
@@ -73,8 +74,10 @@ pub enum Op {
     /// `[channels]` each.
     BatchNorm {
         /// Added to the variance.
+        #[serde(with = "super::number")]
         epsilon: f64,
         /// Share of the newest batch in the running statistics.
+        #[serde(with = "super::number")]
         momentum: f64,
         /// Whether it takes the statistics of the batch where the module trains.
         training: bool,
@@ -83,6 +86,7 @@ pub enum Op {
     /// shift `[features]`.
     LayerNorm {
         /// Added to the variance.
+        #[serde(with = "super::number")]
         epsilon: f64,
     },
     /// Inputs: table `[rows, features]`, indices `[batch, length]`.
@@ -91,8 +95,10 @@ pub enum Op {
     /// (true hides) where `mask`, then a bias on the scores where `bias`.
     Attention {
         /// On the scores; 1/√features where it is `None`.
+        #[serde(with = "super::number::option")]
         scale: Option<f64>,
         /// Scores are bounded to ± this by a tanh.
+        #[serde(with = "super::number::option")]
         softcap: Option<f64>,
         /// Whether later places are hidden.
         causal: bool,
@@ -135,8 +141,10 @@ pub enum Op {
     /// min(max(alpha·x + beta, 0), 1)
     HardSigmoid {
         /// The slope.
+        #[serde(with = "super::number")]
         alpha: f64,
         /// The value at 0.
+        #[serde(with = "super::number")]
         beta: f64,
     },
     /// eˣ / Σeˣ along an axis.
@@ -154,16 +162,18 @@ pub enum Op {
     /// Of two tensors, element by element; axes of length 1 are repeated.
     Binary(Binary),
     /// Of each element and a number.
-    Scalar(Binary, f64),
+    Scalar(Binary, #[serde(with = "super::number")] f64),
     /// True where it holds for two tensors.
     Compare(Comparison),
     /// True where it holds for the element and a number.
-    CompareScalar(Comparison, f64),
+    CompareScalar(Comparison, #[serde(with = "super::number")] f64),
     /// Bounds each element.
     Clamp {
         /// The least value.
+        #[serde(with = "super::number::option")]
         min: Option<f64>,
         /// The largest value.
+        #[serde(with = "super::number::option")]
         max: Option<f64>,
     },
     /// Combines the elements along axes, which keep the length 1.
@@ -226,6 +236,7 @@ pub enum Op {
         /// How much before and after, one for each axis.
         padding: Vec<(usize, usize)>,
         /// The constant.
+        #[serde(with = "super::number")]
         value: f64,
     },
     /// Repeats a tensor along an axis.
@@ -253,6 +264,7 @@ pub enum Op {
     /// A number where the mask is true. Inputs: x, mask.
     MaskFill {
         /// The number.
+        #[serde(with = "super::number")]
         value: f64,
     },
     /// The second value where the mask is true. Inputs: x, mask, value.

@@ -123,7 +123,11 @@ impl Graph {
         self.rewrite(|edit| {
             let ids = edit.order.clone();
             for id in ids {
-                if let Some(Change::Drop(input)) = identity(edit, id) {
+                // What only tells how a tensor is stored stays.
+                let quantization = &edit.node(id).quantization;
+                if let Some(Change::Drop(input)) = identity(edit, id)
+                    && (quantization.is_none() || *quantization == edit.node(input).quantization)
+                {
                     edit.replace_uses(id, input);
                     edit.remove(id)?;
                 }
@@ -185,7 +189,7 @@ impl super::Quantization {
             .enumerate()
             .map(|(index, value)| {
                 let at = self.axis.map_or(0, |axis| index / inner(axis) % shape[axis]);
-                self.scale[at] * (value - self.zero_point[at]) as f32
+                (f64::from(self.scale[at]) * (value as f64 - self.zero_point[at] as f64)) as f32
             })
             .collect();
         TensorData::new(values, shape)

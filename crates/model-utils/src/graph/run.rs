@@ -261,8 +261,7 @@ fn unary(op: Unary, x: DispatchTensor, kind: Kind) -> DispatchTensor {
             Unary::Neg => Dispatch::int_neg(x),
             Unary::Abs => Dispatch::int_abs(x),
             Unary::Sign => Dispatch::int_sign(x),
-            // Of whole numbers the others are themselves, or not recorded.
-            _ => x,
+            _ => unreachable!("checked with the graph"),
         };
     }
     match op {
@@ -318,8 +317,7 @@ fn scalar(op: Binary, x: DispatchTensor, number: Scalar, kind: Kind) -> Dispatch
         (Binary::Div, _) => Dispatch::float_div_scalar(x, number),
         (Binary::Rem, _) => Dispatch::float_remainder_scalar(x, number),
         (Binary::Pow, _) => Dispatch::float_powf_scalar(x, number),
-        // And with true, or with false.
-        (Binary::And | Binary::Or, _) => x,
+        (Binary::And | Binary::Or, _) => unreachable!("checked with the graph"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Shapes of outputs from those of inputs.
 
 use super::dim::{elements, shape_text};
-use super::{Binary, Dim, Kind, Op, Pool, Range};
+use super::{Binary, Comparison, Dim, Kind, Op, Pool, Range, Unary};
 
 type Input<'a> = (&'a [Dim], Kind);
 
@@ -9,6 +9,7 @@ type Input<'a> = (&'a [Dim], Kind);
 #[allow(clippy::too_many_lines)] // A case an operation.
 pub(super) fn infer(op: &Op, inputs: &[Input]) -> Result<(Vec<Dim>, Kind), String> {
     use Kind::{Bool, Float, Int};
+    check_attributes(op)?;
     let (x, kind) = match inputs.first() {
         Some(&(shape, kind)) => (shape, kind),
         None => (&[][..], Float),
@@ -41,17 +42,17 @@ pub(super) fn infer(op: &Op, inputs: &[Input]) -> Result<(Vec<Dim>, Kind), Strin
             let weight = inputs[1].0;
             rank_of("weight", weight, 4)?;
             equal("channels of the input", x[1], "rows of the weight", weight[0])?;
-            let channels = length("weight", weight[1])? * groups;
+            let channels = length("weight", weight[1])?.saturating_mul(*groups);
             divides(*groups, length("weight", weight[0])?)?;
             bias(inputs, channels)?;
             let mut shape = vec![x[0], Dim::Fixed(channels)];
             for axis in 0..2 {
                 let size = length("input", x[axis + 2])?;
                 let kernel = length("weight", weight[axis + 2])?;
-                let whole = (size.max(1) - 1) * stride[axis]
-                    + dilation[axis] * (kernel.max(1) - 1)
-                    + padding_out[axis]
-                    + 1;
+                let whole = (size.max(1) - 1)
+                    .saturating_mul(stride[axis])
+                    .saturating_add(dilation[axis].saturating_mul(kernel.max(1) - 1))
+                    .saturating_add(padding_out[axis] + 1);
                 let side = whole.checked_sub(2 * padding[axis]).filter(|side| *side > 0);
                 shape.push(Dim::Fixed(side.ok_or("the padding leaves nothing of the output")?));
             }
@@ -140,21 +141,39 @@ pub(super) fn infer(op: &Op, inputs: &[Input]) -> Result<(Vec<Dim>, Kind), Strin
             of_float(x.to_vec())
         }
         Op::Activation(_) | Op::HardSigmoid { .. } | Op::PRelu => of_float(x.to_vec()),
-        Op::Unary(_) | Op::Scalar(..) | Op::Clamp { .. } => Ok((x.to_vec(), kind)),
+        Op::Unary(unary) => {
+            match unary {
+                Unary::Not => expect_kind(kind, Bool, 0)?,
+                Unary::Neg | Unary::Abs | Unary::Sign => expect_number(kind)?,
+                _ => expect_kind(kind, Float, 0)?,
+            }
+            Ok((x.to_vec(), kind))
+        }
+        Op::Scalar(Binary::And | Binary::Or, _) => Err("true or false with a number".into()),
+        Op::Scalar(..) | Op::Clamp { .. } => {
+            expect_number(kind)?;
+            Ok((x.to_vec(), kind))
+        }
         Op::Binary(binary) => {
             let (y, other) = inputs[1];
             expect_kind(other, kind, 1)?;
-            if matches!(binary, Binary::And | Binary::Or) {
-                expect_kind(kind, Bool, 0)?;
+            match binary {
+                Binary::And | Binary::Or => expect_kind(kind, Bool, 0)?,
+                _ => expect_number(kind)?,
             }
             Ok((broadcast(x, y)?, kind))
         }
-        Op::Compare(_) => {
+        Op::Compare(comparison) => {
             expect_kind(inputs[1].1, kind, 1)?;
+            expect_comparable(*comparison, kind)?;
             Ok((broadcast(x, inputs[1].0)?, Bool))
         }
-        Op::CompareScalar(..) => Ok((x.to_vec(), Bool)),
+        Op::CompareScalar(comparison, _) => {
+            expect_comparable(*comparison, kind)?;
+            Ok((x.to_vec(), Bool))
+        }
         Op::Reduce { axes, .. } => {
+            expect_number(kind)?;
             let mut shape = x.to_vec();
             for &axis in axes {
                 has_axis(x, axis)?;
@@ -163,12 +182,14 @@ pub(super) fn infer(op: &Op, inputs: &[Input]) -> Result<(Vec<Dim>, Kind), Strin
             Ok((shape, kind))
         }
         Op::ArgMax { axis } => {
+            expect_number(kind)?;
             has_axis(x, *axis)?;
             let mut shape = x.to_vec();
             shape[*axis] = Dim::Fixed(1);
             Ok((shape, Int))
         }
         Op::CumSum { axis } => {
+            expect_number(kind)?;
             has_axis(x, *axis)?;
             Ok((x.to_vec(), kind))
         }
@@ -184,8 +205,8 @@ pub(super) fn infer(op: &Op, inputs: &[Input]) -> Result<(Vec<Dim>, Kind), Strin
                 return Err(format!("axis {first} to {last}"));
             }
             let joined = match elements(&x[*first..=*last]) {
-                (number, 0) => Dim::Fixed(number),
-                (number, 1) => Dim::Batch(number),
+                (number, 0) => Dim::Fixed(usize::try_from(number).unwrap_or(usize::MAX)),
+                (number, 1) => Dim::Batch(usize::try_from(number).unwrap_or(usize::MAX)),
                 _ => return Err("two of the axes follow the batch".into()),
             };
             let mut shape = x[..*first].to_vec();
@@ -252,6 +273,7 @@ pub(super) fn infer(op: &Op, inputs: &[Input]) -> Result<(Vec<Dim>, Kind), Strin
             Ok((shape, kind))
         }
         Op::Pad { padding, .. } => {
+            expect_number(kind)?;
             if padding.len() != x.len() {
                 return Err(format!("{} paddings for {}", padding.len(), shape_text(x)));
             }
@@ -267,8 +289,8 @@ pub(super) fn infer(op: &Op, inputs: &[Input]) -> Result<(Vec<Dim>, Kind), Strin
             has_axis(x, *axis)?;
             let mut shape = x.to_vec();
             shape[*axis] = match shape[*axis] {
-                Dim::Fixed(length) => Dim::Fixed(length * times),
-                Dim::Batch(length) => Dim::Batch(length * times),
+                Dim::Fixed(length) => Dim::Fixed(length.saturating_mul(*times)),
+                Dim::Batch(length) => Dim::Batch(length.saturating_mul(*times)),
             };
             Ok((shape, kind))
         }
@@ -311,9 +333,11 @@ struct Window {
 
 impl Window {
     fn places(&self, size: usize, kernel: usize) -> Result<usize, String> {
-        let reach = self.dilation * (kernel.max(1) - 1) + 1;
+        let reach = self.dilation.saturating_mul(kernel.max(1) - 1).saturating_add(1);
         let padded = size + self.padding.0 + self.padding.1;
-        if self.stride == 0 || kernel == 0 || padded < reach {
+        // With a last window over the end, one fits that is a step short of room.
+        let room = if self.ceil { padded + self.stride.max(1) - 1 } else { padded };
+        if kernel == 0 || room < reach {
             return Err(format!(
                 "a window of {kernel} with dilation {} and stride {} on {padded} places",
                 self.dilation, self.stride
@@ -321,8 +345,12 @@ impl Window {
         }
         let steps = if self.ceil {
             // A last window must begin inside the input or its left padding.
-            let steps = (padded - reach).div_ceil(self.stride);
-            if steps * self.stride >= size + self.padding.0 { steps - 1 } else { steps }
+            let steps = (room - reach) / self.stride;
+            if steps * self.stride >= size + self.padding.0 {
+                steps.checked_sub(1).ok_or("a window over nothing")?
+            } else {
+                steps
+            }
         } else {
             (padded - reach) / self.stride
         };
@@ -334,7 +362,7 @@ fn convolution(inputs: &[Input], windows: &[Window], groups: usize) -> Result<Ve
     let (x, weight) = (inputs[0].0, inputs[1].0);
     rank(x, windows.len() + 2)?;
     rank_of("weight", weight, windows.len() + 2)?;
-    let expected = length("weight", weight[1])? * groups;
+    let expected = length("weight", weight[1])?.saturating_mul(groups);
     if x[1] != Dim::Fixed(expected) {
         return Err(format!(
             "the input has {} channels, the weight {} with {groups} groups takes {expected}",
@@ -408,6 +436,53 @@ fn bias(inputs: &[Input], channels: usize) -> Result<(), String> {
     }
 }
 
+/// Refuses attributes that no operation can have, so that the arithmetic on them is safe.
+fn check_attributes(op: &Op) -> Result<(), String> {
+    /// Far above any stride, window, padding or count that is meant.
+    const MOST: usize = 1 << 24;
+    let within = |name: &str, least: usize, values: &[usize]| match values
+        .iter()
+        .find(|value| !(least..=MOST).contains(value))
+    {
+        Some(value) => Err(format!("{name} is {value}, expected {least} to {MOST}")),
+        None => Ok(()),
+    };
+    let window = |stride: &[usize], dilation: &[usize], groups: usize| {
+        within("the stride", 1, stride)?;
+        within("the dilation", 1, dilation)?;
+        within("the number of groups", 1, &[groups])
+    };
+    match op {
+        Op::Conv1d { stride, padding, dilation, groups } => {
+            within("the padding", 0, &[padding.0, padding.1])?;
+            window(&[*stride], &[*dilation], *groups)
+        }
+        Op::Conv2d { stride, padding, dilation, groups } => {
+            let [(top, bottom), (left, right)] = *padding;
+            within("the padding", 0, &[top, bottom, left, right])?;
+            window(stride, dilation, *groups)
+        }
+        Op::ConvTranspose2d { stride, padding, padding_out, dilation, groups } => {
+            within("the padding", 0, padding)?;
+            within("the padding of the output", 0, padding_out)?;
+            window(stride, dilation, *groups)
+        }
+        Op::MaxPool2d(pool) | Op::AvgPool2d { pool, .. } => {
+            within("the window", 1, &pool.kernel)?;
+            within("the padding", 0, &pool.padding)?;
+            window(&pool.stride, &pool.dilation, 1)
+        }
+        Op::AdaptiveAvgPool2d { output } | Op::Interpolate { output, .. } => {
+            within("the output", 1, output)
+        }
+        Op::Pad { padding, .. } => padding
+            .iter()
+            .try_for_each(|&(before, after)| within("the padding", 0, &[before, after])),
+        Op::Repeat { times, .. } => within("the number of times", 1, &[*times]),
+        _ => Ok(()),
+    }
+}
+
 fn rank(x: &[Dim], expected: usize) -> Result<(), String> {
     rank_of("input", x, expected)
 }
@@ -437,6 +512,18 @@ fn divides(groups: usize, channels: usize) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!("{groups} groups do not divide {channels} channels"))
+    }
+}
+
+fn expect_number(found: Kind) -> Result<(), String> {
+    if found == Kind::Bool { Err("the input holds Bool, expected numbers".into()) } else { Ok(()) }
+}
+
+/// True and false are equal or not, but neither is greater.
+fn expect_comparable(comparison: Comparison, found: Kind) -> Result<(), String> {
+    match comparison {
+        Comparison::Equal | Comparison::NotEqual => Ok(()),
+        _ => expect_number(found),
     }
 }
 

@@ -5,10 +5,15 @@ use std::sync::Arc;
 use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 
-use super::dim::shape_text;
+use super::dim::{elements, shape_text};
 use super::shape::infer;
 use super::{Dim, Kind, Op};
 use crate::error::{Error, Result};
+
+/// The most axes of a tensor.
+const MOST_AXES: usize = 16;
+/// The most elements of a tensor, at a batch of one.
+const MOST_ELEMENTS: u128 = 1 << 44;
 
 /// The identity of a node within its graph; it stays the same while the graph is rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -61,6 +66,34 @@ pub struct Quantization {
     pub least: i64,
     /// The largest integer.
     pub largest: i64,
+}
+
+impl Quantization {
+    /// Whether it fits a tensor of a shape.
+    fn check(&self, shape: &[Dim]) -> Result<(), String> {
+        let scales = self.scale.len();
+        let places = match self.axis {
+            None => Some(1),
+            Some(axis) => match shape.get(axis) {
+                Some(dim) => dim.fixed(),
+                None => {
+                    return Err(format!("quantized along axis {axis} of {}", shape_text(shape)));
+                }
+            },
+        };
+        if Some(scales) != places || scales != self.zero_point.len() {
+            return Err(format!(
+                "{scales} scales and {} zero points for {}, quantized along {:?}",
+                self.zero_point.len(),
+                shape_text(shape),
+                self.axis
+            ));
+        }
+        match self.scale.iter().find(|scale| !(scale.is_finite() && **scale > 0.0)) {
+            Some(scale) => Err(format!("a scale of {scale}, expected one above 0")),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The values of a parameter or constant.
@@ -218,6 +251,15 @@ impl Graph {
                 }
                 op => infer(op, &inputs).map_err(|reason| node.error(reason))?,
             };
+            if shape.len() > MOST_AXES || elements(&shape).0 > MOST_ELEMENTS {
+                return Err(node.error(format!("a tensor of {} is too large", shape_text(&shape))));
+            }
+            if let Some(quantization) = &node.quantization {
+                quantization.check(&shape).map_err(|reason| node.error(reason))?;
+            }
+            if node.op == Op::Input && !self.inputs.contains(&id) {
+                return Err(node.error("it is no input of the graph"));
+            }
             let node = self.nodes.get_mut(&id).expect("ordered nodes exist");
             (node.shape, node.kind) = (shape, kind);
         }

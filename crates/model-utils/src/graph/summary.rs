@@ -1,5 +1,6 @@
 //! What a graph costs.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use super::dim::{lengths, shape_text};
@@ -132,11 +133,7 @@ impl Graph {
     /// Bytes of a node's own tensor.
     fn bytes(&self, id: NodeId, batch: usize) -> u64 {
         let node = self.node(id);
-        let shares = matches!(
-            node.op,
-            Op::Reshape { .. } | Op::Flatten { .. } | Op::Permute { .. } | Op::Expand { .. }
-        );
-        if shares || matches!(node.op, Op::Parameter | Op::Constant) {
+        if shares_storage(&node.op) || matches!(node.op, Op::Parameter | Op::Constant) {
             return 0;
         }
         let size = match node.kind {
@@ -147,14 +144,30 @@ impl Graph {
         lengths(&node.shape, batch).iter().map(|&length| length as u64).product::<u64>() * size
     }
 
-    /// The most bytes alive at once.
+    /// The most bytes alive at once; what shares its storage keeps it alive.
     fn peak_bytes(&self, batch: usize) -> u64 {
-        let last_uses = super::module::last_uses(self);
+        let mut base: BTreeMap<NodeId, NodeId> = BTreeMap::new();
+        let mut last: BTreeMap<NodeId, usize> = BTreeMap::new();
+        for (at, (id, node)) in self.nodes().enumerate() {
+            let own = match node.inputs.first() {
+                Some(input) if shares_storage(&node.op) => base[input],
+                _ => id,
+            };
+            base.insert(id, own);
+            last.insert(own, at);
+            for input in &node.inputs {
+                last.insert(base[input], at);
+            }
+        }
+        for output in &self.outputs {
+            last.insert(base[output], self.order.len());
+        }
         let (mut alive, mut peak) = (0, 0);
-        for (&id, done) in self.order.iter().zip(&last_uses) {
+        for (at, &id) in self.order.iter().enumerate() {
             alive += self.bytes(id, batch);
             peak = peak.max(alive);
-            alive -= done.iter().map(|&id| self.bytes(id, batch)).sum::<u64>();
+            let done = last.iter().filter(|(_, last)| **last == at);
+            alive -= done.map(|(&id, _)| self.bytes(id, batch)).sum::<u64>();
         }
         peak
     }
@@ -203,6 +216,11 @@ impl Graph {
         let rest: Vec<&str> = rest.iter().map(|part| part.trim()).collect();
         format!("{name} {}", rest.join(", ")).trim_end().to_owned()
     }
+}
+
+/// Whether an operation gives another view of its input's storage.
+fn shares_storage(op: &Op) -> bool {
+    matches!(op, Op::Reshape { .. } | Op::Flatten { .. } | Op::Permute { .. } | Op::Expand { .. })
 }
 
 impl Summary {

@@ -1,7 +1,7 @@
 //! From a module to a graph: its inference is recorded at two batch sizes, and what differs between
 //! the two is what follows the batch.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use burn::backend::Capture;
@@ -11,6 +11,8 @@ use burn::tensor::kind::Basic;
 use burn::tensor::{Bool, Device, Int, Tensor};
 
 use super::canonical::canonicalize;
+use super::dim::shape_text;
+use super::module::is_learnable;
 use super::record::record;
 use super::tensors::AnyTensor;
 use super::{Dim, Example, Graph, Kind, NodeId, Op, Role, Tensors};
@@ -63,15 +65,34 @@ impl Graph {
             .map(|batch| capture(module, &example, &forward, batch, &places))
             .map(|captured| captured.and_then(|(captured, names)| record(captured, &names)));
         let mut graph = merge(first?, second?)?;
+        let recorded = graph.clone();
         graph.settle()?;
+        for (id, node) in recorded.nodes() {
+            let inferred = &graph.nodes[&id];
+            if (&inferred.shape, inferred.kind) != (&node.shape, node.kind) {
+                return Err(node.error(format!(
+                    "it was recorded as {}, but {} is inferred",
+                    shape_text(&node.shape),
+                    shape_text(&inferred.shape)
+                )));
+            }
+        }
         canonicalize(&mut graph)?;
         graph.name(&places);
+        graph.settle()?;
         Ok(graph)
     }
 
     /// Gives the nodes the names of the module.
     fn name(&mut self, places: &Places) {
-        let mut taken: HashMap<String, usize> = HashMap::new();
+        // The paths of parameters are theirs.
+        let mut taken: HashSet<String> = self
+            .nodes
+            .values()
+            .filter(|node| node.op == Op::Parameter)
+            .map(|node| node.name.clone())
+            .collect();
+        let mut counts: HashMap<String, usize> = HashMap::new();
         for &id in &self.order {
             let node = &self.nodes[&id];
             // A layer is called by the path of its weight.
@@ -86,9 +107,12 @@ impl Graph {
                     .find_map(|input| self.nodes[input].name.rsplit_once('.'))
                     .map_or_else(|| op.name().to_owned(), |(layer, _)| layer.to_owned()),
             };
-            let count = taken.entry(base.clone()).or_default();
-            *count += 1;
-            let name = if *count == 1 { base } else { format!("{base}_{count}") };
+            let mut name = base.clone();
+            while node.op != Op::Parameter && !taken.insert(name.clone()) {
+                let count = counts.entry(base.clone()).or_insert(1);
+                *count += 1;
+                name = format!("{base}_{count}");
+            }
             let mut training = false;
             if let Op::BatchNorm { .. } = node.op {
                 let layer = self.nodes[&node.inputs[1]].name.rsplit_once('.');
@@ -153,9 +177,7 @@ impl ModuleVisitor for LiveVisitor {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        // Training restores the setting, on any device.
-        let learnable = param.valid().train().val().is_require_grad();
-        self.places.learnable.insert(self.path.join("."), learnable);
+        self.places.learnable.insert(self.path.join("."), is_learnable(param));
     }
 
     fn visit_flag(&mut self, flag: &Param<Flag>) {
@@ -323,8 +345,13 @@ fn merge(mut first: Graph, second: Graph) -> Result<Graph> {
         {
             of_twin.clone_from(&shape);
         }
-        if node.op != op || node.inputs.len() != twin.inputs.len() {
-            return Err(differs(format!("{place}: {:?} and {op:?}", node.op)));
+        // As text, since a number that is none is not equal to itself.
+        let (here, there) = (format!("{:?}", node.op), format!("{op:?}"));
+        if here != there {
+            return Err(differs(format!("{place}: {here} and {there}")));
+        }
+        if (id, &node.inputs, &node.name) != (other, &twin.inputs, &twin.name) {
+            return Err(differs(format!("{place}: it takes other tensors")));
         }
         if let (Some(a), Some(b)) = (first.weights.get(&id), second.weights.get(&other))
             && (a.data.shape() != b.data.shape() || a.data.as_bytes() != b.data.as_bytes())
@@ -333,6 +360,9 @@ fn merge(mut first: Graph, second: Graph) -> Result<Graph> {
         }
         node.shape = shape;
         nodes.insert(id, node);
+    }
+    if first.inputs != second.inputs || first.outputs != second.outputs {
+        return Err(differs("its outputs change places".into()));
     }
     first.nodes = nodes;
     Ok(first)

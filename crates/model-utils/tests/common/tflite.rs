@@ -143,6 +143,7 @@ fn align(file: &mut Vec<u8>, alignment: usize, remainder: usize) {
 
 /// The types of tensors by their numbers in the schema.
 pub const FLOAT32: u8 = 0;
+pub const FLOAT16: u8 = 1;
 pub const INT32: u8 = 2;
 pub const UINT8: u8 = 3;
 pub const INT8: u8 = 9;

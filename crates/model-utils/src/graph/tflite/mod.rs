@@ -5,7 +5,7 @@
 //! matters (a flattening of more than one place). The first axis of the inputs becomes the batch.
 //! Integers keep their [`Quantization`](super::Quantization); [`Graph::dequantize`] turns them into
 //! the real numbers that they stand for, after which the graph computes as the file says, but for
-//! the rounding of integers.
+//! the rounding and the saturation of integers.
 //!
 //! ```no_run
 //! use burn::tensor::Tensor;
@@ -28,7 +28,7 @@
 pub mod model;
 pub mod reader;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,7 +48,10 @@ use crate::layers;
 /// For each axis of an image there the axis here.
 const TO_HERE: [usize; 4] = [0, 2, 3, 1];
 /// For each axis of an image here the axis there.
-const FROM_THERE: [usize; 4] = [0, 3, 1, 2];
+static FROM_THERE: [usize; 4] = [0, 3, 1, 2];
+
+/// The longest side of an image for which a pooling's windows are counted.
+const MOST_SIDE: usize = 1 << 16;
 
 /// Reads the first graph of a `.tflite` file.
 ///
@@ -77,6 +80,9 @@ pub fn from_bytes(bytes: &[u8], origin: impl AsRef<Path>) -> Result<Graph> {
         file: subgraph,
         graph: Graph::default(),
         nodes: BTreeMap::new(),
+        constants: BTreeMap::new(),
+        same: BTreeMap::new(),
+        names: HashMap::new(),
         batch: 1,
     };
     importer.inputs().map_err(bad)?;
@@ -127,12 +133,21 @@ fn unsupported<T>(reason: impl Into<String>) -> Imported<T> {
     Err(Refused::Unsupported(reason.into()))
 }
 
+/// A constant, the order of its axes, and the shape it is used in.
+type Use = (usize, Option<Vec<usize>>, Option<Vec<usize>>);
+
 struct Importer<'a> {
     bytes: &'a [u8],
     file: &'a SubGraph,
     graph: Graph,
     /// The nodes of the file's tensors.
     nodes: BTreeMap<usize, NodeId>,
+    /// The nodes of constants as they are used: turned, reshaped.
+    constants: BTreeMap<Use, NodeId>,
+    /// The constants that tensors are, which a step of the file only gives another type.
+    same: BTreeMap<usize, usize>,
+    /// For each name that is taken the number of the next node that wants it.
+    names: HashMap<String, usize>,
     /// The batch size that the file was made with.
     batch: usize,
 }
@@ -150,7 +165,7 @@ impl Importer<'_> {
                 self.batch = length;
                 dims[0] = Dim::Batch(1);
             }
-            let quantization = self.quantization(input, None)?;
+            let quantization = self.quantization(input, self.axes(input))?;
             let kind = kind(tensor.element, quantization.is_some())
                 .ok_or_else(|| format!("the input `{}` holds {}", tensor.name, tensor.element))?;
             let id = self.push(&tensor.name, Op::Input, Vec::new());
@@ -165,8 +180,14 @@ impl Importer<'_> {
     fn push(&mut self, name: &str, op: Op, inputs: Vec<NodeId>) -> NodeId {
         let id = NodeId(self.graph.next);
         self.graph.next += 1;
-        let name = if name.is_empty() { op.name() } else { name };
-        let name = self.graph.free_name(name);
+        let base = if name.is_empty() { op.name() } else { name };
+        let mut name = base.to_owned();
+        while self.names.contains_key(&name) {
+            let next = self.names.entry(base.to_owned()).or_insert(2);
+            name = format!("{base}_{next}");
+            *next += 1;
+        }
+        self.names.insert(name.clone(), 2);
         let node =
             Node { name, op, inputs, shape: Vec::new(), kind: Kind::Float, quantization: None };
         self.graph.nodes.insert(id, node);
@@ -177,6 +198,11 @@ impl Importer<'_> {
     /// The shape in the file. Its lengths were checked when it was read.
     fn shape(&self, tensor: usize) -> Vec<usize> {
         self.file.tensors[tensor].shape.iter().map(|&length| length as usize).collect()
+    }
+
+    /// For each axis of a tensor here the axis there, where they differ.
+    fn axes(&self, tensor: usize) -> Option<&'static [usize]> {
+        (self.rank(tensor) == 4).then_some(FROM_THERE.as_slice())
     }
 
     fn rank(&self, tensor: usize) -> usize {
@@ -193,25 +219,21 @@ impl Importer<'_> {
         let tensor = &self.file.tensors[tensor];
         let Some(found) = &tensor.quantization else { return Ok(None) };
         let Some((least, largest)) = tensor.element.integers() else { return Ok(None) };
-        let axis = if found.scale.len() > 1 {
-            let axis = found.quantized_dimension;
-            match axes {
-                Some(axes) => axes.iter().position(|&there| there == axis),
-                None => Some(axis),
-            }
-        } else {
-            None
+        // One scale may go with many zero points, and the other way round.
+        let places = found.scale.len().max(found.zero_point.len());
+        let axis = match (places, axes) {
+            (0 | 1, _) => None,
+            (_, None) => Some(found.quantized_dimension),
+            (_, Some(axes)) => axes.iter().position(|&there| there == found.quantized_dimension),
         };
-        if found.scale.len() > 1 && axis.is_none() {
-            return Err(format!("`{}` is quantized along a lost axis", tensor.name));
+        let each: Option<Vec<(f32, i64)>> = (0..places).map(|at| found.of_channel(at)).collect();
+        match each {
+            Some(each) if places == 1 || axis.is_some() => {
+                let (scale, zero_point) = each.into_iter().unzip();
+                Ok(Some(super::Quantization { scale, zero_point, axis, least, largest }))
+            }
+            _ => Err(format!("`{}`: its scales and zero points do not fit", tensor.name)),
         }
-        Ok(Some(super::Quantization {
-            scale: found.scale.clone(),
-            zero_point: found.zero_point.clone(),
-            axis,
-            least,
-            largest,
-        }))
     }
 
     /// The node of a tensor; a constant becomes one when it is first used, images turned.
@@ -219,8 +241,8 @@ impl Importer<'_> {
         if let Some(&id) = self.nodes.get(&tensor) {
             return Ok(id);
         }
-        let axes = (self.rank(tensor) == 4).then_some(FROM_THERE);
-        let id = self.constant(tensor, axes.as_ref().map(<[usize; 4]>::as_slice), None)?;
+        let tensor = self.same.get(&tensor).copied().unwrap_or(tensor);
+        let id = self.constant(tensor, self.axes(tensor), None)?;
         self.nodes.insert(tensor, id);
         Ok(id)
     }
@@ -232,9 +254,14 @@ impl Importer<'_> {
         axes: Option<&[usize]>,
         shape: Option<Vec<usize>>,
     ) -> Imported<NodeId> {
+        let tensor = self.same.get(&tensor).copied().unwrap_or(tensor);
+        let key = (tensor, axes.map(<[usize]>::to_vec), shape.clone());
+        if let Some(&id) = self.constants.get(&key) {
+            return Ok(id);
+        }
         let named = &self.file.tensors[tensor];
         let Some(content) = named.content(self.bytes) else {
-            return Err(format!("`{}` is no constant", named.name).into());
+            return unsupported(format!("`{}` is computed, expected a constant", named.name));
         };
         let mut quantization = self.quantization(tensor, axes)?;
         let of_file = self.shape(tensor);
@@ -269,6 +296,7 @@ impl Importer<'_> {
         node.quantization = quantization;
         let containers = node.name.split('.').map(|_| "Struct:Graph".to_owned()).collect();
         self.graph.weights.insert(id, Arc::new(Weight { data, role, id: 0, containers }));
+        self.constants.insert(key, id);
         Ok(id)
     }
 
@@ -332,7 +360,7 @@ impl Importer<'_> {
             Some(op) => self.push(&name, op, vec![id]),
             None => id,
         };
-        let quantization = self.quantization(output, None)?;
+        let quantization = self.quantization(output, self.axes(output))?;
         let shape = here(&self.shape(output));
         self.infer_last()?;
         let node = self.graph.nodes.get_mut(&id).expect("just added");
@@ -427,6 +455,12 @@ impl Importer<'_> {
             Of::HardSwish => self.unary(operator, function(layers::Activation::HardSwish)),
             // Between integers and real numbers the meaning stays.
             Of::Quantize | Of::Dequantize => {
+                let x = Self::input(operator, 0)?;
+                let constant = self.same.get(&x).copied().unwrap_or(x);
+                if self.file.tensors[constant].data.is_some() {
+                    self.same.insert(output, constant);
+                    return Ok(());
+                }
                 self.unary(operator, function(layers::Activation::Identity))
             }
             Of::Softmax { beta } => {
@@ -465,10 +499,17 @@ impl Importer<'_> {
                 axes.sort_unstable();
                 axes.dedup();
                 let id = self.tensor(x)?;
-                let mean = Op::Reduce { reduction: Reduction::Mean, axes };
+                let mean = Op::Reduce { reduction: Reduction::Mean, axes: axes.clone() };
                 let mut id = self.push(&self.output_name(operator), mean, vec![id]);
                 if self.rank(output) != rank {
-                    // What is left keeps its order: only axes of length 1 go.
+                    if let [_, height, width, channels] = self.shape(x)[..] {
+                        // Axes of length 1 go; channels and places that are left change order.
+                        let left = |axis: usize, length: usize| length > 1 && !axes.contains(&axis);
+                        if left(1, channels) && (left(2, height) || left(3, width)) {
+                            let axes = TO_HERE.to_vec();
+                            id = self.push("", Op::Permute { axes }, vec![id]);
+                        }
+                    }
                     id = self.push("", Op::Reshape { shape: self.dims(output) }, vec![id]);
                 }
                 self.finish(operator, id, Activation::None)
@@ -699,23 +740,26 @@ impl Importer<'_> {
         };
         let mut id = self.push(&self.output_name(operator), op, vec![id]);
         if average && !even {
-            let [height, width] = self.space(Self::output(operator)?)?;
-            let share = |axis: usize, place: usize| {
-                let start = (place * pool.stride[axis]) as i64 - sides[axis].0 as i64;
-                let end = (start + pool.filter[axis] as i64).min(input[axis] as i64);
-                pool.filter[axis] as f32 / (end - start.max(0)).max(1) as f32
-            };
-            let shares: Vec<f32> = (0..height)
-                .flat_map(|row| (0..width).map(move |column| (row, column)))
-                .map(|(row, column)| share(0, row) * share(1, column))
-                .collect();
-            let data = TensorData::new(shares, [1, 1, height, width]);
-            let shares = self.push("", Op::Constant, Vec::new());
-            let node = self.graph.nodes.get_mut(&shares).expect("just added");
-            node.shape = fixed(data.shape());
-            let weight = Weight { data, role: Role::Constant, id: 0, containers: Vec::new() };
-            self.graph.weights.insert(shares, Arc::new(weight));
-            id = self.push("", Op::Binary(Binary::Mul), vec![id, shares]);
+            // What is read of each window is a product of rows and columns.
+            for (axis, length) in self.space(Self::output(operator)?)?.into_iter().enumerate() {
+                if length > MOST_SIDE {
+                    return unsupported(format!("an image of {length} rows or columns"));
+                }
+                let share = |place: usize| {
+                    let start = (place * pool.stride[axis]) as i64 - sides[axis].0 as i64;
+                    let end = (start + pool.filter[axis] as i64).min(input[axis] as i64);
+                    pool.filter[axis] as f32 / (end - start.max(0)).max(1) as f32
+                };
+                let mut shape = [1; 4];
+                shape[axis + 2] = length;
+                let data = TensorData::new((0..length).map(share).collect::<Vec<f32>>(), shape);
+                let shares = self.push("", Op::Constant, Vec::new());
+                let node = self.graph.nodes.get_mut(&shares).expect("just added");
+                node.shape = fixed(data.shape());
+                let weight = Weight { data, role: Role::Constant, id: 0, containers: Vec::new() };
+                self.graph.weights.insert(shares, Arc::new(weight));
+                id = self.push("", Op::Binary(Binary::Mul), vec![id, shares]);
+            }
         }
         self.finish(operator, id, pool.activation)
     }

@@ -14,6 +14,8 @@ use serde_json::Value;
 
 pub use lanes::Lanes;
 
+#[cfg(feature = "deep")]
+pub(crate) use pool::fits;
 pub use pool::{Pool, Stored};
 
 use crate::error::Result;

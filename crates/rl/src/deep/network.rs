@@ -1,6 +1,6 @@
 use burn::module::Param;
 use burn::nn::Linear;
-use burn::tensor::activation::{relu, tanh};
+use burn::tensor::activation::relu;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use model_utils::ops;
 use serde::{Deserialize, Serialize};
@@ -228,7 +228,7 @@ impl Layers {
             if number < last {
                 x = match self.activation {
                     Activation::Relu => relu(x),
-                    Activation::Tanh => tanh(x),
+                    Activation::Tanh => ops::tanh(x),
                 };
             }
         }

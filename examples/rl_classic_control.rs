@@ -67,6 +67,9 @@ struct Args {
     /// Agents to train, from seeds one after the other
     #[arg(long, value_name = "N", default_value_t = 1)]
     seeds: u64,
+    /// Keep the best of twenty states by ten greedy episodes each, and judge that one
+    #[arg(long)]
+    keep_best: bool,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -102,6 +105,7 @@ fn main() -> anyhow::Result<()> {
         steps: args.steps.unwrap_or(steps),
         seeds: args.seeds,
         seed: args.common.seed,
+        keep_best: args.keep_best,
     };
     let dqn = |config: DqnConfig| move |seed| config.clone().with_seed(seed);
     let ppo = |config: PpoConfig| move |seed| config.clone().with_seed(seed);

@@ -21,6 +21,9 @@ use super::Metrics;
 /// Greedy episodes by which an agent is judged.
 pub const EPISODES: usize = 100;
 
+/// States of an agent among which the best may be kept.
+const PARTS: u64 = 20;
+
 /// What is trained how often.
 pub struct Task<'a> {
     pub out: &'a Path,
@@ -30,6 +33,8 @@ pub struct Task<'a> {
     pub steps: u64,
     pub seeds: u64,
     pub seed: u64,
+    /// Keep the best of twenty states by ten greedy episodes each, and judge that one.
+    pub keep_best: bool,
 }
 
 /// The reward as learning goes on.
@@ -72,13 +77,26 @@ impl Task<'_> {
             let mut agent = A::from_config(&config(seed), &spaces, self.device)?;
             let mut curve = Curve::default();
             let started = Instant::now();
-            let learned = agent.learn(
-                &mut environments,
-                Budget::steps(self.steps),
-                &mut (&mut curve, &mut *observer),
-            )?;
+            let parts = if self.keep_best { PARTS } else { 1 };
+            let mut best = None;
+            let mut steps_done = 0;
+            for part in 1..=parts {
+                let budget = Budget::steps(self.steps * part / parts);
+                let mut both = (&mut curve, &mut *observer);
+                steps_done = agent.learn(&mut environments, budget, &mut both)?.steps;
+                if self.keep_best {
+                    let mut world = Control::<D>::new();
+                    let mean = evaluate(&agent, &mut world, 10, mix(seed, 3))?.mean();
+                    if best.as_ref().is_none_or(|(most, _)| mean >= *most) {
+                        best = Some((mean, agent.snapshot()?));
+                    }
+                }
+            }
+            if let Some((_, snapshot)) = best {
+                agent.restore(snapshot)?;
+            }
             wall_s += started.elapsed().as_secs_f64();
-            steps += learned.steps;
+            steps += steps_done;
             let found = evaluate(&agent, &mut Control::<D>::new(), EPISODES, mix(seed, 1))?;
             println!("seed {seed}: {found} over {EPISODES} greedy episodes");
             metrics.set(&format!("eval_reward_mean_seed_{seed}"), found.mean());

@@ -49,6 +49,7 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
         steps: 100_000,
         seeds: 1,
         seed: context.seed,
+        keep_best: false,
     };
     let config = |seed| PpoConfig::cart_pole().with_seed(seed);
     let mut observer = (ProgressBar::new(), context.stop.clone());

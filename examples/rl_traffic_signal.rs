@@ -32,7 +32,7 @@ struct Args {
     #[command(flatten)]
     common: Common,
     /// Decisions to learn from at each load
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    #[arg(long, value_name = "N", default_value_t = 400_000)]
     steps: u64,
     /// Loads: arrivals per capacity, summed over the phases
     #[arg(long, value_name = "Y,Y,…", value_delimiter = ',', default_values_t = LOADS)]
@@ -66,7 +66,7 @@ fn main() -> anyhow::Result<()> {
             .with_epochs(6)
             .with_learning_rate(1e-3)
             .with_anneal_steps(Some(args.steps + 1))
-            .with_discount(0.99)
+            .with_discount(0.98)
             .with_normalize_observations(true)
             .with_normalize_rewards(true)
             .with_seed(args.common.seed);

@@ -226,3 +226,85 @@ fn a_graph_summary_counts_draws_and_refuses_what_does_not_fit() {
     assert!(refused(&["--tflite", "no/such.tflite"]).contains("cannot read no/such.tflite"));
     assert!(refused(&["--image", "a.png"]).contains("--tflite <FILE>"));
 }
+
+fn run_example(name: &str, out: &Path, args: &[&str]) -> Output {
+    example(name).arg("--out").arg(out).args(args).output().unwrap()
+}
+
+fn metrics_of(name: &str, out: &Path, args: &[&str]) -> serde_json::Value {
+    let output = run_example(name, out, args);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{name} {args:?}: {text}");
+    serde_json::from_slice(&fs::read(out.join("metrics.json")).unwrap()).unwrap()
+}
+
+fn says(name: &str, args: &[&str], expected: &str) {
+    let out = tempfile::tempdir().unwrap();
+    let output = run_example(name, out.path(), args);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && !text.contains("panicked"), "{name} {args:?}: {text}");
+    assert!(text.contains(expected), "{name} {args:?}: {text}");
+}
+
+#[test]
+fn agents_and_worlds_that_cannot_be_are_named() {
+    says("rl_classic_control", &["--env", "chess"], "cart_pole, mountain_car");
+    says(
+        "rl_classic_control",
+        &["--env", "pendulum", "--algorithm", "dqn"],
+        "chooses among indices",
+    );
+    says("rl_classic_control", &["--algorithm", "sac"], "chooses numbers");
+    says("rl_classic_control", &["--seeds", "0"], "expected at least 1");
+    says("rl_maze", &["--size", "1"], "`side` is 1, expected from 2 to 64");
+    says("rl_bandit_ads", &["--runs", "1"], "--runs at least 2");
+    says("rl_traffic_signal", &["--loads", "1.5"], "`flow_ratio` is 1.5, expected between 0 and 1");
+}
+
+#[test]
+fn mazes_are_solved_by_all_algorithms() {
+    for (size, algorithm) in
+        [("3", "q_learning"), ("3", "sarsa"), ("3", "value_iteration"), ("6", "q_learning")]
+    {
+        let out = tempfile::tempdir().unwrap();
+        let metrics =
+            metrics_of("rl_maze", out.path(), &["--size", size, "--algorithm", algorithm]);
+        assert_eq!(metrics["reaches_goal"], true, "{algorithm}: {metrics}");
+        assert_eq!(metrics["path_steps"], metrics["shortest_steps"], "{algorithm}: {metrics}");
+        for file in ["maze.png", "learning.gif"] {
+            assert!(fs::metadata(out.path().join(file)).unwrap().len() > 500, "{file}");
+        }
+    }
+}
+
+#[test]
+fn a_short_training_of_an_agent_writes_its_files() {
+    let out = tempfile::tempdir().unwrap();
+    let args = ["--steps", "3000", "--seeds", "2"];
+    let metrics = metrics_of("rl_classic_control", out.path(), &args);
+    for key in ["eval_reward_mean", "eval_reward_std", "train_wall_s", "steps_per_s"] {
+        assert!(metrics[key].is_number(), "{key}: {metrics}");
+    }
+    // A random policy balances for 22 steps.
+    assert!(metrics["eval_reward_mean"].as_f64().unwrap() > 40.0, "{metrics}");
+    for file in ["curve.svg", "episode.gif", "agent.safetensors"] {
+        assert!(fs::metadata(out.path().join(file)).unwrap().len() > 500, "{file}");
+    }
+}
+
+#[test]
+fn bandits_and_signals_write_their_figures() {
+    let out = tempfile::tempdir().unwrap();
+    let metrics = metrics_of("rl_bandit_ads", out.path(), &["--steps", "2000", "--runs", "20"]);
+    let regret = |name: &str| metrics[format!("regret_{name}")].as_f64().unwrap();
+    assert!(regret("thompson") < regret("uniform"), "{metrics}");
+    assert!(metrics["clicks_percent_lin_ucb"].is_number(), "{metrics}");
+    let out = tempfile::tempdir().unwrap();
+    let metrics =
+        metrics_of("rl_traffic_signal", out.path(), &["--steps", "4096", "--loads", "0.24"]);
+    for key in ["learned", "webster", "exhaustive"] {
+        let delay = metrics[format!("delay_s_{key}_y24")].as_f64().unwrap();
+        assert!(delay > 0.0, "{key}: {metrics}");
+    }
+    assert!(fs::metadata(out.path().join("delays.svg")).unwrap().len() > 500);
+}

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! With the defaults, half a minute on two processor cores: `flex` and `ndarray` agree within 1e-3 on
-//! all four workloads; they multiply matrices about equally fast, and `flex` trains convolutions
+//! all six workloads; they multiply matrices about equally fast, and `flex` trains convolutions
 //! many times faster. Ctrl-C stops after the row that runs.
 
 #![allow(clippy::print_stdout)]
@@ -14,9 +14,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod densenet;
+mod dqn;
 mod matmul;
 mod mlp;
 mod mobilenet;
+mod ppo;
 mod shared;
 
 use std::path::{Path, PathBuf};
@@ -30,8 +32,14 @@ use model_utils::picture::{Page, Section};
 use model_utils::train::ProgressBar;
 
 /// Each workload from the seed of its weights and inputs, in the order they run.
-const WORKLOADS: [fn(u64) -> Workload; 4] =
-    [matmul::workload, mlp::workload, mobilenet::workload, densenet::workload];
+const WORKLOADS: [fn(u64) -> Workload; 6] = [
+    matmul::workload,
+    mlp::workload,
+    mobilenet::workload,
+    densenet::workload,
+    ppo::workload,
+    dqn::workload,
+];
 
 /// Compare devices: agreement first, then time
 #[derive(Debug, Parser)]

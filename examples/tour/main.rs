@@ -9,6 +9,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod rl;
 mod vision;
 
 use std::path::Path;
@@ -33,6 +34,7 @@ struct Args {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Topic {
     Vision,
+    Rl,
 }
 
 /// What a stage gets.
@@ -60,12 +62,20 @@ struct Stage {
     run: fn(&Context<'_>) -> anyhow::Result<Shown>,
 }
 
-const STAGES: [Stage; 1] = [Stage {
-    topic: Topic::Vision,
-    title: "MobileNetV2 and DenseNet",
-    shows: "A light image model learns to tell drawn shapes apart, from nothing.",
-    run: vision::run,
-}];
+const STAGES: [Stage; 2] = [
+    Stage {
+        topic: Topic::Vision,
+        title: "MobileNetV2 and DenseNet",
+        shows: "A light image model learns to tell drawn shapes apart, from nothing.",
+        run: vision::run,
+    },
+    Stage {
+        topic: Topic::Rl,
+        title: "Reinforcement learning",
+        shows: "Agents find the way out of a maze, the best advertisement, and their balance.",
+        run: rl::run,
+    },
+];
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();

@@ -77,6 +77,7 @@ pub struct Checkpoint {
     step: u64,
     score: Option<f64>,
     modules: Vec<(String, State)>,
+    /// By file name.
     records: Vec<(String, Vec<u8>)>,
     state: Value,
 }
@@ -123,7 +124,7 @@ impl Checkpoint {
     pub fn optimizer(mut self, name: &str, optimizer: &ModuleOptimizer) -> Result<Self> {
         let bytes =
             optimizer.to_record().into_bytes().map_err(|e| Error::data(name, e.to_string()))?;
-        self.records.push((name.to_owned(), bytes.to_vec()));
+        self.records.push((file_of_record(name), bytes.to_vec()));
         Ok(self)
     }
 
@@ -135,8 +136,15 @@ impl Checkpoint {
     pub fn schedule(mut self, name: &str, schedule: &ModuleLrScheduler) -> Result<Self> {
         let bytes =
             schedule.to_record().into_bytes().map_err(|e| Error::data(name, e.to_string()))?;
-        self.records.push((name.to_owned(), bytes.to_vec()));
+        self.records.push((file_of_record(name), bytes.to_vec()));
         Ok(self)
+    }
+
+    /// Adds bytes of the caller's own, for what JSON would bloat: a replay buffer, moments.
+    #[must_use]
+    pub fn bytes(mut self, name: &str, bytes: Vec<u8>) -> Self {
+        self.records.push((file_of_bytes(name), bytes));
+        self
     }
 
     /// The tensors of the modules that were added.
@@ -315,6 +323,10 @@ fn file_of_record(name: &str) -> String {
     format!("{name}.bpk")
 }
 
+fn file_of_bytes(name: &str) -> String {
+    format!("{name}.bin")
+}
+
 impl Checkpoint {
     /// Writes all files into a new folder and flushes them.
     fn write(&self, folder: &Path) -> Result<Index> {
@@ -324,7 +336,7 @@ impl Checkpoint {
             state.save(folder.join(file_of_module(name)), &manifest)?;
         }
         for (name, bytes) in &self.records {
-            atomic::write(folder.join(file_of_record(name)), bytes)?;
+            atomic::write(folder.join(name), bytes)?;
         }
         let mut files = BTreeMap::new();
         for name in names(folder)? {
@@ -439,6 +451,16 @@ impl Saved {
         let record = LrSchedulerRecord::from_bytes(bytes)
             .map_err(|error| Error::format(&path, "schedule state", error.to_string()))?;
         Ok(schedule.load_record(record))
+    }
+
+    /// Bytes of the caller's own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] where there are none of this name, or they are damaged.
+    pub fn bytes(&self, name: &str) -> Result<Vec<u8>> {
+        let path = self.checked(&file_of_bytes(name))?;
+        fs::read(&path).map_err(Error::io("read", &path))
     }
 
     /// The caller's own part.

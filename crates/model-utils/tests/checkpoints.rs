@@ -44,6 +44,18 @@ fn the_last_and_the_best_stay() {
 }
 
 #[test]
+fn bytes_come_back_and_damaged_ones_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints::open(folder.path()).unwrap();
+    let saved = checkpoints.save(&Checkpoint::new(1).bytes("replay", vec![1, 2, 3])).unwrap();
+    assert_eq!(saved.bytes("replay").unwrap(), [1, 2, 3]);
+    assert!(matches!(saved.bytes("other"), Err(Error::Format { .. })));
+    fs::write(saved.folder().join("replay.bin"), [1, 2, 4]).unwrap();
+    let error = saved.bytes("replay").unwrap_err().to_string();
+    assert!(error.contains("it is damaged"), "{error}");
+}
+
+#[test]
 fn the_same_step_is_replaced_whole() {
     let folder = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::open(folder.path()).unwrap();

@@ -5,6 +5,7 @@
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
+use burn::tensor::activation;
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use model_utils::ops;
 use proptest::prelude::*;
@@ -276,6 +277,16 @@ fn relu6_agrees_and_lets_nan_through() {
     let y = numbers(ops::relu6(x));
     assert!(y[0].is_nan());
     assert_eq!(y[1..], [0.0, 0.0, 6.0, 6.0]);
+}
+
+#[test]
+fn tanh_agrees_and_lets_nan_through() {
+    for shape in [[3, 5], [70, 300]] {
+        let x = normal(shape, &device()) * 2.0;
+        Results::of(&x, &[], ops::tanh).assert_close(&Results::of(&x, &[], activation::tanh));
+    }
+    let y = numbers(ops::tanh(Tensor::<1>::from_floats([f32::NAN, -90.0], &device())));
+    assert!(y[0].is_nan() && (y[1] + 1.0).abs() < 1e-7);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! Every function is plain Burn on every device; where a device has a faster way, this is the
 //! place that takes it, and no model changes: on `flex` the backward passes of convolution, batch
-//! normalisation and `ReLU6` are this crate's own. Inside this workspace nothing else calls the
-//! forwards of Burn's convolutions, normalisations and losses.
+//! normalisation and `ReLU6` and the hyperbolic tangent are this crate's own. Inside this workspace
+//! nothing else calls the forwards of Burn's convolutions, normalisations and losses.
 
 #[cfg(feature = "flex")]
 mod training;
@@ -122,6 +122,15 @@ pub fn relu6<const D: usize>(x: Tensor<D>) -> Tensor<D> {
         return training::relu6(x);
     }
     x.clamp(0.0, 6.0)
+}
+
+/// The hyperbolic tangent.
+pub fn tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if training::applies(&x) {
+        return training::tanh(x);
+    }
+    burn::tensor::activation::tanh(x)
 }
 
 /// The mean over space. `[batch, channels, height, width]` → `[batch, channels]`.

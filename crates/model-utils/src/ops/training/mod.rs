@@ -11,6 +11,7 @@ mod conv2d;
 mod matrix;
 mod parallel;
 mod relu6;
+mod tanh;
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -57,6 +58,11 @@ pub(super) fn relu6<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::relu6_training(x.into_dispatch()))
 }
 
+/// The hyperbolic tangent.
+pub(super) fn tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::tanh_training(x.into_dispatch()))
+}
+
 /// A convolution without bias.
 pub(super) fn conv2d(x: Tensor<4>, weight: Tensor<4>, options: ConvOptions<2>) -> Tensor<4> {
     let convolved = Dispatch::conv2d_training(x.into_dispatch(), weight.into_dispatch(), options);
@@ -74,6 +80,8 @@ trait Training: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     fn relu6_training(x: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    fn tanh_training(x: FloatTensor<Self>) -> FloatTensor<Self>;
 
     fn conv2d_training(
         x: FloatTensor<Self>,
@@ -110,6 +118,12 @@ impl Training for Flex {
     fn relu6_training(x: FlexTensor) -> FlexTensor {
         let mut x = x.to_contiguous();
         relu6::clamp(x.storage_mut());
+        x
+    }
+
+    fn tanh_training(x: FlexTensor) -> FlexTensor {
+        let mut x = x.to_contiguous();
+        tanh::tanh(x.storage_mut());
         x
     }
 
@@ -158,6 +172,16 @@ impl<C: CheckpointStrategy> Training for Autodiff<Flex, C> {
                 prep.finish(output.clone(), output)
             }
             OpsKind::UnTracked(prep) => prep.finish(Flex::relu6_training(x.into_primitive())),
+        }
+    }
+
+    fn tanh_training(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        match TanhBackward.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let output = Flex::tanh_training(x.into_primitive());
+                prep.finish(output.clone(), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(Flex::tanh_training(x.into_primitive())),
         }
     }
 
@@ -230,6 +254,22 @@ impl Backward<Flex, 1> for Relu6Backward {
         let mut gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
         if let [Some(node)] = ops.parents {
             relu6::backward(gradient.storage_mut(), ops.state.storage());
+            grads.register::<Flex>(node.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct TanhBackward;
+
+impl Backward<Flex, 1> for TanhBackward {
+    /// The output.
+    type State = FlexTensor;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let mut gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
+        if let [Some(node)] = ops.parents {
+            tanh::backward(gradient.storage_mut(), ops.state.storage());
             grads.register::<Flex>(node.id, gradient);
         }
     }

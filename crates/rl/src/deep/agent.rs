@@ -1,0 +1,342 @@
+use std::path::Path;
+
+use burn::tensor::{Device, TensorData};
+use model_utils::checkpoint::{Checkpoint, Checkpoints};
+use model_utils::train::{Budget, Observer};
+use model_utils::weights::{Manifest, State, TensorEntry};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::blob;
+use super::network::Network;
+use super::session::Learned;
+use crate::environment::{Act, Choice, Features, action, from_state};
+use crate::error::{Error, Result};
+use crate::random::mix;
+use crate::space::Spaces;
+use crate::vector::{VectorEnvironment, fits};
+
+/// What an agent decided.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// An index.
+    Index(usize),
+    /// Numbers.
+    Numbers(Vec<f32>),
+}
+
+impl Decision {
+    /// As the action type of an environment.
+    fn into_action<A: Act>(self, spaces: &Spaces) -> Result<A> {
+        match &self {
+            Self::Index(index) => action(Choice::Index(*index), &spaces.action),
+            Self::Numbers(numbers) => action(Choice::Numbers(numbers), &spaces.action),
+        }
+    }
+}
+
+/// All that an agent is, apart from its configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Networks by name.
+    pub(super) networks: Vec<(&'static str, Network)>,
+    /// What acting needs beside them: statistics of observations.
+    pub(super) acting: Value,
+    /// Moments, targets, replay.
+    pub(super) columns: Vec<(String, Vec<f32>)>,
+    /// Generators, counters, schedules.
+    pub(super) learning: Value,
+}
+
+impl Snapshot {
+    /// A number that follows from every bit of it, times apart: what two runs are compared by.
+    pub fn fingerprint(&self) -> u64 {
+        let mut learning = self.learning.clone();
+        forget_times(&mut learning);
+        let mut sum = 0;
+        let networks = self.networks.iter().map(|(name, network)| (*name, network.values()));
+        let columns = self.columns.iter().map(|(name, column)| (name.as_str(), &column[..]));
+        for (name, values) in networks.chain(columns) {
+            sum = name.bytes().fold(sum, |sum, byte| mix(sum, u64::from(byte)));
+            sum = values.iter().fold(sum, |sum, value| mix(sum, u64::from(value.to_bits())));
+        }
+        let text = format!("{}{learning}", self.acting);
+        text.bytes().fold(sum, |sum, byte| mix(sum, u64::from(byte)))
+    }
+
+    /// Takes a column out.
+    pub(super) fn column(&mut self, name: &str) -> Option<Vec<f32>> {
+        let at = self.columns.iter().position(|(key, _)| key == name)?;
+        Some(self.columns.swap_remove(at).1)
+    }
+}
+
+/// What is beside the weights in a file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept<C> {
+    config: C,
+    spaces: Spaces,
+    acting: Value,
+}
+
+/// An agent with networks: acts, learns, is saved, and goes on exactly where it stopped.
+pub trait Agent: Sized {
+    /// How it learns.
+    type Config: Clone + Serialize + DeserializeOwned;
+    /// Its name in files.
+    const MODEL: &'static str;
+
+    /// A fresh agent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a configuration that cannot work, [`Error::Spaces`] for spaces that
+    /// the algorithm cannot handle.
+    fn from_config(config: &Self::Config, spaces: &Spaces, device: &Device) -> Result<Self>;
+
+    /// How it learns.
+    fn config(&self) -> &Self::Config;
+
+    /// The spaces it was made for.
+    fn spaces(&self) -> &Spaces;
+
+    /// Environment steps it has learned from.
+    fn steps(&self) -> u64;
+
+    /// The best action, for an observation as numbers `[features]`.
+    fn decide(&self, observation: &[f32], mask: Option<&[bool]>) -> Decision;
+
+    /// Learns in environments until the budget is spent: steps count in all, over all
+    /// environments, the parts before a resume included. The on-policy agents finish the rollout
+    /// that they are in.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Spaces`] for environments of other spaces, [`Error::NotFinite`], and from the
+    /// environments.
+    fn learn(
+        &mut self,
+        environments: &mut dyn VectorEnvironment,
+        budget: Budget,
+        observer: &mut dyn Observer,
+    ) -> Result<Learned>;
+
+    /// All that it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Resume`] for what JSON cannot hold.
+    fn snapshot(&self) -> Result<Snapshot>;
+
+    /// Becomes what a snapshot was. Without `learning` only what acting needs is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Resume`] for parts of another shape.
+    fn restore(&mut self, snapshot: Snapshot) -> Result<()>;
+
+    /// Saves what acting needs to one SafeTensors file under PyTorch's names, whole or not at
+    /// all.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be written.
+    fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let snapshot = self.snapshot()?;
+        let manifest = manifest(self, &snapshot.acting)?;
+        Ok(state(&snapshot.networks).save(path, &manifest)?)
+    }
+
+    /// The agent of a file.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read, is of another algorithm, or holds networks of another shape
+    /// than its configuration says.
+    fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        let path = path.as_ref();
+        let manifest = Manifest::read(path)?;
+        let differences = manifest.differences_of_kind(env!("CARGO_PKG_NAME"), Self::MODEL);
+        if !differences.is_empty() {
+            return Err(mismatch(path, differences));
+        }
+        let kept: Kept<Self::Config> = manifest.config(path)?;
+        let mut agent = Self::from_config(&kept.config, &kept.spaces, device)?;
+        let (state, _) = State::open(path)?;
+        let networks = networks(agent.snapshot()?.networks, &state, path)?;
+        agent.restore(Snapshot { networks, acting: kept.acting, ..Snapshot::default() })?;
+        Ok(agent)
+    }
+
+    /// Saves all that learning goes on from, agent and environments, to a folder.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written, or an environment cannot save itself.
+    fn suspend(
+        &self,
+        folder: impl AsRef<Path>,
+        environments: &dyn VectorEnvironment,
+    ) -> Result<()> {
+        let snapshot = self.snapshot()?;
+        let mut columns = snapshot.columns;
+        for (name, network) in &snapshot.networks {
+            columns.push(((*name).to_owned(), network.values().to_vec()));
+        }
+        let config = serde_json::to_value((self.config(), self.spaces()))
+            .map_err(|error| Error::Resume(error.to_string()))?;
+        let checkpoint = Checkpoint::new(self.steps())
+            .bytes("columns", blob::write(&columns))
+            .state(&json!({
+                "model": Self::MODEL,
+                "config": config,
+                "acting": snapshot.acting,
+                "learning": snapshot.learning,
+                "environments": environments.state()?,
+            }))?;
+        Checkpoints::open(folder.as_ref())?.save(&checkpoint)?;
+        Ok(())
+    }
+
+    /// Goes on from the latest checkpoint of a folder: agent and environments are as they were,
+    /// bit for bit. `self` is a fresh agent of the same configuration.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no checkpoint, it is damaged, or it is of another algorithm, configuration
+    /// or network shape.
+    fn resume(
+        mut self,
+        folder: impl AsRef<Path>,
+        environments: &mut dyn VectorEnvironment,
+    ) -> Result<Self> {
+        let folder = folder.as_ref();
+        let none = || Error::Resume(format!("there is no checkpoint in {}", folder.display()));
+        let saved = Checkpoints::open(folder)?.latest()?.ok_or_else(none)?;
+        let state: Value = saved.state()?;
+        let found = state["model"].as_str().unwrap_or_default();
+        if found != Self::MODEL {
+            let line = format!("it holds a run of {found}, expected {}", Self::MODEL);
+            return Err(mismatch(saved.folder(), vec![line]));
+        }
+        let expected = manifest_of(Self::MODEL, &json!((self.config(), self.spaces())))?;
+        let differences = expected.differences(Some(&manifest_of(Self::MODEL, &state["config"])?));
+        if !differences.is_empty() {
+            return Err(mismatch(saved.folder(), differences));
+        }
+        let mut snapshot = Snapshot {
+            networks: self.snapshot()?.networks,
+            acting: state["acting"].clone(),
+            columns: blob::read(&saved.bytes("columns")?)?,
+            learning: state["learning"].clone(),
+        };
+        for at in 0..snapshot.networks.len() {
+            let name = snapshot.networks[at].0;
+            let values = snapshot.column(name).unwrap_or_default();
+            let network = &mut snapshot.networks[at].1;
+            if values.len() != network.values().len() {
+                return Err(Error::Resume(format!("the network {name} has another shape")));
+            }
+            network.values_mut().copy_from_slice(&values);
+        }
+        self.restore(snapshot)?;
+        environments.restore(&state["environments"])?;
+        Ok(self)
+    }
+}
+
+/// Takes the time spent out: it differs from run to run.
+fn forget_times(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.remove("wall_s");
+            map.values_mut().for_each(forget_times);
+        }
+        Value::Array(list) => list.iter_mut().for_each(forget_times),
+        _ => {}
+    }
+}
+
+fn mismatch(path: &Path, differences: Vec<String>) -> Error {
+    model_utils::Error::Mismatch { path: path.to_path_buf(), differences }.into()
+}
+
+fn manifest_of(model: &str, config: &Value) -> Result<Manifest> {
+    Ok(Manifest::new(env!("CARGO_PKG_NAME"), model, config)?)
+}
+
+fn manifest<A: Agent>(agent: &A, acting: &Value) -> Result<Manifest> {
+    let kept = Kept {
+        config: agent.config().clone(),
+        spaces: agent.spaces().clone(),
+        acting: acting.clone(),
+    };
+    Ok(Manifest::new(env!("CARGO_PKG_NAME"), A::MODEL, &kept)?)
+}
+
+fn state(networks: &[(&'static str, Network)]) -> State {
+    let mut state = State::default();
+    for (name, network) in networks {
+        for (key, values, shape) in network.tensors(name) {
+            let data = TensorData::new(values, shape);
+            state.tensors.insert(key, TensorEntry { data, param_id: None });
+        }
+    }
+    state
+}
+
+/// The networks with the values of a file.
+fn networks(
+    mut networks: Vec<(&'static str, Network)>,
+    state: &State,
+    path: &Path,
+) -> Result<Vec<(&'static str, Network)>> {
+    let mut wrong = Vec::new();
+    for (name, network) in &mut networks {
+        wrong.extend(network.take(name, |key| {
+            let data = &state.tensors.get(key)?.data;
+            Some((data.iter::<f32>().collect(), data.shape().to_vec()))
+        }));
+    }
+    if wrong.is_empty() { Ok(networks) } else { Err(mismatch(path, wrong)) }
+}
+
+/// Reads one part of an agent's JSON.
+pub(super) fn part<T: DeserializeOwned>(value: &Value) -> Result<T> {
+    from_state(value)
+}
+
+/// Refuses environments of other spaces.
+pub(super) fn check_spaces(expected: &Spaces, environments: &dyn VectorEnvironment) -> Result<()> {
+    fits(expected, environments.spaces())
+}
+
+/// Acts in one environment.
+pub(super) fn act<G: Agent, O: Features, A: Act>(
+    agent: &G,
+    observation: &O,
+    mask: Option<&[bool]>,
+) -> Result<A> {
+    let spaces = agent.spaces();
+    let mut row = vec![0.0; spaces.observation.features()];
+    if let Some(value) = observation.not_finite() {
+        return Err(Error::NotFinite { what: "observation", value, environment: 0, step: 0 });
+    }
+    observation.write(&spaces.observation, &mut row);
+    agent.decide(&row, mask).into_action(spaces)
+}
+
+/// [`Policy`](crate::Policy) for an agent.
+macro_rules! acts {
+    ($agent:ty $(, $generic:ident : $bound:path)?) => {
+        impl<$($generic: $bound,)? O: $crate::environment::Features, A: $crate::environment::Act>
+            $crate::environment::Policy<O, A> for $agent
+        {
+            fn act(&self, observation: &O, mask: Option<&[bool]>) -> $crate::Result<A> {
+                $crate::deep::agent::act(self, observation, mask)
+            }
+        }
+    };
+}
+pub(super) use acts;

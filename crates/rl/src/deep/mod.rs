@@ -1,0 +1,41 @@
+//! Agents with networks (feature `deep`): DQN, REINFORCE, A2C, PPO, SAC.
+//!
+//! All of them have [`act`](Policy::act), [`learn`](Agent::learn), [`save`](Agent::save),
+//! [`load`](Agent::load), [`suspend`](Agent::suspend) and [`resume`](Agent::resume).
+//!
+//! # Design decisions
+//!
+//! - The master copy of the weights lies on the host. Acting is a forward pass in plain Rust
+//!   ([`Network::forward`]), since a batch of one spends its time in the overhead of operations;
+//!   learning uploads weights and batch, and brings the gradients back. A test holds the two
+//!   passes against each other.
+//! - [`Adam`] and clipping run over all weights in one pass on the host; a test holds them against
+//!   Burn's.
+//! - A checkpoint holds networks, moments, replay, generators, schedules and the environments:
+//!   2n steps equal n, a resume, and n, bit for bit on `flex`.
+
+mod actor_critic;
+mod adam;
+mod agent;
+mod blob;
+mod dqn;
+mod network;
+mod on_policy;
+mod ppo;
+mod sac;
+mod session;
+
+pub use actor_critic::ActorCritic;
+pub use adam::{Adam, clip};
+pub use agent::{Agent, Decision, Snapshot};
+pub use dqn::{Dqn, DqnConfig};
+pub use network::{Activation, Network};
+pub use on_policy::{
+    A2c, A2cConfig, Algorithm, OnPolicy, Ppo, Reinforce, ReinforceConfig, Rollout,
+};
+pub use ppo::PpoConfig;
+pub use sac::{Sac, SacConfig};
+pub use session::Learned;
+
+#[allow(unused_imports)] // For the links above.
+use crate::environment::Policy;

@@ -1,0 +1,113 @@
+//! The error of this crate.
+
+use std::path::PathBuf;
+
+/// What every fallible function of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong in this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A configuration that cannot work.
+    #[error("invalid configuration: `{field}` is {value}, expected {expected}")]
+    Config {
+        /// The field at fault.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// The values that work.
+        expected: String,
+    },
+    /// An action that the action space does not hold, or that the mask forbids.
+    #[error("action {action} is not possible: expected {expected}")]
+    Action {
+        /// The action that was given.
+        action: String,
+        /// The actions that are possible.
+        expected: String,
+    },
+    /// A step after the end of an episode.
+    #[error("the episode has ended: call `reset` before the next step")]
+    Ended,
+    /// An observation or reward that is NaN or infinite.
+    #[error("{what} of environment {environment} is {value} at step {step}")]
+    NotFinite {
+        /// `observation`, `reward` or `action`.
+        what: &'static str,
+        /// What it is.
+        value: f64,
+        /// Which of the environments, from 0.
+        environment: usize,
+        /// The step at which it was seen, counted from 1; 0 is a reset.
+        step: u64,
+    },
+    /// Environments that do not have the spaces that an agent was built for.
+    #[error("the {what} space is {found}, expected {expected}")]
+    Spaces {
+        /// `observation` or `action`.
+        what: &'static str,
+        /// The space that was found.
+        found: String,
+        /// The space that was expected.
+        expected: String,
+    },
+    /// A reward matrix that is no maze.
+    #[error("reward matrix: {0}")]
+    RewardMatrix(String),
+    /// A map or transition table that is no world.
+    #[error("{world}: {reason}")]
+    World {
+        /// The kind of world.
+        world: &'static str,
+        /// What was found and what was expected.
+        reason: String,
+    },
+    /// More transitions were asked for than are stored.
+    #[error("a batch of {batch} was asked for, only {stored} transitions are stored")]
+    Batch {
+        /// How many were asked for.
+        batch: usize,
+        /// How many there are.
+        stored: usize,
+    },
+    /// A state that cannot be saved or taken up again.
+    #[error("cannot resume: {0}")]
+    Resume(String),
+    /// A file that could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system answered.
+        source: std::io::Error,
+    },
+    /// From below: devices, weights, checkpoints.
+    #[cfg(feature = "deep")]
+    #[error(transparent)]
+    Utils(#[from] model_utils::Error),
+}
+
+impl Error {
+    /// An [`Error::Config`].
+    pub(crate) fn config(field: &'static str, value: impl std::fmt::Debug, expected: &str) -> Self {
+        Self::Config { field, value: format!("{value:?}"), expected: expected.to_owned() }
+    }
+
+    /// An [`Error::World`].
+    pub(crate) fn world(world: &'static str, reason: impl Into<String>) -> Self {
+        Self::World { world, reason: reason.into() }
+    }
+}
+
+/// Refuses a value for which the condition does not hold.
+pub(crate) fn require(
+    holds: bool,
+    field: &'static str,
+    value: impl std::fmt::Debug,
+    expected: &str,
+) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::config(field, value, expected)) }
+}

@@ -1,0 +1,12 @@
+//! What agents remember: replay, prioritised replay, n-step transitions, rollouts with their
+//! advantages. Plain Rust on the host; a batch is uploaded at once.
+
+mod advantage;
+mod n_step;
+mod replay;
+mod sum_tree;
+
+pub use advantage::{Outlook, generalized_advantages};
+pub use n_step::{NStep, Transition};
+pub use replay::{Batch, Priorities, Replay};
+pub use sum_tree::SumTree;

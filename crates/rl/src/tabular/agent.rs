@@ -1,0 +1,500 @@
+use std::collections::VecDeque;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::config::{Method, TabularConfig, Traces};
+use super::table::QTable;
+use crate::environment::{Environment, Policy, from_state, to_state};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::random::{Random, mix};
+use crate::space::{Space, Spaces};
+use crate::vector::Episode;
+
+/// A trace below this is forgotten.
+const FAINTEST: f64 = 1e-4;
+
+/// How long to learn: in all, the parts before a resume included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    steps: u64,
+    episodes: u64,
+}
+
+impl Limit {
+    /// So many steps.
+    pub fn steps(steps: u64) -> Self {
+        Self { steps, episodes: u64::MAX }
+    }
+
+    /// So many episodes.
+    pub fn episodes(episodes: u64) -> Self {
+        Self { steps: u64::MAX, episodes }
+    }
+
+    /// Or so many steps, whichever comes first.
+    #[must_use]
+    pub fn or_steps(self, steps: u64) -> Self {
+        Self { steps, ..self }
+    }
+}
+
+/// What was learned from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Learned {
+    /// Steps, in all.
+    pub steps: u64,
+    /// Episodes that have ended, in all.
+    pub episodes: u64,
+}
+
+/// An agent with a table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Tabular {
+    config: TabularConfig,
+    table: QTable,
+    /// The second table of double Q-learning.
+    second: Option<QTable>,
+    random: Random,
+    steps: u64,
+    episodes: u64,
+    /// The episode that it is in.
+    episode: Option<Running>,
+    /// The last steps, for Monte Carlo and n-step returns.
+    recent: VecDeque<(usize, usize, f64)>,
+    /// Pairs with a trace.
+    traces: Vec<(usize, f64)>,
+    model: Model,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Running {
+    state: usize,
+    /// Chosen beforehand by the on-policy methods.
+    action: Option<usize>,
+    reward: f64,
+    length: u64,
+}
+
+/// What Dyna-Q remembers of each pair: the reward, the state after, whether it terminated.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Model {
+    known: Vec<usize>,
+    last: Vec<Option<(f64, usize, bool)>>,
+    masks: Vec<Option<Vec<bool>>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    format_version: u32,
+    agent: Tabular,
+    environment: Value,
+}
+
+impl Tabular {
+    /// An agent for an environment whose observations and actions are indices.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`], and [`Error::Spaces`] for other environments.
+    pub fn new<E: Environment>(config: TabularConfig, environment: &E) -> Result<Self> {
+        config.check()?;
+        let (states, actions) = counts(&environment.spaces())?;
+        let table = QTable::new(states, actions, config.initial_value);
+        let second = (config.method == Method::DoubleQ).then(|| table.clone());
+        let mut model = Model::default();
+        if matches!(config.method, Method::DynaQ { .. }) {
+            model.last = vec![None; states * actions];
+            model.masks = vec![None; states];
+        }
+        Ok(Self {
+            random: Random::new(config.seed),
+            config,
+            table,
+            second,
+            steps: 0,
+            episodes: 0,
+            episode: None,
+            recent: VecDeque::new(),
+            traces: Vec::new(),
+            model,
+        })
+    }
+
+    /// The table; of double Q-learning, the mean of both.
+    pub fn table(&self) -> QTable {
+        let mut table = self.table.clone();
+        if let Some(second) = &self.second {
+            let pairs = table.values_mut().iter_mut().zip(second.values());
+            pairs.for_each(|(a, b)| *a = f64::midpoint(*a, *b));
+        }
+        table
+    }
+
+    /// The best action in each state, without regard to masks.
+    pub fn policy(&self) -> Vec<usize> {
+        let table = self.table();
+        let [states, _] = table.shape();
+        let lowest = |state: usize| {
+            let row = table.row(state);
+            // Impossible actions keep the first value; where others are above it, they win.
+            let mut best = 0;
+            for action in 1..row.len() {
+                if row[action] > row[best] {
+                    best = action;
+                }
+            }
+            best
+        };
+        (0..states).map(lowest).collect()
+    }
+
+    /// Steps and episodes so far.
+    pub fn learned(&self) -> Learned {
+        Learned { steps: self.steps, episodes: self.episodes }
+    }
+
+    /// Learns until the limit; `observe` is told of every episode that ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Spaces`] for an environment of another size, [`Error::NotFinite`] for a reward,
+    /// and what the environment refuses.
+    pub fn learn<E>(
+        &mut self,
+        environment: &mut E,
+        limit: Limit,
+        mut observe: impl FnMut(&Episode),
+    ) -> Result<Learned>
+    where
+        E: Environment<Observation = usize, Action = usize>,
+    {
+        let (states, actions) = counts(&environment.spaces())?;
+        let [own_states, own_actions] = self.table.shape();
+        if (states, actions) != (own_states, own_actions) {
+            let (what, found) = ("observation", format!("{states} states, {actions} actions"));
+            let expected = format!("{own_states} states, {own_actions} actions");
+            return Err(Error::Spaces { what, found, expected });
+        }
+        while self.steps < limit.steps && self.episodes < limit.episodes {
+            let running = match self.episode {
+                Some(running) => running,
+                None => self.start(environment)?,
+            };
+            if let Some(episode) = self.step(environment, running)? {
+                observe(&episode);
+            }
+        }
+        Ok(self.learned())
+    }
+
+    fn start<E>(&mut self, environment: &mut E) -> Result<Running>
+    where
+        E: Environment<Observation = usize, Action = usize>,
+    {
+        let state = environment.reset(mix(self.config.seed, self.episodes))?;
+        self.recent.clear();
+        self.traces.clear();
+        let running = Running { state, action: None, reward: 0.0, length: 0 };
+        self.episode = Some(running);
+        Ok(running)
+    }
+
+    /// Chooses with ε-greedy.
+    #[inline]
+    fn choose(&mut self, state: usize, mask: Option<&[bool]>, epsilon: f64) -> usize {
+        if epsilon > 0.0 && self.random.chance(epsilon) {
+            let actions = self.table.shape()[1];
+            return match mask {
+                None => self.random.below(actions),
+                Some(mask) => {
+                    let pick = self.random.below(mask.iter().filter(|m| **m).count());
+                    (0..actions).filter(|a| mask[*a]).nth(pick).unwrap_or(0)
+                }
+            };
+        }
+        match &self.second {
+            None => self.table.best_of_equals(state, mask, &mut self.random),
+            Some(second) => {
+                let sum = |(a, b): (&f64, &f64)| a + b;
+                let row: Vec<f64> =
+                    self.table.row(state).iter().zip(second.row(state)).map(sum).collect();
+                let mut sums = QTable::new(1, row.len(), 0.0);
+                sums.values_mut().copy_from_slice(&row);
+                sums.best_of_equals(0, mask, &mut self.random)
+            }
+        }
+    }
+
+    #[inline]
+    fn step<E>(&mut self, environment: &mut E, mut running: Running) -> Result<Option<Episode>>
+    where
+        E: Environment<Observation = usize, Action = usize>,
+    {
+        let epsilon = self.config.epsilon.at(self.steps);
+        let state = running.state;
+        let action = match running.action {
+            Some(action) => action,
+            None => self.choose(state, environment.mask(), epsilon),
+        };
+        if matches!(self.config.method, Method::DynaQ { .. })
+            && let Some(mask) = environment.mask()
+        {
+            self.model.masks[state].get_or_insert_with(|| mask.to_vec());
+        }
+        let step = environment.step(&action)?;
+        self.steps += 1;
+        if !step.reward.is_finite() {
+            let (value, step) = (step.reward, self.steps);
+            return Err(Error::NotFinite { what: "reward", value, environment: 0, step });
+        }
+        running.reward += step.reward;
+        running.length += 1;
+        let next = step.observation;
+        let seen = Seen { state, action, reward: step.reward, next, terminated: step.terminated };
+        running.action = self.update(seen, step.ended(), environment.mask(), epsilon);
+        running.state = next;
+        if !step.ended() {
+            self.episode = Some(running);
+            return Ok(None);
+        }
+        self.episode = None;
+        self.episodes += 1;
+        let Running { reward, length, .. } = running;
+        Ok(Some(Episode { environment: 0, reward, length }))
+    }
+
+    /// Learns from a step; the next action where it had to be chosen for that.
+    #[inline]
+    fn update(
+        &mut self,
+        seen: Seen,
+        ended: bool,
+        mask: Option<&[bool]>,
+        epsilon: f64,
+    ) -> Option<usize> {
+        let Seen { state, action, reward, next, terminated } = seen;
+        let rate = self.config.learning_rate.at(self.steps - 1);
+        let discount = self.config.discount;
+        match self.config.method {
+            Method::QLearning => {
+                let later = if terminated { 0.0 } else { discount * self.table.most(next, mask) };
+                let value = self.table.at(state, action);
+                *value += rate * (reward + later - *value);
+                None
+            }
+            Method::ExpectedSarsa => {
+                let later = if terminated { 0.0 } else { self.expected(next, mask, epsilon) };
+                let value = self.table.at(state, action);
+                *value += rate * (reward + discount * later - *value);
+                None
+            }
+            Method::DoubleQ => {
+                self.update_one_of_two(seen, mask, rate);
+                None
+            }
+            Method::DynaQ { planning } => {
+                let later = if terminated { 0.0 } else { discount * self.table.most(next, mask) };
+                let value = self.table.at(state, action);
+                *value += rate * (reward + later - *value);
+                if !terminated && let Some(mask) = mask {
+                    self.model.masks[next].get_or_insert_with(|| mask.to_vec());
+                }
+                self.plan(seen, planning, rate);
+                None
+            }
+            Method::Sarsa => {
+                let ahead = (!terminated).then(|| self.choose(next, mask, epsilon));
+                let later = ahead.map_or(0.0, |ahead| self.table.get(next, ahead));
+                let value = self.table.at(state, action);
+                *value += rate * (reward + discount * later - *value);
+                ahead
+            }
+            Method::SarsaLambda { lambda, traces } => {
+                let ahead = (!terminated).then(|| self.choose(next, mask, epsilon));
+                let later = ahead.map_or(0.0, |ahead| self.table.get(next, ahead));
+                let error = reward + discount * later - self.table.get(state, action);
+                self.along_traces(state, action, traces, rate * error, discount * lambda);
+                ahead
+            }
+            Method::NStepSarsa(steps) => {
+                self.recent.push_back((state, action, reward));
+                let ahead = (!terminated).then(|| self.choose(next, mask, epsilon));
+                let later = ahead.map_or(0.0, |ahead| self.table.get(next, ahead));
+                while self.recent.len() >= steps || (ended && !self.recent.is_empty()) {
+                    let rewards = self.recent.iter().rev();
+                    let goal = rewards.fold(later, |sum, (_, _, r)| r + discount * sum);
+                    if let Some((state, action, _)) = self.recent.pop_front() {
+                        let value = self.table.at(state, action);
+                        *value += rate * (goal - *value);
+                    }
+                }
+                ahead
+            }
+            Method::MonteCarlo => {
+                self.recent.push_back((state, action, reward));
+                if ended {
+                    let later = if terminated { 0.0 } else { self.expected(next, mask, epsilon) };
+                    self.whole_return(later, rate);
+                }
+                None
+            }
+        }
+    }
+
+    /// The value of a state under ε-greedy.
+    fn expected(&self, state: usize, mask: Option<&[bool]>, epsilon: f64) -> f64 {
+        let row = self.table.row(state);
+        let possible = |action: &usize| mask.is_none_or(|mask| mask[*action]);
+        let count = (0..row.len()).filter(possible).count() as f64;
+        let sum: f64 = (0..row.len()).filter(possible).map(|action| row[action]).sum();
+        (1.0 - epsilon) * self.table.most(state, mask) + epsilon * sum / count
+    }
+
+    fn update_one_of_two(&mut self, seen: Seen, mask: Option<&[bool]>, rate: f64) {
+        let Some(second) = &mut self.second else { return };
+        let (one, other) = if self.random.chance(0.5) {
+            (&mut self.table, &*second)
+        } else {
+            (second, &self.table)
+        };
+        let later = if seen.terminated {
+            0.0
+        } else {
+            self.config.discount * other.get(seen.next, one.best(seen.next, mask))
+        };
+        let value = one.at(seen.state, seen.action);
+        *value += rate * (seen.reward + later - *value);
+    }
+
+    fn plan(&mut self, seen: Seen, planning: usize, rate: f64) {
+        let actions = self.table.shape()[1];
+        let pair = seen.state * actions + seen.action;
+        if self.model.last[pair].is_none() {
+            self.model.known.push(pair);
+        }
+        self.model.last[pair] = Some((seen.reward, seen.next, seen.terminated));
+        for _ in 0..planning {
+            let pair = self.model.known[self.random.below(self.model.known.len())];
+            let Some((reward, next, terminated)) = self.model.last[pair] else { continue };
+            let mask = self.model.masks[next].as_deref();
+            let later = self.config.discount * self.table.most(next, mask);
+            let goal = reward + if terminated { 0.0 } else { later };
+            let value = &mut self.table.values_mut()[pair];
+            *value += rate * (goal - *value);
+        }
+    }
+
+    fn along_traces(&mut self, state: usize, action: usize, kind: Traces, by: f64, fade: f64) {
+        let pair = state * self.table.shape()[1] + action;
+        match (self.traces.iter_mut().find(|(at, _)| *at == pair), kind) {
+            (Some((_, trace)), Traces::Accumulating) => *trace += 1.0,
+            (Some((_, trace)), Traces::Replacing) => *trace = 1.0,
+            (None, _) => self.traces.push((pair, 1.0)),
+        }
+        let values = self.table.values_mut();
+        for (pair, trace) in &mut self.traces {
+            values[*pair] += by * *trace;
+            *trace *= fade;
+        }
+        self.traces.retain(|(_, trace)| *trace > FAINTEST);
+    }
+
+    /// First-visit returns, from the end to the beginning.
+    fn whole_return(&mut self, later: f64, rate: f64) {
+        let discount = self.config.discount;
+        let mut first = std::collections::HashMap::new();
+        for (at, (state, action, _)) in self.recent.iter().enumerate() {
+            first.entry((*state, *action)).or_insert(at);
+        }
+        let mut sum = later;
+        for (at, (state, action, reward)) in self.recent.iter().enumerate().rev() {
+            sum = reward + discount * sum;
+            if first[&(*state, *action)] == at {
+                let value = self.table.at(*state, *action);
+                *value += rate * (sum - *value);
+            }
+        }
+        self.recent.clear();
+    }
+
+    /// Saves the agent and the environment that it is in, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], [`Error::Resume`] for an environment that cannot save itself.
+    pub fn save<E: Environment>(&self, path: impl AsRef<Path>, environment: &E) -> Result<()> {
+        let environment = environment.state()?;
+        let saved = Saved { format_version: 1, agent: self.clone(), environment };
+        files::write_json(path.as_ref(), &saved)
+    }
+
+    /// Goes on from a file: agent and environment are as they were, bit for bit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], [`Error::Resume`] for a file of another kind or an environment of another
+    /// shape.
+    pub fn load<E: Environment>(path: impl AsRef<Path>, environment: &mut E) -> Result<Self> {
+        let value: Value = files::read_json(path.as_ref())?;
+        let saved: Saved = from_state(&value)?;
+        if saved.format_version != 1 {
+            let version = saved.format_version;
+            return Err(Error::Resume(format!("format version {version}, this build reads 1")));
+        }
+        let (states, actions) = counts(&environment.spaces())?;
+        if saved.agent.table.shape() != [states, actions] {
+            let [found, with] = saved.agent.table.shape();
+            return Err(Error::Resume(format!(
+                "a table of {found} states and {with} actions, expected {states} and {actions}"
+            )));
+        }
+        environment.restore(&saved.environment)?;
+        Ok(saved.agent)
+    }
+
+    /// All of the agent as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Resume`] for values that JSON cannot hold.
+    pub fn state(&self) -> Result<Value> {
+        to_state(self)
+    }
+}
+
+/// A step as it was seen.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    state: usize,
+    action: usize,
+    reward: f64,
+    next: usize,
+    terminated: bool,
+}
+
+fn counts(spaces: &Spaces) -> Result<(usize, usize)> {
+    match (&spaces.observation, &spaces.action) {
+        (Space::Discrete(states), Space::Discrete(actions)) => Ok((*states, *actions)),
+        (Space::Discrete(_), other) | (other, _) => Err(Error::Spaces {
+            what: if matches!(spaces.observation, Space::Discrete(_)) {
+                "action"
+            } else {
+                "observation"
+            },
+            found: other.to_string(),
+            expected: "an index".to_owned(),
+        }),
+    }
+}
+
+impl Policy<usize, usize> for Tabular {
+    fn act(&self, observation: &usize, mask: Option<&[bool]>) -> Result<usize> {
+        match &self.second {
+            None => self.table.act(observation, mask),
+            Some(_) => self.table().act(observation, mask),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::environment::{Environment, Step, from_state, to_state};
+use crate::error::Result;
+use crate::space::{Space, Spaces};
+use crate::vector::Stored;
+
+/// The running mean and variance of vectors (Chan, Golub and `LeVeque` 1979).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Moments {
+    count: f64,
+    mean: Vec<f64>,
+    /// Sums of squared distances from the mean.
+    squares: Vec<f64>,
+}
+
+/// Normalised values are kept within ± this.
+const MOST: f64 = 10.0;
+
+impl Moments {
+    /// Of vectors of this length, none seen yet.
+    pub fn new(length: usize) -> Self {
+        Self { count: 0.0, mean: vec![0.0; length], squares: vec![0.0; length] }
+    }
+
+    /// Takes in a vector.
+    pub fn push<T: Copy + Into<f64>>(&mut self, values: &[T]) {
+        self.count += 1.0;
+        for (x, (mean, squares)) in values.iter().zip(self.mean.iter_mut().zip(&mut self.squares)) {
+            let from_old = (*x).into() - *mean;
+            *mean += from_old / self.count;
+            *squares += from_old * ((*x).into() - *mean);
+        }
+    }
+
+    /// The means.
+    pub fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
+    /// The standard deviation of a place; 1 before anything varied there.
+    pub fn deviation(&self, place: usize) -> f64 {
+        let variance = self.squares[place] / self.count.max(1.0);
+        if variance > 0.0 { (variance + 1e-8).sqrt() } else { 1.0 }
+    }
+
+    /// A value of a place, less the mean and over the deviation, within ±10.
+    pub fn normal(&self, place: usize, value: f64) -> f64 {
+        ((value - self.mean[place]) / self.deviation(place)).clamp(-MOST, MOST)
+    }
+}
+
+/// Observations with mean 0 and deviation 1 and, if wished, rewards over the deviation of the
+/// discounted return, both by what was seen so far.
+///
+/// Stop learning with [`freeze`](Self::freeze) to evaluate. The agents of `deep` have the same as
+/// a switch, and save the statistics with their weights.
+#[derive(Debug, Clone)]
+pub struct Normalize<E> {
+    inner: E,
+    statistics: Statistics,
+    discount: Option<f64>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Statistics {
+    observations: Moments,
+    returns: Moments,
+    sum: f64,
+    learning: bool,
+}
+
+impl<E: Environment> Normalize<E>
+where
+    E::Observation: Stored,
+{
+    /// The environment with normalised observations.
+    pub fn new(inner: E) -> Self {
+        let length = inner.spaces().observation.features();
+        let statistics = Statistics {
+            observations: Moments::new(length),
+            returns: Moments::new(1),
+            sum: 0.0,
+            learning: true,
+        };
+        Self { inner, statistics, discount: None }
+    }
+
+    /// Rewards are normalised too, for returns of this discount.
+    #[must_use]
+    pub fn rewards(mut self, discount: f64) -> Self {
+        self.discount = Some(discount);
+        self
+    }
+
+    /// The statistics stay as they are.
+    #[must_use]
+    pub fn freeze(mut self) -> Self {
+        self.statistics.learning = false;
+        self
+    }
+
+    /// What was seen of the observations.
+    pub fn moments(&self) -> &Moments {
+        &self.statistics.observations
+    }
+
+    fn normal(&mut self, observation: &E::Observation) -> Vec<f64> {
+        let numbers = observation.numbers();
+        if self.statistics.learning {
+            self.statistics.observations.push(&numbers);
+        }
+        let moments = &self.statistics.observations;
+        numbers.iter().enumerate().map(|(i, x)| moments.normal(i, *x)).collect()
+    }
+}
+
+impl<E: Environment> Environment for Normalize<E>
+where
+    E::Observation: Stored,
+{
+    type Observation = Vec<f64>;
+    type Action = E::Action;
+
+    fn spaces(&self) -> Spaces {
+        let Spaces { observation, action } = self.inner.spaces();
+        Spaces { observation: Space::symmetric(observation.features(), MOST), action }
+    }
+
+    fn reset(&mut self, seed: u64) -> Result<Vec<f64>> {
+        self.statistics.sum = 0.0;
+        let observation = self.inner.reset(seed)?;
+        Ok(self.normal(&observation))
+    }
+
+    fn step(&mut self, action: &E::Action) -> Result<Step<Vec<f64>>> {
+        let mut step = self.inner.step(action)?;
+        if let Some(discount) = self.discount {
+            let statistics = &mut self.statistics;
+            statistics.sum = statistics.sum * discount + step.reward;
+            if statistics.learning {
+                statistics.returns.push(&[statistics.sum]);
+            }
+            step.reward = (step.reward / statistics.returns.deviation(0)).clamp(-MOST, MOST);
+        }
+        let observation = self.normal(&step.observation);
+        Ok(step.map(|_| observation))
+    }
+
+    fn mask(&self) -> Option<&[bool]> {
+        self.inner.mask()
+    }
+
+    fn state(&self) -> Result<Value> {
+        to_state(&(&self.statistics, self.inner.state()?))
+    }
+
+    fn restore(&mut self, state: &Value) -> Result<()> {
+        let inner: Value;
+        (self.statistics, inner) = from_state(state)?;
+        self.inner.restore(&inner)
+    }
+}

@@ -1,0 +1,470 @@
+//! Planning, tabular learning, wrappers, vectors: what a user can see.
+#![allow(missing_docs, clippy::float_cmp, clippy::print_stdout)]
+
+use rl::environments::{
+    Advertising, AdvertisingConfig, CartPole, CliffWalking, Exhaustive, Finite, FixedTime,
+    FrozenLake, GridWorld, MaxPressure, Maze, Mdp, MountainCar, Outcome, Pendulum, Traffic,
+    TrafficConfig,
+};
+use rl::planning::{evaluate_policy, policy_iteration, value_iteration};
+use rl::tabular::{Limit, Method, QTable, Schedule, Tabular, TabularConfig, Traces};
+use rl::vector::{Actions, Pool, VectorEnvironment};
+use rl::wrappers::{ActionMask, FrameStack, Normalize, TimeLimit};
+use rl::{Environment, Error, Policy, Result, Space, Spaces, Step, evaluate};
+
+#[test]
+fn frozen_lake_has_its_known_values() {
+    for (lake, discounted, certain) in [
+        (FrozenLake::four_by_four(), 0.542_026, 14.0 / 17.0),
+        (FrozenLake::eight_by_eight(), 0.414_640, 1.0),
+    ] {
+        let mdp = lake.mdp();
+        let solution = value_iteration(&mdp, 0.99, 1e-10).unwrap();
+        assert!((solution.values[0] - discounted).abs() < 1e-5, "{}", solution.values[0]);
+        let improved = policy_iteration(&mdp, 0.99, 1e-10).unwrap();
+        assert!((improved.values[0] - discounted).abs() < 1e-5);
+        assert_eq!(improved.policy, solution.policy);
+        let sure = value_iteration(&mdp, 1.0, 1e-12).unwrap();
+        assert!((sure.values[0] - certain).abs() < 1e-5, "{}", sure.values[0]);
+        // Of equally good actions, one that ends: the greedy policy keeps its promise.
+        let mut shares = vec![0.0; mdp.states() * 4];
+        sure.policy.iter().enumerate().for_each(|(s, a)| shares[s * 4 + a] = 1.0);
+        let kept = evaluate_policy(&mdp, &shares, 1.0, 1e-12).unwrap();
+        assert!((kept[0] - certain).abs() < 1e-4, "{} of {certain}", kept[0]);
+    }
+}
+
+/// Success of a greedy policy within the limit of 100 steps.
+fn success(policy: &QTable) -> f64 {
+    let mut lake = TimeLimit::new(FrozenLake::four_by_four().environment(), 100).unwrap();
+    evaluate(policy, &mut lake, 10_000, 7).unwrap().mean()
+}
+
+#[test]
+fn q_learning_crosses_the_lake() {
+    for seed in 0..3 {
+        let config = TabularConfig::new(Method::QLearning)
+            .learning_rate(Schedule::Linear { from: 0.3, to: 0.002, over: 900_000 })
+            .epsilon(Schedule::Constant(0.5))
+            .seed(seed);
+        let mut lake = TimeLimit::new(FrozenLake::four_by_four().environment(), 100).unwrap();
+        let mut agent = Tabular::new(config, &lake).unwrap();
+        agent.learn(&mut lake, Limit::steps(1_000_000), |_| {}).unwrap();
+        let success = success(&agent.table());
+        println!("seed {seed}: success {success:.4}");
+        assert!(success >= 0.72, "seed {seed}: {success}");
+    }
+}
+
+const METHODS: [Method; 10] = [
+    Method::MonteCarlo,
+    Method::QLearning,
+    Method::Sarsa,
+    Method::ExpectedSarsa,
+    Method::DoubleQ,
+    Method::NStepSarsa(1),
+    Method::NStepSarsa(4),
+    Method::SarsaLambda { lambda: 0.8, traces: Traces::Replacing },
+    Method::SarsaLambda { lambda: 0.5, traces: Traces::Accumulating },
+    Method::DynaQ { planning: 10 },
+];
+
+#[test]
+fn every_method_finds_the_way_out_of_the_maze() {
+    let maze = Maze::three_by_three();
+    let best = value_iteration(&maze.mdp(), 0.8, 1e-9).unwrap();
+    assert_eq!(maze.path(&best.policy), [0, 3, 4, 5, 8]);
+    assert!((best.values[0] - 100.0 * 0.8_f64.powi(3)).abs() < 1e-9);
+    for method in METHODS {
+        let mut world = TimeLimit::new(maze.environment(), 100).unwrap();
+        let config = TabularConfig::new(method)
+            .discount(0.8)
+            .learning_rate(Schedule::Constant(0.2))
+            .epsilon(Schedule::Linear { from: 1.0, to: 0.1, over: 3000 });
+        let mut agent = Tabular::new(config, &world).unwrap();
+        agent.learn(&mut world, Limit::episodes(2000), |_| {}).unwrap();
+        assert_eq!(maze.path(&agent.policy()), [0, 3, 4, 5, 8], "{method:?}");
+        let evaluation = evaluate(&agent, &mut world, 3, 1).unwrap();
+        assert_eq!(evaluation.lengths, [4; 3], "{method:?}");
+    }
+}
+
+#[test]
+fn sarsa_walks_away_from_the_cliff_and_q_learning_along_it() {
+    let walk = |method| {
+        let mut cliff = TimeLimit::new(CliffWalking.environment(), 500).unwrap();
+        let config = TabularConfig::new(method).learning_rate(Schedule::Constant(0.5));
+        let mut agent = Tabular::new(config.discount(1.0), &cliff).unwrap();
+        let mut last = Vec::new();
+        agent
+            .learn(&mut cliff, Limit::episodes(2000), |episode| last.push(episode.reward))
+            .unwrap();
+        let online = last[1000..].iter().sum::<f64>() / 1000.0;
+        (online, evaluate(&agent, &mut cliff, 1, 1).unwrap().mean())
+    };
+    let (q_online, q_greedy) = walk(Method::QLearning);
+    let (sarsa_online, _) = walk(Method::ExpectedSarsa);
+    assert_eq!(q_greedy, -13.0);
+    assert!(sarsa_online > q_online + 10.0, "{sarsa_online} {q_online}");
+}
+
+/// One step, reward 0, and the end is a truncation or a termination; nothing else happens.
+#[derive(Debug, Clone)]
+struct OneStep {
+    terminates: bool,
+    running: bool,
+}
+
+impl Environment for OneStep {
+    type Observation = usize;
+    type Action = usize;
+
+    fn spaces(&self) -> Spaces {
+        Spaces { observation: Space::Discrete(2), action: Space::Discrete(1) }
+    }
+
+    fn reset(&mut self, _seed: u64) -> Result<usize> {
+        self.running = true;
+        Ok(0)
+    }
+
+    fn step(&mut self, _action: &usize) -> Result<Step<usize>> {
+        if !std::mem::take(&mut self.running) {
+            return Err(Error::Ended);
+        }
+        let terminated = self.terminates;
+        Ok(Step { observation: 1, reward: 0.0, terminated, truncated: !terminated })
+    }
+}
+
+/// The value of the state after is 5 in the table; only a truncated step may see it.
+#[test]
+fn bootstrapping_is_cut_by_termination_alone() {
+    for method in METHODS {
+        let value = |terminates| {
+            let mut world = OneStep { terminates, running: false };
+            let config = TabularConfig::new(method)
+                .initial_value(5.0)
+                .discount(1.0)
+                .learning_rate(Schedule::Constant(0.5));
+            let mut agent = Tabular::new(config, &world).unwrap();
+            agent.learn(&mut world, Limit::episodes(40), |_| {}).unwrap();
+            agent.table().get(0, 0)
+        };
+        assert_eq!(value(false), 5.0, "{method:?} truncated: the estimate stays");
+        assert!(value(true) < 1.0, "{method:?} terminated: nothing comes after");
+    }
+}
+
+#[test]
+fn a_saved_run_goes_on_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.json");
+    for method in METHODS {
+        let world = || TimeLimit::new(FrozenLake::four_by_four().environment(), 100).unwrap();
+        let config = TabularConfig::new(method).seed(3);
+        let (mut through, mut agent) = (world(), Tabular::new(config.clone(), &world()).unwrap());
+        agent.learn(&mut through, Limit::steps(2001), |_| {}).unwrap();
+        let (mut first, mut half) = (world(), Tabular::new(config, &world()).unwrap());
+        half.learn(&mut first, Limit::steps(1003), |_| {}).unwrap();
+        half.save(&path, &first).unwrap();
+        let mut second = world();
+        let mut rest = Tabular::load(&path, &mut second).unwrap();
+        rest.learn(&mut second, Limit::steps(2001), |_| {}).unwrap();
+        assert_eq!(rest.state().unwrap(), agent.state().unwrap(), "{method:?}");
+        assert_eq!(second.state().unwrap(), through.state().unwrap(), "{method:?}");
+    }
+    let mut other = CliffWalking.environment();
+    let error = Tabular::load(&path, &mut other).unwrap_err();
+    assert!(error.to_string().contains("a table of 16 states and 4 actions"), "{error}");
+    std::fs::write(&path, "{}").unwrap();
+    assert!(matches!(Tabular::load(&path, &mut other), Err(Error::Resume(_))));
+}
+
+#[test]
+fn mazes_that_are_none_are_refused_with_the_reason() {
+    let text = |rewards, goal| Maze::from_rewards(rewards, 0, goal).unwrap_err().to_string();
+    assert!(text(vec![], 0).contains("empty"));
+    let ragged = vec![vec![0.0, 1.0], vec![0.0]];
+    assert!(text(ragged, 1).contains("row 1 has 1 entries, expected 2"));
+    let dead_end = vec![vec![-1.0, 1.0, 0.0], vec![0.0, -1.0, -1.0], vec![-1.0, -1.0, -1.0]];
+    assert!(text(dead_end, 1).contains("room 2 is a dead end"));
+    let nan = vec![vec![f64::NAN]];
+    assert!(text(nan, 0).contains("entry (0, 0) is NaN"));
+    assert!(text(vec![vec![0.0]], 4).contains("`goal` is 4"));
+    assert!(matches!(Maze::random(1, 0), Err(Error::Config { .. })));
+    for (map, reason) in [
+        (vec!["SG", "F"], "row 1 has 1 fields"),
+        (vec!["SZ"], "`Z`"),
+        (vec!["FG"], "0 starts"),
+        (vec![], "empty"),
+    ] {
+        assert!(FrozenLake::new(&map).unwrap_err().to_string().contains(reason), "{map:?}");
+    }
+    let lost = Mdp::new(1, vec![1.0], |_, _| vec![Outcome::certain(3, 0.0, false)]);
+    assert!(lost.is_err());
+    let half = Outcome { probability: 0.5, ..Outcome::certain(0, 0.0, true) };
+    assert!(Mdp::new(1, vec![1.0], |_, _| vec![half]).is_err());
+    assert!(Mdp::new(1, vec![1.0], |_, _| vec![]).is_err());
+}
+
+#[test]
+fn random_mazes_have_a_way_out() {
+    for seed in 0..20 {
+        let maze = Maze::random(2 + seed as usize, seed).unwrap();
+        let again = Maze::from_rewards(maze.rewards().to_vec(), 0, maze.rooms() - 1);
+        assert!(again.is_ok());
+        let by_rooms = value_iteration(&maze.mdp(), 0.9, 1e-9).unwrap();
+        let by_moves = value_iteration(&maze.grid_mdp().unwrap(), 0.9, 1e-9).unwrap();
+        assert!((by_rooms.values[0] - by_moves.values[0]).abs() < 1e-9);
+        let path = maze.path(&by_rooms.policy);
+        assert_eq!(path.last(), Some(&(maze.rooms() - 1)));
+        let length = path.len() as i32 - 2;
+        assert!((by_rooms.values[0] - 100.0 * 0.9_f64.powi(length)).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn the_grid_of_russell_and_norvig_has_its_published_values() {
+    let world = GridWorld::new(&["...G", ".#.X", "S..."]).unwrap();
+    let world = world.slip(0.2).unwrap().step_cost(0.04).unwrap();
+    let values = value_iteration(&world.mdp(), 1.0, 1e-10).unwrap().values;
+    for (field, value) in [(0, 0.812), (1, 0.868), (2, 0.918), (4, 0.762), (6, 0.660), (8, 0.705)] {
+        assert!((values[field] - value).abs() < 1e-3, "{field}: {}", values[field]);
+    }
+    assert!(GridWorld::new(&["SG"]).unwrap().slip(1.5).is_err());
+}
+
+fn lakes(count: usize) -> Vec<TimeLimit<Finite>> {
+    (0..count)
+        .map(|_| TimeLimit::new(FrozenLake::eight_by_eight().environment(), 30).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_pool_does_not_depend_on_its_threads_and_hands_over_the_end() {
+    let run = |threads: Option<usize>| {
+        let mut pool = Pool::new(lakes(7), 3).unwrap();
+        if let Some(threads) = threads {
+            pool = pool.threads(threads).unwrap();
+        }
+        let mut seen = Vec::new();
+        let mut truncated = 0;
+        for step in 0..200_u64 {
+            let actions: Vec<usize> =
+                (0..7).map(|i| (rl::random::mix(i, step) % 4) as usize).collect();
+            let before = pool.observations().to_vec();
+            let transitions = pool.step(Actions::Indices(&actions)).unwrap().clone();
+            for episode in &transitions.episodes {
+                let i = episode.environment;
+                let last = &transitions.final_observations[i * 64..(i + 1) * 64];
+                assert_eq!(last.iter().sum::<f32>(), 1.0);
+                // The next observation is the start again, the final one is not.
+                assert_eq!(pool.observations()[i * 64], 1.0);
+                truncated += usize::from(transitions.truncated[i]);
+                assert!(transitions.terminated[i] != transitions.truncated[i]);
+                assert!(episode.length == 30 || transitions.terminated[i]);
+            }
+            seen.push((before, transitions));
+        }
+        assert!(truncated > 0);
+        seen
+    };
+    let one = run(None);
+    assert_eq!(one, run(Some(1)));
+    assert_eq!(one, run(Some(3)));
+    assert!(matches!(Pool::<TimeLimit<Finite>>::new(vec![], 0), Err(Error::Config { .. })));
+    assert!(Pool::new(lakes(1), 0).unwrap().threads(0).is_err());
+}
+
+#[test]
+fn vectors_go_on_from_their_saved_state() {
+    let mut pool = Pool::new(lakes(3), 3).unwrap();
+    let mut poles = CartPole::many(5, 3).unwrap();
+    let turn = |vector: &mut dyn VectorEnvironment, from: u64, to: u64| {
+        let mut seen = Vec::new();
+        for step in from..to {
+            let count = vector.count() as u64;
+            let actions: Vec<usize> =
+                (0..count).map(|i| (rl::random::mix(i, step) % 2) as usize).collect();
+            seen.push(vector.step(Actions::Indices(&actions)).unwrap().clone());
+        }
+        (seen, vector.observations().to_vec())
+    };
+    turn(&mut pool, 0, 57);
+    turn(&mut poles, 0, 57);
+    let text = |vector: &dyn VectorEnvironment| vector.state().unwrap().to_string();
+    let (pool_state, poles_state) = (text(&pool), text(&poles));
+    let (a, b) = (turn(&mut pool, 57, 150), turn(&mut poles, 57, 150));
+    let mut pool = Pool::new(lakes(3), 0).unwrap();
+    let mut poles = CartPole::many(5, 0).unwrap();
+    pool.restore(&serde_json::from_str(&pool_state).unwrap()).unwrap();
+    poles.restore(&serde_json::from_str(&poles_state).unwrap()).unwrap();
+    let tails = (turn(&mut pool, 57, 150), turn(&mut poles, 57, 150));
+    // Rows of episodes that go on hold what they held, which is not saved.
+    for (old, new) in [(a, tails.0), (b, tails.1)] {
+        assert_eq!(old.1, new.1);
+        for (old, new) in old.0.iter().zip(&new.0) {
+            assert_eq!((&old.rewards, &old.episodes), (&new.rewards, &new.episodes));
+        }
+    }
+    let mut others = CartPole::many(4, 0).unwrap();
+    let error = others.restore(&serde_json::from_str(&poles_state).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("of 5 environments, expected 4"), "{error}");
+}
+
+/// Gives a NaN at its third step.
+#[derive(Debug, Clone)]
+struct Broken {
+    steps: u64,
+    reward: bool,
+}
+
+impl Environment for Broken {
+    type Observation = [f64; 1];
+    type Action = usize;
+
+    fn spaces(&self) -> Spaces {
+        Spaces { observation: Space::symmetric(1, 1.0), action: Space::Discrete(1) }
+    }
+
+    fn reset(&mut self, _seed: u64) -> Result<[f64; 1]> {
+        Ok([0.0])
+    }
+
+    fn step(&mut self, _action: &usize) -> Result<Step<[f64; 1]>> {
+        self.steps += 1;
+        let bad = if self.steps == 3 { f64::NAN } else { 0.0 };
+        let (observation, reward) = if self.reward { ([0.0], bad) } else { ([bad], 0.0) };
+        Ok(Step { observation, reward, terminated: false, truncated: false })
+    }
+}
+
+#[test]
+fn numbers_that_are_none_name_the_environment_and_the_step() {
+    for (reward, what) in [(true, "reward"), (false, "observation")] {
+        let broken = |steps| Broken { steps, reward };
+        let mut pool = Pool::new(vec![broken(-9_i64 as u64), broken(0)], 1).unwrap();
+        pool.step(Actions::Indices(&[0, 0])).unwrap();
+        pool.step(Actions::Indices(&[0, 0])).unwrap();
+        let error = pool.step(Actions::Indices(&[0, 0])).unwrap_err();
+        assert_eq!(error.to_string(), format!("{what} of environment 1 is NaN at step 3"));
+        let error = evaluate(&|_: &[f64; 1]| 0, &mut broken(0), 1, 0).unwrap_err();
+        assert!(error.to_string().starts_with(what), "{error}");
+    }
+    assert!(evaluate(&|_: &[f64; 1]| 0, &mut Broken { steps: 9, reward: true }, 0, 0).is_err());
+}
+
+#[test]
+fn wrappers_limit_stack_normalise_and_mask() {
+    let mut limited = TimeLimit::new(Pendulum::new().limit(None), 3).unwrap();
+    assert!(matches!(limited.step(&[0.0]), Err(Error::Ended)));
+    limited.reset(1).unwrap();
+    let ends: Vec<_> = (0..3).map(|_| limited.step(&[0.0]).unwrap()).collect();
+    assert_eq!(ends.iter().map(|s| s.truncated).collect::<Vec<_>>(), [false, false, true]);
+    assert!(!ends[2].terminated && matches!(limited.step(&[0.0]), Err(Error::Ended)));
+    assert!(TimeLimit::new(Pendulum::new(), 0).is_err());
+
+    let mut stack = FrameStack::new(MountainCar::new(), 3).unwrap();
+    let first = stack.reset(5).unwrap();
+    assert_eq!((first.len(), &first[0..2]), (6, &first[4..6]));
+    let second = stack.step(&2).unwrap().observation;
+    assert_eq!(second[2..4], first[4..6]);
+    assert_eq!(stack.spaces().observation.features(), 6);
+    assert!(FrameStack::new(FrozenLake::four_by_four().environment(), 2).is_err());
+
+    let mut normal = Normalize::new(MountainCar::new()).rewards(0.99);
+    let mut sums = [0.0; 2];
+    let mut count = 0.0;
+    for episode in 0..20 {
+        normal.reset(episode).unwrap();
+        loop {
+            let step = normal.step(&((episode % 3) as usize)).unwrap();
+            if episode >= 10 {
+                sums.iter_mut().zip(&step.observation).for_each(|(sum, x)| *sum += x * x);
+                count += 1.0;
+                assert!(step.reward < 0.0);
+            }
+            if step.ended() {
+                break;
+            }
+        }
+    }
+    assert!(sums.iter().all(|sum| (0.3..3.0).contains(&(sum / count))), "{sums:?} {count}");
+    let saved = normal.state().unwrap();
+    let mut again = Normalize::new(MountainCar::new()).rewards(0.99);
+    again.restore(&saved).unwrap();
+    assert_eq!(again.moments(), normal.moments());
+
+    let rule = |_: &CartPole, seen: &[f64; 4], mask: &mut [bool]| mask[0] = seen[0] > 10.0;
+    let mut masked = ActionMask::new(CartPole::new(), rule);
+    masked.reset(1).unwrap();
+    assert_eq!(masked.mask(), Some([false, true].as_slice()));
+    assert!(masked.step(&1).is_ok());
+    let error = masked.step(&0).unwrap_err();
+    assert!(error.to_string().contains("one of [1], the others are masked"), "{error}");
+    let nothing = |_: &CartPole, _: &[f64; 4], mask: &mut [bool]| mask.fill(false);
+    assert!(ActionMask::new(CartPole::new(), nothing).reset(1).is_err());
+}
+
+fn delay<P: Policy<[f64; 7], usize>>(policy: &P, load: f64) -> f64 {
+    let mut crossing = Traffic::new(TrafficConfig::at(load)).unwrap();
+    let mut sum = 0.0;
+    for seed in 0..10 {
+        evaluate(policy, &mut crossing, 1, seed).unwrap();
+        sum += crossing.delay_s() / 10.0;
+    }
+    sum
+}
+
+/// The reference's queue model gives 13.5, 8.1, 7.4 and 5.8 s at this load, and at 0.72 20.7 for
+/// Webster and 14.9 for the exhaustive one.
+#[test]
+fn traffic_delays_are_those_of_the_queue_model() {
+    let fixed = FixedTime { green_s: [30.0; 2] };
+    for load in [0.24, 0.48, 0.72] {
+        let webster = FixedTime::webster(&TrafficConfig::at(load));
+        println!(
+            "{load}: fixed {:.1} Webster {:.1} max-pressure(5) {:.1} (10) {:.1} exhaustive {:.1}",
+            delay(&fixed, load),
+            delay(&webster, load),
+            delay(&MaxPressure { min_green_s: 5.0 }, load),
+            delay(&MaxPressure { min_green_s: 10.0 }, load),
+            delay(&Exhaustive, load),
+        );
+    }
+    let webster = |load| delay(&FixedTime::webster(&TrafficConfig::at(load)), load);
+    assert!((12.0..15.0).contains(&delay(&fixed, 0.24)));
+    assert!((7.0..9.0).contains(&webster(0.24)));
+    assert!((5.0..6.5).contains(&delay(&Exhaustive, 0.24)));
+    assert!((18.0..24.0).contains(&webster(0.72)));
+    assert!((12.5..17.0).contains(&delay(&Exhaustive, 0.72)));
+    assert!(Traffic::new(TrafficConfig::at(1.2)).is_err());
+}
+
+#[test]
+fn advertisements_drift_and_refuse_what_is_not_there() {
+    let mut ads = Advertising::new(AdvertisingConfig::default()).unwrap();
+    assert!(matches!(ads.step(&0), Err(Error::Ended)));
+    ads.reset(3).unwrap();
+    let before = ads.click_rates();
+    assert!(before.iter().all(|rate| (0.0..1.0).contains(rate)));
+    (0..1000).for_each(|_| drop(ads.step(&0).unwrap()));
+    assert_ne!(before, ads.click_rates());
+    assert!(matches!(ads.step(&8), Err(Error::Action { .. })));
+    let none = AdvertisingConfig { ads: 0, ..AdvertisingConfig::default() };
+    assert!(Advertising::new(none).is_err());
+}
+
+#[test]
+fn tables_are_for_indices() {
+    let config = TabularConfig::new(Method::QLearning);
+    let error = Tabular::new(config.clone(), &CartPole::new()).unwrap_err();
+    assert!(error.to_string().contains("observation space"), "{error}");
+    assert!(Tabular::new(config.clone().discount(1.5), &CliffWalking.environment()).is_err());
+    let mut agent = Tabular::new(config, &CliffWalking.environment()).unwrap();
+    let mut lake = FrozenLake::four_by_four().environment();
+    let error = agent.learn(&mut lake, Limit::steps(1), |_| {}).unwrap_err();
+    assert!(error.to_string().contains("expected 48 states"), "{error}");
+    assert!(agent.act(&99, None).is_err());
+}

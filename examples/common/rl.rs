@@ -1,0 +1,356 @@
+//! Training agents over seeds, and drawing worlds.
+
+use std::path::Path;
+use std::time::Instant;
+
+use ::rl::deep::Agent;
+use ::rl::environments::{
+    AcrobotDynamics, CartPoleDynamics, Control, Dynamics, Maze, MountainCarContinuousDynamics,
+    MountainCarDynamics, PendulumDynamics,
+};
+use ::rl::random::mix;
+use ::rl::vector::Lanes;
+use ::rl::{Environment as _, Policy, evaluate};
+use burn::tensor::Device;
+use model_utils::image::Image;
+use model_utils::picture::{Animation, Curves, viridis};
+use model_utils::train::{Budget, Event, Observer};
+
+use super::Metrics;
+
+/// Greedy episodes by which an agent is judged.
+pub const EPISODES: usize = 100;
+
+/// States of an agent among which the best may be kept.
+const PARTS: u64 = 20;
+
+/// What is trained how often.
+pub struct Task<'a> {
+    pub out: &'a Path,
+    pub device: &'a Device,
+    pub title: String,
+    pub environments: usize,
+    pub steps: u64,
+    pub seeds: u64,
+    pub seed: u64,
+    /// Keep the best of twenty states by ten greedy episodes each, and judge that one.
+    pub keep_best: bool,
+}
+
+/// The reward as learning goes on.
+#[derive(Default)]
+struct Curve(Vec<(f64, f64)>);
+
+impl Observer for Curve {
+    fn observe(&mut self, event: &Event<'_>) {
+        if let (Event::Step { step, .. }, Some(reward)) =
+            (event, event.metric("episode_reward_mean"))
+        {
+            self.0.push((*step as f64, reward));
+        }
+    }
+}
+
+impl Task<'_> {
+    /// Trains an agent for each seed and judges each by 100 greedy episodes. Draws `curve.svg` and
+    /// `episode.gif`, saves `agent.safetensors` of the first seed.
+    pub fn run<D, A>(
+        &self,
+        config: impl Fn(u64) -> A::Config,
+        observer: &mut dyn Observer,
+    ) -> anyhow::Result<Metrics>
+    where
+        D: Dynamics,
+        A: Agent + Policy<D::Observation, D::Action>,
+        Control<D>: Drawn,
+    {
+        let (mut means, mut rewards, mut curves) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut wall_s, mut steps) = (0.0, 0);
+        let mut metrics = Metrics::default();
+        for number in 0..self.seeds {
+            if observer.wants_stop() {
+                break;
+            }
+            let seed = self.seed + number;
+            let mut environments = Lanes::new(D::default(), self.environments, mix(seed, 0))?;
+            let spaces = ::rl::vector::VectorEnvironment::spaces(&environments).clone();
+            let mut agent = A::from_config(&config(seed), &spaces, self.device)?;
+            let mut curve = Curve::default();
+            let started = Instant::now();
+            let parts = if self.keep_best { PARTS } else { 1 };
+            let mut best = None;
+            let mut steps_done = 0;
+            for part in 1..=parts {
+                let budget = Budget::steps(self.steps * part / parts);
+                let mut both = (&mut curve, &mut *observer);
+                steps_done = agent.learn(&mut environments, budget, &mut both)?.steps;
+                if self.keep_best {
+                    let mut world = Control::<D>::new();
+                    let mean = evaluate(&agent, &mut world, 10, mix(seed, 3))?.mean();
+                    if best.as_ref().is_none_or(|(most, _)| mean >= *most) {
+                        best = Some((mean, agent.snapshot()?));
+                    }
+                }
+            }
+            if let Some((_, snapshot)) = best {
+                agent.restore(snapshot)?;
+            }
+            wall_s += started.elapsed().as_secs_f64();
+            steps += steps_done;
+            let found = evaluate(&agent, &mut Control::<D>::new(), EPISODES, mix(seed, 1))?;
+            println!("seed {seed}: {found} over {EPISODES} greedy episodes");
+            metrics.set(&format!("eval_reward_mean_seed_{seed}"), found.mean());
+            means.push(found.mean());
+            rewards.extend(found.rewards);
+            curves.push(curve.0);
+            if number == 0 {
+                agent.save(self.out.join("agent.safetensors"))?;
+                episode::<D, A>(&agent, mix(seed, 2))?.save(self.out.join("episode.gif"))?;
+            }
+        }
+        anyhow::ensure!(!means.is_empty(), "stopped before the first agent was trained");
+        band(&self.title, &curves).save(self.out.join("curve.svg"))?;
+        let count = rewards.len() as f64;
+        let mean = rewards.iter().sum::<f64>() / count;
+        let squares: f64 = rewards.iter().map(|r| (r - mean).powi(2)).sum();
+        metrics.set("eval_reward_mean", mean);
+        metrics.set("eval_reward_std", (squares / count).sqrt());
+        metrics.set("train_wall_s", wall_s / means.len() as f64);
+        metrics.set("steps_per_s", steps as f64 / wall_s);
+        metrics.set("steps", steps / means.len() as u64);
+        metrics.set("seeds", means.len());
+        Ok(metrics)
+    }
+}
+
+/// The mean of the curves, and from the least to the most of them.
+fn band(title: &str, curves: &[Vec<(f64, f64)>]) -> Curves {
+    let last = curves.iter().filter_map(|c| c.last()).map(|p| p.0).fold(0.0, f64::max);
+    let (mut line, mut area) = (Vec::new(), Vec::new());
+    for part in 1..=200 {
+        let x = last * f64::from(part) / 200.0;
+        let at =
+            |curve: &Vec<(f64, f64)>| curve.iter().take_while(|p| p.0 <= x).last().map(|p| p.1);
+        let values: Vec<f64> = curves.iter().filter_map(at).collect();
+        if values.len() == curves.len() {
+            line.push((x, values.iter().sum::<f64>() / values.len() as f64));
+            let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+            area.push((x, low, values.iter().copied().fold(f64::NEG_INFINITY, f64::max)));
+        }
+    }
+    let picture = Curves::new(title)
+        .x_label("environment steps")
+        .y_label("reward an episode, mean of the last 100 while exploring");
+    let picture =
+        if curves.len() > 1 { picture.band("least to most of the seeds", &area) } else { picture };
+    picture.line("mean", &line)
+}
+
+/// An episode of the trained agent, every second step.
+fn episode<D, A>(agent: &A, seed: u64) -> anyhow::Result<Animation>
+where
+    D: Dynamics,
+    A: Policy<D::Observation, D::Action>,
+    Control<D>: Drawn,
+{
+    let mut world = Control::<D>::new();
+    let mut animation = Animation::new(40);
+    let mut observation = world.reset(seed)?;
+    for number in 0..300 {
+        if number % 2 == 0 {
+            animation.push(&world.draw())?;
+        }
+        let step = world.step(&agent.act(&observation, None)?)?;
+        if step.ended() {
+            break;
+        }
+        observation = step.observation;
+    }
+    animation.push_for(&world.draw(), 800)?;
+    Ok(animation)
+}
+
+const INK: [u8; 3] = [40, 40, 40];
+const BLUE: [u8; 3] = [0, 114, 178];
+const RED: [u8; 3] = [213, 94, 0];
+const PALE: [u8; 3] = [190, 190, 190];
+
+/// Pixels to draw on; coordinates beyond the edges are left out.
+pub struct Sheet {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
+}
+
+impl Sheet {
+    pub fn new(width: usize, height: usize) -> Self {
+        Self { width, height, pixels: vec![255; width * height * 3] }
+    }
+
+    fn dot(&mut self, x: f64, y: f64, color: [u8; 3]) {
+        let (x, y) = (x.round(), y.round());
+        if x >= 0.0 && y >= 0.0 && (x as usize) < self.width && (y as usize) < self.height {
+            let at = (y as usize * self.width + x as usize) * 3;
+            self.pixels[at..at + 3].copy_from_slice(&color);
+        }
+    }
+
+    pub fn rectangle(&mut self, from: (f64, f64), to: (f64, f64), color: [u8; 3]) {
+        for y in from.1 as i64..to.1 as i64 {
+            for x in from.0 as i64..to.0 as i64 {
+                self.dot(x as f64, y as f64, color);
+            }
+        }
+    }
+
+    pub fn disc(&mut self, (x, y): (f64, f64), radius: f64, color: [u8; 3]) {
+        let reach = radius.ceil() as i64;
+        for dy in -reach..=reach {
+            for dx in -reach..=reach {
+                if ((dx * dx + dy * dy) as f64) <= radius * radius {
+                    self.dot(x + dx as f64, y + dy as f64, color);
+                }
+            }
+        }
+    }
+
+    pub fn line(&mut self, from: (f64, f64), to: (f64, f64), width: f64, color: [u8; 3]) {
+        let length = (to.0 - from.0).hypot(to.1 - from.1);
+        let steps = (length * 2.0).ceil().max(1.0) as usize;
+        for step in 0..=steps {
+            let share = step as f64 / steps as f64;
+            let at = (from.0 + (to.0 - from.0) * share, from.1 + (to.1 - from.1) * share);
+            self.disc(at, width / 2.0, color);
+        }
+    }
+
+    pub fn into_image(self) -> Image {
+        Image::new(self.width, self.height, 3, self.pixels)
+            .unwrap_or_else(|error| unreachable!("three bytes a pixel: {error}"))
+    }
+}
+
+/// A world that can be drawn as it is now.
+pub trait Drawn {
+    fn draw(&self) -> Image;
+}
+
+impl Drawn for Control<CartPoleDynamics> {
+    fn draw(&self) -> Image {
+        let [x, _, angle, _] = self.now();
+        let mut sheet = Sheet::new(240, 120);
+        let place = (120.0 + x * 45.0, 85.0);
+        sheet.line((6.0, 95.0), (234.0, 95.0), 1.0, PALE);
+        sheet.rectangle((place.0 - 14.0, 80.0), (place.0 + 14.0, 94.0), INK);
+        let end = (place.0 + 62.0 * angle.sin(), 80.0 - 62.0 * angle.cos());
+        sheet.line((place.0, 80.0), end, 5.0, RED);
+        sheet.into_image()
+    }
+}
+
+fn valley([position, _]: [f64; 2], goal: f64) -> Image {
+    let mut sheet = Sheet::new(240, 120);
+    let at = |x: f64| (20.0 + (x + 1.2) * 111.0, 104.0 - ((3.0 * x).sin() * 0.45 + 0.55) * 80.0);
+    for step in 0..180 {
+        let x = -1.2 + f64::from(step) * 0.01;
+        sheet.line(at(x), at(x + 0.01), 1.5, INK);
+    }
+    let flag = at(goal);
+    sheet.line(flag, (flag.0, flag.1 - 22.0), 1.5, INK);
+    sheet.rectangle((flag.0, flag.1 - 22.0), (flag.0 + 12.0, flag.1 - 14.0), RED);
+    let car = at(position);
+    sheet.disc((car.0, car.1 - 7.0), 7.0, BLUE);
+    sheet.into_image()
+}
+
+impl Drawn for Control<MountainCarDynamics> {
+    fn draw(&self) -> Image {
+        valley(self.now(), self.dynamics().goal)
+    }
+}
+
+impl Drawn for Control<MountainCarContinuousDynamics> {
+    fn draw(&self) -> Image {
+        valley(self.now(), self.dynamics().goal)
+    }
+}
+
+impl Drawn for Control<AcrobotDynamics> {
+    fn draw(&self) -> Image {
+        let [angle1, angle2, _, _] = self.now();
+        let mut sheet = Sheet::new(160, 160);
+        let middle = (80.0, 80.0);
+        sheet.line((6.0, 45.0), (154.0, 45.0), 1.0, PALE);
+        let elbow = (middle.0 + 35.0 * angle1.sin(), middle.1 + 35.0 * angle1.cos());
+        let both = angle1 + angle2;
+        let end = (elbow.0 + 35.0 * both.sin(), elbow.1 + 35.0 * both.cos());
+        sheet.line(middle, elbow, 5.0, BLUE);
+        sheet.line(elbow, end, 5.0, RED);
+        sheet.disc(middle, 4.0, INK);
+        sheet.disc(elbow, 4.0, INK);
+        sheet.into_image()
+    }
+}
+
+impl Drawn for Control<PendulumDynamics> {
+    fn draw(&self) -> Image {
+        let [angle, _] = self.now();
+        let mut sheet = Sheet::new(160, 160);
+        let middle = (80.0, 80.0);
+        let end = (middle.0 + 60.0 * angle.sin(), middle.1 - 60.0 * angle.cos());
+        sheet.line(middle, end, 8.0, RED);
+        sheet.disc(middle, 4.0, INK);
+        sheet.into_image()
+    }
+}
+
+/// The plan of a maze: rooms coloured by value, walls, and a path.
+pub fn plan(maze: &Maze, values: &[f64], path: &[usize]) -> Image {
+    let rooms = maze.rooms();
+    let columns = maze.columns().unwrap_or_else(|| (rooms as f64).sqrt().ceil() as usize);
+    let rows = rooms.div_ceil(columns);
+    let side = (360 / columns.max(rows)).clamp(8, 80) as f64;
+    let edge = 6.0;
+    let size = |count: usize| (count as f64 * side + 2.0 * edge) as usize + 1;
+    let mut sheet = Sheet::new(size(columns), size(rows));
+    let corner = |room: usize| {
+        (edge + (room % columns) as f64 * side, edge + (room / columns) as f64 * side)
+    };
+    let centre = |room: usize| {
+        let (x, y) = corner(room);
+        (x + side / 2.0, y + side / 2.0)
+    };
+    let most = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let (start, goal) = maze.start_and_goal();
+    for room in 0..rooms {
+        let (x, y) = corner(room);
+        let value = values.get(room).copied().unwrap_or(0.0);
+        let color = if room == goal { [253, 231, 37] } else { viridis(0.15 + 0.8 * value / most) };
+        sheet.rectangle((x, y), (x + side + 1.0, y + side + 1.0), color);
+    }
+    for room in 0..rooms {
+        let (x, y) = corner(room);
+        let door = |other: usize| {
+            other < rooms && (maze.has_door(room, other) || maze.has_door(other, room))
+        };
+        let (right, below) = (room % columns + 1 < columns, room + columns < rooms);
+        if !(right && door(room + 1)) {
+            sheet.line((x + side, y), (x + side, y + side), 3.0, INK);
+        }
+        if !(below && door(room + columns)) {
+            sheet.line((x, y + side), (x + side, y + side), 3.0, INK);
+        }
+        if room % columns == 0 {
+            sheet.line((x, y), (x, y + side), 3.0, INK);
+        }
+        if room < columns {
+            sheet.line((x, y), (x + side, y), 3.0, INK);
+        }
+    }
+    for pair in path.windows(2) {
+        sheet.line(centre(pair[0]), centre(pair[1]), (side / 8.0).max(2.0), RED);
+    }
+    sheet.disc(centre(start), side / 5.0, [255, 255, 255]);
+    sheet.disc(centre(goal), side / 5.0, RED);
+    sheet.into_image()
+}

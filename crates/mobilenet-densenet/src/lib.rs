@@ -54,14 +54,34 @@
 //! `flex` (default), `ndarray`, `wgpu`, `cuda`: the devices. `burn-train`: the models implement
 //! `TrainStep` and `InferenceStep`, so that Burn's own `Learner` and dashboard train them.
 
+pub mod architecture;
 pub mod classifier;
 pub mod densenet;
 pub mod error;
+#[cfg(feature = "pretrained")]
+pub mod explain;
+pub mod layout;
 #[cfg(feature = "burn-train")]
 mod learner;
+pub mod mobilenet_v1;
 pub mod mobilenet_v2;
+pub mod mobilenet_v3;
+pub mod resnet;
+pub mod stage;
+pub mod vgg;
+#[cfg(feature = "pretrained")]
+pub mod weights;
 
+pub use architecture::{Architecture, BuildOptions, Family, WithModel};
 pub use classifier::{Batch, Classifier, Judged, Prediction};
-pub use densenet::{DenseNet, DenseNetConfig, Stem};
+pub use densenet::{DenseNet, DenseNetConfig};
 pub use error::{Error, Result};
+pub use layout::{Padding, Stem};
+pub use mobilenet_v1::{MobileNetV1, MobileNetV1Config};
 pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
+pub use mobilenet_v3::{MobileNetV3, MobileNetV3Config};
+pub use resnet::{ResNet, ResNetConfig};
+pub use stage::Stage;
+pub use vgg::{Vgg, VggConfig};
+#[cfg(feature = "pretrained")]
+pub use weights::{Answer, Preprocessing, Pretrained, Published, Weights};

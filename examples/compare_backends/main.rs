@@ -5,8 +5,8 @@
 //! $ cargo run --release --features wgpu --example compare_backends -- --sizes small,medium,large
 //! ```
 //!
-//! With the defaults, half a minute on two processor cores: `flex` and `ndarray` agree within 1e-3 on
-//! all four workloads; they multiply matrices about equally fast, and `flex` trains convolutions
+//! With the defaults, about a minute on two processor cores: `flex` and `ndarray` agree within 1e-3
+//! on all six workloads; they multiply matrices about equally fast, and `flex` trains convolutions
 //! many times faster. Ctrl-C stops after the row that runs.
 
 #![allow(clippy::print_stdout)]
@@ -17,7 +17,9 @@ mod densenet;
 mod matmul;
 mod mlp;
 mod mobilenet;
+mod resnet;
 mod shared;
+mod vgg;
 
 use std::path::{Path, PathBuf};
 
@@ -30,8 +32,14 @@ use model_utils::picture::{Page, Section};
 use model_utils::train::ProgressBar;
 
 /// Each workload from the seed of its weights and inputs, in the order they run.
-const WORKLOADS: [fn(u64) -> Workload; 4] =
-    [matmul::workload, mlp::workload, mobilenet::workload, densenet::workload];
+const WORKLOADS: [fn(u64) -> Workload; 6] = [
+    matmul::workload,
+    mlp::workload,
+    mobilenet::workload,
+    densenet::workload,
+    resnet::workload,
+    vgg::workload,
+];
 
 /// Compare devices: agreement first, then time
 #[derive(Debug, Parser)]

@@ -1,10 +1,10 @@
 //! Trains any of the image models, from nothing or from published weights, and shows what it
 //! learned.
 //!
-//! On MNIST (`--data DIR` with its four IDX files) a small VGG with batch norm gets over 99.5 % of
-//! the test images right in under ten minutes on two processor cores:
-//! `--model vgg --convs 2,2,2,1,1 --width 0.25 --strides 2,2,2,1,1 --augment --epochs 8`; the
-//! book has the table. Without `--data` they learn shapes that are drawn. Ctrl-C stops at the next
+//! On MNIST (`--data DIR` with its four IDX files) a small VGG with batch norm gets 99.6 % of the
+//! test images right after three passes: `--model vgg --convs 2,2,2,1,1 --width 0.25
+//! --strides 2,2,2,1,1 --augment --learning-rate 4e-3 --ema 0.998 --label-smoothing 0.05
+//! --epochs 8`; the book has the table. Without `--data` they learn shapes that are drawn. Ctrl-C stops at the next
 //! step; `--resume` goes on from there exactly.
 
 #![allow(clippy::print_stdout)]

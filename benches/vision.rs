@@ -9,10 +9,19 @@ use burn::tensor::{Device, Distribution, Int, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use mobilenet_densenet::{Batch, Classifier, DenseNetConfig, MobileNetV2Config};
 use model_utils::device::DeviceSpec;
+use model_utils::graph::Graph;
 
 /// Waits until all that was asked of the device is done.
 fn synchronise(device: &Device) {
     device.sync().expect("the device answers");
+}
+
+/// The graph of a model with its batch normalisations folded.
+fn folded<M: Classifier>(model: &M) -> Graph {
+    let mut graph =
+        Graph::trace(model, [1, 3, 224, 224], M::forward).expect("a model can be traced");
+    graph.fold_batch_norm().expect("a traced graph is sound");
+    graph
 }
 
 fn inference(criterion: &mut Criterion) {
@@ -38,6 +47,18 @@ fn inference(criterion: &mut Criterion) {
                     synchronise(&device);
                 });
             });
+            for (model, graph) in
+                [("mobilenet_v2", folded(&mobile)), ("densenet121", folded(&dense))]
+            {
+                let module = graph.init(&device).expect("the graph of a model is whole");
+                group.bench_function(id(&format!("{model} folded")), |bencher| {
+                    bencher.iter(|| {
+                        let logits: Tensor<2> = module.forward(images.clone()).expect("it fits");
+                        black_box(logits);
+                        synchronise(&device);
+                    });
+                });
+            }
         }
     }
     group.finish();

@@ -51,7 +51,8 @@ fn path(path: &Path) -> &str {
 #[test]
 fn unknown_flags_and_devices_say_what_is_known() {
     assert!(refused(&["--colour"]).contains("unexpected argument '--colour'"));
-    assert!(refused(&["--model", "vgg"]).contains("mobilenet_v2, densenet"));
+    let text = refused(&["--model", "alexnet"]);
+    assert!(text.contains("densenet, vgg, mobilenet_v1, mobilenet_v2"), "{text}");
     assert!(refused(&["--device", "gpu"]).contains("expected one of flex, ndarray, cpu, wgpu"));
     let absent = refused(&["--device", "wgpu:99"]);
     let known = ["built without `wgpu`: add `--features wgpu`", "no such adapter answers"];
@@ -307,4 +308,83 @@ fn bandits_and_signals_write_their_figures() {
         assert!(delay > 0.0, "{key}: {metrics}");
     }
     assert!(fs::metadata(out.path().join("delays.svg")).unwrap().len() > 500);
+}
+
+#[test]
+fn pictures_are_classified_by_a_model_that_was_trained_here() {
+    let data = images(30);
+    let out = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let mut all = vec!["--data", path(data.path()), "--batch-size", "8", "--epochs", "2"];
+        all.extend(args);
+        let output = vision_train(out.path(), &all);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{args:?}: {text}");
+    };
+    // The whole recipe, on a model of another family; then its head alone.
+    let vgg = ["--model", "vgg", "--convs", "1,1,1,1,1", "--width", "0.125"];
+    let strides = ["--strides", "2,2,1,1,1"];
+    let recipe = ["--mixup", "0.2", "--label-smoothing", "0.1", "--ema", "0.9", "--augment"];
+    run(&[&vgg[..], &strides, &recipe].concat());
+    let first = out.path().join("first.safetensors");
+    fs::copy(out.path().join("model.safetensors"), &first).unwrap();
+    let more = ["--pretrained", path(&first), "--freeze", "--cutmix", "1"];
+    run(&[&vgg[..], &strides, &more].concat());
+
+    let shown = tempfile::tempdir().unwrap();
+    let classify = |args: &[&str]| {
+        example("vision_classify").arg("--out").arg(shown.path()).args(args).output().unwrap()
+    };
+    let weights = out.path().join("model.safetensors");
+    let picture = data.path().join("dark/1.ppm");
+    let output = classify(&["--weights", path(&weights), "--side", "12", path(&picture)]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{text}");
+    let metrics = fs::read(shown.path().join("metrics.json")).unwrap();
+    let metrics = serde_json::from_slice::<serde_json::Value>(&metrics).unwrap();
+    assert!(metrics["top1_label"].as_str().unwrap().starts_with("class "), "{metrics}");
+    for key in ["top1_probability", "latency_ms"] {
+        assert!(metrics[key].as_f64().unwrap() > 0.0, "{key}: {metrics}");
+    }
+    for file in ["grad_cam.png", "feature_maps.png"] {
+        assert!(fs::metadata(shown.path().join(file)).unwrap().len() > 500, "{file}");
+    }
+
+    let refused = |args: &[&str]| {
+        let output = classify(args);
+        assert!(!output.status.success(), "{args:?} succeeded");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!text.contains("panicked"), "{text}");
+        text
+    };
+    let text = refused(&["--weights", "no/such.pth", path(&picture)]);
+    assert!(text.contains("no/such.pth"), "{text}");
+    let readme = shown.path().join("resnet18.tflite");
+    fs::write(&readme, "no model").unwrap();
+    let text = refused(&["--weights", path(&readme), path(&picture)]);
+    assert!(text.contains("not a valid TensorFlow Lite file"), "{text}");
+    let text = refused(&["--weights", path(&weights), "--side", "12", path(&readme)]);
+    assert!(text.contains("no PNG, JPEG, BMP, GIF or PNM signature"), "{text}");
+}
+
+#[test]
+fn a_small_comparison_of_models_writes_its_figures() {
+    let data = images(30);
+    let out = tempfile::tempdir().unwrap();
+    let mut command = example("vision_compare");
+    command.arg("--out").arg(out.path()).arg("--data").arg(data.path());
+    command.args(["--only", "mobilenet_v1,mobilenet_v2", "--epochs", "1", "--batch-size", "8"]);
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{text}");
+    let metrics = fs::read(out.path().join("metrics.json")).unwrap();
+    let metrics = serde_json::from_slice::<serde_json::Value>(&metrics).unwrap();
+    for model in ["mobilenet_v1", "mobilenet_v2"] {
+        for key in ["accuracy", "latency_ms", "multiply_adds"] {
+            assert!(metrics[format!("{model}_{key}")].is_number(), "{model}: {metrics}");
+        }
+    }
+    for file in ["parameters.svg", "multiply_adds.svg", "latency.svg"] {
+        assert!(fs::metadata(out.path().join(file)).unwrap().len() > 500, "{file}");
+    }
 }

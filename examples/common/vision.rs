@@ -10,16 +10,22 @@ use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::lr_scheduler::sequential::SequentialLrSchedulerConfig;
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::Device;
-use mobilenet_densenet::{Batch, Classifier, Error, Judged};
+use mobilenet_densenet::{Batch, Classifier, Error, Judged, Mix};
 use model_utils::checkpoint::{Checkpoints, Goal};
-use model_utils::data::{Classification, ImageBatch, Loader, ShapesConfig, Split, Transform};
+use model_utils::data::{
+    Classification, ImageBatch, Loader, Normalize, ShapesConfig, Split, Transform,
+};
+use model_utils::device::step_seed;
 use model_utils::ops::learnable_parameters;
 use model_utils::picture::{Curves, Grid, HeatMap};
 use model_utils::stats::wilson;
 use model_utils::train::{
-    Batches as _, Budget, CsvLog, Fitted, Observer, StopReason, Supervised, SupervisedConfig,
+    Batches as _, Budget, CsvLog, Fitted, Observer, StepOutput, StopReason, Supervised,
+    SupervisedConfig,
 };
 use model_utils::weights::Stored;
+use rand::SeedableRng as _;
+use rand::rngs::ChaCha8Rng;
 
 use super::Metrics;
 
@@ -46,12 +52,41 @@ pub struct Task<'a> {
     pub learning_rate: f64,
     pub augment: bool,
     pub resume: bool,
+    pub recipe: Recipe,
+}
+
+/// How it is trained, beyond the plain.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    pub mix: Option<Mix>,
+    pub label_smoothing: f64,
+    pub ema_decay: f64,
+    pub weight_decay: f32,
+    pub normalize: Normalize,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            mix: None,
+            label_smoothing: 0.0,
+            ema_decay: 0.99,
+            weight_decay: 0.02,
+            normalize: Normalize::unit(),
+        }
+    }
 }
 
 impl Task<'_> {
     /// Channels and classes of the images.
     pub fn channels_and_classes(&self) -> anyhow::Result<(usize, usize)> {
         Ok((self.train.get(0)?.image.channels(), self.train.classes().len()))
+    }
+
+    /// The shorter side of the images.
+    pub fn side(&self) -> anyhow::Result<usize> {
+        let first = self.train.get(0)?.image;
+        Ok(first.width().min(first.height()))
     }
 
     /// One line on the images.
@@ -114,23 +149,26 @@ impl Task<'_> {
         Ok(metrics)
     }
 
-    fn fit<M: Classifier>(
+    pub fn fit<M: Classifier>(
         &self,
         model: M,
         observer: &mut dyn Observer,
     ) -> anyhow::Result<Fitted<M>> {
         let mut loader =
             Loader::new(self.train.clone(), self.batch_size)?.shuffle(self.seed).drop_last(true);
+        loader = loader.normalize(self.recipe.normalize.clone());
         if self.augment {
             loader = loader.augment(Transform::random_affine(6.0, 0.06, 0.06));
         }
         let steps = self.epochs * loader.batches_per_epoch() as u64;
         let config = SupervisedConfig::new(Budget::epochs(self.epochs))
             .with_seed(self.seed)
-            .with_ema_decay(Some(0.99))
+            .with_ema_decay(Some(self.recipe.ema_decay))
             .with_checkpoint_every(Some(200));
-        let optimizer: ModuleOptimizer =
-            AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.02).init();
+        let optimizer: ModuleOptimizer = AdamWConfig::new()
+            .with_epsilon(1e-8)
+            .with_weight_decay(self.recipe.weight_decay)
+            .init();
 
         let folder = self.out.join("checkpoints");
         let log = self.out.join("log.csv");
@@ -153,7 +191,7 @@ impl Task<'_> {
                 .resume_in(checkpoints)?
                 .fit(
                     &loader,
-                    |model, batch| model.training_step(on(&batch, self.device), 0.0),
+                    |model, batch| self.step(model, &batch),
                     |model| Ok::<_, Error>(self.judge(model)?.evaluation()),
                     &mut observer,
                 )?;
@@ -161,10 +199,22 @@ impl Task<'_> {
         Ok(fitted)
     }
 
+    fn step<M: Classifier>(&self, model: &M, batch: &ImageBatch) -> Result<StepOutput, Error> {
+        let Recipe { mix, label_smoothing, .. } = self.recipe;
+        let images = on(batch, self.device);
+        let Some(mix) = mix else { return model.training_step(images, label_smoothing) };
+        // What is drawn follows from which images the batch holds, so that a resumed run draws it
+        // again.
+        let seed =
+            batch.indices.iter().fold(self.seed, |seed, &index| step_seed(seed, index as u64));
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        mix.apply(images, &mut rng)?.training_step(model, label_smoothing)
+    }
+
     /// The model's answers on the test images.
-    fn judge<M: Classifier>(&self, model: &M) -> Result<Judged, Error> {
+    pub fn judge<M: Classifier>(&self, model: &M) -> Result<Judged, Error> {
         let device = self.device.clone().inner();
-        let loader = Loader::new(self.test.clone(), 250)?;
+        let loader = Loader::new(self.test.clone(), 250)?.normalize(self.recipe.normalize.clone());
         model.judge(loader.epoch(0, 0).map(|batch| Ok(on(&batch?, &device))))
     }
 

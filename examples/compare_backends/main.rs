@@ -5,8 +5,8 @@
 //! $ cargo run --release --features wgpu --example compare_backends -- --sizes small,medium,large
 //! ```
 //!
-//! With the defaults, half a minute on two processor cores: `flex` and `ndarray` agree within 1e-3 on
-//! all six workloads; they multiply matrices about equally fast, and `flex` trains convolutions
+//! With the defaults, about a minute on two processor cores: `flex` and `ndarray` agree within 1e-3
+//! on all eight workloads; they multiply matrices about equally fast, and `flex` trains convolutions
 //! many times faster. Ctrl-C stops after the row that runs.
 
 #![allow(clippy::print_stdout)]
@@ -19,7 +19,9 @@ mod matmul;
 mod mlp;
 mod mobilenet;
 mod ppo;
+mod resnet;
 mod shared;
+mod vgg;
 
 use std::path::{Path, PathBuf};
 
@@ -32,13 +34,15 @@ use model_utils::picture::{Page, Section};
 use model_utils::train::ProgressBar;
 
 /// Each workload from the seed of its weights and inputs, in the order they run.
-const WORKLOADS: [fn(u64) -> Workload; 6] = [
+const WORKLOADS: [fn(u64) -> Workload; 8] = [
     matmul::workload,
     mlp::workload,
     mobilenet::workload,
     densenet::workload,
     ppo::workload,
     dqn::workload,
+    resnet::workload,
+    vgg::workload,
 ];
 
 /// Compare devices: agreement first, then time

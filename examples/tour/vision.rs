@@ -3,7 +3,7 @@
 use mobilenet_densenet::DenseNetConfig;
 use model_utils::train::ProgressBar;
 
-use super::common::vision::{Task, drawn_shapes};
+use super::common::vision::{Recipe, Task, drawn_shapes};
 use super::{Context, Shown};
 
 pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
@@ -20,6 +20,7 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
         learning_rate: 6e-3,
         augment: false,
         resume: false,
+        recipe: Recipe::default(),
     };
     println!("data: {}", task.describe()?);
     let (channels, classes) = task.channels_and_classes()?;

@@ -7,6 +7,7 @@ use model_utils::ops;
 use model_utils::train::{Evaluation, StepOutput};
 
 use crate::error::{Error, Result};
+use crate::stage::Stage;
 
 /// Images and their classes on a device.
 #[derive(Debug, Clone)]
@@ -26,15 +27,58 @@ pub struct Prediction {
     pub probability: f32,
 }
 
-/// A model from images to classes.
+/// A model from images to classes: stages that each end in a feature map, and a head that makes
+/// classes of the last one.
 pub trait Classifier: Module {
+    /// The feature map at the end of each stage, in the order of [`stages`](Self::stages):
+    /// `[batch, channels, height, width]` → `[batch, stage.channels, ~height / stage.stride,
+    /// ~width / stage.stride]` (rounded up or down as the family does).
+    ///
+    /// # Panics
+    ///
+    /// As [`forward`](Self::forward).
+    fn forward_stages(&self, images: Tensor<4>) -> Vec<Tensor<4>>;
+
+    /// Logits of the last feature map: `[batch, channels, height, width]` → `[batch, classes]`.
+    fn forward_head(&self, features: Tensor<4>) -> Tensor<2>;
+
+    /// Channels and stride of each map of [`forward_stages`](Self::forward_stages). The last is
+    /// what [`forward_head`](Self::forward_head) takes.
+    fn stages(&self) -> &[Stage];
+
+    /// The last feature map: that of [`forward_stages`](Self::forward_stages) alone.
+    ///
+    /// # Panics
+    ///
+    /// As [`forward`](Self::forward).
+    fn forward_features(&self, images: Tensor<4>) -> Tensor<4> {
+        let mut maps = self.forward_stages(images);
+        maps.pop().expect("a model has stages")
+    }
+
     /// Logits: `[batch, channels, height, width]` → `[batch, classes]`.
     ///
     /// # Panics
     ///
     /// Where the images have other channels than [`channels`](Self::channels) or sides below
     /// [`min_side`](Self::min_side); [`predict`](Self::predict) checks instead.
-    fn forward(&self, images: Tensor<4>) -> Tensor<2>;
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.forward_head(self.forward_features(images))
+    }
+
+    /// The same model with a fresh last layer, for another number of classes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for no classes.
+    fn reset_classifier(self, classes: usize) -> Result<Self>;
+
+    /// The same model with all that [`forward_stages`](Self::forward_stages) runs through frozen:
+    /// no gradients, and batch normalisations stand still, which take their running statistics in
+    /// training too. What [`forward_head`](Self::forward_head) runs through trains on.
+    /// [`Module::unfreeze`] undoes it.
+    #[must_use]
+    fn freeze_backbone(self) -> Self;
 
     /// Classes it tells apart.
     fn classes(&self) -> usize;

@@ -2,7 +2,13 @@
 //! of all layers before it in its block, side by side.
 //!
 //! Layers and names follow torchvision's `densenet121` and its kin; the stem for small images
-//! is the paper's (section 4).
+//! is the paper's (section 4). Checkpoints of before 2018, with `norm.1` for `norm1`, load too.
+//!
+//! All maps of a block are inputs of all its later layers, so training keeps many of them. Pleiss
+//! et al. 2017 (<https://arxiv.org/abs/1707.06990>) compute the cheap ones, concatenation and
+//! normalisation, anew in the backward pass. Here that is a property of the device: on
+//! `device.autodiff().gradient_checkpointing()` Burn keeps what was expensive to compute and
+//! recomputes the rest, with the same gradients; nothing of the model changes.
 
 use burn::config::Config;
 use burn::module::Module;
@@ -14,22 +20,12 @@ use burn::nn::{
 use burn::tensor::{Device, Tensor};
 use model_utils::layers::{Activation, NormConfig, he_normal};
 use model_utils::ops;
-use model_utils::weights::Stored;
-use serde::{Deserialize, Serialize};
+use model_utils::weights::{Import, Report, Stored};
 
 use crate::classifier::Classifier;
 use crate::error::{Error, Result, check_common};
-
-/// What comes before the first dense block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Stem {
-    /// 7×7 convolution of stride 2, batch norm, `ReLU`, 3×3 max pooling of stride 2.
-    #[default]
-    ImageNet,
-    /// 3×3 convolution of stride 1.
-    Small,
-}
+use crate::layout::{Stem, another_head};
+use crate::stage::{Stage, Striding, check_output_stride};
 
 /// Configuration of [`DenseNet`].
 #[derive(Config, Debug, PartialEq)]
@@ -58,6 +54,9 @@ pub struct DenseNetConfig {
     /// What comes first.
     #[config(default = "Stem::ImageNet")]
     pub stem: Stem,
+    /// The stride of the last map at most: 8, 16 or 32. What would go beyond is dilated.
+    #[config(default = 32)]
+    pub output_stride: usize,
 }
 
 /// growth rate, blocks, maps before the first block
@@ -77,6 +76,8 @@ pub struct DenseNet {
     transitions: Vec<Transition>,
     norm5: BatchNorm,
     classifier: Linear,
+    #[module(skip)]
+    stages: Vec<Stage>,
     #[module(skip)]
     config: DenseNetConfig,
 }
@@ -102,7 +103,10 @@ pub struct DenseLayer {
 pub struct Transition {
     norm: BatchNorm,
     conv: Conv2d,
-    pool: AvgPool2d,
+    /// Absent where the output stride is reached.
+    pool: Option<AvgPool2d>,
+    /// Distance between the values of a mean without pooling.
+    dilation: usize,
 }
 
 impl DenseNetConfig {
@@ -164,21 +168,35 @@ impl DenseNetConfig {
             .with_bias(false)
             .with_initializer(he_normal())
             .init(device);
+        let mut striding = Striding::new(self.output_stride);
+        striding.step(stride);
         let mut features = self.init_features;
+        let mut stages = Vec::with_capacity(self.blocks.len() + 1);
+        if self.stem == Stem::ImageNet {
+            stages.push(striding.stage(features));
+            striding.step(2);
+        }
         let mut blocks = Vec::with_capacity(self.blocks.len());
         let mut transitions = Vec::new();
         for (index, &layers) in self.blocks.iter().enumerate() {
             let layers: Vec<_> = (0..layers)
-                .map(|layer| self.layer(features + layer * self.growth_rate, device))
+                .map(|layer| {
+                    let input = features + layer * self.growth_rate;
+                    self.layer(input, striding.dilation, device)
+                })
                 .collect();
             features += layers.len() * self.growth_rate;
             blocks.push(DenseBlock { layers });
+            stages.push(striding.stage(features));
             if index + 1 < self.blocks.len() {
                 let kept = (features as f64 * self.compression) as usize;
+                let step = striding.step(2);
+                let pool = AvgPool2dConfig::new([2, 2]).with_strides([2, 2]);
                 transitions.push(Transition {
                     norm: norm(features),
-                    conv: bare_conv([features, kept], 1, device),
-                    pool: AvgPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
+                    conv: bare_conv([features, kept], 1, 1, device),
+                    pool: (step.stride == 2).then(|| pool.init()),
+                    dilation: step.dilation,
                 });
                 features = kept;
             }
@@ -196,24 +214,26 @@ impl DenseNetConfig {
             transitions,
             norm5: norm(features),
             classifier,
+            stages,
             config: self.clone(),
         })
     }
 
-    fn layer(&self, input: usize, device: &Device) -> DenseLayer {
+    fn layer(&self, input: usize, dilation: usize, device: &Device) -> DenseLayer {
         let inner = self.bn_size * self.growth_rate;
         let norm = |channels| NormConfig::new().init(channels, device);
         DenseLayer {
             norm1: norm(input),
-            conv1: bare_conv([input, inner], 1, device),
+            conv1: bare_conv([input, inner], 1, 1, device),
             norm2: norm(inner),
-            conv2: bare_conv([inner, self.growth_rate], 3, device),
+            conv2: bare_conv([inner, self.growth_rate], 3, dilation, device),
             dropout: DropoutConfig::new(self.dropout).init(),
         }
     }
 
     fn check(&self) -> Result<()> {
         check_common(self.classes, self.channels, self.dropout)?;
+        check_output_stride(self.output_stride)?;
         for (field, value) in [
             ("growth_rate", self.growth_rate),
             ("init_features", self.init_features),
@@ -243,9 +263,10 @@ impl DenseNetConfig {
 }
 
 /// A convolution without bias that keeps the size.
-fn bare_conv(channels: [usize; 2], kernel: usize, device: &Device) -> Conv2d {
-    let pad = kernel / 2;
+fn bare_conv(channels: [usize; 2], kernel: usize, dilation: usize, device: &Device) -> Conv2d {
+    let pad = dilation * (kernel / 2);
     Conv2dConfig::new(channels, [kernel; 2])
+        .with_dilation([dilation; 2])
         .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
         .with_bias(false)
         .with_initializer(he_normal())
@@ -275,36 +296,73 @@ impl DenseBlock {
 
 impl Transition {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        ops::avg_pool2d(&self.pool, ops::conv2d(&self.conv, norm_relu(&self.norm, x)))
+        let x = ops::conv2d(&self.conv, norm_relu(&self.norm, x));
+        match &self.pool {
+            Some(pool) => ops::avg_pool2d(pool, x),
+            None => spread_mean(spread_mean(x, 2, self.dilation), 3, self.dilation),
+        }
     }
 }
 
-impl DenseNet {
-    /// The last feature map, normalised and rectified: `[batch, channels, height, width]` →
-    /// `[batch, features, height / 32, width / 32]` (`ImageNet` stem and four blocks).
-    pub fn forward_features(&self, images: Tensor<4>) -> Tensor<4> {
+/// The mean of each place and the one `distance` further along an axis; at the end, where there is
+/// none, the last places stand in.
+fn spread_mean(x: Tensor<4>, axis: usize, distance: usize) -> Tensor<4> {
+    let length = x.dims()[axis];
+    if length <= distance {
+        return x;
+    }
+    let further = x.clone().narrow(axis, distance, length - distance);
+    let last = x.clone().narrow(axis, length - distance, distance);
+    (x + Tensor::cat(vec![further, last], axis)) / 2.0
+}
+
+impl Classifier for DenseNet {
+    /// After the stem for `ImageNet` and after each block, before its transition; the last map is
+    /// normalised and rectified.
+    fn forward_stages(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+        let mut maps = Vec::with_capacity(self.stages.len());
         let mut x = ops::conv2d(&self.conv0, images);
         if let Some(norm) = &self.norm0 {
-            x = ops::max_pool2d(&self.pool0, norm_relu(norm, x));
+            x = norm_relu(norm, x);
+            maps.push(x.clone());
+            x = ops::max_pool2d(&self.pool0, x);
         }
         for (index, block) in self.blocks.iter().enumerate() {
             x = block.forward(x);
             if let Some(transition) = self.transitions.get(index) {
+                maps.push(x.clone());
                 x = transition.forward(x);
             }
         }
-        norm_relu(&self.norm5, x)
+        maps.push(norm_relu(&self.norm5, x));
+        maps
     }
 
-    /// Logits of a feature map: its mean over space, then the linear layer.
-    pub fn forward_head(&self, features: Tensor<4>) -> Tensor<2> {
+    /// The mean over space, then the linear layer.
+    fn forward_head(&self, features: Tensor<4>) -> Tensor<2> {
         ops::linear(&self.classifier, ops::global_avg_pool(features))
     }
-}
 
-impl Classifier for DenseNet {
-    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.forward_head(self.forward_features(images))
+    fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    fn reset_classifier(mut self, classes: usize) -> Result<Self> {
+        self.config.classes = classes;
+        check_common(classes, self.config.channels, self.config.dropout)?;
+        self.classifier = another_head(&self.classifier, classes);
+        Ok(self)
+    }
+
+    fn freeze_backbone(self) -> Self {
+        Self {
+            conv0: self.conv0.freeze(),
+            norm0: self.norm0.freeze(),
+            blocks: self.blocks.freeze(),
+            transitions: self.transitions.freeze(),
+            norm5: self.norm5.freeze(),
+            ..self
+        }
     }
 
     fn classes(&self) -> usize {
@@ -317,7 +375,8 @@ impl Classifier for DenseNet {
 
     /// Every transition halves the side and drops an odd row.
     fn min_side(&self) -> usize {
-        let after_stem = 1 << self.transitions.len();
+        let halvings = self.transitions.iter().filter(|transition| transition.pool.is_some());
+        let after_stem = 1 << halvings.count();
         match self.config.stem {
             Stem::Small => after_stem,
             // Both halvings of this stem round up.
@@ -356,5 +415,10 @@ impl Stored for DenseNet {
             [part @ ("conv0" | "norm0" | "norm5"), leaf] => format!("features.{part}.{leaf}"),
             _ => path.to_owned(),
         }
+    }
+    /// Takes the names of old checkpoints too: `denselayer1.norm.1` for `denselayer1.norm1`.
+    fn import(self, import: &Import) -> Result<(Self, Report)> {
+        let import = import.clone().rename(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", "$1$2.")?;
+        Ok(import.into_module(self, Self::torch_name)?)
     }
 }

@@ -40,7 +40,7 @@ impl Error {
     }
 }
 
-/// The checks that both configurations share.
+/// The checks that all configurations share.
 pub(crate) fn check_common(classes: usize, channels: usize, dropout: f64) -> Result<()> {
     if classes == 0 {
         return Err(Error::config("classes", classes, "at least 1"));
@@ -52,4 +52,22 @@ pub(crate) fn check_common(classes: usize, channels: usize, dropout: f64) -> Res
         return Err(Error::config("dropout", dropout, "at least 0 and below 1"));
     }
     Ok(())
+}
+
+/// Refuses a width multiplier that leaves no channels, or too many to be meant.
+pub(crate) fn check_width(width: f64) -> Result<()> {
+    if width > 0.0 && width <= 16.0 {
+        Ok(())
+    } else {
+        Err(Error::config("width", width, "above 0 and at most 16"))
+    }
+}
+
+/// Refuses strides other than 1 and 2.
+pub(crate) fn check_strides(strides: [usize; 5]) -> Result<()> {
+    if strides.iter().all(|stride| (1..=2).contains(stride)) {
+        Ok(())
+    } else {
+        Err(Error::config("strides", strides, "1 or 2 at each place"))
+    }
 }

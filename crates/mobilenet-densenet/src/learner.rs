@@ -3,7 +3,7 @@
 use burn_train::{ClassificationOutput, InferenceStep, TrainOutput, TrainStep};
 use model_utils::ops;
 
-use crate::{Batch, Classifier, DenseNet, MobileNetV2};
+use crate::{Batch, Classifier, DenseNet, MobileNetV1, MobileNetV2, MobileNetV3, ResNet, Vgg};
 
 fn classify<C: Classifier>(model: &C, batch: Batch) -> ClassificationOutput {
     let logits = model.forward(batch.images);
@@ -34,4 +34,4 @@ macro_rules! learner {
     )+};
 }
 
-learner!(MobileNetV2, DenseNet);
+learner!(MobileNetV1, MobileNetV2, MobileNetV3, DenseNet, ResNet, Vgg);

@@ -1,5 +1,6 @@
-//! Light image models on [Burn](https://burn.dev): `MobileNetV2` and `DenseNet`, of any width,
-//! depth and image size, that agree with torchvision and load its weights.
+//! Light image models on [Burn](https://burn.dev): `MobileNet` V1 to V3 and `DenseNet`, and `ResNet`
+//! and `VGG` to hold them against, of any width, depth and image size, that agree with torchvision
+//! and load published weights.
 //!
 //! # A first program
 //!
@@ -46,22 +47,55 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`mobilenet_v2`] | Sandler et al. 2018, <https://arxiv.org/abs/1801.04381> |
+//! | [`mobilenet_v1`], [`mobilenet_v3`] | Howard et al. 2017, <https://arxiv.org/abs/1704.04861>; 2019, <https://arxiv.org/abs/1905.02244> |
 //! | [`densenet`] | Huang et al. 2017, <https://arxiv.org/abs/1608.06993>: DenseNet-121 to 201 and DenseNet-BC for small images |
-//! | [`classifier`] | what both can do: predict, a training step, judge |
+//! | [`resnet`] | He et al. 2015, <https://arxiv.org/abs/1512.03385>: ResNet-18 to 152 |
+//! | [`vgg`] | Simonyan and Zisserman 2014, <https://arxiv.org/abs/1409.1556>: VGG-11 to 19 |
+//! | [`classifier`] | what all can do: stages, another head, freezing; predict, a training step, judge |
+//! | [`architecture`] | every published model by its name |
+//! | [`mix`] | mixup and `CutMix` |
+//! | `weights` | published weights with their preprocessing: torchvision, timm, TensorFlow Lite |
+//! | `explain` | Grad-CAM and feature maps |
+//!
+//! Any model becomes a graph with `model_utils::graph::Graph::trace`: its `summary` counts parameters
+//! and multiply–adds, its `fold_batch_norm` makes inference faster.
 //!
 //! # Features
 //!
-//! `flex` (default), `ndarray`, `wgpu`, `cuda`: the devices. `burn-train`: the models implement
+//! `flex` (default), `ndarray`, `wgpu`, `cuda`: the devices. `pretrained` (default): `weights` and
+//! `explain`. `download`: torchvision's files by name. `burn-train`: the models implement
 //! `TrainStep` and `InferenceStep`, so that Burn's own `Learner` and dashboard train them.
 
+pub mod architecture;
 pub mod classifier;
 pub mod densenet;
 pub mod error;
+#[cfg(feature = "pretrained")]
+pub mod explain;
+pub mod layout;
 #[cfg(feature = "burn-train")]
 mod learner;
+pub mod mix;
+pub mod mobilenet_v1;
 pub mod mobilenet_v2;
+pub mod mobilenet_v3;
+pub mod resnet;
+pub mod stage;
+pub mod vgg;
+#[cfg(feature = "pretrained")]
+pub mod weights;
 
+pub use architecture::{Architecture, BuildOptions, Family, WithModel};
 pub use classifier::{Batch, Classifier, Judged, Prediction};
-pub use densenet::{DenseNet, DenseNetConfig, Stem};
+pub use densenet::{DenseNet, DenseNetConfig};
 pub use error::{Error, Result};
+pub use layout::{Padding, Stem};
+pub use mix::{Mix, MixedBatch};
+pub use mobilenet_v1::{MobileNetV1, MobileNetV1Config};
 pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
+pub use mobilenet_v3::{MobileNetV3, MobileNetV3Config};
+pub use resnet::{ResNet, ResNetConfig};
+pub use stage::Stage;
+pub use vgg::{Vgg, VggConfig};
+#[cfg(feature = "pretrained")]
+pub use weights::{Answer, Preprocessing, Pretrained, Published, Weights};

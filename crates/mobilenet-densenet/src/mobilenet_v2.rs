@@ -8,14 +8,18 @@
 
 use burn::config::Config;
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, Initializer, Linear, LinearConfig};
+use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::{Device, Tensor};
-use model_utils::layers::{Activation, ConvNormAct, ConvNormActConfig, make_divisible, normal};
+use model_utils::layers::{
+    Activation, ConvNormAct, ConvNormActConfig, NormConfig, make_divisible, normal,
+};
 use model_utils::ops;
 use model_utils::weights::Stored;
 
 use crate::classifier::Classifier;
-use crate::error::{Error, Result, check_common};
+use crate::error::{Error, Result, check_common, check_strides, check_width};
+use crate::layout::{Padding, another_head, linear, place};
+use crate::stage::{Stage, Step, Striding, check_output_stride};
 
 /// The paper's table 2: expansion t, channels c, repeats n; the stride of a row's first block
 /// is 2 where `true`.
@@ -57,6 +61,15 @@ pub struct MobileNetV2Config {
     /// and 160 channels. Small images want fewer: `[1, 1, 2, 2, 2]` for 32×32.
     #[config(default = "[2; 5]")]
     pub strides: [usize; 5],
+    /// The stride of the last map at most: 8, 16 or 32. What would go beyond is dilated.
+    #[config(default = 32)]
+    pub output_stride: usize,
+    /// Added to variances. PyTorch: 1e-5, TensorFlow and Keras: 1e-3.
+    #[config(default = 1e-5)]
+    pub epsilon: f64,
+    /// Where zeros stand around what is convolved.
+    #[config(default = "Padding::Symmetric")]
+    pub padding: Padding,
 }
 
 /// `MobileNetV2`. See the [module](self).
@@ -67,6 +80,11 @@ pub struct MobileNetV2 {
     head: ConvNormAct,
     dropout: Dropout,
     classifier: Linear,
+    #[module(skip)]
+    stages: Vec<Stage>,
+    /// The number of blocks up to each stage's end, but for the last stage, which the head ends.
+    #[module(skip)]
+    ends: Vec<usize>,
     #[module(skip)]
     config: MobileNetV2Config,
 }
@@ -89,70 +107,80 @@ impl MobileNetV2Config {
     /// [`Error::Config`] names the field that cannot work.
     pub fn init(&self, device: &Device) -> Result<MobileNetV2> {
         check_common(self.classes, self.channels, self.dropout)?;
-        if !(self.width > 0.0 && self.width <= 16.0) {
-            return Err(Error::config("width", self.width, "above 0 and at most 16"));
-        }
-        if self.strides.iter().any(|stride| !(1..=2).contains(stride)) {
-            return Err(Error::config("strides", self.strides, "1 or 2 at each place"));
-        }
+        check_width(self.width)?;
+        check_strides(self.strides)?;
+        check_output_stride(self.output_stride)?;
         let scaled = |channels: f64| make_divisible(channels * self.width, DIVISOR);
         let [stem_stride, strides @ ..] = self.strides;
         let mut strides = strides.into_iter();
+        let mut striding = Striding::new(self.output_stride);
 
         let stem_channels = scaled(STEM_CHANNELS);
-        let stem = conv([self.channels, stem_channels], 3).with_stride(stem_stride).init(device);
+        let stem = self.conv([self.channels, stem_channels], 3);
+        let stem = self.padding.build(stem, striding.step(stem_stride), device);
         let mut blocks = Vec::with_capacity(BLOCKS);
+        let (mut stages, mut ends) = (Vec::new(), Vec::new());
         let mut input = stem_channels;
         for (expansion, channels, repeats, halves) in ROWS {
+            if halves {
+                stages.push(striding.stage(input));
+                ends.push(blocks.len());
+            }
             let output = scaled(channels as f64);
             let first = if halves { strides.next().unwrap_or(1) } else { 1 };
             for repeat in 0..repeats {
                 let stride = if repeat == 0 { first } else { 1 };
-                blocks.push(InvertedResidual::new([input, output], expansion, stride, device));
+                let residual = stride == 1 && input == output;
+                let step = striding.step(stride);
+                blocks.push(self.block([input, output], expansion, step, residual, device));
                 input = output;
             }
         }
+        stages.push(striding.stage(input));
+        ends.push(blocks.len());
         let features = make_divisible(HEAD_CHANNELS * self.width.max(1.0), DIVISOR);
+        stages.push(striding.stage(features));
         Ok(MobileNetV2 {
             stem,
             blocks,
-            head: conv([input, features], 1).init(device),
+            head: self.conv([input, features], 1).init(device),
             dropout: DropoutConfig::new(self.dropout).init(),
             classifier: linear(features, self.classes, device),
+            stages,
+            ends,
             config: self.clone(),
         })
     }
-}
 
-/// A convolution as all of this model's: batch norm, `ReLU6`.
-fn conv(channels: [usize; 2], kernel_size: usize) -> ConvNormActConfig {
-    ConvNormActConfig::new(channels, kernel_size)
-        .with_activation(Activation::Relu6)
-        .with_initializer(normal(KERNEL_STD))
-}
+    /// A convolution as all of this model's: batch norm, `ReLU6`.
+    fn conv(&self, channels: [usize; 2], kernel_size: usize) -> ConvNormActConfig {
+        ConvNormActConfig::new(channels, kernel_size)
+            .with_norm(Some(NormConfig::new().with_epsilon(self.epsilon)))
+            .with_activation(Activation::Relu6)
+            .with_initializer(normal(KERNEL_STD))
+    }
 
-/// N(0, 0.01) weights and no bias to start with, as torchvision's.
-fn linear(features: usize, classes: usize, device: &Device) -> Linear {
-    let mut linear =
-        LinearConfig::new(features, classes).with_initializer(normal(0.01)).init(device);
-    linear.bias = Some(Initializer::Zeros.init([classes], device));
-    linear
+    fn block(
+        &self,
+        [input, output]: [usize; 2],
+        expansion: usize,
+        step: Step,
+        residual: bool,
+        device: &Device,
+    ) -> InvertedResidual {
+        let hidden = input * expansion;
+        let depthwise = self.conv([hidden, hidden], 3).with_groups(hidden);
+        let project = self.conv([hidden, output], 1).with_activation(Activation::Identity);
+        InvertedResidual {
+            expand: (expansion != 1).then(|| self.conv([input, hidden], 1).init(device)),
+            depthwise: self.padding.build(depthwise, step, device),
+            project: project.init(device),
+            residual,
+        }
+    }
 }
 
 impl InvertedResidual {
-    fn new([input, output]: [usize; 2], expansion: usize, stride: usize, device: &Device) -> Self {
-        let hidden = input * expansion;
-        Self {
-            expand: (expansion != 1).then(|| conv([input, hidden], 1).init(device)),
-            depthwise: conv([hidden, hidden], 3)
-                .with_stride(stride)
-                .with_groups(hidden)
-                .init(device),
-            project: conv([hidden, output], 1).with_activation(Activation::Identity).init(device),
-            residual: stride == 1 && input == output,
-        }
-    }
-
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let hidden = match &self.expand {
             Some(expand) => expand.forward(x.clone()),
@@ -163,24 +191,44 @@ impl InvertedResidual {
     }
 }
 
-impl MobileNetV2 {
-    /// The last feature map: `[batch, channels, height, width]` →
-    /// `[batch, 1280·max(1, α), ⌈height / 32⌉, ⌈width / 32⌉]` (with all strides at 2).
-    pub fn forward_features(&self, images: Tensor<4>) -> Tensor<4> {
-        let x = self.blocks.iter().fold(self.stem.forward(images), |x, block| block.forward(x));
-        self.head.forward(x)
+impl Classifier for MobileNetV2 {
+    fn forward_stages(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+        let mut x = self.stem.forward(images);
+        let mut maps = Vec::with_capacity(self.stages.len());
+        for (index, block) in self.blocks.iter().enumerate() {
+            x = block.forward(x);
+            if self.ends.contains(&(index + 1)) {
+                maps.push(x.clone());
+            }
+        }
+        maps.push(self.head.forward(x));
+        maps
     }
 
-    /// Logits of a feature map: its mean over space, dropout in training, the linear layer.
-    pub fn forward_head(&self, features: Tensor<4>) -> Tensor<2> {
+    /// The mean over space, dropout in training, the linear layer.
+    fn forward_head(&self, features: Tensor<4>) -> Tensor<2> {
         let x = self.dropout.forward(ops::global_avg_pool(features));
         ops::linear(&self.classifier, x)
     }
-}
 
-impl Classifier for MobileNetV2 {
-    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.forward_head(self.forward_features(images))
+    fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    fn reset_classifier(mut self, classes: usize) -> Result<Self> {
+        self.config.classes = classes;
+        check_common(classes, self.config.channels, self.config.dropout)?;
+        self.classifier = another_head(&self.classifier, classes);
+        Ok(self)
+    }
+
+    fn freeze_backbone(self) -> Self {
+        Self {
+            stem: self.stem.freeze(),
+            blocks: self.blocks.freeze(),
+            head: self.head.freeze(),
+            ..self
+        }
     }
 
     fn classes(&self) -> usize {
@@ -215,26 +263,21 @@ impl Stored for MobileNetV2 {
     fn torch_name(path: &str) -> String {
         let parts: Vec<&str> = path.split('.').collect();
         match parts[..] {
-            ["stem", layer, leaf] => format!("features.0.{}.{leaf}", sub(layer)),
-            ["head", layer, leaf] => format!("features.{}.{}.{leaf}", BLOCKS + 1, sub(layer)),
+            ["stem", layer, leaf] => format!("features.0.{}.{leaf}", place(layer)),
+            ["head", layer, leaf] => format!("features.{}.{}.{leaf}", BLOCKS + 1, place(layer)),
             ["classifier", leaf] => format!("classifier.1.{leaf}"),
             ["blocks", index, part, layer, leaf] => {
                 let index: usize = index.parse().unwrap_or_default();
                 // The first block has no expansion, which moves its other parts up.
                 let skipped = usize::from(index == 0);
                 let place = match part {
-                    "expand" => format!("0.{}", sub(layer)),
-                    "depthwise" => format!("{}.{}", 1 - skipped, sub(layer)),
-                    _ => format!("{}", 2 - skipped + sub(layer)),
+                    "expand" => format!("0.{}", place(layer)),
+                    "depthwise" => format!("{}.{}", 1 - skipped, place(layer)),
+                    _ => format!("{}", 2 - skipped + place(layer)),
                 };
                 format!("features.{}.conv.{place}.{leaf}", index + 1)
             }
             _ => path.to_owned(),
         }
     }
-}
-
-/// The place of a layer within torchvision's convolution–normalisation–activation.
-fn sub(layer: &str) -> usize {
-    usize::from(layer == "norm")
 }

@@ -7,10 +7,13 @@ mod common;
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::Tensor;
 use common::{by_formula, deviation, devices, fixture, floats, input, model, read, usize_of};
-use mobilenet_densenet::{Classifier, DenseNetConfig, MobileNetV2Config};
+use mobilenet_densenet::{
+    Architecture, BuildOptions, Classifier, DenseNetConfig, Family, MobileNetV2Config, WithModel,
+};
 use model_utils::device::DeviceSpec;
+use model_utils::graph::Graph;
 use model_utils::ops;
-use model_utils::weights::{State, Stored};
+use model_utils::weights::{Import, State, Stored, TensorEntry};
 use serde_json::Value;
 
 /// The largest difference of a logit, as a share of the largest logit.
@@ -32,8 +35,7 @@ fn logits_agree_with_torchvision_on_every_device() {
     for spec in devices() {
         let device = spec.open().unwrap();
         for case in fixture("torchvision.json")["cases"].as_array().unwrap() {
-            let logits =
-                model(&case["config"], &device).forward(input(&case["input_shape"], &device));
+            let logits = model(&case["config"], &device)(input(&case["input_shape"], &device));
             let off = deviation(&read(logits), &floats(&case["logits"]));
             eprintln!("{spec} {}: {off:.1e}", case["name"]);
             assert!(off < TOLERANCE, "{spec} {}: {off:.1e}", case["name"]);
@@ -98,39 +100,131 @@ fn training_step<M: Classifier + Stored>(mut model: M, case: &Value) {
     }
 }
 
-#[test]
-fn parameters_are_counted_as_published() {
-    let device = DeviceSpec::Flex.open().unwrap();
-    let counts = fixture("torchvision.json");
-    let counts = counts["parameters"].as_object().unwrap();
-    let mut checked = 0;
-    for (name, expected) in counts {
-        let config = match name.as_str() {
-            "densenet121" => DenseNetConfig::densenet121(),
-            "densenet161" => DenseNetConfig::densenet161(),
-            "densenet169" => DenseNetConfig::densenet169(),
-            "densenet201" => DenseNetConfig::densenet201(),
-            "densenet_bc_l100_k12" => DenseNetConfig::small(100, 12).unwrap(),
-            mobile => {
-                let width: f64 = mobile
-                    .trim_start_matches(|c: char| !c.is_ascii_digit())
-                    .trim_start_matches("2_w")
-                    .trim_start_matches("2_")
-                    .parse()
-                    .unwrap();
-                let model = MobileNetV2Config::new().with_width(width).init(&device).unwrap();
-                assert_eq!(ops::learnable_parameters(&model), usize_of(expected), "{name}");
-                checked += 1;
-                continue;
-            }
+/// A model's learnable parameters, which are counted without making them.
+struct Parameters;
+
+impl WithModel for Parameters {
+    type Output = usize;
+    type Error = mobilenet_densenet::Error;
+
+    fn with<M: Family>(self, model: M) -> mobilenet_densenet::Result<usize> {
+        Ok(ops::learnable_parameters(&model))
+    }
+}
+
+/// The number and hash of the names and shapes of a model's tensors.
+struct Keys;
+
+impl WithModel for Keys {
+    type Output = [u64; 2];
+    type Error = mobilenet_densenet::Error;
+
+    fn with<M: Family>(self, model: M) -> mobilenet_densenet::Result<Self::Output> {
+        let state = State::of(&model, M::torch_name)?;
+        let line = |(name, entry): (&String, &TensorEntry)| {
+            format!("{name} {:?}\n", entry.data.shape().to_vec())
         };
+        let mut lines: Vec<String> = state.tensors.iter().map(line).collect();
+        lines.sort();
+        Ok([lines.len() as u64, u64::from(common::fnv1a(&lines.concat()))])
+    }
+}
+
+#[test]
+fn parameters_names_and_shapes_are_as_published() {
+    let device = DeviceSpec::Flex.open().unwrap();
+    let fixture = fixture("torchvision.json");
+    for architecture in Architecture::all() {
+        let found = architecture.build(&BuildOptions::new(), &device, Parameters).unwrap();
+        let expected = usize_of(&fixture["parameters"][parameters_key(architecture)]);
+        assert_eq!(found, expected, "{architecture}");
+        if is_kin(architecture) {
+            continue;
+        }
+        let found = architecture.build(&BuildOptions::new(), &device, Keys).unwrap();
+        let keys: [u64; 2] =
+            serde_json::from_value(fixture["keys"][architecture.name()].clone()).unwrap();
+        assert_eq!(found, keys, "{architecture}: names and shapes of tensors");
+    }
+}
+
+/// Whether a model has hundreds of millions of weights and differs from another that is looked at
+/// only in the number of layers.
+fn is_kin(architecture: Architecture) -> bool {
+    architecture.name().starts_with("vgg")
+        && !matches!(architecture, Architecture::Vgg11 | Architecture::Vgg16Bn)
+}
+
+fn parameters_key(architecture: Architecture) -> &'static str {
+    if architecture == Architecture::MobileNetV2 {
+        "mobilenet_v2_w1.0"
+    } else {
+        architecture.name()
+    }
+}
+
+#[test]
+fn parameters_of_other_widths_are_counted_as_published() {
+    let device = DeviceSpec::Flex.open().unwrap();
+    let fixture = fixture("torchvision.json");
+    let mut checked = 0;
+    for (name, expected) in fixture["parameters"].as_object().unwrap() {
+        let Some(width) = name.strip_prefix("mobilenet_v2_w") else { continue };
+        let config = MobileNetV2Config::new().with_width(width.parse().unwrap());
         let model = config.init(&device).unwrap();
         assert_eq!(ops::learnable_parameters(&model), usize_of(expected), "{name}");
         checked += 1;
     }
-    assert_eq!(checked, 11);
-    let mobile = MobileNetV2Config::new().init(&device).unwrap();
-    assert_eq!(ops::learnable_parameters(&mobile), 3_504_872);
+    assert_eq!(checked, 6);
+    let small = DenseNetConfig::small(100, 12).unwrap().init(&device).unwrap();
+    let expected = &fixture["parameters"]["densenet_bc_l100_k12"];
+    assert_eq!(ops::learnable_parameters(&small), usize_of(expected));
+}
+
+/// A model's multiply–adds on an image of 224×224, in units of 1e9.
+struct MultiplyAdds;
+
+impl WithModel for MultiplyAdds {
+    type Output = f64;
+    type Error = mobilenet_densenet::Error;
+
+    fn with<M: Family>(self, model: M) -> mobilenet_densenet::Result<f64> {
+        let graph = Graph::trace(&model, [1, 3, 224, 224], M::forward)?;
+        Ok(graph.summary(1)?.multiply_adds as f64 / 1e9)
+    }
+}
+
+#[test]
+fn multiply_adds_are_as_published() {
+    let device = DeviceSpec::Flex.open().unwrap();
+    let fixture = fixture("torchvision.json");
+    for architecture in Architecture::all().filter(|&architecture| !is_kin(architecture)) {
+        let found = architecture.build(&BuildOptions::new(), &device, MultiplyAdds).unwrap();
+        let stated = fixture["multiply_adds"][architecture.name()].as_f64().unwrap();
+        eprintln!("{architecture}: {found:.4} G multiply-adds, stated {stated}");
+        // The figures are rounded to a thousandth.
+        assert!((found - stated).abs() <= 0.01 * stated, "{architecture}: {found} {stated}");
+    }
+}
+
+#[test]
+fn an_old_checkpoint_of_pytorch_is_imported() {
+    let device = DeviceSpec::Flex.open().unwrap();
+    let path = format!("{}/tests/fixtures/tiny_densenet.pth", env!("CARGO_MANIFEST_DIR"));
+    let fixture = fixture("torchvision.json");
+    let cases = fixture["cases"].as_array().unwrap();
+    let case = cases.iter().find(|case| case["name"] == "densenet_tiny").unwrap();
+    let model = common::dense_config(&case["config"]).init(&device).unwrap();
+    let (model, report) = model.import(&Import::new(&path)).unwrap();
+    assert!(report.is_complete(), "{report}");
+    let logits = model.forward(input(&case["input_shape"], &device));
+    let off = deviation(&read(logits), &floats(&case["logits"]));
+    assert!(off < TOLERANCE, "{off:.1e}");
+    // Weights of another family say that, and what is missing.
+    let other = MobileNetV2Config::new().init(&device).unwrap();
+    let error = other.import(&Import::new(&path)).unwrap_err().to_string();
+    assert!(error.contains("no tensor has a name of this model"), "{error}");
+    assert!(error.contains("`features.0.0.weight` is missing"), "{error}");
 }
 
 #[test]

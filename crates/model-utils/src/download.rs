@@ -13,14 +13,17 @@ use crate::error::{Error, Result};
 
 /// The most bytes that [`fetch`] takes.
 pub const MAX_BYTES: u64 = 16 << 30;
+/// The fewest digits of a checksum that are taken for one.
+const LEAST_DIGITS: usize = 8;
 /// How long to wait for a connection, and then for the first byte.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Fetches `url` to the file `target` unless it is there already with the right content, and
 /// returns the path.
 ///
-/// The file appears only when it is complete and its SHA-256 checksum is `sha256_hex` (64 hex
-/// digits); a file of other content that was there before is then replaced. `progress` is told the
+/// The file appears only when it is complete and its SHA-256 checksum is `sha256_hex`, or begins
+/// with it where there are less than its 64 hex digits: publishers such as PyTorch state the first
+/// eight. A file of other content that was there before is then replaced. `progress` is told the
 /// bytes received so far and how many there are in all, where the server says so. No more than
 /// [`MAX_BYTES`] are taken.
 ///
@@ -51,11 +54,12 @@ pub fn fetch_at_most(
     progress: &mut dyn FnMut(u64, Option<u64>),
 ) -> Result<PathBuf> {
     let target = target.as_ref();
-    if sha256_hex.len() != 64 || !sha256_hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(Error::config("sha256_hex", sha256_hex, "64 hexadecimal digits"));
+    let is_hex = sha256_hex.bytes().all(|b| b.is_ascii_hexdigit());
+    if !(LEAST_DIGITS..=64).contains(&sha256_hex.len()) || !is_hex {
+        return Err(Error::config("sha256_hex", sha256_hex, "8 to 64 hexadecimal digits"));
     }
     let expected = sha256_hex.to_ascii_lowercase();
-    if target.is_file() && checksum_of(target)? == expected {
+    if target.is_file() && checksum_of(target)?.starts_with(&expected) {
         return Ok(target.to_path_buf());
     }
     let fail = |reason: String| Error::Download { url: url.to_owned(), reason };
@@ -101,7 +105,7 @@ pub fn fetch_at_most(
         return Err(fail(format!("it ended after {received} of {total} bytes")));
     }
     let found = hex(&digest.finalize());
-    if found != expected {
+    if !found.starts_with(&expected) {
         return Err(fail(format!("its SHA-256 checksum is {found}, expected {expected}")));
     }
     file.as_file().sync_all().map_err(Error::io("flush", target))?;
@@ -180,6 +184,8 @@ mod tests {
         let mut asked = false;
         fetch("http://127.0.0.1:1/", &checksum().to_uppercase(), &path, &mut |_, _| asked = true)
             .unwrap();
+        // The first digits are enough to know it by.
+        fetch("http://127.0.0.1:1/", &checksum()[..8], &path, &mut |_, _| asked = true).unwrap();
         assert!(!asked);
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }

@@ -9,7 +9,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mobilenet_densenet::{
-    Classifier, DenseNet, DenseNetConfig, MobileNetV2, MobileNetV2Config, Stem,
+    Classifier, DenseNetConfig, MobileNetV1Config, MobileNetV2Config, MobileNetV3Config, Padding,
+    ResNetConfig, Stem, VggConfig,
 };
 use model_utils::device::DeviceSpec;
 use model_utils::weights::{State, Stored};
@@ -20,13 +21,13 @@ pub fn fixture(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn fnv1a(name: &str) -> u32 {
+/// FNV-1a, 32 bit.
+pub fn fnv1a(name: &str) -> u32 {
     name.bytes().fold(0x811C_9DC5, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
 }
 
 /// Value `i` of the tensor `name`, as `formula.py` makes it.
 pub fn formula(name: &str, shape: &[usize]) -> Vec<f32> {
-    let hash = fnv1a(name);
     let fan_in: usize = shape.iter().skip(1).product();
     let leaf = name.rsplit('.').next().unwrap();
     let value = |u: f64| match (leaf, shape.len()) {
@@ -37,20 +38,24 @@ pub fn formula(name: &str, shape: &[usize]) -> Vec<f32> {
         ("weight", 2) => (2.0 * u - 1.0) * (3.0 / fan_in as f64).sqrt(),
         other => panic!("no formula for {other:?}"),
     };
-    (0..shape.iter().product::<usize>() as u32)
-        .map(|i| {
-            let mut z = hash
-                .wrapping_mul(2_654_435_761)
-                .wrapping_add(i.wrapping_mul(40_503))
-                .wrapping_add(12_345);
-            z ^= z >> 16;
-            z = z.wrapping_mul(2_246_822_519);
-            z ^= z >> 13;
-            z = z.wrapping_mul(3_266_489_917);
-            z ^= z >> 16;
-            value(f64::from(z) / 4_294_967_296.0) as f32
-        })
-        .collect()
+    uniform(name, shape.iter().product()).map(|u| value(u) as f32).collect()
+}
+
+/// The first `count` numbers u of `name`, from 0 to 1.
+pub fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
+    let hash = fnv1a(name);
+    (0..count as u32).map(move |i| {
+        let mut z = hash
+            .wrapping_mul(2_654_435_761)
+            .wrapping_add(i.wrapping_mul(40_503))
+            .wrapping_add(12_345);
+        z ^= z >> 16;
+        z = z.wrapping_mul(2_246_822_519);
+        z ^= z >> 13;
+        z = z.wrapping_mul(3_266_489_917);
+        z ^= z >> 16;
+        f64::from(z) / 4_294_967_296.0
+    })
 }
 
 /// A model with all weights and statistics by the formula.
@@ -70,12 +75,8 @@ pub fn input(shape: &Value, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(formula("input", &shape), shape), device)
 }
 
-/// Both families behind one call.
-#[derive(Debug)]
-pub enum Model {
-    Mobile(MobileNetV2),
-    Dense(DenseNet),
-}
+/// A model of any family: its logits.
+pub type Forward = Box<dyn Fn(Tensor<4>) -> Tensor<2>>;
 
 pub fn usize_of(value: &Value) -> usize {
     usize::try_from(value.as_u64().unwrap()).unwrap()
@@ -94,28 +95,65 @@ pub fn dense_config(config: &Value) -> DenseNetConfig {
         return DenseNetConfig::densenet121().with_classes(classes);
     }
     let blocks = config["block_config"].as_array().unwrap().iter().map(usize_of).collect();
+    let bn_size = usize_of(&config["bn_size"]);
     let [growth, init] = ["growth_rate", "num_init_features"].map(|key| usize_of(&config[key]));
     let stem = if config["model"] == "densenet_bc" { Stem::Small } else { Stem::ImageNet };
     DenseNetConfig::new(growth, blocks, init)
         .with_stem(stem)
+        .with_bn_size(bn_size)
         .with_classes(classes)
         .with_channels(config.get("in_channels").map_or(3, usize_of))
 }
 
-pub fn model(config: &Value, device: &Device) -> Model {
-    if config["model"] == "mobilenet_v2" {
-        Model::Mobile(by_formula(mobile_config(config).init(device).unwrap()))
-    } else {
-        Model::Dense(by_formula(dense_config(config).init(device).unwrap()))
+/// A fixture's model, with weights by the formula.
+pub fn model(config: &Value, device: &Device) -> Forward {
+    fn forward<M: Classifier + Stored + 'static>(model: M) -> Forward {
+        let model = by_formula(model);
+        Box::new(move |x| model.forward(x))
     }
-}
-
-impl Model {
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        match self {
-            Self::Mobile(model) => model.forward(x),
-            Self::Dense(model) => model.forward(x),
+    let classes = usize_of(&config["num_classes"]);
+    let width = config.get("width").map_or(1.0, |width| width.as_f64().unwrap());
+    let name = config["model"].as_str().unwrap();
+    match name {
+        "mobilenet_v1" => {
+            let same = config["same"].as_bool().unwrap();
+            let padding = if same { Padding::Same } else { Padding::Symmetric };
+            let model = MobileNetV1Config::new().with_width(width).with_classes(classes);
+            forward(model.with_padding(padding).init(device).unwrap())
         }
+        "mobilenet_v2" => forward(mobile_config(config).init(device).unwrap()),
+        "mobilenet_v3_large" | "mobilenet_v3_small" => {
+            let model = if name.ends_with("large") {
+                MobileNetV3Config::large()
+            } else {
+                MobileNetV3Config::small()
+            };
+            forward(model.with_width(width).with_classes(classes).init(device).unwrap())
+        }
+        "resnet18" | "resnet50" => {
+            let model = if name == "resnet18" {
+                ResNetConfig::resnet18()
+            } else {
+                ResNetConfig::resnet50()
+            };
+            let output_stride = usize_of(&config["output_stride"]);
+            let model = model.with_output_stride(output_stride).with_classes(classes);
+            forward(model.init(device).unwrap())
+        }
+        "vgg" => {
+            let model = match config["letter"].as_str().unwrap() {
+                "A" => VggConfig::vgg11(),
+                "D" => VggConfig::vgg16(),
+                _ => VggConfig::vgg19(),
+            };
+            let model = model
+                .with_batch_norm(config["batch_norm"].as_bool().unwrap())
+                .with_width(width)
+                .with_hidden(usize_of(&config["hidden"]))
+                .with_classes(classes);
+            forward(model.init(device).unwrap())
+        }
+        _ => forward(dense_config(config).init(device).unwrap()),
     }
 }
 

@@ -115,6 +115,12 @@ pub fn avg_pool2d(pool: &AvgPool2d, x: Tensor<4>) -> Tensor<4> {
     pool.forward(x)
 }
 
+/// The mean of `output` windows that cover the map: `[batch, channels, height, width]` →
+/// `[batch, channels, output[0], output[1]]`.
+pub fn adaptive_avg_pool2d(x: Tensor<4>, output: [usize; 2]) -> Tensor<4> {
+    burn::tensor::module::adaptive_avg_pool2d(x, output)
+}
+
 /// min(max(x, 0), 6).
 pub fn relu6<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "flex")]

@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{DType, Device, GradientCheckpointingStrategy, Tensor, TensorData};
 use burn_store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge};
 use safetensors::{Dtype, SafeTensors, View};
 
@@ -38,20 +38,52 @@ pub struct TensorEntry {
 /// the one would change the other.
 pub fn snapshot<M: Module>(module: &M) -> M {
     let still = module.valid();
-    if is_autodiff(module) { still.train() } else { still }
+    match autodiff_device(module) {
+        Some(device) => checkpointed_as(still.train(), &device),
+        None => still,
+    }
+}
+
+/// The module with its tensors checkpointed as on a device: `Module::train` and loading alone
+/// forget that.
+fn checkpointed_as<M: Module>(module: M, device: &Device) -> M {
+    let strategy = device.gradient_checkpointing_strategy();
+    let found = autodiff_device(&module);
+    match (strategy, found) {
+        (Some(strategy), Some(found))
+            if found.gradient_checkpointing_strategy() != Some(strategy) =>
+        {
+            module.map(&mut Checkpointed(strategy))
+        }
+        _ => module,
+    }
+}
+
+/// Gives every floating-point tensor of a module a strategy of gradient checkpointing.
+struct Checkpointed(GradientCheckpointingStrategy);
+
+impl ModuleMapper for Checkpointed {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| tensor.with_gradient_checkpointing_strategy(self.0))
+    }
 }
 
 /// Whether the module's first parameter is on a device with autodiff.
 pub(crate) fn is_autodiff<M: Module>(module: &M) -> bool {
-    struct First(Option<bool>);
+    autodiff_device(module).is_some()
+}
+
+/// The device of the module's first parameter, if it has autodiff.
+fn autodiff_device<M: Module>(module: &M) -> Option<Device> {
+    struct First(Option<Device>);
     impl ModuleVisitor for First {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0.get_or_insert_with(|| param.lazy_device().is_autodiff());
+            self.0.get_or_insert_with(|| param.lazy_device());
         }
     }
     let mut first = First(None);
     module.visit(&mut first);
-    first.0 == Some(true)
+    first.0.filter(Device::is_autodiff)
 }
 
 impl State {
@@ -84,6 +116,7 @@ impl State {
     ///
     /// [`Error::Data`] where a tensor cannot be converted or moved to the device.
     pub fn apply<M: Module>(mut self, module: M, names: Names) -> Result<(M, Report)> {
+        let device = autodiff_device(&module);
         let mut module = snapshot(&module);
         let mut report = Report::default();
         let mut matching = Vec::new();
@@ -111,10 +144,14 @@ impl State {
         }
         report.unused = self.tensors.into_keys().collect();
         let result = module.apply(matching, None, Some(Box::new(PyTorchToBurnAdapter)), true);
-        match result.errors.first() {
-            Some(error) => Err(Error::data("weights", error.to_string())),
-            None => Ok((module, report)),
+        if let Some(error) = result.errors.first() {
+            return Err(Error::data("weights", error.to_string()));
         }
+        let module = match device {
+            Some(device) => checkpointed_as(module, &device),
+            None => module,
+        };
+        Ok((module, report))
     }
 
     /// The first value that is NaN or infinite, with the name of its tensor.

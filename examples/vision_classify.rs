@@ -1,0 +1,230 @@
+//! Says what is on pictures, with published weights, and shows where the model looked.
+//!
+//! ```console
+//! $ cargo run --release --example vision_classify -- --weights mobilenet_v2_1.0_224_quant.tflite \
+//!       --labels imagenet_labels.txt grace_hopper.bmp
+//! ```
+//!
+//! `MobileNetV2`'s answer to that portrait is a military uniform, with 0.93. The weights are a file of
+//! torchvision (`.pth` or SafeTensors), of timm, of TensorFlow Lite, or what `vision_train` saved.
+
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use burn::tensor::Device;
+use clap::{Parser, ValueEnum};
+use common::{Common, Metrics};
+use mobilenet_densenet::explain::{feature_maps, grad_cam, overlay};
+use mobilenet_densenet::{
+    Answer, Architecture, Classifier, DenseNet, Error, Family, MobileNetV1, MobileNetV2,
+    MobileNetV3, Preprocessing, Pretrained, ResNet, Vgg, Weights,
+};
+use model_utils::graph::{Graph, GraphModule};
+use model_utils::image::Image;
+use model_utils::picture::Grid;
+use model_utils::stats::median;
+use model_utils::weights::{Manifest, Stored};
+
+/// Columns of a bar of probability 1.
+const BAR: f32 = 40.0;
+/// Runs that the time is the median of.
+const RUNS: usize = 9;
+/// Feature maps shown of each stage.
+const SHOWN_MAPS: usize = 12;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Source {
+    Torchvision,
+    Timm,
+    TimmTf,
+    Tflite,
+    Usagi,
+}
+
+/// Say what is on pictures
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// The pictures
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// The weights
+    #[arg(long, value_name = "FILE")]
+    weights: PathBuf,
+    /// Whose names and preprocessing the weights have [default: by the file]
+    #[arg(long, value_enum)]
+    source: Option<Source>,
+    /// The model, for example `mobilenet_v2` [default: by the file's name]
+    #[arg(long, value_name = "NAME")]
+    model: Option<Architecture>,
+    /// The names of the classes, one a line
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Side of the images for what `vision_train` saved
+    #[arg(long, default_value_t = 32)]
+    side: usize,
+    /// Answers to a picture
+    #[arg(long, default_value_t = 5)]
+    top: usize,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let out = args.common.out("vision_classify")?;
+    let device = args.common.open()?;
+    let source = match args.source {
+        Some(source) => source,
+        None => source_of(&args.weights)?,
+    };
+    let path = args.weights.as_path();
+    let weights = match source {
+        Source::Torchvision => Weights::Torchvision(path),
+        Source::Timm => Weights::Timm(path),
+        Source::TimmTf => Weights::TimmTf(path),
+        Source::Tflite => Weights::TfLite(path),
+        Source::Usagi => return saved(&args, &device, &out),
+    };
+    let architecture = match args.model {
+        Some(architecture) => architecture,
+        None => by_name(path).context("--model: which model these weights are of")?,
+    };
+    println!("weights: {architecture}, {}", weights.source());
+    match architecture {
+        Architecture::MobileNetV1 => {
+            load::<MobileNetV1>(&args, architecture, weights, &device, &out)
+        }
+        Architecture::MobileNetV2 => {
+            load::<MobileNetV2>(&args, architecture, weights, &device, &out)
+        }
+        Architecture::MobileNetV3Large | Architecture::MobileNetV3Small => {
+            load::<MobileNetV3>(&args, architecture, weights, &device, &out)
+        }
+        Architecture::DenseNet121
+        | Architecture::DenseNet161
+        | Architecture::DenseNet169
+        | Architecture::DenseNet201 => {
+            load::<DenseNet>(&args, architecture, weights, &device, &out)
+        }
+        Architecture::ResNet18
+        | Architecture::ResNet34
+        | Architecture::ResNet50
+        | Architecture::ResNet101
+        | Architecture::ResNet152 => load::<ResNet>(&args, architecture, weights, &device, &out),
+        _ => load::<Vgg>(&args, architecture, weights, &device, &out),
+    }
+}
+
+/// Whose weights a file holds, by what it is.
+fn source_of(path: &Path) -> anyhow::Result<Source> {
+    if path.extension().is_some_and(|extension| extension == "tflite") {
+        return Ok(Source::Tflite);
+    }
+    std::fs::metadata(path).with_context(|| format!("--weights: {}", path.display()))?;
+    Ok(if Manifest::read(path).is_ok() { Source::Usagi } else { Source::Torchvision })
+}
+
+/// The model that a file is called after: the longest name that it begins with.
+fn by_name(path: &Path) -> Option<Architecture> {
+    let name = path.file_name()?.to_str()?;
+    let called = |architecture: &Architecture| name.starts_with(architecture.name());
+    Architecture::all().filter(called).max_by_key(|architecture| architecture.name().len())
+}
+
+fn load<M: Family>(
+    args: &Args,
+    architecture: Architecture,
+    weights: Weights<'_>,
+    device: &Device,
+    out: &Path,
+) -> anyhow::Result<()> {
+    let model = Pretrained::<M>::load(architecture, weights, device)?;
+    classify(args, model, out)
+}
+
+/// What `vision_train` saved.
+fn saved(args: &Args, device: &Device, out: &Path) -> anyhow::Result<()> {
+    fn open<M: Family>(args: &Args, device: &Device, out: &Path) -> anyhow::Result<()> {
+        let model = M::load(&args.weights, device)?;
+        let preprocessing = Preprocessing::unit(args.side);
+        classify(args, Pretrained { model, preprocessing, labels: Vec::new() }, out)
+    }
+    let manifest = Manifest::read(&args.weights)?;
+    match manifest.model.as_str() {
+        MobileNetV1::MODEL => open::<MobileNetV1>(args, device, out),
+        MobileNetV2::MODEL => open::<MobileNetV2>(args, device, out),
+        MobileNetV3::MODEL => open::<MobileNetV3>(args, device, out),
+        DenseNet::MODEL => open::<DenseNet>(args, device, out),
+        ResNet::MODEL => open::<ResNet>(args, device, out),
+        Vgg::MODEL => open::<Vgg>(args, device, out),
+        other => bail!("{}: a model {other}, which is no image model", args.weights.display()),
+    }
+}
+
+/// Answers for every picture, with a table, a heat map and the feature maps of the first.
+fn classify<M>(args: &Args, model: Pretrained<M>, out: &Path) -> anyhow::Result<()>
+where
+    M: Family + Classifier + Stored<Error = Error>,
+{
+    let model = match &args.labels {
+        Some(path) => model.with_labels_from(path)?,
+        None => model,
+    };
+    let channels = model.model.channels();
+    let device = model.model.devices().swap_remove(0);
+    let mut grid = Grid::new().columns(2).title("Each picture, and where the first answer is seen");
+    let mut metrics = Metrics::default();
+    for (index, path) in args.images.iter().enumerate() {
+        let image = Image::open(path)?;
+        let answers = model.classify(&image, args.top.max(1))?;
+        println!("\n{}", path.display());
+        for answer in &answers {
+            println!("  {}", bar(answer));
+        }
+        let first = &answers[0];
+        let seen = model.preprocessing.resized(&image, channels)?;
+        let images = model.preprocessing.tensor(&image, channels, &device)?;
+        let heat = grad_cam(&model.model, images.clone(), &[first.class])?;
+        let drawn = overlay(&seen, heat.squeeze_dim::<2>(0))?;
+        grid = grid.image(&seen).captioned(&drawn, &first.label, [34, 34, 34]);
+        if index == 0 {
+            let mut maps = Grid::new().columns(SHOWN_MAPS).title("Feature maps, a row a stage");
+            for map in model.model.forward_stages(images.clone()) {
+                for (_, picture) in feature_maps(map, 0, SHOWN_MAPS)? {
+                    maps = maps.image(&picture.resize_nearest(56, 56));
+                }
+            }
+            maps.save(out.join("feature_maps.png"))?;
+            metrics.set("top1_label", first.label.clone());
+            metrics.set("top1_probability", f64::from(first.probability));
+            let graph = Graph::trace(&model.model, images.dims(), M::forward)?;
+            let mut folded = graph.clone();
+            folded.fold_batch_norm()?;
+            let module: GraphModule = folded.init(&device)?;
+            let mut times = Vec::with_capacity(RUNS);
+            for _ in 0..RUNS {
+                let start = Instant::now();
+                let logits: burn::tensor::Tensor<2> = module.forward(images.clone())?;
+                let _ = logits.into_data();
+                times.push(1e3 * start.elapsed().as_secs_f64());
+            }
+            metrics.set("latency_ms", median(&times[1..])?);
+            let summary = graph.summary(1)?;
+            metrics.set("parameters", summary.learnable_parameters);
+            metrics.set("multiply_adds", summary.multiply_adds);
+        }
+    }
+    grid.save(out.join("grad_cam.png"))?;
+    metrics.finish(out)
+}
+
+/// A line with the probability as a bar.
+fn bar(answer: &Answer) -> String {
+    let filled = (answer.probability * BAR).round() as usize;
+    format!("{:.3} {:<40} {}", answer.probability, "█".repeat(filled), answer.label)
+}

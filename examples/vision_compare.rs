@@ -1,0 +1,213 @@
+//! Trains the families of image models on the same images with the same budget, and draws what each
+//! gets right against what it costs.
+//!
+//! ```console
+//! $ cargo run --release --example vision_compare                        # drawn shapes
+//! $ cargo run --release --example vision_compare -- --data DIR          # MNIST, a folder a class
+//! ```
+//!
+//! The run ends with accuracy (Wilson's interval), parameters, multiply–adds and milliseconds of each
+//! model, `McNemar`'s test between neighbours, and three pictures of accuracy against cost.
+
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use burn::tensor::{Device, Tensor};
+use clap::Parser;
+use common::vision::{Recipe, Task, drawn_shapes};
+use common::{Common, Metrics, stop_on_ctrl_c};
+use mobilenet_densenet::{Architecture, BuildOptions, Family, Judged, WithModel};
+use model_utils::data::{Split, open_classification};
+use model_utils::graph::{Graph, GraphModule};
+use model_utils::picture::Curves;
+use model_utils::stats::{mcnemar, median, wilson};
+use model_utils::train::{Observer, ProgressBar, Stop};
+
+/// The models, each with a width multiplier at which it trains in minutes on a processor.
+const MODELS: [(Architecture, f64); 6] = [
+    (Architecture::Vgg16Bn, 0.25),
+    (Architecture::ResNet18, 0.25),
+    (Architecture::MobileNetV1, 0.25),
+    (Architecture::MobileNetV2, 0.35),
+    (Architecture::MobileNetV3Small, 0.5),
+    (Architecture::DenseNet121, 0.25),
+];
+/// Runs that a time is the median of.
+const RUNS: usize = 31;
+
+/// Compare the families of image models
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Images: MNIST's IDX files, a folder a class, or a CSV of names and labels [default: drawn shapes]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Only these models
+    #[arg(long, value_name = "NAME,NAME,…", value_delimiter = ',')]
+    only: Vec<Architecture>,
+    /// Passes over the training images
+    #[arg(long, default_value_t = 3)]
+    epochs: u64,
+    /// Images a step
+    #[arg(long, default_value_t = 64)]
+    batch_size: usize,
+    /// The highest learning rate
+    #[arg(long, default_value_t = 6e-3)]
+    learning_rate: f64,
+    /// Images that are drawn to train on, where there is no --data
+    #[arg(long, default_value_t = 4000)]
+    drawn: usize,
+}
+
+/// What is known of a model after its run.
+struct Found {
+    name: &'static str,
+    judged: Judged,
+    parameters: usize,
+    multiply_adds: u64,
+    latency_ms: f64,
+    train_s: f64,
+}
+
+/// Trains a model of whatever type, then measures it.
+struct Run<'a> {
+    name: &'static str,
+    task: &'a Task<'a>,
+    device: &'a Device,
+    observer: &'a mut dyn Observer,
+}
+
+impl WithModel for Run<'_> {
+    type Output = Found;
+    type Error = anyhow::Error;
+
+    fn with<M: Family>(self, model: M) -> anyhow::Result<Found> {
+        let fitted = self.task.fit(model, self.observer)?;
+        let train_s = fitted.wall_s;
+        let model = fitted.into_best_guess();
+        let judged = self.task.judge(&model)?;
+        let (side, channels) = (self.task.side()?, model.channels());
+        let graph = Graph::trace(&model, [1, channels, side, side], M::forward)?;
+        let summary = graph.summary(1)?;
+        let mut folded = graph;
+        folded.fold_batch_norm()?;
+        let module: GraphModule = folded.init(self.device)?;
+        let images = Tensor::<4>::ones([1, channels, side, side], self.device);
+        let mut times = Vec::with_capacity(RUNS);
+        for _ in 0..RUNS {
+            let start = Instant::now();
+            let logits: Tensor<2> = module.forward(images.clone())?;
+            let _ = logits.into_data();
+            times.push(1e3 * start.elapsed().as_secs_f64());
+        }
+        Ok(Found {
+            name: self.name,
+            judged,
+            parameters: summary.learnable_parameters,
+            multiply_adds: summary.multiply_adds,
+            latency_ms: median(&times[1..])?,
+            train_s,
+        })
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let out = args.common.out("vision_compare")?;
+    let plain = args.common.open()?;
+    let device = plain.clone().autodiff();
+    let (train, test) = match &args.data {
+        Some(folder) => {
+            (open_classification(folder, Split::Train)?, open_classification(folder, Split::Test)?)
+        }
+        None => drawn_shapes(args.drawn, (args.drawn / 4).max(1), args.common.seed)?,
+    };
+    let stop: Stop = stop_on_ctrl_c()?;
+    let mut found = Vec::new();
+    for (architecture, width) in MODELS {
+        if !args.only.is_empty() && !args.only.contains(&architecture) {
+            continue;
+        }
+        let folder = out.join(architecture.name());
+        std::fs::create_dir_all(&folder)?;
+        let task = Task {
+            out: &folder,
+            device: &device,
+            train: train.clone(),
+            test: test.clone(),
+            seed: args.common.seed,
+            epochs: args.epochs,
+            batch_size: args.batch_size,
+            learning_rate: args.learning_rate,
+            augment: false,
+            resume: false,
+            recipe: Recipe::default(),
+        };
+        if found.is_empty() {
+            println!("data: {}", task.describe()?);
+        }
+        println!("model: {architecture}, width {width}");
+        let (channels, classes) = task.channels_and_classes()?;
+        let options = BuildOptions::new()
+            .with_width(width)
+            .with_side(task.side()?)
+            .with_channels(channels)
+            .with_classes(classes);
+        model_utils::device::seed(&device, args.common.seed);
+        let mut observer = (ProgressBar::new(), stop.clone());
+        let name = architecture.name();
+        let run = Run { name, task: &task, device: &plain, observer: &mut observer };
+        found.push(architecture.build(&options, &device, run)?);
+        if stop.is_stopped() {
+            break;
+        }
+    }
+    found.sort_by(|a, b| b.judged.accuracy().total_cmp(&a.judged.accuracy()));
+
+    let mut metrics = Metrics::default();
+    for model in &found {
+        let interval = wilson(model.judged.correct(), model.judged.labels.len(), 0.95)?;
+        let mut set = |key: &str, value: serde_json::Value| {
+            metrics.set(&format!("{}_{key}", model.name), value);
+        };
+        set("accuracy", model.judged.accuracy().into());
+        set("accuracy_low", interval.low.into());
+        set("accuracy_high", interval.high.into());
+        set("parameters", model.parameters.into());
+        set("multiply_adds", model.multiply_adds.into());
+        set("latency_ms", model.latency_ms.into());
+        set("train_s", model.train_s.into());
+    }
+    // Whether each is better than the next by more than chance.
+    for pair in found.windows(2) {
+        let right = |judged: &Judged| {
+            let pairs = judged.labels.iter().zip(&judged.predictions);
+            pairs.map(|(label, answer)| label == answer).collect::<Vec<_>>()
+        };
+        let test = mcnemar(&right(&pair[0].judged), &right(&pair[1].judged))?;
+        metrics.set(&format!("{}_over_{}_p_value", pair[0].name, pair[1].name), test.p_value);
+    }
+    for (file, label, cost) in [
+        ("parameters.svg", "parameters", (|f| f.parameters as f64) as fn(&Found) -> f64),
+        ("multiply_adds.svg", "multiply–adds", |f| f.multiply_adds as f64),
+        ("latency.svg", "milliseconds for one image", |f| f.latency_ms),
+    ] {
+        let mut curves = Curves::new("Accuracy against cost, with 95 % intervals")
+            .x_label(label)
+            .y_label("test accuracy")
+            .log_x();
+        for model in &found {
+            let interval = wilson(model.judged.correct(), model.judged.labels.len(), 0.95)?;
+            let at = cost(model);
+            let ends = [(at, interval.low), (at, interval.high)];
+            curves = curves.measurements(model.name, &[ends[0], (at, interval.estimate), ends[1]]);
+        }
+        curves.save(out.join(file))?;
+    }
+    metrics.finish(&out)
+}

@@ -1,0 +1,18 @@
+//! `rl` without networks: a lake is solved by planning and by learning.
+
+use rl::environments::FrozenLake;
+use rl::planning::value_iteration;
+use rl::tabular::{Limit, Method, Tabular, TabularConfig};
+use rl::wrappers::TimeLimit;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let lake = FrozenLake::four_by_four();
+    let best = value_iteration(&lake.mdp(), 0.99, 1e-9)?;
+    assert!((best.values[0] - 0.542026).abs() < 1e-5);
+
+    let mut world = TimeLimit::new(lake.environment(), 100)?;
+    let mut agent = Tabular::new(TabularConfig::new(Method::QLearning), &world)?;
+    agent.learn(&mut world, Limit::episodes(1000), |_| {})?;
+    println!("worth of the start: {:.6}", best.values[0]);
+    Ok(())
+}

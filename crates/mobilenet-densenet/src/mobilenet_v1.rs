@@ -5,7 +5,7 @@
 //! `mobilenet_v1.py`) and Keras's `MobileNet`: batch norm with ε = 1e-3 and `ReLU6` after each
 //! convolution. Names are those of timm's `mobilenetv1_100`. Differences: kernels start as in
 //! [`MobileNetV2`](crate::MobileNetV2), and padding is symmetric unless
-//! [`Padding::Same`](crate::Padding::Same) asks for TensorFlow's.
+//! [`Padding::Same`] asks for TensorFlow's.
 
 use burn::config::Config;
 use burn::module::Module;

@@ -188,21 +188,28 @@ impl Architecture {
     }
 }
 
-impl Family for MobileNetV1 {
-    fn configure(architecture: Architecture, options: &BuildOptions) -> Result<MobileNetV1Config> {
-        if architecture != Architecture::MobileNetV1 {
-            return architecture.foreign(Self::MODEL);
-        }
-        let config = MobileNetV1Config::new();
+/// A configuration of a `MobileNet` with the options set: all three have the same fields for them.
+macro_rules! mobile_net {
+    ($config:expr, $options:expr) => {{
+        let (config, options) = ($config, $options);
         let epsilon = options.epsilon.unwrap_or(config.epsilon);
-        Ok(config
+        config
             .with_width(options.width)
             .with_classes(options.classes)
             .with_channels(options.channels)
             .with_strides(options.strides())
             .with_output_stride(options.output_stride)
             .with_padding(options.padding)
-            .with_epsilon(epsilon))
+            .with_epsilon(epsilon)
+    }};
+}
+
+impl Family for MobileNetV1 {
+    fn configure(architecture: Architecture, options: &BuildOptions) -> Result<MobileNetV1Config> {
+        if architecture != Architecture::MobileNetV1 {
+            return architecture.foreign(Self::MODEL);
+        }
+        Ok(mobile_net!(MobileNetV1Config::new(), options))
     }
 }
 
@@ -211,16 +218,7 @@ impl Family for MobileNetV2 {
         if architecture != Architecture::MobileNetV2 {
             return architecture.foreign(Self::MODEL);
         }
-        let config = MobileNetV2Config::new();
-        let epsilon = options.epsilon.unwrap_or(config.epsilon);
-        Ok(config
-            .with_width(options.width)
-            .with_classes(options.classes)
-            .with_channels(options.channels)
-            .with_strides(options.strides())
-            .with_output_stride(options.output_stride)
-            .with_padding(options.padding)
-            .with_epsilon(epsilon))
+        Ok(mobile_net!(MobileNetV2Config::new(), options))
     }
 }
 
@@ -231,15 +229,7 @@ impl Family for MobileNetV3 {
             Architecture::MobileNetV3Small => MobileNetV3Config::small(),
             _ => return architecture.foreign(Self::MODEL),
         };
-        let epsilon = options.epsilon.unwrap_or(config.epsilon);
-        Ok(config
-            .with_width(options.width)
-            .with_classes(options.classes)
-            .with_channels(options.channels)
-            .with_strides(options.strides())
-            .with_output_stride(options.output_stride)
-            .with_padding(options.padding)
-            .with_epsilon(epsilon))
+        Ok(mobile_net!(config, options))
     }
 }
 

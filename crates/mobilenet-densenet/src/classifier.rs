@@ -87,7 +87,9 @@ pub trait Classifier: Module {
     fn channels(&self) -> usize;
 
     /// The least height and width it takes.
-    fn min_side(&self) -> usize;
+    fn min_side(&self) -> usize {
+        1
+    }
 
     /// Refuses images that [`forward`](Self::forward) cannot take.
     ///

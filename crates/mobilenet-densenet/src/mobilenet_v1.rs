@@ -182,10 +182,6 @@ impl Classifier for MobileNetV1 {
     fn channels(&self) -> usize {
         self.config.channels
     }
-
-    fn min_side(&self) -> usize {
-        1
-    }
 }
 
 impl Stored for MobileNetV1 {

@@ -238,10 +238,6 @@ impl Classifier for MobileNetV2 {
     fn channels(&self) -> usize {
         self.config.channels
     }
-
-    fn min_side(&self) -> usize {
-        1
-    }
 }
 
 impl Stored for MobileNetV2 {

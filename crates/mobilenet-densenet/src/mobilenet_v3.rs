@@ -320,10 +320,6 @@ impl Classifier for MobileNetV3 {
     fn channels(&self) -> usize {
         self.config.channels
     }
-
-    fn min_side(&self) -> usize {
-        1
-    }
 }
 
 impl Stored for MobileNetV3 {

@@ -256,10 +256,6 @@ impl Classifier for ResNet {
     fn channels(&self) -> usize {
         self.config.channels
     }
-
-    fn min_side(&self) -> usize {
-        1
-    }
 }
 
 impl Stored for ResNet {

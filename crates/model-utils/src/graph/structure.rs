@@ -47,6 +47,15 @@ pub struct Node {
 }
 
 impl Node {
+    fn check_arity(&self) -> Result<(), String> {
+        let (expected, found) = (self.op.arity(), self.inputs.len());
+        if expected.contains(&found) {
+            return Ok(());
+        }
+        let (least, most) = (expected.start(), expected.end());
+        Err(format!("{found} inputs, expected {least} to {most}"))
+    }
+
     /// What an error says of it.
     pub(super) fn error(&self, reason: impl Into<String>) -> Error {
         Error::Graph { node: format!("{} ({})", self.name, self.op.name()), reason: reason.into() }
@@ -222,20 +231,7 @@ impl Graph {
                 return Err(self.nodes[&id].error(format!("node {other} has the same name")));
             }
             let node = &self.nodes[&id];
-            if !node.op.arity().contains(&node.inputs.len()) {
-                let expected = node.op.arity();
-                return Err(node.error(format!(
-                    "{} inputs, expected {} to {}",
-                    node.inputs.len(),
-                    expected.start(),
-                    expected.end()
-                )));
-            }
-            let inputs: Vec<_> = node
-                .inputs
-                .iter()
-                .map(|input| (self.nodes[input].shape.as_slice(), self.nodes[input].kind))
-                .collect();
+            node.check_arity().map_err(|reason| node.error(reason))?;
             let (shape, kind) = match &node.op {
                 Op::Input => (node.shape.clone(), node.kind),
                 Op::Parameter | Op::Constant => {
@@ -249,7 +245,7 @@ impl Graph {
                     };
                     (fixed(weight.data.shape()), kind)
                 }
-                op => infer(op, &inputs).map_err(|reason| node.error(reason))?,
+                _ => self.inferred(node).map_err(|reason| node.error(reason))?,
             };
             if shape.len() > MOST_AXES || elements(&shape).0 > MOST_ELEMENTS {
                 return Err(node.error(format!("a tensor of {} is too large", shape_text(&shape))));
@@ -271,6 +267,13 @@ impl Graph {
         }
         self.weights.retain(|id, _| self.nodes.contains_key(id));
         Ok(())
+    }
+
+    /// The shape and kind of what a node computes, from those of its inputs.
+    pub(super) fn inferred(&self, node: &Node) -> Result<(Vec<Dim>, Kind), String> {
+        node.check_arity()?;
+        let of = |input: &NodeId| (self.nodes[input].shape.as_slice(), self.nodes[input].kind);
+        infer(&node.op, &node.inputs.iter().map(of).collect::<Vec<_>>())
     }
 
     /// Every node after its inputs, otherwise in the order of the identities that came first.

@@ -390,18 +390,7 @@ impl Importer<'_> {
             if node.op.is_leaf() {
                 continue;
             }
-            if !node.op.arity().contains(&node.inputs.len()) {
-                return Err(format!("{} inputs for {}", node.inputs.len(), node.op.name()).into());
-            }
-            let inputs: Vec<_> = node
-                .inputs
-                .iter()
-                .map(|input| {
-                    let input = &self.graph.nodes[input];
-                    (input.shape.as_slice(), input.kind)
-                })
-                .collect();
-            let (shape, kind) = super::shape::infer(&node.op, &inputs)?;
+            let (shape, kind) = self.graph.inferred(node)?;
             let node = self.graph.nodes.get_mut(&id).expect("it is there");
             (node.shape, node.kind) = (shape, kind);
         }

@@ -5,9 +5,8 @@
 //! $ cargo run --release --features wgpu --example compare_backends -- --sizes small,medium,large
 //! ```
 //!
-//! With the defaults, about a minute on two processor cores: `flex` and `ndarray` agree within 1e-3
-//! on all eight workloads; they multiply matrices about equally fast, and `flex` trains convolutions
-//! many times faster. Ctrl-C stops after the row that runs.
+//! With the defaults, under three minutes on two processor cores: `flex` and `ndarray` agree within
+//! 1e-3 on all eight workloads, and `flex` trains convolutions many times faster. Ctrl-C stops after the row that runs.
 
 #![allow(clippy::print_stdout)]
 

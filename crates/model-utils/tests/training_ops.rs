@@ -51,13 +51,17 @@ impl Results {
 
     fn assert_close(&self, expected: &Self) {
         for ((name, ours), (_, burns)) in self.0.iter().zip(&expected.0) {
-            assert_eq!(ours.len(), burns.len(), "{name}");
-            let largest = burns.iter().fold(1.0_f32, |largest, x| largest.max(x.abs()));
-            for (at, (ours, burns)) in ours.iter().zip(burns).enumerate() {
-                let off = (ours - burns).abs();
-                assert!(off <= TOLERANCE * largest, "{name}[{at}]: {ours} for {burns}");
-            }
+            assert_near(name, ours, burns);
         }
+    }
+}
+
+fn assert_near(name: &str, ours: &[f32], burns: &[f32]) {
+    assert_eq!(ours.len(), burns.len(), "{name}");
+    let largest = burns.iter().fold(1.0_f32, |largest, x| largest.max(x.abs()));
+    for (at, (ours, burns)) in ours.iter().zip(burns).enumerate() {
+        let off = (ours - burns).abs();
+        assert!(off <= TOLERANCE * largest, "{name}[{at}]: {ours} for {burns}");
     }
 }
 
@@ -80,6 +84,10 @@ fn conv_results(conv: &Conv2d, x: &Tensor<4>, forward: impl Fn(Tensor<4>) -> Ten
 }
 
 fn assert_conv(conv: &Conv2d, x: &Tensor<4>) {
+    let (plain, plain_x) = (conv.clone().valid(), x.clone().inner());
+    let (ours, burns) = (ops::conv2d(&plain, plain_x.clone()), plain.forward(plain_x));
+    assert_eq!(ours.dims(), burns.dims());
+    assert_near("without autodiff", &numbers(ours), &numbers(burns));
     conv_results(conv, x, |x| ops::conv2d(conv, x))
         .assert_close(&conv_results(conv, x, |x| conv.forward(x)));
 }
@@ -116,7 +124,7 @@ impl Sizes {
 /// Dense, depthwise and grouped convolutions that leave at least one output.
 fn sizes() -> impl Strategy<Value = Sizes> {
     let groups = prop_oneof![
-        (1..6_usize, 1..6_usize).prop_map(|(from, to)| ([from, to], 1)),
+        (1..6_usize, 1..24_usize).prop_map(|(from, to)| ([from, to], 1)),
         (2..6_usize).prop_map(|channels| ([channels, channels], channels)),
         (2..4_usize).prop_map(|half| ([2 * half, 2 * half + 2 * (half % 2)], 2)),
     ];
@@ -131,7 +139,7 @@ fn sizes() -> impl Strategy<Value = Sizes> {
     (
         1..5_usize,
         groups,
-        [1..14_usize, 1..14_usize],
+        prop_oneof![[1..14_usize, 1..14_usize], [10..50_usize, 10..70_usize]],
         kernel,
         [1..4_usize, 1..4_usize],
         [1..3_usize, 1..3_usize],
@@ -349,14 +357,32 @@ fn untracked_inputs_and_weights_get_no_gradient() {
     assert!(frozen.weight.val().grad(&gradients).is_none());
 }
 
-/// Doubles, and devices without autodiff, go through Burn.
+/// Doubles go through Burn.
 #[test]
 fn other_inputs_take_burns_way() {
-    let conv = Conv2dConfig::new([3, 4], [3, 3]).init(&Device::flex());
-    let x = normal([2, 3, 6, 6], &Device::flex());
-    let (ours, burns) = (ops::conv2d(&conv, x.clone()), conv.forward(x));
-    ours.into_data().assert_eq(&burns.into_data(), true);
     let x = Tensor::<1>::from_data(TensorData::from([-1.0_f64, 8.0]), &device());
     let y: Vec<f32> = ops::relu6(x).into_data().convert::<f32>().try_to_vec().unwrap();
     assert_eq!(y, [0.0, 6.0]);
+}
+
+/// Without autodiff: running statistics, and NaN goes through.
+#[test]
+fn inference_agrees() {
+    let device = Device::flex();
+    let x = normal([2, 3, 30, 40], &device);
+    let norm = BatchNormConfig::new(3).init(&device);
+    norm.running_mean.update(Tensor::from_data([0.5, -1.0, 2.0], &device));
+    norm.running_var.update(Tensor::from_data([0.5, 2.0, 1.0], &device));
+    assert_near(
+        "batch norm",
+        &numbers(ops::batch_norm(&norm, x.clone())),
+        &numbers(norm.forward(x.clone())),
+    );
+    assert_eq!(numbers(ops::relu(x.clone())), numbers(activation::relu(x.clone())));
+    assert_eq!(numbers(ops::relu6(x.clone() * 9.0)), numbers((x * 9.0).clamp(0.0, 6.0)));
+    let nan = Tensor::<1>::from_data([f32::NAN, -1.0], &device);
+    for y in [ops::relu(nan.clone()), ops::relu6(nan)] {
+        let y = numbers(y);
+        assert!(y[0].is_nan() && y[1] == 0.0, "{y:?}");
+    }
 }

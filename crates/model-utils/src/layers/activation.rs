@@ -35,7 +35,7 @@ impl Activation {
     pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Identity => x,
-            Self::Relu => activation::relu(x),
+            Self::Relu => ops::relu(x),
             Self::Relu6 => ops::relu6(x),
             Self::LeakyRelu(slope) => activation::leaky_relu(x, slope),
             Self::HardSwish => x.clone() * Self::HardSigmoid.forward(x),

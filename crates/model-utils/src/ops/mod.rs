@@ -10,6 +10,9 @@ mod training;
 
 use burn::module::{Module, ModuleVisitor, Param};
 #[cfg(feature = "flex")]
+use training::inference;
+
+#[cfg(feature = "flex")]
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::nn::pool::{AvgPool2d, MaxPool2d};
@@ -22,7 +25,7 @@ use burn::tensor::{Int, Tensor};
 /// A convolution. `[batch, channels_in, height, width]` → `[batch, channels_out, height, width]`.
 pub fn conv2d(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if training::applies(&x) {
+    if training::applies(&x) || inference::applies(&x) {
         let options = conv_options(conv, x.dims());
         let bias = conv.bias.as_ref().map(Param::val);
         return convolve2d(x, conv.weight.val(), bias, options);
@@ -45,6 +48,10 @@ pub fn convolve2d(
             Some(bias) => convolved + bias.reshape([1, -1, 1, 1]),
             None => convolved,
         };
+    }
+    #[cfg(feature = "flex")]
+    if inference::applies(&x) {
+        return inference::conv2d(x, weight, bias, options);
     }
     burn::tensor::module::conv2d(x, weight, bias, options)
 }
@@ -97,6 +104,12 @@ pub fn batch_norm<const D: usize>(norm: &BatchNorm, x: Tensor<D>) -> Tensor<D> {
         }
         return output;
     }
+    #[cfg(feature = "flex")]
+    if inference::applies(&x) {
+        let (mean, variance) = (norm.running_mean.value(), norm.running_var.value());
+        let terms = [norm.gamma.val(), norm.beta.val(), mean, variance];
+        return inference::normalise(x, terms, norm.epsilon);
+    }
     norm.forward(x)
 }
 
@@ -121,11 +134,24 @@ pub fn adaptive_avg_pool2d(x: Tensor<4>, output: [usize; 2]) -> Tensor<4> {
     burn::tensor::module::adaptive_avg_pool2d(x, output)
 }
 
+/// max(x, 0).
+pub fn relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if inference::applies(&x) {
+        return inference::relu(x);
+    }
+    burn::tensor::activation::relu(x)
+}
+
 /// min(max(x, 0), 6).
 pub fn relu6<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "flex")]
     if training::applies(&x) {
         return training::relu6(x);
+    }
+    #[cfg(feature = "flex")]
+    if inference::applies(&x) {
+        return inference::relu6(x);
     }
     x.clamp(0.0, 6.0)
 }

@@ -12,17 +12,17 @@ use super::parallel::{LANES, vectorised};
 /// The sizes of a convolution.
 #[derive(Debug, Clone)]
 pub(super) struct Geometry {
-    batch: usize,
-    channels_in: usize,
-    channels_out: usize,
-    input: [usize; 2],
-    output: [usize; 2],
-    kernel: [usize; 2],
-    stride: [usize; 2],
-    dilation: [usize; 2],
+    pub(super) batch: usize,
+    pub(super) channels_in: usize,
+    pub(super) channels_out: usize,
+    pub(super) input: [usize; 2],
+    pub(super) output: [usize; 2],
+    pub(super) kernel: [usize; 2],
+    pub(super) stride: [usize; 2],
+    pub(super) dilation: [usize; 2],
     /// Before the first row and column, and after the last.
-    padding: [(usize, usize); 2],
-    groups: usize,
+    pub(super) padding: [(usize, usize); 2],
+    pub(super) groups: usize,
 }
 
 impl Geometry {
@@ -48,6 +48,32 @@ impl Geometry {
         }
     }
 
+    /// Of a forward pass; none where the shapes do not fit together or the output is empty.
+    pub(super) fn of_forward(
+        x: [usize; 4],
+        weight: [usize; 4],
+        options: &ConvOptions<2>,
+    ) -> Option<Self> {
+        let mut geometry = Self::new(x, weight, [0, 0], options);
+        for axis in 0..2 {
+            let (before, after) = geometry.padding[axis];
+            let padded = geometry.input[axis] + before + after;
+            let steps = padded.checked_sub(geometry.reach(axis) + 1)?;
+            geometry.output[axis] = steps / geometry.stride[axis] + 1;
+        }
+        let groups = geometry.groups;
+        let fits = groups > 0
+            && geometry.channels_in == weight[1] * groups
+            && geometry.channels_out.is_multiple_of(groups);
+        fits.then_some(geometry)
+    }
+
+    /// Of the output.
+    pub(super) fn output_shape(&self) -> [usize; 4] {
+        let [height, width] = self.output;
+        [self.batch, self.channels_out, height, width]
+    }
+
     /// Whether each channel is convolved on its own, with a kernel that [`depthwise`] knows and
     /// no more padding than the kernel reaches.
     fn is_depthwise(&self) -> bool {
@@ -69,19 +95,19 @@ impl Geometry {
     }
 
     /// How far the last tap of the kernel lies from the first.
-    fn reach(&self, axis: usize) -> usize {
+    pub(super) fn reach(&self, axis: usize) -> usize {
         (self.kernel[axis] - 1) * self.dilation[axis]
     }
 
-    fn space_in(&self) -> usize {
+    pub(super) fn space_in(&self) -> usize {
         self.input[0] * self.input[1]
     }
 
-    fn space_out(&self) -> usize {
+    pub(super) fn space_out(&self) -> usize {
         self.output[0] * self.output[1]
     }
 
-    fn taps(&self) -> usize {
+    pub(super) fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]
     }
 

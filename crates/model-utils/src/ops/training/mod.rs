@@ -8,6 +8,8 @@
 
 mod batch_norm;
 mod conv2d;
+mod convolve;
+pub(super) mod inference;
 mod matrix;
 mod parallel;
 mod relu6;
@@ -31,10 +33,12 @@ use conv2d::Geometry;
 
 /// Whether the operations here apply: 32-bit floats on `flex` with autodiff.
 pub(super) fn applies<const D: usize>(x: &Tensor<D>) -> bool {
-    let device = x.device();
-    device.is_autodiff()
-        && x.dtype() == DType::F32
-        && matches!(device.inner().as_dispatch(), DispatchDevice::Flex(_))
+    x.device().is_autodiff() && is_float_on_flex(x)
+}
+
+fn is_float_on_flex<const D: usize>(x: &Tensor<D>) -> bool {
+    let device = x.device().inner();
+    x.dtype() == DType::F32 && matches!(device.as_dispatch(), DispatchDevice::Flex(_))
 }
 
 /// Batch normalisation of `[batch, channels, …]`, with the batch's mean and biased variance.
@@ -128,7 +132,7 @@ impl Training for Flex {
     }
 
     fn conv2d_training(x: FlexTensor, weight: FlexTensor, options: ConvOptions<2>) -> FlexTensor {
-        Self::conv2d(x, weight, None, options)
+        inference::convolve(x, weight, None, options)
     }
 }
 

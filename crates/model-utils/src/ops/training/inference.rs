@@ -1,0 +1,156 @@
+//! Operations of the `flex` device without autodiff: each one pass over memory, on all cores.
+
+use burn::backend::ops::ModuleOps;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::Tensor;
+use burn::tensor::ops::ConvOptions;
+
+use super::conv2d::Geometry;
+use super::parallel::for_each_chunk;
+use super::{FlexTensor, batch_norm, convolve, is_float_on_flex, planes, tensor};
+
+/// Numbers that are changed one after the other.
+const CHUNK: usize = 1 << 12;
+
+/// Whether the operations here apply: 32-bit floats on `flex` without autodiff.
+pub(in crate::ops) fn applies<const D: usize>(x: &Tensor<D>) -> bool {
+    !x.device().is_autodiff() && is_float_on_flex(x)
+}
+
+/// A convolution.
+pub(in crate::ops) fn conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+) -> Tensor<4> {
+    let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
+    Tensor::from_dispatch(match bias {
+        Some(bias) => Dispatch::conv2d_biased(x, weight, bias.into_dispatch(), options),
+        None => Dispatch::conv2d_plain(x, weight, options),
+    })
+}
+
+/// `(x − mean) · γ / √(variance + ε) + β` of `[batch, channels, …]`.
+pub(in crate::ops) fn normalise<const D: usize>(
+    x: Tensor<D>,
+    [gamma, beta, mean, variance]: [Tensor<1>; 4],
+    epsilon: f64,
+) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::normalise(
+        x.into_dispatch(),
+        gamma.into_dispatch(),
+        beta.into_dispatch(),
+        mean.into_dispatch(),
+        variance.into_dispatch(),
+        epsilon,
+    ))
+}
+
+/// max(x, 0).
+pub(in crate::ops) fn relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::rectify(x.into_dispatch()))
+}
+
+/// min(max(x, 0), 6).
+pub(in crate::ops) fn relu6<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::rectify_to_6(x.into_dispatch()))
+}
+
+/// What the `flex` device adds to Burn's backends where nothing is to be derived.
+#[backend_extension(Flex)]
+trait Inference: Backend {
+    fn conv2d_plain(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        options: ConvOptions<2>,
+    ) -> FloatTensor<Self>;
+
+    fn conv2d_biased(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        options: ConvOptions<2>,
+    ) -> FloatTensor<Self>;
+
+    fn normalise(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self>;
+
+    fn rectify(x: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    fn rectify_to_6(x: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+impl Inference for Flex {
+    fn conv2d_plain(x: FlexTensor, weight: FlexTensor, options: ConvOptions<2>) -> FlexTensor {
+        convolve(x, weight, None, options)
+    }
+
+    fn conv2d_biased(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        options: ConvOptions<2>,
+    ) -> FlexTensor {
+        convolve(x, weight, Some(bias), options)
+    }
+
+    fn normalise(
+        x: FlexTensor,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        mean: FlexTensor,
+        variance: FlexTensor,
+        epsilon: f64,
+    ) -> FlexTensor {
+        let shape = planes(&x);
+        let [x, gamma, beta, mean, variance] =
+            [x, gamma, beta, mean, variance].map(|numbers| numbers.to_contiguous());
+        let statistics = (mean.storage(), variance.storage());
+        let (gamma, beta) = (gamma.storage(), beta.storage());
+        let output = batch_norm::normalise(x.storage(), shape, gamma, beta, statistics, epsilon);
+        tensor(output, x.shape())
+    }
+
+    fn rectify(x: FlexTensor) -> FlexTensor {
+        let mut x = x.to_contiguous();
+        for_each_chunk(x.storage_mut(), CHUNK, |_, x| {
+            for x in x {
+                *x = if *x < 0.0 { 0.0 } else { *x };
+            }
+        });
+        x
+    }
+
+    fn rectify_to_6(x: FlexTensor) -> FlexTensor {
+        let mut x = x.to_contiguous();
+        super::relu6::clamp(x.storage_mut());
+        x
+    }
+}
+
+/// By the way of this crate where it is the faster one.
+pub(super) fn convolve(
+    x: FlexTensor,
+    weight: FlexTensor,
+    bias: Option<FlexTensor>,
+    options: ConvOptions<2>,
+) -> FlexTensor {
+    let (input, kernel): ([usize; 4], [usize; 4]) = (x.shape().dims(), weight.shape().dims());
+    let geometry = Geometry::of_forward(input, kernel, &options);
+    let Some(geometry) = geometry.filter(convolve::applies) else {
+        return Flex::conv2d(x, weight, bias, options);
+    };
+    let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
+    let bias = bias.map(|bias| bias.to_contiguous());
+    let bias = bias.as_ref().map(FlexTensor::storage);
+    let output = convolve::forward(x.storage(), weight.storage(), bias, &geometry);
+    tensor(output, geometry.output_shape())
+}

@@ -19,8 +19,8 @@ use model_utils::train::{Budget, Observer as _, ProgressBar};
 use rl::deep::{Agent as _, Ppo, PpoConfig};
 use rl::environments::{Exhaustive, FixedTime, MaxPressure, Traffic, TrafficConfig};
 use rl::random::mix;
-use rl::vector::{Pool, VectorEnvironment as _};
 use rl::space::Space;
+use rl::vector::{Pool, VectorEnvironment as _};
 use rl::wrappers::TransformObservation;
 use rl::{Environment as _, Policy};
 

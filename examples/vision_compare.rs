@@ -7,22 +7,27 @@
 //! ```
 //!
 //! The run ends with accuracy (Wilson's interval), parameters, multiply–adds and milliseconds of each
-//! model, `McNemar`'s test between neighbours, and three pictures of accuracy against cost.
+//! model, `McNemar`'s test between neighbours, three pictures of accuracy against cost, and two of what
+//! a residual and a dense network pass on.
 
 #![allow(clippy::print_stdout)]
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
 use clap::Parser;
 use common::vision::{Recipe, Task, drawn_shapes};
 use common::{Common, Metrics, stop_on_ctrl_c};
-use mobilenet_densenet::{Architecture, BuildOptions, Family, Judged, WithModel};
+use mobilenet_densenet::{
+    Architecture, BuildOptions, Classifier as _, DenseNet, DenseNetConfig, Family, Judged,
+    WithModel,
+};
 use model_utils::data::{Split, open_classification};
 use model_utils::graph::{Graph, GraphModule};
+use model_utils::layers::{NormOrder, ResidualBlockConfig};
 use model_utils::picture::Curves;
 use model_utils::stats::{mcnemar, median, wilson};
 use model_utils::train::{Observer, ProgressBar, Stop};
@@ -209,5 +214,26 @@ fn main() -> anyhow::Result<()> {
         }
         curves.save(out.join(file))?;
     }
+    connectivity(&out, &plain)?;
     metrics.finish(&out)
+}
+
+/// Draws two residual blocks beside two dense layers, as traced from the models themselves.
+fn connectivity(out: &Path, device: &Device) -> anyhow::Result<()> {
+    let block = ResidualBlockConfig::new([24, 24]).with_order(NormOrder::Pre);
+    let blocks = vec![block.init(device), block.init(device)];
+    let residual = Graph::trace(&blocks, [1, 24, 8, 8], |blocks, x| {
+        blocks.iter().fold(x, |x, block| block.forward(x))
+    })?;
+    residual
+        .chart("Residual: each block adds to what it was given")?
+        .save(out.join("residual.svg"))?;
+    let layers = DenseNetConfig::new(12, vec![2], 24).with_channels(24).init(device)?;
+    let dense = Graph::trace(&layers, [1, 24, 8, 8], |layers: &DenseNet, x| {
+        layers.forward_stages(x).pop().expect("a model has a stage")
+    })?;
+    dense
+        .chart("Dense: each layer puts its maps beside all earlier ones")?
+        .save(out.join("dense.svg"))?;
+    Ok(())
 }

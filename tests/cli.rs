@@ -82,6 +82,11 @@ fn bad_data_is_named() {
     let text = refused(&["--data", path(cut.path())]);
     assert!(text.contains("train-images-idx3-ubyte") && text.contains("IDX"), "{text}");
 
+    let single = images(10);
+    fs::remove_dir_all(single.path().join("dark")).unwrap();
+    let text = refused(&["--data", path(single.path())]);
+    assert!(text.contains("all images are of the class") && text.contains("2 classes"), "{text}");
+
     let broken = images(10);
     let victim: PathBuf = broken.path().join("dark/3.ppm");
     fs::write(&victim, b"P6\n12 12\n255\nshort").unwrap();
@@ -337,7 +342,11 @@ fn pictures_are_classified_by_a_model_that_was_trained_here() {
     };
     let weights = out.path().join("model.safetensors");
     let picture = data.path().join("dark/1.ppm");
-    let output = classify(&["--weights", path(&weights), "--side", "12", path(&picture)]);
+    let dot = shown.path().join("dot.ppm");
+    fs::write(&dot, b"P6\n1 1\n255\n\x01\x02\x03").unwrap();
+    let pictures = [path(&picture), path(&dot)];
+    let output =
+        classify(&[&["--weights", path(&weights), "--side", "12"][..], &pictures].concat());
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{text}");
     let metrics = fs::read(shown.path().join("metrics.json")).unwrap();
@@ -384,7 +393,8 @@ fn a_small_comparison_of_models_writes_its_figures() {
             assert!(metrics[format!("{model}_{key}")].is_number(), "{model}: {metrics}");
         }
     }
-    for file in ["parameters.svg", "multiply_adds.svg", "latency.svg"] {
+    for picture in ["parameters", "multiply_adds", "latency", "dense", "residual"] {
+        let file = format!("{picture}.svg");
         assert!(fs::metadata(out.path().join(file)).unwrap().len() > 500, "{file}");
     }
 }

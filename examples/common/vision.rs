@@ -80,7 +80,13 @@ impl Default for Recipe {
 impl Task<'_> {
     /// Channels and classes of the images.
     pub fn channels_and_classes(&self) -> anyhow::Result<(usize, usize)> {
-        Ok((self.train.get(0)?.image.channels(), self.train.classes().len()))
+        let classes = self.train.classes();
+        anyhow::ensure!(
+            classes.len() > 1,
+            "all images are of the class {}: there is nothing to tell apart, expected 2 classes or more",
+            classes.join(", ")
+        );
+        Ok((self.train.get(0)?.image.channels(), classes.len()))
     }
 
     /// The shorter side of the images.

@@ -289,7 +289,7 @@ impl DenseBlock {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         self.layers.iter().fold(x, |maps, layer| {
             let new = layer.forward(maps.clone());
-            Tensor::cat(vec![maps, new], 1)
+            ops::concatenate(maps, new, 1)
         })
     }
 }

@@ -145,11 +145,12 @@ fn a_frozen_backbone_stands_still_while_its_head_trains() {
         let labels = Tensor::<1, Int>::from_ints([0, 3], &device);
         let mut model = model.freeze_backbone();
         let before = State::of(&model, same_names).unwrap();
-        // Batch norm takes running statistics, so training and inference see the same map.
+        // Batch norm takes running statistics, so training and inference see the same map, but for
+        // the rounding of two ways to normalise.
         let training = read(model.forward_features(images.clone()));
         let inference = read(model.valid().forward_features(images.clone().inner()));
         let off = deviation(&training, &inference);
-        assert!(off < 1e-5, "{architecture}: {off:.1e}");
+        assert!(off < 1e-4, "{architecture}: {off:.1e}");
         let mut optimizer: ModuleOptimizer = SgdConfig::new().init();
         for _ in 0..2 {
             let loss = ops::cross_entropy(model.forward(images.clone()), labels.clone(), 0.0);

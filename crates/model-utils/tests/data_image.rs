@@ -154,6 +154,37 @@ fn refuses_a_picture_that_asks_for_too_much() {
     assert!(matches!(Image::decode(bytes, "a.ppm"), Err(Error::Format { .. })));
     assert!(matches!(Image::decode(b"P6 30000 30000 255\n0", "a.ppm"), Err(Error::Format { .. })));
     assert!(Image::decode(b"P6 0 0 255\n", "a.ppm").is_err());
+    // The start of a PNG of 20,000 × 20,000 RGB pixels, which would take 1.2 GB.
+    let mut header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+    header.extend([0, 0, 78, 32, 0, 0, 78, 32, 8, 2, 0, 0, 0]);
+    header.extend(0x57a4_8f76_u32.to_be_bytes());
+    let error = Image::decode(&header, "wide.png").unwrap_err().to_string();
+    assert!(error.contains("wide.png is not a valid image file"), "{error}");
+}
+
+/// A JPEG of 8 × 8 CMYK pixels without cyan and black, as Pillow writes it.
+#[rustfmt::skip]
+const CMYK: &[u8] = &[
+    255, 216, 255, 238, 0, 14, 65, 100, 111, 98, 101, 0, 100, 0, 0, 0,
+    0, 0, 255, 219, 0, 67, 0, 3, 2, 2, 3, 2, 2, 3, 3, 3,
+    3, 4, 3, 3, 4, 5, 8, 5, 5, 4, 4, 5, 10, 7, 7, 6,
+    8, 12, 10, 12, 12, 11, 10, 11, 11, 13, 14, 18, 16, 13, 14, 17,
+    14, 11, 11, 16, 22, 16, 17, 19, 20, 21, 21, 21, 12, 15, 23, 24,
+    22, 20, 24, 18, 20, 21, 20, 255, 192, 0, 20, 8, 0, 8, 0, 8,
+    4, 67, 17, 0, 77, 17, 0, 89, 17, 0, 75, 17, 0, 255, 196, 0,
+    20, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 9, 255, 196, 0, 20, 16, 1, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 218, 0, 14, 4, 67, 0,
+    77, 0, 89, 0, 75, 0, 0, 63, 0, 84, 197, 80, 170, 42, 111, 255,
+    217,
+];
+
+#[test]
+fn reads_cmyk_as_rgb() {
+    let image = Image::decode(CMYK, "red.jpg").unwrap();
+    assert_eq!((image.width(), image.height(), image.channels()), (8, 8, 3));
+    let [red, green, blue] = *image.pixel(3, 3) else { panic!("three channels") };
+    assert!(red > 250 && green < 5 && blue < 5, "{red} {green} {blue}");
 }
 
 #[test]
@@ -166,6 +197,8 @@ fn reads_other_depths_as_gray_or_rgb() {
     };
     let deep = ImageBuffer::from_pixel(2, 2, Luma([0x8080_u16]));
     assert_eq!(read(deep.into()), Image::filled(2, 2, &[0x80]));
+    let deep = ImageBuffer::from_pixel(1, 1, image::Rgb([0xffff_u16, 0x8080, 0]));
+    assert_eq!(read(deep.into()), Image::filled(1, 1, &[255, 128, 0]));
     let alpha = ImageBuffer::from_pixel(2, 2, LumaA([9_u8, 0]));
     assert_eq!(read(alpha.into()), Image::filled(2, 2, &[9]));
     let alpha = ImageBuffer::from_pixel(2, 2, Rgba([1_u8, 2, 3, 4]));

@@ -380,6 +380,15 @@ fn inference_agrees() {
     );
     assert_eq!(numbers(ops::relu(x.clone())), numbers(activation::relu(x.clone())));
     assert_eq!(numbers(ops::relu6(x.clone() * 9.0)), numbers((x * 9.0).clamp(0.0, 6.0)));
+    for axis in 0..4 {
+        let mut shape = [2, 3, 30, 400];
+        shape[axis] = 5;
+        let (one, other) = (normal([2, 3, 30, 400], &device), normal(shape, &device));
+        assert_eq!(
+            numbers(ops::concatenate(one.clone(), other.clone(), axis)),
+            numbers(Tensor::cat(vec![one, other], axis))
+        );
+    }
     let nan = Tensor::<1>::from_data([f32::NAN, -1.0], &device);
     for y in [ops::relu(nan.clone()), ops::relu6(nan)] {
         let y = numbers(y);

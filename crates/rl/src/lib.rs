@@ -49,7 +49,7 @@
 //! | --- | --- |
 //! | [`environment`], [`space`] | what an environment is, what observations and actions may be |
 //! | [`environments`] | mazes, grids, lakes, classic control, a traffic signal, advertisements |
-//! | [`wrappers`] | time limit, normalisation, frame stack, action mask |
+//! | [`wrappers`] | time limit, normalisation, other observations, frame stack, action mask |
 //! | [`vector`] | many environments at once, in columns or on threads |
 //! | [`planning`] | policy evaluation, policy iteration, value iteration |
 //! | [`tabular`] | Monte Carlo, Q-learning, SARSA and their relatives |

@@ -9,7 +9,7 @@ use rl::environments::{
 use rl::planning::{evaluate_policy, policy_iteration, value_iteration};
 use rl::tabular::{Limit, Method, QTable, Schedule, Tabular, TabularConfig, Traces};
 use rl::vector::{Actions, Pool, VectorEnvironment};
-use rl::wrappers::{ActionMask, FrameStack, Normalize, TimeLimit};
+use rl::wrappers::{ActionMask, FrameStack, Normalize, TimeLimit, TransformObservation};
 use rl::{Environment, Error, Policy, Result, Space, Spaces, Step, evaluate};
 
 #[test]
@@ -372,6 +372,21 @@ fn wrappers_limit_stack_normalise_and_mask() {
     assert_eq!(second[2..4], first[4..6]);
     assert_eq!(stack.spaces().observation.features(), 6);
     assert!(FrameStack::new(FrozenLake::four_by_four().environment(), 2).is_err());
+
+    let changed = |space, scale: f64| {
+        TransformObservation::new(MountainCar::new(), space, move |seen: &[f64; 2]| {
+            seen.map(|x| scale * x)
+        })
+    };
+    let mut doubled = changed(Space::symmetric(2, 4.0), 2.0).unwrap();
+    let first = doubled.reset(5).unwrap();
+    assert_eq!(first, doubled.inner().clone().reset(5).unwrap().map(|x| 2.0 * x));
+    assert_eq!(doubled.spaces().observation, Space::symmetric(2, 4.0));
+    let saved = doubled.state().unwrap();
+    let next = doubled.step(&2).unwrap();
+    doubled.restore(&saved).unwrap();
+    assert_eq!(doubled.step(&2).unwrap().observation, next.observation);
+    assert!(changed(Space::symmetric(0, 1.0), 1.0).is_err());
 
     let mut normal = Normalize::new(MountainCar::new()).rewards(0.99);
     let mut sums = [0.0; 2];

@@ -28,6 +28,7 @@ pub(super) fn run(
     }
     let rest = inputs.split_off(1);
     let x = inputs.pop().expect("operations have an input");
+    let is_a_pair = rest.len() == 1;
     let mut rest = rest.into_iter();
     let mut next = || rest.next().expect("checked with the graph");
     match op {
@@ -148,6 +149,10 @@ pub(super) fn run(
                 Kind::Int => Dispatch::int_slice(x, &slices),
                 Kind::Bool => Dispatch::bool_slice(x, &slices),
             }
+        }
+        Op::Cat { axis } if is_a_pair && kind == Kind::Float => {
+            let (first, second) = (Tensor::<1>::from_dispatch(x), Tensor::from_dispatch(next()));
+            ops::concatenate(first, second, *axis).into_dispatch()
         }
         Op::Cat { axis } => {
             let all = std::iter::once(x).chain(rest).collect();

@@ -165,6 +165,19 @@ pub fn tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     burn::tensor::activation::tanh(x)
 }
 
+/// Two tensors one after the other along an axis; their other lengths are the same.
+pub fn concatenate<const D: usize>(first: Tensor<D>, second: Tensor<D>, axis: usize) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if inference::applies(&first) && inference::applies(&second) {
+        let (mut one, mut other) = (first.shape(), second.shape());
+        (one[axis], other[axis]) = (0, 0);
+        if one == other {
+            return inference::concatenate(first, second, axis);
+        }
+    }
+    Tensor::cat(vec![first, second], axis)
+}
+
 /// The mean over space. `[batch, channels, height, width]` → `[batch, channels]`.
 pub fn global_avg_pool(x: Tensor<4>) -> Tensor<2> {
     x.mean_dims(&[2, 3]).flatten(1, 3)

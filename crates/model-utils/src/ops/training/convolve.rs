@@ -146,12 +146,13 @@ impl WithSimd for Run<'_, '_> {
         let Self { mut task, scratch } = self;
         let Convolution { geometry, x, .. } = *task.conv;
         let (channels, pitch) = (task.conv.channels(), task.conv.pitch());
-        let start = (task.image * geometry.channels_in + task.group * channels) * geometry.space_in();
+        let start =
+            (task.image * geometry.channels_in + task.group * channels) * geometry.space_in();
         let x = &x[start..][..channels * geometry.space_in()];
 
         let plane = task.lay_out(&mut scratch.shifts);
         let is_the_input = geometry.stride == [1, 1] && [plane / pitch, pitch] == geometry.input;
-        let tile = if is_the_input {
+        let numbers = if is_the_input {
             x
         } else {
             task.copy(x, plane, &mut scratch.tile);
@@ -166,7 +167,7 @@ impl WithSimd for Run<'_, '_> {
             // The last block goes back over what is already there.
             let vectors = (positions - at).div_ceil(lanes).min(positions / lanes).min(VECTORS);
             at = at.min(positions - vectors * lanes);
-            let tile = Tile { tile, channel, shifts: &scratch.shifts, pitch, at };
+            let tile = Tile { numbers, channel, shifts: &scratch.shifts, pitch, at };
             match vectors {
                 1 => task.block::<S, 1>(simd, &tile),
                 2 => task.block::<S, 2>(simd, &tile),
@@ -179,7 +180,7 @@ impl WithSimd for Run<'_, '_> {
 
 /// What a block of positions reads.
 struct Tile<'a> {
-    tile: &'a [f32],
+    numbers: &'a [f32],
     /// Numbers of a channel.
     channel: usize,
     /// Of each tap.
@@ -215,7 +216,6 @@ impl Task<'_> {
         let [stride_y, stride_x] = geometry.stride;
         let pitch = self.conv.pitch();
         let channel = plane * self.conv.phases();
-        tile.clear();
         tile.resize(self.conv.channels() * channel, 0.0);
         for (from, to) in x.chunks_exact(height * width).zip(tile.chunks_exact_mut(channel)) {
             for (index, to) in to.chunks_exact_mut(plane).enumerate() {
@@ -226,12 +226,16 @@ impl Task<'_> {
                 for (row, to) in to.chunks_exact_mut(pitch).enumerate() {
                     let y = (self.rows.start + row) * stride_y + phase_y;
                     if y < top || y - top >= height || first >= width {
+                        to.fill(0.0);
                         continue;
                     }
                     let from = &from[(y - top) * width..][..width];
                     if stride_x == 1 {
+                        to[..start].fill(0.0);
                         to[start..start + width].copy_from_slice(from);
+                        to[start + width..].fill(0.0);
                     } else {
+                        to.fill(0.0);
                         let from = from[first..].iter().step_by(stride_x);
                         to[start..].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
                     }
@@ -260,7 +264,7 @@ impl Task<'_> {
 
     /// The same of `O` outputs, from this one on. Plain indices let the compiler keep the sums in
     /// registers.
-    #[allow(clippy::needless_range_loop)]
+    #[allow(clippy::needless_range_loop, clippy::manual_memcpy)]
     #[inline(always)]
     fn outputs<S: Simd, const V: usize, const O: usize>(
         &mut self,
@@ -281,7 +285,7 @@ impl Task<'_> {
                 }
             }
         }
-        for (index, channel) in tile.tile.chunks_exact(tile.channel).enumerate() {
+        for (index, channel) in tile.numbers.chunks_exact(tile.channel).enumerate() {
             let channel = &channel[tile.at..];
             let mut rows: [&[f32]; O] = [&[]; O];
             for (o, row) in rows.iter_mut().enumerate() {

@@ -5,6 +5,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 use burn::tensor::ops::ConvOptions;
+use rayon::prelude::*;
 
 use super::conv2d::Geometry;
 use super::parallel::for_each_chunk;
@@ -12,6 +13,8 @@ use super::{FlexTensor, batch_norm, convolve, is_float_on_flex, planes, tensor};
 
 /// Numbers that are changed one after the other.
 const CHUNK: usize = 1 << 12;
+/// Numbers that are copied at once.
+const COPY: usize = 1 << 15;
 
 /// Whether the operations here apply: 32-bit floats on `flex` without autodiff.
 pub(in crate::ops) fn applies<const D: usize>(x: &Tensor<D>) -> bool {
@@ -58,6 +61,16 @@ pub(in crate::ops) fn relu6<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::rectify_to_6(x.into_dispatch()))
 }
 
+/// Two tensors one after the other along an axis.
+pub(in crate::ops) fn concatenate<const D: usize>(
+    first: Tensor<D>,
+    second: Tensor<D>,
+    axis: usize,
+) -> Tensor<D> {
+    let (first, second) = (first.into_dispatch(), second.into_dispatch());
+    Tensor::from_dispatch(Dispatch::concatenate(first, second, axis))
+}
+
 /// What the `flex` device adds to Burn's backends where nothing is to be derived.
 #[backend_extension(Flex)]
 trait Inference: Backend {
@@ -86,6 +99,12 @@ trait Inference: Backend {
     fn rectify(x: FloatTensor<Self>) -> FloatTensor<Self>;
 
     fn rectify_to_6(x: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    fn concatenate(
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        axis: usize,
+    ) -> FloatTensor<Self>;
 }
 
 impl Inference for Flex {
@@ -134,6 +153,40 @@ impl Inference for Flex {
         super::relu6::clamp(x.storage_mut());
         x
     }
+
+    fn concatenate(first: FlexTensor, second: FlexTensor, axis: usize) -> FlexTensor {
+        let (first, second) = (first.to_contiguous(), second.to_contiguous());
+        let mut shape = first.shape();
+        let inner = |x: &FlexTensor| x.shape()[axis..].iter().product::<usize>();
+        let lengths = [inner(&first), inner(&second)];
+        shape[axis] += second.shape()[axis];
+        tensor(interleaved([first.storage(), second.storage()], lengths), shape)
+    }
+}
+
+/// Chunks of these lengths of both in turn.
+fn interleaved(numbers: [&[f32]; 2], lengths: [usize; 2]) -> Vec<f32> {
+    let total = numbers[0].len() + numbers[1].len();
+    let mut all = Vec::with_capacity(total);
+    let copies: Vec<_> = {
+        let mut rest = &mut all.spare_capacity_mut()[..total];
+        let mut chunks = numbers.map(|numbers| numbers);
+        let mut copies = Vec::new();
+        while !rest.is_empty() {
+            for (chunks, length) in chunks.iter_mut().zip(lengths) {
+                let from = chunks.split_off(..length).expect("as many chunks of both");
+                let to = rest.split_off_mut(..length).expect("as long as both together");
+                copies.extend(from.chunks(COPY).zip(to.chunks_mut(COPY)));
+            }
+        }
+        copies
+    };
+    copies.into_par_iter().for_each(|(from, to)| {
+        to.write_copy_of_slice(from);
+    });
+    // SAFETY: the copies wrote each of the `total` numbers.
+    unsafe { all.set_len(total) };
+    all
 }
 
 /// By the way of this crate where it is the faster one.

@@ -8,7 +8,10 @@
 //! | [`evaluator`], [`leaves`] | how leaves are judged, in batches |
 //! | [`random`] | random numbers whose state can be saved |
 
+pub mod arena;
 pub mod budget;
+#[cfg(feature = "deep")]
+pub mod deep;
 pub mod error;
 pub mod evaluator;
 pub mod found;

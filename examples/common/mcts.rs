@@ -3,7 +3,8 @@
 use ::mcts::arena::Player;
 use ::mcts::games::{ConnectFour, ConnectFourSolver};
 use ::mcts::random::Random;
-use ::mcts::{Action, Game};
+use ::mcts::rule::Rule;
+use ::mcts::{Action, Game, Tree};
 use clap::ValueEnum;
 
 /// The games that examples know.
@@ -96,4 +97,85 @@ pub fn grade(player: &mut dyn Player<ConnectFour>, positions: &[Keeps]) -> anyho
         right += positions.iter().zip(actions).filter(|(p, a)| p.moves.contains(a)).count();
     }
     Ok(right as f64 / positions.len().max(1) as f64)
+}
+
+/// A node of a drawing: depth, place across, visits, and the node above it.
+struct Dot {
+    depth: usize,
+    x: f64,
+    visits: u32,
+    parent: Option<usize>,
+}
+
+/// Draws all visited nodes of a tree: deeper ones lower, more visits thicker and darker.
+pub fn tree_svg<G: Game, R: Rule>(tree: &Tree<G, R>, title: &str) -> String {
+    use std::fmt::Write as _;
+    const WIDTH: f64 = 760.0;
+    const STEP: f64 = 34.0;
+    const TOP: f64 = 52.0;
+    let mut dots = Vec::new();
+    let mut leaves = 0.0;
+    place(tree, &mut Vec::new(), None, tree.visits(), &mut leaves, &mut dots);
+    let deepest = dots.iter().map(|dot| dot.depth).max().unwrap_or(0);
+    let height = TOP + STEP * deepest as f64 + 24.0;
+    let at = |dot: &Dot| {
+        let x = 20.0 + (WIDTH - 40.0) * (dot.x + 0.5) / leaves.max(1.0);
+        (x, TOP + STEP * dot.depth as f64)
+    };
+    let share = |dot: &Dot| f64::from(dot.visits) / f64::from(tree.visits().max(1));
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
+         font-family=\"sans-serif\">\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
+         <text x=\"20\" y=\"26\" font-size=\"16\">{title}</text>\n"
+    );
+    for dot in &dots {
+        let Some(parent) = dot.parent else { continue };
+        let ((x1, y1), (x2, y2)) = (at(&dots[parent]), at(dot));
+        let width = 0.4 + 9.0 * share(dot).sqrt();
+        let light = 205.0 - 175.0 * share(dot).sqrt();
+        let _ = writeln!(
+            svg,
+            "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" \
+             stroke=\"rgb({light:.0},{light:.0},{:.0})\" stroke-width=\"{width:.2}\"/>",
+            light + 40.0
+        );
+    }
+    for dot in &dots {
+        let ((x, y), radius) = (at(dot), 0.9 + 7.0 * share(dot).sqrt());
+        let _ = writeln!(
+            svg,
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.2}\" fill=\"#0072B2\"/>"
+        );
+    }
+    svg + "</svg>\n"
+}
+
+/// Places a node above the middle of what lies below it.
+fn place<G: Game, R: Rule>(
+    tree: &Tree<G, R>,
+    line: &mut Vec<Action>,
+    parent: Option<usize>,
+    visits: u32,
+    leaves: &mut f64,
+    dots: &mut Vec<Dot>,
+) {
+    let index = dots.len();
+    dots.push(Dot { depth: line.len(), x: 0.0, visits, parent });
+    let first = *leaves;
+    if let Some(children) = tree.children_after(line) {
+        let mut below: Vec<_> = (0..children.len())
+            .map(|child| (children.action(child), children.visits(child)))
+            .filter(|(_, visits)| *visits > 0)
+            .collect();
+        below.sort_unstable();
+        for (action, visits) in below {
+            line.push(action);
+            place(tree, line, Some(index), visits, leaves, dots);
+            line.pop();
+        }
+    }
+    if *leaves <= first {
+        *leaves += 1.0;
+    }
+    dots[index].x = (first + *leaves - 1.0) / 2.0;
 }

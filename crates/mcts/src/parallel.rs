@@ -12,12 +12,13 @@ use crate::leaves::Leaves;
 use crate::random::{Random, mix};
 use crate::rule::Rule;
 use crate::search::{Look, Search};
-use crate::tree::{Context, Selected, Worker};
+use crate::tree::{Apart, Context, Selected, Worker};
 
 /// Simulations that a thread takes from the common budget at once.
 const CLAIM: u64 = 16;
 
 /// What one thread works with.
+#[repr(align(128))]
 struct Thread<G, E> {
     worker: Worker<G>,
     leaves: Leaves<G>,
@@ -74,9 +75,9 @@ where
             let round = left.min(1 << 16);
             tree.make_room((round as usize).min(1 << 14));
             let shared = Shared {
-                claimed: AtomicU64::new(0),
-                done: AtomicU64::new(0),
-                stop: AtomicBool::new(false),
+                claimed: Apart(AtomicU64::new(0)),
+                done: Apart(AtomicU64::new(0)),
+                stop: Apart(AtomicBool::new(false)),
                 limit: round,
                 started,
                 budget,
@@ -94,7 +95,7 @@ where
                     .map(|handle| handle.join().unwrap_or_else(|_| Err(panicked())))
                     .collect()
             });
-            done += shared.done.into_inner();
+            done += shared.done.0.into_inner();
             failed = results.into_iter().find_map(Result::err);
         }
         tree.unshare(was);
@@ -152,9 +153,9 @@ fn panicked() -> Error {
 
 /// What the threads of one tree have in common.
 struct Shared {
-    claimed: AtomicU64,
-    done: AtomicU64,
-    stop: AtomicBool,
+    claimed: Apart<AtomicU64>,
+    done: Apart<AtomicU64>,
+    stop: Apart<AtomicBool>,
     limit: u64,
     started: Instant,
     budget: Budget,
@@ -168,8 +169,8 @@ impl<G: Game, E: Evaluator<G>> Thread<G, E> {
         let mut result = Ok(());
         let mut since = 0;
         let mut until_look = 1;
-        while !shared.stop.load(Ordering::Relaxed) {
-            let claimed = shared.claimed.fetch_add(CLAIM, Ordering::Relaxed);
+        while !shared.stop.0.load(Ordering::Relaxed) {
+            let claimed = shared.claimed.0.fetch_add(CLAIM, Ordering::Relaxed);
             let mut mine = CLAIM.min(shared.limit.saturating_sub(claimed));
             if mine == 0 {
                 break;
@@ -185,24 +186,24 @@ impl<G: Game, E: Evaluator<G>> Thread<G, E> {
                     Ok(false) => std::thread::yield_now(),
                     Err(error) => {
                         self.worker.cancel::<true>(context.arena, context.settings);
-                        shared.stop.store(true, Ordering::Relaxed);
+                        shared.stop.0.store(true, Ordering::Relaxed);
                         result = Err(error);
                         break;
                     }
                 }
             }
-            let total = shared.done.fetch_add(done, Ordering::Relaxed) + done + shared.before;
+            let total = shared.done.0.fetch_add(done, Ordering::Relaxed) + done + shared.before;
             since += done;
             if since >= until_look {
                 since = 0;
                 until_look = look.simulations(shared.budget.has_time(), u64::MAX);
                 if shared.budget.left(total, context.arena.used(), shared.started) == 0 {
-                    shared.stop.store(true, Ordering::Relaxed);
+                    shared.stop.0.store(true, Ordering::Relaxed);
                 }
             }
             if mine > 0 || context.is_proven() {
                 // Full, failed or proven: whoever owns the tree looks after it.
-                shared.stop.store(true, Ordering::Relaxed);
+                shared.stop.0.store(true, Ordering::Relaxed);
             }
         }
         result

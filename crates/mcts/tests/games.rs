@@ -47,7 +47,7 @@ fn connect_four_is_won_in_all_directions() {
     for columns in ["1122334", "1213141", "12233434474", "76655454414"] {
         let game = ConnectFour::from_columns(columns).unwrap();
         let values = game.outcome().unwrap_or_else(|| panic!("{columns} is won\n{game}"));
-        assert!(values.of(0) == 1.0 && values.of(1) == -1.0, "{columns}");
+        assert_eq!(values, mcts::Values::two(0, 1.0), "{columns}");
         assert!(game.clone().try_play(6).is_err());
     }
     // A full column and the next one are no row.

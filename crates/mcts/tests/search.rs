@@ -625,7 +625,7 @@ fn temperature_follows_the_visits() {
     let visits = found.best_choice().unwrap().visits as f32 / 1999.0;
     assert!((share(1.0, &mut random) - visits).abs() < 0.03);
     assert!(share(0.1, &mut random) > share(1.0, &mut random));
-    assert_eq!(share(0.0, &mut random), 1.0);
+    assert!(share(0.0, &mut random) > 0.9999);
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Rule for Puct {
         require(self.c_base > 0.0, "c_base", self.c_base, "a positive number")?;
         require(self.virtual_loss > 0, "virtual_loss", self.virtual_loss, "at least 1")?;
         self.fpu.check()?;
-        self.root_noise.map_or(Ok(()), |noise| noise.check())
+        self.root_noise.map_or(Ok(()), Dirichlet::check)
     }
 
     #[inline]

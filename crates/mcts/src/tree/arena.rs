@@ -16,6 +16,11 @@ pub(crate) fn units(value: f32) -> i64 {
     (f64::from(value) * UNIT) as i64
 }
 
+/// Alone in its cache lines: what a thread writes here does not slow down what others read beside.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Apart<T>(pub(crate) T);
+
 /// All nodes of a tree.
 ///
 /// Statistics of a slot are seen by the player who chose it, that is, by the mover of its parent;
@@ -34,7 +39,7 @@ pub(crate) struct Arena {
     /// A second statistic, of a net's values beside rollouts; empty where it is not used.
     net_visits: Vec<AtomicU32>,
     net_sums: Vec<AtomicI64>,
-    used: AtomicU32,
+    used: Apart<AtomicU32>,
 }
 
 /// Nothing was free for the children of a node.
@@ -63,7 +68,7 @@ impl Arena {
             raw: Vec::new(),
             net_visits: Vec::new(),
             net_sums: Vec::new(),
-            used: AtomicU32::new(1),
+            used: Apart(AtomicU32::new(1)),
         };
         if net {
             arena.net_visits.push(AtomicU32::new(0));
@@ -75,7 +80,7 @@ impl Arena {
 
     /// How many slots are taken.
     pub(crate) fn used(&self) -> usize {
-        (self.used.load(Ordering::Relaxed) as usize).min(self.capacity())
+        (self.used.0.load(Ordering::Relaxed) as usize).min(self.capacity())
     }
 
     /// How many slots there are.
@@ -103,7 +108,7 @@ impl Arena {
 
     /// Empties the tree and keeps the memory.
     pub(crate) fn clear(&mut self) {
-        self.used.store(1, Ordering::Relaxed);
+        self.used.0.store(1, Ordering::Relaxed);
         self.reset(ROOT, 0, 1.0);
     }
 
@@ -214,18 +219,18 @@ impl Arena {
     ) -> Result<Link, Full> {
         let count = children.len();
         let used = if SHARED {
-            self.used.fetch_add(count as u32, Ordering::Relaxed)
+            self.used.0.fetch_add(count as u32, Ordering::Relaxed)
         } else {
-            self.used.load(Ordering::Relaxed)
+            self.used.0.load(Ordering::Relaxed)
         };
         if used as usize + count > self.capacity() {
             if SHARED {
-                self.used.fetch_sub(count as u32, Ordering::Relaxed);
+                self.used.0.fetch_sub(count as u32, Ordering::Relaxed);
             }
             return Err(Full);
         }
         if !SHARED {
-            self.used.store(used + count as u32, Ordering::Relaxed);
+            self.used.0.store(used + count as u32, Ordering::Relaxed);
         }
         for (child, (action, prior)) in (used..).zip(children) {
             self.reset(child, action, prior);
@@ -285,7 +290,7 @@ impl Arena {
             }
             free += count as u32;
         }
-        self.used.store(free, Ordering::Relaxed);
+        self.used.0.store(free, Ordering::Relaxed);
     }
 
     /// How many slots would stay under [`Arena::keep`] with the root as it is.

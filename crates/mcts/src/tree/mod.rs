@@ -39,8 +39,8 @@ pub use descend::Selected;
 pub(crate) use descend::{Context, Worker};
 pub use link::Proven;
 
-pub(crate) use self::arena::Arena;
 use self::arena::ROOT;
+pub(crate) use self::arena::{Apart, Arena};
 use self::descend::Settings;
 use crate::error::{Error, Result, require};
 use crate::found::{Choice, Found};

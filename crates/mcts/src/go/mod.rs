@@ -7,6 +7,8 @@
 //! | `rules` | [`Rules`]: ko, suicide, komi, handicap |
 //! | `point` | [`Point`], [`Color`], [`Move`] and their GTP names |
 //! | `score` | [`Area`] |
+//! | `knowledge` | [`Knowledge`], an evaluator of priors from features and heavy playouts |
+//! | `tactics`, `pattern`, `playout` | ladders, 3×3 patterns, playouts |
 //! | `count` | [`perft`], [`games`], [`legal_positions`] |
 
 mod board;
@@ -14,16 +16,21 @@ mod cell;
 mod count;
 mod game;
 mod handicap;
+mod knowledge;
+mod pattern;
 mod planes;
 mod playout;
 mod point;
 mod rules;
 mod score;
+mod tactics;
 mod zobrist;
 
 pub use board::Board;
 pub use count::{games, legal_positions, perft};
 pub use game::Go;
+pub use knowledge::Knowledge;
+pub use playout::PlayoutPolicy;
 pub use point::{Color, MAX_SIDE, Move, Point};
 pub use rules::{HandicapBonus, Ko, Rules};
 pub use score::Area;

@@ -65,6 +65,12 @@ pub enum Error {
         /// The game.
         game: String,
     },
+    /// A search was asked for where chance acts.
+    #[error("{game}: chance acts here, there is nothing to choose")]
+    Chance {
+        /// The game.
+        game: String,
+    },
     /// An evaluator gave a prior or a value that is no number.
     #[error("the evaluator gave {what} {value} for leaf {leaf}, expected {expected}")]
     Evaluation {

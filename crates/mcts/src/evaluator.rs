@@ -21,3 +21,30 @@ pub trait Evaluator<G: Game> {
         true
     }
 }
+
+impl<G: Game, E: Evaluator<G> + ?Sized> Evaluator<G> for &mut E {
+    fn evaluate(&mut self, leaves: &mut Leaves<G>) -> Result<()> {
+        (**self).evaluate(leaves)
+    }
+
+    fn has_priors(&self) -> bool {
+        (**self).has_priors()
+    }
+}
+
+impl<G: Game, E: Evaluator<G> + ?Sized> Evaluator<G> for Box<E> {
+    fn evaluate(&mut self, leaves: &mut Leaves<G>) -> Result<()> {
+        (**self).evaluate(leaves)
+    }
+
+    fn has_priors(&self) -> bool {
+        (**self).has_priors()
+    }
+}
+
+/// An evaluator that can be given to several threads.
+pub trait Fork: Send {
+    /// The evaluator of a thread: the same, with randomness of its own.
+    #[must_use]
+    fn fork(&self, worker: u64) -> Self;
+}

@@ -60,6 +60,17 @@ impl Values {
             (1.0 - weight) * self.0[player] + weight * other.0[player]
         }))
     }
+
+    /// Whether one of two players gets exactly what the other loses.
+    #[allow(clippy::float_cmp)] // Results are exact.
+    pub(crate) fn sums_to_zero(&self) -> bool {
+        self.0[0] == -self.0[1]
+    }
+
+    /// `paid` + `discount` · `self`.
+    pub(crate) fn discounted(&self, discount: f32, paid: &Self) -> Self {
+        Self(std::array::from_fn(|player| paid.0[player] + discount * self.0[player]))
+    }
 }
 
 impl Neg for Values {

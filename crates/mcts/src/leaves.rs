@@ -7,6 +7,9 @@ use crate::game::{Action, Game, Values};
 pub struct Leaves<G> {
     games: Vec<G>,
     values: Vec<Values>,
+    /// What a net says, where it is kept apart from rollouts.
+    net_values: Vec<Option<Values>>,
+    wants_net: Vec<bool>,
     /// Legal actions of all leaves, one after another.
     actions: Vec<Action>,
     priors: Vec<f32>,
@@ -26,6 +29,8 @@ impl<G: Game> Leaves<G> {
         Self {
             games: Vec::new(),
             values: Vec::new(),
+            net_values: Vec::new(),
+            wants_net: Vec::new(),
             actions: Vec::new(),
             priors: Vec::new(),
             ends: Vec::new(),
@@ -45,6 +50,8 @@ impl<G: Game> Leaves<G> {
     /// Forgets all leaves and keeps the memory.
     pub fn clear(&mut self) {
         self.values.clear();
+        self.net_values.clear();
+        self.wants_net.clear();
         self.actions.clear();
         self.priors.clear();
         self.ends.clear();
@@ -58,6 +65,8 @@ impl<G: Game> Leaves<G> {
             None => self.games.push(game.clone()),
         }
         self.values.push(Values::DRAW);
+        self.net_values.push(None);
+        self.wants_net.push(false);
         self.actions.extend_from_slice(actions);
         self.priors.resize(self.actions.len(), 1.0 / actions.len().max(1) as f32);
         self.ends.push(self.actions.len());
@@ -97,6 +106,27 @@ impl<G: Game> Leaves<G> {
     /// Sets what a leaf is worth for each player.
     pub fn set_values(&mut self, leaf: usize, values: Values) {
         self.values[leaf] = values;
+    }
+
+    /// Whether the search wants a net's value of a leaf beside its rollout
+    /// ([`Apv`](crate::rule::Apv)).
+    pub fn wants_net(&self, leaf: usize) -> bool {
+        self.wants_net[leaf]
+    }
+
+    pub(crate) fn want_net(&mut self, leaf: usize) {
+        self.wants_net[leaf] = true;
+    }
+
+    /// What a net says of a leaf, where it was set.
+    pub fn net_values(&self, leaf: usize) -> Option<Values> {
+        self.net_values[leaf]
+    }
+
+    /// Sets what a net says of a leaf; its statistics are kept apart from those of
+    /// [`Leaves::set_values`].
+    pub fn set_net_values(&mut self, leaf: usize, values: Values) {
+        self.net_values[leaf] = Some(values);
     }
 
     fn range(&self, leaf: usize) -> std::ops::Range<usize> {

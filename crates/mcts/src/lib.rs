@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | [`game`] | what a game is; symmetry, encoding, hash |
 //! | [`evaluator`], [`leaves`] | how leaves are judged, in batches |
-//! | [`go`], [`sgf`] | Go, and records of its games |
+//! | [`go`], [`sgf`], [`gtp`] | Go, records of its games, the protocol of its programs |
 //! | [`random`] | random numbers whose state can be saved |
 
 pub mod budget;
@@ -16,6 +16,7 @@ pub mod found;
 pub mod game;
 pub mod games;
 pub mod go;
+pub mod gtp;
 pub mod leaves;
 mod parallel;
 pub mod random;

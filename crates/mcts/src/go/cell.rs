@@ -77,10 +77,4 @@ impl Marks {
         self.0[word] |= bit;
         new
     }
-
-    /// Whether the cell is in the set.
-    #[inline]
-    pub(crate) fn contains(&self, v: Vertex) -> bool {
-        self.0[v.at() / 64] >> (v.at() % 64) & 1 == 1
-    }
 }

@@ -110,7 +110,12 @@ impl Go {
         require((1..=MAX_SIDE).contains(&width), "width", width, "1 to 19")?;
         require((1..=MAX_SIDE).contains(&height), "height", height, "1 to 19")?;
         rules.check()?;
-        Ok(Self {
+        Ok(Self::empty(width, height, rules))
+    }
+
+    /// An empty board of sides and rules that have been looked at.
+    pub(crate) fn empty(width: usize, height: usize, rules: Rules) -> Self {
+        Self {
             board: Board::new(width, height),
             rules,
             to_play: Color::Black,
@@ -121,7 +126,7 @@ impl Go {
             hashes: vec![0],
             moves: Vec::new(),
             movers: Vec::new(),
-        })
+        }
     }
 
     /// The stones.
@@ -248,6 +253,11 @@ impl Go {
     /// The fixed places of GTP's handicap; `None` where this board has none for so many stones.
     pub fn handicap_points(&self, stones: usize) -> Option<Vec<Point>> {
         super::handicap::fixed(self.board.width(), self.board.height(), stones)
+    }
+
+    /// Good places for any number of handicap stones.
+    pub fn free_handicap_points(&self, stones: usize) -> Vec<Point> {
+        super::handicap::free(self.board.width(), self.board.height(), stones)
     }
 
     /// All points, row by row from the top left.
@@ -385,7 +395,9 @@ impl Go {
 
     /// Takes the game up again after two passes, as players do who do not agree on what is dead.
     pub fn resume(&mut self) {
-        self.passes = 0;
+        if self.passes >= 2 {
+            self.passes = 0;
+        }
     }
 
     /// Black's area less White's, less komi and what White gets for handicap stones. Above 0:

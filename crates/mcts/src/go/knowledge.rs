@@ -4,14 +4,15 @@
 use super::board::Board;
 use super::cell::{EMPTY, Vertex};
 use super::game::Go;
+use super::ladder::Ladders;
 use super::pattern::Patterns;
 use super::playout::{self, PlayoutPolicy};
 use super::point::{Color, Move};
 use crate::error::Result;
-use crate::evaluator::Evaluator;
-use crate::game::Action;
+use crate::evaluator::{Evaluator, Fork};
+use crate::game::{Action, Values};
 use crate::leaves::Leaves;
-use crate::random::Random;
+use crate::random::{Random, mix};
 
 /// Judges positions of Go by what its makers knew of the game: priors from captures, atari,
 /// ladders, 3×3 patterns, the distance to the last move and to the edge; values from one heavy
@@ -21,10 +22,12 @@ use crate::random::Random;
 /// to play sensibly.
 #[derive(Clone, Debug)]
 pub struct Knowledge {
+    seed: u64,
     random: Random,
     policy: PlayoutPolicy,
     scratch: Option<Go>,
     weights: Vec<f32>,
+    ladders: Ladders,
 }
 
 /// How much of a playout's value is its margin.
@@ -34,10 +37,12 @@ impl Knowledge {
     /// An evaluator whose playouts follow from a seed.
     pub fn new(seed: u64) -> Self {
         Self {
+            seed,
             random: Random::new(seed),
             policy: PlayoutPolicy::default(),
             scratch: None,
             weights: Vec::new(),
+            ladders: Ladders::default(),
         }
     }
 
@@ -75,10 +80,13 @@ impl Evaluator<Go> for Knowledge {
         for leaf in 0..leaves.len() {
             let game = leaves.game(leaf);
             let value = self.play_out(game);
+            let actions = leaves.actions(leaf);
             weights.clear();
-            weigh(game, leaves.actions(leaf), &mut weights);
+            if !actions.is_empty() {
+                weigh(game, actions, &mut self.ladders, &mut weights);
+            }
             let total: f32 = weights.iter().sum();
-            leaves.set_values(leaf, crate::game::Values::two(0, value));
+            leaves.set_values(leaf, Values::two(0, value));
             let (_, priors) = leaves.actions_and_priors(leaf);
             for (prior, weight) in priors.iter_mut().zip(&weights) {
                 *prior = weight / total;
@@ -86,6 +94,12 @@ impl Evaluator<Go> for Knowledge {
         }
         self.weights = weights;
         Ok(())
+    }
+}
+
+impl Fork for Knowledge {
+    fn fork(&self, worker: u64) -> Self {
+        Self::new(mix(self.seed, worker)).with_policy(self.policy)
     }
 }
 
@@ -99,13 +113,13 @@ pub(crate) fn last_vertex(game: &Go, back: usize) -> Vertex {
 }
 
 /// Appends a positive weight for each action: how likely a player is to choose it.
-pub(crate) fn weigh(game: &Go, actions: &[Action], weights: &mut Vec<f32>) {
+pub(crate) fn weigh(game: &Go, actions: &[Action], ladders: &mut Ladders, weights: &mut Vec<f32>) {
     let board = game.board();
     let color = game.to_play();
     let patterns = Patterns::get();
     let last = last_vertex(game, 1);
     let before = last_vertex(game, 2);
-    let urgent = Urgent::of(board, color);
+    let urgent = Urgent::of(board, color, ladders);
     for &action in actions {
         let weight = if action >= game.pass() {
             0.02
@@ -126,7 +140,7 @@ struct Urgent {
 }
 
 impl Urgent {
-    fn of(board: &Board, color: Color) -> Self {
+    fn of(board: &Board, color: Color, ladders: &mut Ladders) -> Self {
         let mut urgent = Self { rescues: Vec::new(), ladders: Vec::new() };
         for index in 0..board.area() {
             let v = board.vertex_of(index);
@@ -139,14 +153,15 @@ impl Urgent {
             let size = board.chain_size(v);
             if own && board.in_atari(v) {
                 let extend = board.pseudo(v).only();
-                urgent.rescues.push((extend, size, board.ladder_escape(v, extend)));
+                urgent.rescues.push((extend, size, ladders.escapes(board, v, extend)));
                 for &capture in board.counter_captures(v).as_slice() {
                     urgent.rescues.push((capture, size, true));
                 }
-            } else if !own && board.two_liberties(v).1 == 2 {
-                if let Some(first) = board.ladder_attack(v) {
-                    urgent.ladders.push((first, size));
-                }
+            } else if !own
+                && board.two_liberties(v).1 == 2
+                && let Some(first) = ladders.attack(board, v)
+            {
+                urgent.ladders.push((first, size));
             }
         }
         urgent

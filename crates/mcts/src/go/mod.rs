@@ -7,8 +7,9 @@
 //! | `rules` | [`Rules`]: ko, suicide, komi, handicap |
 //! | `point` | [`Point`], [`Color`], [`Move`] and their GTP names |
 //! | `score` | [`Area`] |
+//! | `status` | [`statuses`], which stones are dead at the end |
 //! | `knowledge` | [`Knowledge`], an evaluator of priors from features and heavy playouts |
-//! | `tactics`, `pattern`, `playout` | ladders, 3×3 patterns, playouts |
+//! | `ladder`, `tactics`, `pattern`, `playout` | what these read and play |
 //! | `count` | [`perft`], [`games`], [`legal_positions`] |
 
 mod board;
@@ -17,12 +18,14 @@ mod count;
 mod game;
 mod handicap;
 mod knowledge;
+mod ladder;
 mod pattern;
 mod planes;
 mod playout;
 mod point;
 mod rules;
 mod score;
+mod status;
 mod tactics;
 mod zobrist;
 
@@ -34,3 +37,4 @@ pub use playout::PlayoutPolicy;
 pub use point::{Color, MAX_SIDE, Move, Point};
 pub use rules::{HandicapBonus, Ko, Rules};
 pub use score::Area;
+pub use status::{Status, Statuses, ownership, statuses};

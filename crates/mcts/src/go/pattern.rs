@@ -35,7 +35,7 @@ static FITS: LazyLock<Box<[bool]>> = LazyLock::new(|| {
     for shape in SHAPES {
         for symmetry in 0..8 {
             for swapped in [false, true] {
-                mark(&mut fits, &cells(shape, symmetry, swapped), 0, 0);
+                mark(&mut fits, cells(shape, symmetry, swapped), 0, 0);
             }
         }
     }
@@ -64,7 +64,7 @@ fn cells(shape: &str, symmetry: usize, swapped: bool) -> [u8; 8] {
 }
 
 /// Marks every code that the cells allow.
-fn mark(fits: &mut [bool], cells: &[u8; 8], direction: usize, code: usize) {
+fn mark(fits: &mut [bool], cells: [u8; 8], direction: usize, code: usize) {
     if direction == 8 {
         fits[code] = true;
         return;

@@ -30,7 +30,7 @@ pub struct PlayoutPolicy {
 
 impl Default for PlayoutPolicy {
     fn default() -> Self {
-        Self { atari: 0.9, pattern: 0.9, careful: 0.9 }
+        Self { atari: 1.0, pattern: 1.0, careful: 0.9 }
     }
 }
 

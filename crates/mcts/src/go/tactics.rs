@@ -1,14 +1,11 @@
-//! Reading that a move needs no search for: liberties after a move, ways out of atari, ladders.
+//! Reading that a move needs no search for: liberties after a move, ways out of atari.
 
 use super::board::Board;
 use super::cell::{EMPTY, Vertex};
-use super::point::{Color, Point};
+use super::point::Color;
 
 /// The most liberties that [`Board::liberties_after`] tells apart.
 pub(crate) const MOST_LIBERTIES: usize = 8;
-
-/// Positions that reading one ladder may look at.
-const LADDER_NODES: u32 = 400;
 
 /// A short list of cells without an allocation.
 #[derive(Clone, Copy)]
@@ -93,73 +90,6 @@ impl Board {
             }
         }
         moves
-    }
-
-    /// Whether the attacker, who is to move, captures the chain on a point in a ladder: by
-    /// threats to take it at every move. The chain has two liberties, or one.
-    ///
-    /// Long ladders are given up after a few hundred positions: then the chain counts as safe.
-    pub fn is_ladder(&self, chain: Point) -> bool {
-        self.stone(chain).is_some() && self.ladder_attack(self.vertex(chain)).is_some()
-    }
-
-    /// The first move of a ladder that captures a chain of one or two liberties, with the attacker
-    /// to move.
-    pub(crate) fn ladder_attack(&self, prey: Vertex) -> Option<Vertex> {
-        let (liberties, count) = self.two_liberties(prey);
-        match count {
-            1 => Some(liberties[0]),
-            2 => {
-                let mut nodes = LADDER_NODES;
-                liberties.into_iter().find(|&v| self.attack_works(prey, v, &mut nodes))
-            }
-            _ => None,
-        }
-    }
-
-    /// Whether the chain, in atari and to move, gets away by this move.
-    pub(crate) fn ladder_escape(&self, prey: Vertex, v: Vertex) -> bool {
-        let mut nodes = LADDER_NODES;
-        self.defence_works(prey, v, &mut nodes)
-    }
-
-    /// Whether a stone on a liberty leads to the capture of a chain of two liberties.
-    fn attack_works(&self, prey: Vertex, v: Vertex, nodes: &mut u32) -> bool {
-        let attacker = cell_color(self.cell(prey)).opponent();
-        if *nodes == 0 || v == self.ko_vertex() || self.is_suicide(v, attacker) {
-            return false;
-        }
-        *nodes -= 1;
-        let mut board = self.clone();
-        board.play(v, attacker);
-        board.cell(prey) != EMPTY && board.in_atari(prey) && !board.can_escape(prey, nodes)
-    }
-
-    /// Whether a chain in atari, to move, gets away.
-    fn can_escape(&self, prey: Vertex, nodes: &mut u32) -> bool {
-        let captures = self.counter_captures(prey);
-        captures.as_slice().iter().any(|&v| self.defence_works(prey, v, nodes))
-            || self.defence_works(prey, self.pseudo(prey).only(), nodes)
-    }
-
-    /// Whether a move of a chain in atari saves it.
-    fn defence_works(&self, prey: Vertex, v: Vertex, nodes: &mut u32) -> bool {
-        let defender = cell_color(self.cell(prey));
-        if *nodes == 0 {
-            return true;
-        }
-        *nodes -= 1;
-        if v == self.ko_vertex() || self.is_suicide(v, defender) {
-            return false;
-        }
-        let mut board = self.clone();
-        board.play(v, defender);
-        let (liberties, count) = board.two_liberties(prey);
-        match count {
-            0 | 1 => false,
-            2 => !liberties.into_iter().any(|at| board.attack_works(prey, at, nodes)),
-            _ => true,
-        }
     }
 }
 

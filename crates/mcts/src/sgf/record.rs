@@ -186,6 +186,15 @@ impl Record {
         }
     }
 
+    /// Forgets move `number`, counted from 1, and what follows.
+    pub fn keep_before_move(&mut self, number: usize) {
+        let moves = self.steps.iter().enumerate();
+        let at = moves.filter(|(_, step)| matches!(step.0, Step::Move(..))).map(|(at, _)| at);
+        if let Some(end) = at.into_iter().nth(number.max(1) - 1) {
+            self.steps.truncate(end);
+        }
+    }
+
     /// Plays the steps one after another; `visit` sees the position before each move and the move.
     /// Returns the last position. The record's komi and handicap count, not those of `rules`.
     ///

@@ -9,7 +9,10 @@
 //! | [`go`], [`sgf`], [`gtp`] | Go, records of its games, the protocol of its programs |
 //! | [`random`] | random numbers whose state can be saved |
 
+pub mod arena;
 pub mod budget;
+#[cfg(feature = "deep")]
+pub mod deep;
 pub mod error;
 pub mod evaluator;
 pub mod found;

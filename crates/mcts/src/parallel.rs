@@ -46,7 +46,7 @@ where
         self.open(game, budget)?;
         // Threads meet at a root that has children.
         let mut done = 0;
-        while !self.tree.as_ref().is_some_and(|tree| tree.children().is_some()) {
+        while self.tree.as_ref().is_none_or(|tree| tree.children().is_none()) {
             match self.simulate(budget, started, 1)? {
                 0 => break,
                 simulations => done += simulations,

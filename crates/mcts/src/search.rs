@@ -220,7 +220,15 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
         self.tree.as_mut().map_or(Ok(()), |tree| tree.advance(action))
     }
 
-    /// Forgets the tree.
+    /// Starts anew at the root's position and keeps the memory.
+    pub fn restart(&mut self) {
+        if let Some(tree) = &mut self.tree {
+            let game = tree.game().clone();
+            tree.set_game(&game);
+        }
+    }
+
+    /// Forgets the tree and gives its memory back.
     pub fn clear(&mut self) {
         self.tree = None;
     }

@@ -19,7 +19,7 @@ impl Dirichlet {
         Self { alpha, fraction: 0.25 }
     }
 
-    pub(crate) fn check(&self) -> Result<()> {
+    pub(crate) fn check(self) -> Result<()> {
         require(
             self.alpha.is_finite() && self.alpha > 0.0,
             "root_noise.alpha",

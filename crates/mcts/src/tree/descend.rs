@@ -149,13 +149,11 @@ impl<G: Game> Worker<G> {
                     self.push::<SHARED, R>(context, leaves, link, true);
                     return Ok(Selected::Leaf);
                 }
-                match self.expand::<SHARED>(arena, slot, chooser)? {
-                    Some(expanded) => link = expanded,
-                    None => {
-                        self.push::<SHARED, R>(context, leaves, link, false);
-                        return Ok(Selected::Leaf);
-                    }
-                }
+                let Some(expanded) = self.expand::<SHARED>(arena, slot, chooser)? else {
+                    self.push::<SHARED, R>(context, leaves, link, false);
+                    return Ok(Selected::Leaf);
+                };
+                link = expanded;
             }
             let mover = link.mover();
             let child = if link.has(CHANCE) {

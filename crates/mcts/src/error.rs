@@ -43,6 +43,16 @@ pub enum Error {
         /// Why it does not fit.
         reason: String,
     },
+    /// A game record (SGF) that cannot be read or played.
+    #[error("game record, line {line}, column {column}: {reason}")]
+    Record {
+        /// The line, from 1.
+        line: usize,
+        /// The column in characters, from 1.
+        column: usize,
+        /// What was found and what was expected.
+        reason: String,
+    },
     /// A position without an outcome and without a legal action.
     #[error("{game}: no legal action and no outcome, so nothing can be searched or played")]
     NoActions {

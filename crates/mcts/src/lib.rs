@@ -78,6 +78,7 @@
 //! | --- | --- |
 //! | [`game`] | what a game is; symmetry, encoding, hash |
 //! | [`games`] | tic-tac-toe, Connect Four with its exact solver, Othello |
+//! | [`go`], [`sgf`], [`gtp`] | Go, records of its games, the protocol of its programs |
 //! | [`search`], [`budget`], [`found`] | the driver of one tree, its limits, its result |
 //! | [`tree`] | the three verbs: select leaves, evaluate, back up; for one tree or a thousand |
 //! | [`rule`] | UCT, PUCT, AlphaGo's APV, Gumbel with sequential halving |
@@ -112,12 +113,15 @@ pub mod evaluator;
 pub mod found;
 pub mod game;
 pub mod games;
+pub mod go;
+pub mod gtp;
 pub mod leaves;
 mod parallel;
 pub mod random;
 pub mod rollout;
 pub mod rule;
 pub mod search;
+pub mod sgf;
 pub mod tree;
 
 pub use budget::{Budget, Clock, Overtime};

@@ -23,12 +23,12 @@ use burn::tensor::Device;
 use clap::{Parser, ValueEnum};
 use common::mcts::{Keeps, grade, labelled, random_positions};
 use common::{Common, Metrics, stop_on_ctrl_c};
-use mcts::arena::{Player as _, SearchPlayer, play_pairs};
+use mcts::arena::{Player, SearchPlayer, play_pairs};
 use mcts::deep::{
     AlphaZero, AlphaZeroConfig, Exploration, Gate, NetEvaluator, PolicyValueConfig, SelfPlay,
 };
 use mcts::games::{ConnectFour, Othello, TicTacToe, read_positions};
-use mcts::rule::{Gumbel, Uct};
+use mcts::rule::{Gumbel, Puct, Uct};
 use mcts::{Game, Rollout, Symmetry};
 use model_utils::checkpoint::Checkpoints;
 use model_utils::picture::Curves;
@@ -42,6 +42,15 @@ enum Choose {
     #[value(name = "connect_four")]
     ConnectFour,
     Othello,
+}
+
+/// How a net is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Rule {
+    /// Sequential halving at the root, without noise
+    Gumbel,
+    /// `AlphaZero`'s rule
+    Puct,
 }
 
 /// Learn a game from games against oneself
@@ -67,6 +76,9 @@ struct Args {
     /// Simulations a move in self-play
     #[arg(long, value_name = "N", default_value_t = 32)]
     self_play_simulations: u32,
+    /// How the net is searched when it is graded
+    #[arg(long, value_enum, default_value = "gumbel")]
+    rule: Rule,
     /// Simulations a move when it is graded
     #[arg(long, value_name = "N", default_value_t = 200)]
     simulations: u64,
@@ -130,7 +142,7 @@ impl Grades {
 }
 
 /// Anything that can be searched with a net and graded.
-trait Graded: Symmetry {
+trait Graded: Symmetry + 'static {
     /// Accuracies of a net's moves, where there is an exact solver.
     fn grade(
         _args: &Args,
@@ -161,15 +173,15 @@ impl Graded for ConnectFour {
     ) -> anyhow::Result<Vec<(&'static str, f64)>> {
         let Some(grades) = grades else { return Ok(Vec::new()) };
         let mut player = with_net::<Self>(net, args)?;
-        let mut alone = SearchPlayer::new(rule(), net.clone(), 2, 1)?;
+        let mut alone = SearchPlayer::new(Gumbel::default().with_noise(0.0), net.clone(), 2, 1)?;
         let mut accuracies = vec![
-            ("solver_accuracy", grade(&mut player, &grades.random)?),
+            ("solver_accuracy", grade(&mut *player, &grades.random)?),
             ("uct_accuracy", grade(&mut without_net::<Self>(args)?, &grades.random)?),
             ("net_alone_accuracy", grade(&mut alone, &grades.random)?),
         ];
         if let Some(file) = &grades.file {
             let uct = grade(&mut without_net::<Self>(args)?, file)?;
-            accuracies.push(("solver_accuracy_file", grade(&mut player, file)?));
+            accuracies.push(("solver_accuracy_file", grade(&mut *player, file)?));
             accuracies.push(("uct_accuracy_file", uct));
         }
         Ok(accuracies)
@@ -181,20 +193,22 @@ impl Graded for ConnectFour {
         grades: Option<&Grades>,
     ) -> anyhow::Result<Option<f64>> {
         let Some(grades) = grades else { return Ok(None) };
-        Ok(Some(grade(&mut with_net::<Self>(net, args)?, &grades.random[..250])?))
+        Ok(Some(grade(&mut *with_net::<Self>(net, args)?, &grades.random[..250])?))
     }
 }
 
-/// Gumbel search without noise.
-fn rule() -> Gumbel {
-    Gumbel::default().with_noise(0.0)
-}
-
-fn with_net<G: Symmetry>(
+fn with_net<G: Symmetry + 'static>(
     net: &NetEvaluator,
     args: &Args,
-) -> anyhow::Result<SearchPlayer<G, Gumbel, NetEvaluator>> {
-    Ok(SearchPlayer::new(rule(), net.clone(), args.simulations, args.common.seed)?)
+) -> anyhow::Result<Box<dyn Player<G>>> {
+    let (net, seed) = (net.clone(), args.common.seed);
+    Ok(match args.rule {
+        Rule::Gumbel => {
+            let rule = Gumbel::default().with_noise(0.0);
+            Box::new(SearchPlayer::new(rule, net, args.simulations, seed)?)
+        }
+        Rule::Puct => Box::new(SearchPlayer::new(Puct::default(), net, args.simulations, seed)?),
+    })
 }
 
 fn without_net<G: Game>(args: &Args) -> anyhow::Result<SearchPlayer<G, Uct, Rollout<G>>> {
@@ -226,7 +240,7 @@ fn run<G: Graded>(
         metrics.set(key, accuracy);
     }
     let (mut player, mut uct) = (with_net::<G>(&net, args)?, without_net::<G>(args)?);
-    let score = play_pairs(start, &mut player, &mut uct, 100, 4, args.common.seed)?;
+    let score = play_pairs(start, &mut *player, &mut uct, 100, 4, args.common.seed)?;
     println!("with the net against UCT, {} simulations each: {score}", args.simulations);
     let rate = score.rate();
     metrics.set("win_rate_vs_uct", rate.value);

@@ -18,6 +18,11 @@ pub enum Choose {
     ConnectFour,
     /// 8×8
     Othello,
+    /// 9×9, area scoring, no suicide, positional superko, komi 7
+    Go,
+    /// The same on 19×19
+    #[value(name = "go_19")]
+    Go19,
 }
 
 /// Evaluates an expression with a game of the chosen type at its start.
@@ -35,6 +40,14 @@ macro_rules! with_game {
             }
             $crate::common::mcts::Choose::Othello => {
                 let $game = ::mcts::games::Othello::new();
+                $body
+            }
+            $crate::common::mcts::Choose::Go => {
+                let $game = ::mcts::go::Go::new(9, ::mcts::go::Rules::computer())?;
+                $body
+            }
+            $crate::common::mcts::Choose::Go19 => {
+                let $game = ::mcts::go::Go::new(19, ::mcts::go::Rules::computer())?;
                 $body
             }
         }

@@ -70,7 +70,7 @@ fn scores_are_those_of_minimax() {
 fn scores_do_not_depend_on_the_table() {
     let mut small = ConnectFourSolver::with_entries(97).unwrap();
     let mut large = ConnectFourSolver::with_entries(1 << 16).unwrap();
-    for game in positions(24, 20) {
+    for game in positions(27, 20) {
         assert_eq!(small.score(&game).unwrap(), large.score(&game).unwrap());
     }
     assert!(large.nodes() < small.nodes());

@@ -398,3 +398,57 @@ fn a_small_comparison_of_models_writes_its_figures() {
         assert!(fs::metadata(out.path().join(file)).unwrap().len() > 500, "{file}");
     }
 }
+
+#[test]
+fn games_are_played_timed_and_learned_from_the_command_line() {
+    let out = tempfile::tempdir().unwrap();
+    let run = |name: &str, args: &[&str], input: &str| {
+        let mut child = example(name)
+            .arg("--out")
+            .arg(out.path())
+            .args(args)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{name} {args:?}: {text}");
+        let metrics = fs::read(out.path().join("metrics.json")).unwrap();
+        let metrics = serde_json::from_slice::<serde_json::Value>(&metrics).unwrap();
+        (metrics, String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let game = ["--game", "tic_tac_toe", "--simulations", "300"];
+    let (metrics, _) = run("mcts_play", &[&game[..], &["--auto"]].concat(), "");
+    assert!(metrics["plies"].as_u64().unwrap() >= 5, "{metrics}");
+    assert!(fs::read_to_string(out.path().join("tree.dot")).unwrap().starts_with("digraph"));
+    let (metrics, said) = run("mcts_play", &game, "x9\nhint\nmoves\na1\nundo\nb2\nquit\n");
+    assert!(said.contains("cannot read action `x9`") && said.contains("visits"), "{said}");
+    assert_eq!(metrics["result"], "not finished");
+    let args = ["--game", "othello", "--seconds", "0.1", "--simulations", "100"];
+    assert!(run("mcts_speed", &args, "").0["sims_per_s"].as_f64().unwrap() > 100.0);
+    let playout = ["--game", "connect_four", "--evaluator", "playout", "--seconds", "0.1"];
+    assert!(run("mcts_speed", &playout, "").0["playouts_per_s"].as_f64().unwrap() > 100.0);
+
+    let learn = ["--game", "tic_tac_toe", "--generations", "2", "--games", "20", "--channels", "8"];
+    let small = ["--blocks", "1", "--simulations", "16", "--self-play-simulations", "8"];
+    let learn = [&learn[..], &small].concat();
+    let (metrics, _) = run("mcts_alphazero", &learn, "");
+    assert_eq!((&metrics["generations"], &metrics["games"]), (&2.into(), &40.into()));
+    for key in ["win_rate_vs_uct", "games_per_hour", "train_wall_s", "search_share_of_net"] {
+        assert!(metrics[key].is_number(), "{key}: {metrics}");
+    }
+    let net = out.path().join("net.safetensors");
+    let (metrics, _) =
+        run("mcts_play", &[&game[..], &["--auto", "--net", path(&net)]].concat(), "");
+    assert!(metrics["searches"].as_u64().unwrap() >= 5);
+
+    let output = example("mcts_alphazero")
+        .args(["--game", "othello", "--net", path(&net), "--out", path(out.path())])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && text.contains("tic_tac_toe"), "{text}");
+}

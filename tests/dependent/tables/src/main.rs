@@ -1,5 +1,9 @@
-//! `rl` without networks: a lake is solved by planning and by learning.
+//! `rl` and `mcts` without networks: a lake is solved by planning and by learning, a game is
+//! searched.
 
+use mcts::games::ConnectFour;
+use mcts::rule::Uct;
+use mcts::{Budget, Rollout, Search};
 use rl::environments::FrozenLake;
 use rl::planning::value_iteration;
 use rl::tabular::{Limit, Method, Tabular, TabularConfig};
@@ -13,6 +17,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut world = TimeLimit::new(lake.environment(), 100)?;
     let mut agent = Tabular::new(TabularConfig::new(Method::QLearning), &world)?;
     agent.learn(&mut world, Limit::episodes(1000), |_| {})?;
+
+    let game = ConnectFour::from_columns("112233")?;
+    let found = Search::new(Uct::default(), Rollout::new(42)).run(&game, Budget::simulations(500))?;
+    assert_eq!(found.best(), 3);
     println!("worth of the start: {:.6}", best.values[0]);
     Ok(())
 }

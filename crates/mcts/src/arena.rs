@@ -1,0 +1,297 @@
+//! Players against each other: results, Elo and its interval.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result, require};
+use crate::evaluator::Evaluator;
+use crate::game::{Action, Game};
+use crate::leaves::Leaves;
+use crate::random::{Random, mix};
+use crate::rule::Rule;
+use crate::tree::{Selected, Tree};
+
+/// Somebody who chooses actions in many games at once.
+pub trait Player<G: Game> {
+    /// An action for each position; each is legal.
+    ///
+    /// # Errors
+    ///
+    /// What the player runs on may fail.
+    fn act(&mut self, games: &[G]) -> Result<Vec<Action>>;
+}
+
+/// Plays at random.
+#[derive(Debug, Clone)]
+pub struct RandomPlayer(Random);
+
+impl RandomPlayer {
+    /// A player that follows from a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(Random::new(seed))
+    }
+}
+
+impl<G: Game> Player<G> for RandomPlayer {
+    fn act(&mut self, games: &[G]) -> Result<Vec<Action>> {
+        let mut actions = Vec::new();
+        games
+            .iter()
+            .map(|game| {
+                actions.clear();
+                game.legal_actions(&mut actions);
+                let index = self.0.below(actions.len() as u32) as usize;
+                actions.get(index).copied().ok_or_else(|| Error::NoActions { game: game.name() })
+            })
+            .collect()
+    }
+}
+
+/// Searches each position with a number of simulations, all positions in common batches. Each
+/// tree starts empty.
+#[derive(Debug)]
+pub struct SearchPlayer<G: Game, R: Rule, E> {
+    rule: R,
+    evaluator: E,
+    simulations: u64,
+    random: Random,
+    trees: Vec<Tree<G, R>>,
+    leaves: Leaves<G>,
+}
+
+impl<G: Game, R: Rule, E: Evaluator<G>> SearchPlayer<G, R, E> {
+    /// A player with a rule, an evaluator and simulations for each move.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for fewer than 2 simulations: one judges the root.
+    pub fn new(rule: R, evaluator: E, simulations: u64, seed: u64) -> Result<Self> {
+        require(simulations > 1, "simulations", simulations, "at least 2")?;
+        rule.check()?;
+        let random = Random::new(seed);
+        Ok(Self { rule, evaluator, simulations, random, trees: Vec::new(), leaves: Leaves::new() })
+    }
+
+    /// The evaluator.
+    pub const fn evaluator(&mut self) -> &mut E {
+        &mut self.evaluator
+    }
+
+    /// The trees of the last call, one a position.
+    pub fn trees(&self) -> &[Tree<G, R>] {
+        &self.trees
+    }
+}
+
+impl<G: Game, R: Rule, E: Evaluator<G>> Player<G> for SearchPlayer<G, R, E> {
+    fn act(&mut self, games: &[G]) -> Result<Vec<Action>> {
+        self.trees.truncate(games.len());
+        let priors = self.evaluator.has_priors();
+        for (index, game) in games.iter().enumerate() {
+            if let Some(tree) = self.trees.get_mut(index) {
+                tree.set_game(game);
+            } else {
+                let seed = self.random.bits();
+                self.trees.push(Tree::new(self.rule.clone(), game, seed)?.with_priors(priors));
+            }
+            self.trees[index].begin(Some(self.simulations))?;
+        }
+        let mut done = vec![0; games.len()];
+        loop {
+            self.leaves.clear();
+            let mut busy = false;
+            for (tree, done) in self.trees.iter_mut().zip(&mut done) {
+                while *done < self.simulations && tree.proven().is_none() {
+                    busy = true;
+                    match tree.select(&mut self.leaves)? {
+                        Selected::Known => *done += 1,
+                        Selected::Leaf => {
+                            *done += 1;
+                            break;
+                        }
+                        Selected::Blocked => break,
+                    }
+                }
+            }
+            if !self.leaves.is_empty() {
+                self.evaluator.evaluate(&mut self.leaves)?;
+                for tree in &mut self.trees {
+                    tree.back_up(&self.leaves)?;
+                }
+            }
+            if !busy {
+                break;
+            }
+        }
+        self.trees
+            .iter()
+            .map(|tree| {
+                let found = tree.children().zip(tree.best());
+                let action = found.map(|(children, child)| children.action(child));
+                action.ok_or_else(|| Error::NoActions { game: tree.game().name() })
+            })
+            .collect()
+    }
+}
+
+/// Results of one player against another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Score {
+    /// Games won.
+    pub wins: u64,
+    /// Games drawn.
+    pub draws: u64,
+    /// Games lost.
+    pub losses: u64,
+}
+
+/// A number and its interval of 95 %.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The number.
+    pub value: f64,
+    /// The lower end.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+}
+
+impl fmt::Display for Estimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = f.precision().unwrap_or(0);
+        let Self { value, low, high } = self;
+        write!(f, "{value:.digits$} ({low:.digits$} to {high:.digits$})")
+    }
+}
+
+impl Score {
+    /// Games in all.
+    pub const fn games(&self) -> u64 {
+        self.wins + self.draws + self.losses
+    }
+
+    /// The share of the points, a draw being half a point, with its interval (Wilson's, with the
+    /// variance that draws leave).
+    pub fn rate(&self) -> Estimate {
+        let n = self.games().max(1) as f64;
+        let value = (self.wins as f64 + 0.5 * self.draws as f64) / n;
+        // Draws lessen the variance: as if so many games had been played to a decision.
+        let square = (self.wins as f64 + 0.25 * self.draws as f64) / n - value * value;
+        let binomial = value * (1.0 - value);
+        let games = if square > 1e-9 { n * binomial / square } else { n };
+        let z = 1.959_964;
+        let centre = (value + z * z / (2.0 * games)) / (1.0 + z * z / games);
+        let half =
+            z / (1.0 + z * z / games) * (binomial / games + z * z / (4.0 * games * games)).sqrt();
+        Estimate { value, low: (centre - half).max(0.0), high: (centre + half).min(1.0) }
+    }
+
+    /// The difference in Elo, `400 log₁₀(p / (1 − p))`; infinite where all was won or lost.
+    pub fn elo(&self) -> Estimate {
+        let elo = |p: f64| 400.0 * (p / (1.0 - p)).log10();
+        let Estimate { value, low, high } = self.rate();
+        Estimate { value: elo(value), low: elo(low), high: elo(high) }
+    }
+}
+
+impl fmt::Display for Score {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { wins, draws, losses } = self;
+        write!(
+            f,
+            "{wins} won, {draws} drawn, {losses} lost: {:.3}, Elo {:.0}",
+            self.rate(),
+            self.elo()
+        )
+    }
+}
+
+/// Plays pairs of games, all at once: each opening twice, each player beginning once. Openings
+/// are `opening_moves` random moves from a seed, so that players without randomness of their own
+/// do not play one game again and again.
+///
+/// # Errors
+///
+/// [`Error::Config`] for 0 pairs, [`Error::Illegal`] for an action that a player may not play.
+pub fn play_pairs<G: Game>(
+    start: &G,
+    first: &mut dyn Player<G>,
+    second: &mut dyn Player<G>,
+    pairs: usize,
+    opening_moves: usize,
+    seed: u64,
+) -> Result<Score> {
+    require(pairs > 0, "pairs", pairs, "at least 1")?;
+    // (game, whether `first` has the seat of the player to move at the start)
+    let mut open = Vec::new();
+    for pair in 0..pairs {
+        let game = opening(start, opening_moves, mix(seed, pair as u64));
+        let mover = game.turn().player().unwrap_or(0);
+        open.push((game.clone(), mover));
+        open.push((game, mover ^ 1));
+    }
+    let mut score = Score::default();
+    let mut chance = Random::new(mix(seed, u64::MAX));
+    while !open.is_empty() {
+        for players in 0..2 {
+            let mine = |(game, seat): &(G, usize)| {
+                game.turn().player().is_some_and(|player| (player == *seat) == (players == 0))
+            };
+            let indices: Vec<usize> = (0..open.len()).filter(|&index| mine(&open[index])).collect();
+            if indices.is_empty() {
+                continue;
+            }
+            let games: Vec<G> = indices.iter().map(|&index| open[index].0.clone()).collect();
+            let actions = if players == 0 { first.act(&games)? } else { second.act(&games)? };
+            for (&index, action) in indices.iter().zip(actions) {
+                let game = &mut open[index].0;
+                game.try_play(action)?;
+                let (mut legal, mut chances) = (Vec::new(), Vec::new());
+                while game.outcome().is_none() && game.turn().player().is_none() {
+                    legal.clear();
+                    chances.clear();
+                    game.legal_actions(&mut legal);
+                    game.chances(&mut chances);
+                    let drawn = chance.weighted(&chances).and_then(|index| legal.get(index));
+                    let drawn = drawn.ok_or_else(|| Error::NoActions { game: game.name() })?;
+                    game.play(*drawn);
+                }
+            }
+            open.retain(|(game, seat)| {
+                let Some(values) = game.outcome() else { return true };
+                let value = values.of(*seat);
+                if value > 0.0 {
+                    score.wins += 1;
+                } else if value < 0.0 {
+                    score.losses += 1;
+                } else {
+                    score.draws += 1;
+                }
+                false
+            });
+        }
+    }
+    Ok(score)
+}
+
+/// The position after some random moves; fewer where the game would end.
+fn opening<G: Game>(start: &G, moves: usize, seed: u64) -> G {
+    let mut random = Random::new(seed);
+    let mut actions = Vec::new();
+    let mut game = start.clone();
+    for _ in 0..moves {
+        actions.clear();
+        game.legal_actions(&mut actions);
+        let mut next = game.clone();
+        match actions.get(random.below(actions.len() as u32) as usize) {
+            Some(&action) => next.play(action),
+            None => break,
+        }
+        if next.outcome().is_some() {
+            break;
+        }
+        game = next;
+    }
+    game
+}

@@ -1,0 +1,22 @@
+//! Nets and the pipeline that trains them (feature `deep`).
+//!
+//! | item | what |
+//! | --- | --- |
+//! | [`PolicyValueNet`] | the residual, two-headed net; presets with the papers' sizes |
+//! | [`NetEvaluator`] | a net as the evaluator of searches, many games in one batch |
+//! | [`SelfPlay`], [`Replay`] | games of a net against itself, and what they leave to learn from |
+//! | [`AlphaZero`] | self-play, learning, gate, checkpoints |
+
+mod alpha_zero;
+mod evaluator;
+mod folded;
+mod net;
+mod replay;
+mod self_play;
+
+pub use alpha_zero::{AlphaZero, AlphaZeroConfig, Gate, Generation, Trained};
+pub use evaluator::NetEvaluator;
+pub(crate) use evaluator::read;
+pub use net::{Block, PlainBlock, PolicyValue, PolicyValueConfig, PolicyValueNet};
+pub use replay::{Replay, Samples, SymmetryTables};
+pub use self_play::{Exploration, Played, SelfPlay};

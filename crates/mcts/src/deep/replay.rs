@@ -1,0 +1,221 @@
+//! What was played lately, to learn from.
+
+use crate::error::{Error, Result, require};
+use crate::game::{Action, Symmetry};
+use crate::random::Random;
+
+/// The symmetries of a game as tables: where each point and each action goes.
+#[derive(Debug, Clone)]
+pub struct SymmetryTables {
+    points: Vec<Vec<usize>>,
+    actions: Vec<Vec<usize>>,
+}
+
+impl SymmetryTables {
+    /// The tables of a game.
+    pub fn new<G: Symmetry>(game: &G) -> Self {
+        let [_, height, width] = game.shape();
+        let all = || 0..game.symmetries().max(1);
+        let points = |symmetry| {
+            (0..height * width).map(|point| game.transform_point(symmetry, point)).collect()
+        };
+        let actions = |symmetry| {
+            (0..game.actions() as Action)
+                .map(|action| usize::from(game.transform_action(symmetry, action)))
+                .collect()
+        };
+        Self { points: all().map(points).collect(), actions: all().map(actions).collect() }
+    }
+
+    /// How many symmetries there are.
+    #[allow(clippy::len_without_is_empty)] // There is always the identity.
+    pub fn len(&self) -> usize {
+        self.points.len()
+    }
+
+    /// Planes `[planes, height, width]` under a symmetry.
+    pub fn transform_planes(&self, symmetry: usize, from: &[f32], to: &mut [f32]) {
+        let points = &self.points[symmetry];
+        let size = points.len();
+        for (from, to) in from.chunks_exact(size).zip(to.chunks_exact_mut(size)) {
+            for (value, &point) in from.iter().zip(points) {
+                to[point] = *value;
+            }
+        }
+    }
+
+    /// A policy `[actions]` under a symmetry.
+    pub fn transform_policy(&self, symmetry: usize, from: &[f32], to: &mut [f32]) {
+        for (value, &action) in from.iter().zip(&self.actions[symmetry]) {
+            to[action] = *value;
+        }
+    }
+}
+
+/// A batch of samples, row-major.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Samples {
+    /// `[batch, planes, height, width]`.
+    pub planes: Vec<f32>,
+    /// `[batch, actions]`: probabilities.
+    pub policies: Vec<f32>,
+    /// `[batch]`: for the player to move.
+    pub values: Vec<f32>,
+}
+
+/// The latest positions: planes, the policy that a search found, what came of it.
+///
+/// Planes hold values from 0 to 1 and are kept in 255 steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replay {
+    size: usize,
+    actions: usize,
+    window: usize,
+    next: usize,
+    planes: Vec<u8>,
+    policies: Vec<f32>,
+    values: Vec<f32>,
+}
+
+impl Replay {
+    /// An empty window of so many positions, for planes of `size` numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a size of 0.
+    pub fn new(size: usize, actions: usize, window: usize) -> Result<Self> {
+        for (field, value) in [("size", size), ("actions", actions), ("window", window)] {
+            require(value > 0, field, value, "at least 1")?;
+        }
+        let (planes, policies, values) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { size, actions, window, next: 0, planes, policies, values })
+    }
+
+    /// How many positions there are.
+    pub const fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Adds a position; the oldest one goes where the window is full.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for planes outside 0..1 or slices of another length.
+    pub fn push(&mut self, planes: &[f32], policy: &[f32], value: f32) -> Result<()> {
+        require(planes.len() == self.size, "planes", planes.len(), &self.size.to_string())?;
+        require(policy.len() == self.actions, "policy", policy.len(), &self.actions.to_string())?;
+        if let Some(wrong) = planes.iter().find(|plane| !(0.0..=1.0).contains(*plane)) {
+            return Err(Error::config("planes", wrong, "values from 0 to 1"));
+        }
+        if let Some(wrong) = policy.iter().chain([&value]).find(|number| !number.is_finite()) {
+            return Err(Error::config("policy and value", wrong, "finite numbers"));
+        }
+        let bytes = planes.iter().map(|plane| (plane * 255.0).round() as u8);
+        if self.len() < self.window {
+            self.planes.extend(bytes);
+            self.policies.extend_from_slice(policy);
+            self.values.push(value);
+        } else {
+            let at = self.next;
+            let place = &mut self.planes[at * self.size..(at + 1) * self.size];
+            place.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
+            self.policies[at * self.actions..(at + 1) * self.actions].copy_from_slice(policy);
+            self.values[at] = value;
+        }
+        self.next = (self.next + 1) % self.window;
+        Ok(())
+    }
+
+    /// Draws positions, each under a symmetry that is drawn too.
+    pub fn draw(&self, batch: usize, symmetries: &SymmetryTables, random: &mut Random) -> Samples {
+        let mut samples = Samples {
+            planes: vec![0.0; batch * self.size],
+            policies: vec![0.0; batch * self.actions],
+            values: Vec::with_capacity(batch),
+        };
+        let mut planes = vec![0.0; self.size];
+        if self.is_empty() {
+            return Samples::default();
+        }
+        for row in 0..batch {
+            let at = random.below(self.len() as u32) as usize;
+            let symmetry = random.below(symmetries.len() as u32) as usize;
+            for (plane, &byte) in planes.iter_mut().zip(&self.planes[at * self.size..]) {
+                *plane = f32::from(byte) / 255.0;
+            }
+            let to = &mut samples.planes[row * self.size..(row + 1) * self.size];
+            symmetries.transform_planes(symmetry, &planes, to);
+            let from = &self.policies[at * self.actions..(at + 1) * self.actions];
+            let to = &mut samples.policies[row * self.actions..(row + 1) * self.actions];
+            symmetries.transform_policy(symmetry, from, to);
+            samples.values.push(self.values[at]);
+        }
+        samples
+    }
+
+    /// All positions in order, in batches, as they are.
+    pub fn chunks(&self, batch: usize) -> impl Iterator<Item = Samples> {
+        let all = 0..self.len();
+        all.step_by(batch.max(1)).map(move |start| {
+            let end = (start + batch.max(1)).min(self.len());
+            let bytes = &self.planes[start * self.size..end * self.size];
+            Samples {
+                planes: bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect(),
+                policies: self.policies[start * self.actions..end * self.actions].to_vec(),
+                values: self.values[start..end].to_vec(),
+            }
+        })
+    }
+
+    /// All of it as bytes, for a checkpoint.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for number in [self.size, self.actions, self.window, self.next, self.len()] {
+            bytes.extend_from_slice(&(number as u64).to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.planes);
+        for number in self.policies.iter().chain(&self.values) {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// What [`Replay::to_bytes`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Resume`] for bytes that are none, or of other sizes than this replay's.
+    pub fn restore(&mut self, bytes: &[u8]) -> Result<()> {
+        let wrong = |what: &str| Error::Resume(format!("the replay window {what}"));
+        let (head, rest) = bytes.split_at_checked(40).ok_or_else(|| wrong("is cut off"))?;
+        let number = |index: usize| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&head[8 * index..8 * index + 8]);
+            usize::try_from(u64::from_le_bytes(bytes)).unwrap_or(usize::MAX)
+        };
+        if [number(0), number(1), number(2)] != [self.size, self.actions, self.window] {
+            return Err(wrong("has other sizes"));
+        }
+        let (next, len) = (number(3), number(4));
+        if len > self.window || next >= self.window {
+            return Err(wrong("is damaged"));
+        }
+        let expected = len * (self.size + 4 * self.actions + 4);
+        if rest.len() != expected {
+            return Err(wrong(&format!("has {} bytes, expected {expected}", rest.len())));
+        }
+        let (planes, numbers) = rest.split_at(len * self.size);
+        let (numbers, _) = numbers.as_chunks::<4>();
+        let mut numbers = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        self.planes = planes.to_vec();
+        self.policies = numbers.by_ref().take(len * self.actions).collect();
+        self.values = numbers.collect();
+        self.next = next;
+        Ok(())
+    }
+}

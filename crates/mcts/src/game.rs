@@ -1,0 +1,249 @@
+//! What a game is: the trait to implement, and the optional traits beside it.
+
+use std::ops::Neg;
+
+use crate::error::{Error, Result};
+use crate::random::Random;
+
+/// An action, numbered by the game from 0 to below [`Game::actions`].
+pub type Action = u16;
+
+/// The most players that a game can have.
+pub const MAX_PLAYERS: usize = 8;
+
+/// What a position is worth for each player, usually from −1 (lost) to 1 (won).
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Values([f32; MAX_PLAYERS]);
+
+impl Values {
+    /// 0 for everybody.
+    pub const DRAW: Self = Self([0.0; MAX_PLAYERS]);
+
+    /// Two players, one's gain is the other's loss: `value` for `player` (0 or 1), its negative
+    /// for the other.
+    #[inline]
+    pub const fn two(player: usize, value: f32) -> Self {
+        let mut values = [0.0; MAX_PLAYERS];
+        values[player & 1] = value;
+        values[(player & 1) ^ 1] = -value;
+        Self(values)
+    }
+
+    /// One value a player; players beyond [`MAX_PLAYERS`] are ignored.
+    pub fn from_slice(of_players: &[f32]) -> Self {
+        let mut values = [0.0; MAX_PLAYERS];
+        for (value, &given) in values.iter_mut().zip(of_players) {
+            *value = given;
+        }
+        Self(values)
+    }
+
+    /// The value for a player, counted from 0.
+    ///
+    /// # Panics
+    ///
+    /// Where `player` is not below [`MAX_PLAYERS`].
+    #[inline]
+    pub const fn of(&self, player: usize) -> f32 {
+        self.0[player]
+    }
+
+    /// All values; those beyond the game's players are 0.
+    pub const fn as_array(&self) -> &[f32; MAX_PLAYERS] {
+        &self.0
+    }
+
+    /// (1 − `weight`) · `self` + `weight` · `other`.
+    #[must_use]
+    pub fn mix(&self, other: &Self, weight: f32) -> Self {
+        Self(std::array::from_fn(|player| {
+            (1.0 - weight) * self.0[player] + weight * other.0[player]
+        }))
+    }
+
+    /// Whether one of two players gets exactly what the other loses.
+    #[allow(clippy::float_cmp)] // Results are exact.
+    pub(crate) fn sums_to_zero(&self) -> bool {
+        self.0[0] == -self.0[1]
+    }
+
+    /// `paid` + `discount` · `self`.
+    pub(crate) fn discounted(&self, discount: f32, paid: &Self) -> Self {
+        Self(std::array::from_fn(|player| paid.0[player] + discount * self.0[player]))
+    }
+}
+
+impl Neg for Values {
+    type Output = Self;
+
+    fn neg(self) -> Self {
+        Self(self.0.map(|value| -value))
+    }
+}
+
+/// Who acts next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// A player, counted from 0.
+    Player(u8),
+    /// Nobody: the next action is drawn with the probabilities of [`Game::chances`].
+    Chance,
+}
+
+impl Turn {
+    /// The player's number; `None` for chance.
+    #[inline]
+    pub const fn player(self) -> Option<usize> {
+        match self {
+            Self::Player(player) => Some(player as usize),
+            Self::Chance => None,
+        }
+    }
+}
+
+/// A position of a game together with its rules.
+///
+/// A search clones a position once a simulation into a place that it keeps, by `clone_from`: a
+/// game that owns memory should implement it so that nothing is allocated.
+///
+/// Every line of play must end: a search plays to the end.
+pub trait Game: Clone + PartialEq + Send + Sync {
+    /// The game's name and what else tells its nets apart, for example `go 9x9`.
+    fn name(&self) -> String;
+
+    /// How many players there are: 2, unless said otherwise; at most [`MAX_PLAYERS`].
+    fn players(&self) -> usize {
+        2
+    }
+
+    /// How many actions there are in all positions together: each is below this number.
+    fn actions(&self) -> usize;
+
+    /// Who acts next. Not asked after the end.
+    fn turn(&self) -> Turn;
+
+    /// Appends the legal actions to `actions`, in ascending order, without clearing it. Nothing
+    /// after the end.
+    fn legal_actions(&self, actions: &mut Vec<Action>);
+
+    /// Plays an action that is known to be legal. What comes from outside goes through
+    /// [`Game::try_play`].
+    fn play(&mut self, action: Action);
+
+    /// What each player got, once the game has ended; `None` while it goes on.
+    fn outcome(&self) -> Option<Values>;
+
+    /// At a chance node: the probability of each legal action, appended in the order of
+    /// [`Game::legal_actions`].
+    fn chances(&self, _probabilities: &mut Vec<f32>) {}
+
+    /// Whether an action is legal here.
+    fn is_legal(&self, action: Action) -> bool {
+        let mut actions = Vec::new();
+        self.legal_actions(&mut actions);
+        actions.contains(&action)
+    }
+
+    /// Plays an action after a look at the rules.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Illegal`] with the action and the reason; the position stays as it was.
+    fn try_play(&mut self, action: Action) -> Result<()> {
+        let reason = if self.outcome().is_some() {
+            "the game has ended".to_owned()
+        } else if usize::from(action) >= self.actions() {
+            format!("the actions are 0 to {}", self.actions().saturating_sub(1))
+        } else if self.is_legal(action) {
+            self.play(action);
+            return Ok(());
+        } else {
+            "the rules do not allow it here".to_owned()
+        };
+        Err(Error::Illegal { action, name: self.action_name(action), game: self.name(), reason })
+    }
+
+    /// Plays at random to the end. Games with a faster way, or with rollouts that leave out
+    /// senseless actions (filling one's own eyes), implement their own. `actions` is a buffer.
+    /// `None` where neither an action nor an outcome is there.
+    fn rollout(&mut self, random: &mut Random, actions: &mut Vec<Action>) -> Option<Values> {
+        let mut chances = Vec::new();
+        loop {
+            if let Some(values) = self.outcome() {
+                return Some(values);
+            }
+            actions.clear();
+            self.legal_actions(actions);
+            let index = if self.turn() == Turn::Chance {
+                chances.clear();
+                self.chances(&mut chances);
+                random.weighted(&chances)?
+            } else {
+                random.below(actions.len() as u32) as usize
+            };
+            self.play(*actions.get(index)?);
+        }
+    }
+
+    /// Whether positions pay rewards on the way ([`Game::rewards`]).
+    const REWARDS: bool = false;
+
+    /// What the last action paid each player; asked only where [`Game::REWARDS`] is set.
+    fn rewards(&self) -> Values {
+        Values::DRAW
+    }
+
+    /// How an action is written, for example `d4`.
+    fn action_name(&self, action: Action) -> String {
+        action.to_string()
+    }
+
+    /// Reads an action as [`Game::action_name`] writes it, whatever its case.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Parse`] where no legal action is written so.
+    fn parse_action(&self, text: &str) -> Result<Action> {
+        let mut actions = Vec::new();
+        self.legal_actions(&mut actions);
+        let fits = |action: &Action| self.action_name(*action).eq_ignore_ascii_case(text.trim());
+        actions.iter().copied().find(fits).ok_or_else(|| Error::Parse {
+            what: "action",
+            text: text.to_owned(),
+            reason: match actions.first() {
+                Some(&first) => {
+                    format!("no legal action is written so; one is {}", self.action_name(first))
+                }
+                None => "the game has ended".to_owned(),
+            },
+        })
+    }
+}
+
+/// A game whose position can be written as planes for a net.
+pub trait Encode: Game {
+    /// `[planes, height, width]`.
+    fn shape(&self) -> [usize; 3];
+
+    /// Writes the position, as the player to move sees it, into `planes` (row-major
+    /// `[planes, height, width]`, every element is written).
+    fn encode(&self, planes: &mut [f32]);
+}
+
+/// A game that looks the same turned or mirrored. The symmetries are numbered; 0 changes nothing.
+pub trait Symmetry: Encode {
+    /// How many symmetries there are, the identity included.
+    fn symmetries(&self) -> usize;
+
+    /// Where a point of the planes (`row · width + column`) goes under a symmetry.
+    fn transform_point(&self, symmetry: usize, point: usize) -> usize;
+
+    /// What an action becomes under a symmetry.
+    fn transform_action(&self, symmetry: usize, action: Action) -> Action;
+}
+
+/// A game whose positions have a 64-bit hash: equal positions have equal hashes.
+pub trait Hashed: Game {
+    /// The hash of the position and of who is to move.
+    fn hash(&self) -> u64;
+}

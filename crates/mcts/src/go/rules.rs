@@ -1,0 +1,146 @@
+//! Rule sets: ko, suicide, komi, handicap, the end.
+
+use super::point::MAX_SIDE;
+use crate::error::{Result, require};
+
+/// Which positions may not come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Ko {
+    /// A single stone that has just taken a single stone may not be taken back at once. Longer
+    /// cycles are possible; [`Rules::max_moves`] ends them.
+    Simple,
+    /// No play may make a position of stones that has been before.
+    Positional,
+    /// No play may make a position of stones that has been before with the same player to move.
+    Situational,
+}
+
+/// What White gets for Black's handicap stones, beside komi.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum HandicapBonus {
+    /// Nothing.
+    None,
+    /// One point a stone (Chinese rules).
+    Stones,
+    /// One point a stone but the first (AGA rules).
+    StonesButOne,
+}
+
+/// A rule set. Scores are counted by area in all of them: stones on the board and the empty
+/// points that touch one colour only.
+///
+/// ```
+/// use mcts::go::{Ko, Rules};
+///
+/// let rules = Rules::tromp_taylor().with_komi(5.5);
+/// assert!(rules.suicide);
+/// assert_eq!(rules.ko, Ko::Positional);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Rules {
+    /// Which positions may not come back.
+    pub ko: Ko,
+    /// Whether a move may take its own chain off the board.
+    pub suicide: bool,
+    /// Points that White gets for moving second.
+    pub komi: f32,
+    /// What White gets for handicap stones.
+    pub bonus: HandicapBonus,
+    /// After how many moves the game ends and is counted as it stands.
+    pub max_moves: usize,
+}
+
+impl Rules {
+    /// Tromp–Taylor: positional superko, suicide allowed; komi 7.5.
+    #[must_use]
+    pub const fn tromp_taylor() -> Self {
+        Self {
+            ko: Ko::Positional,
+            suicide: true,
+            komi: 7.5,
+            bonus: HandicapBonus::None,
+            max_moves: usize::MAX,
+        }
+    }
+
+    /// Chinese, as computers play it: positional superko, no suicide, a point for every handicap
+    /// stone; komi 7.5.
+    #[must_use]
+    pub const fn chinese() -> Self {
+        Self {
+            ko: Ko::Positional,
+            suicide: false,
+            komi: 7.5,
+            bonus: HandicapBonus::Stones,
+            max_moves: usize::MAX,
+        }
+    }
+
+    /// The computer-go rules of 9×9: as [`Rules::chinese`], komi 7.
+    #[must_use]
+    pub const fn computer() -> Self {
+        Self::chinese().with_komi(7.0)
+    }
+
+    /// American (AGA): situational superko, no suicide, a point for every handicap stone but the
+    /// first; komi 7.5.
+    #[must_use]
+    pub const fn american() -> Self {
+        Self { ko: Ko::Situational, bonus: HandicapBonus::StonesButOne, ..Self::chinese() }
+    }
+
+    /// Komi and handicap as in Japan (komi 6.5, nothing for handicap stones), simple ko, no
+    /// suicide, a limit of 1,444 moves. Counted by area like the others.
+    #[must_use]
+    pub const fn japanese_style() -> Self {
+        Self {
+            ko: Ko::Simple,
+            suicide: false,
+            komi: 6.5,
+            bonus: HandicapBonus::None,
+            max_moves: 4 * MAX_SIDE * MAX_SIDE,
+        }
+    }
+
+    /// Sets the komi.
+    #[must_use]
+    pub const fn with_komi(mut self, komi: f32) -> Self {
+        self.komi = komi;
+        self
+    }
+
+    /// Sets the number of moves after which the game ends.
+    #[must_use]
+    pub const fn with_max_moves(mut self, max_moves: usize) -> Self {
+        self.max_moves = max_moves;
+        self
+    }
+
+    /// Refuses what cannot be played.
+    pub(crate) fn check(&self) -> Result<()> {
+        require(self.komi.is_finite(), "komi", self.komi, "a finite number of points")?;
+        require(self.max_moves > 0, "max_moves", self.max_moves, "at least 1")?;
+        require(
+            self.ko != Ko::Simple || self.max_moves < usize::MAX,
+            "max_moves",
+            self.max_moves,
+            "a limit, as games under simple ko need not end",
+        )
+    }
+
+    /// The points that White gets for `stones` handicap stones.
+    pub(crate) fn bonus_of(&self, stones: usize) -> f32 {
+        match self.bonus {
+            HandicapBonus::None => 0.0,
+            HandicapBonus::Stones => stones as f32,
+            HandicapBonus::StonesButOne => stones.saturating_sub(1) as f32,
+        }
+    }
+}
+
+impl Default for Rules {
+    /// [`Rules::chinese`].
+    fn default() -> Self {
+        Self::chinese()
+    }
+}

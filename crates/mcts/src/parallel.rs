@@ -1,0 +1,225 @@
+//! Several threads: in one tree, or in a tree each.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use crate::budget::Budget;
+use crate::error::{Error, Result, require};
+use crate::evaluator::{Evaluator, Fork};
+use crate::found::Found;
+use crate::game::Game;
+use crate::leaves::Leaves;
+use crate::random::{Random, mix};
+use crate::rule::Rule;
+use crate::search::{Look, Search};
+use crate::tree::{Apart, Context, Selected, Worker};
+
+/// Simulations that a thread takes from the common budget at once.
+const CLAIM: u64 = 16;
+
+/// What one thread works with.
+#[repr(align(128))]
+struct Thread<G, E> {
+    worker: Worker<G>,
+    leaves: Leaves<G>,
+    evaluator: E,
+}
+
+impl<G, R, E> Search<G, R, E>
+where
+    G: Game,
+    R: Rule,
+    E: Evaluator<G> + Fork,
+{
+    /// Searches with several threads in one tree: statistics are atomic, and simulations on their
+    /// way count as lost visits. What is found depends on how the threads run; one thread gives
+    /// what [`Search::run`] gives.
+    ///
+    /// # Errors
+    ///
+    /// As [`Search::run`]; [`Error::Config`] for 0 threads.
+    pub fn run_tree_parallel(&mut self, game: &G, budget: Budget, threads: usize) -> Result<Found> {
+        require(threads > 0, "threads", threads, "at least 1")?;
+        if threads == 1 {
+            return self.run(game, budget);
+        }
+        let started = Instant::now();
+        self.open(game, budget)?;
+        // Threads meet at a root that has children.
+        let mut done = 0;
+        while self.tree.as_ref().is_none_or(|tree| tree.children().is_none()) {
+            match self.simulate(budget, started, 1)? {
+                0 => break,
+                simulations => done += simulations,
+            }
+        }
+        let (seed, forks) = (self.settings.seed, &self.evaluator);
+        let Some(tree) = &mut self.tree else { return self.close(done, started) };
+        if tree.children().is_some() && !tree.is_prepared() {
+            tree.prepare();
+        }
+        let (random, was) = (mix(seed, u64::from(tree.visits())), tree.share());
+        let mut teams: Vec<_> = (0..threads as u64)
+            .map(|thread| Thread {
+                worker: Worker::new(game, Random::new(mix(random, thread))),
+                leaves: Leaves::new(),
+                evaluator: forks.fork(mix(random, thread)),
+            })
+            .collect();
+        let mut failed = None;
+        while tree.proven().is_none() && failed.is_none() {
+            let left = budget.left(done, tree.nodes(), started);
+            if left == 0 {
+                break;
+            }
+            let round = left.min(1 << 16);
+            tree.make_room((round as usize).min(1 << 14));
+            let shared = Shared {
+                claimed: Apart(AtomicU64::new(0)),
+                done: Apart(AtomicU64::new(0)),
+                stop: Apart(AtomicBool::new(false)),
+                limit: round,
+                started,
+                budget,
+                before: done,
+                reserve: (threads + 1) * game.actions().max(1),
+            };
+            let context = tree.context();
+            let results: Vec<Result<()>> = std::thread::scope(|scope| {
+                let handles: Vec<_> = teams
+                    .iter_mut()
+                    .map(|thread| scope.spawn(|| thread.run(&context, &shared)))
+                    .collect();
+                handles
+                    .into_iter()
+                    .map(|handle| handle.join().unwrap_or_else(|_| Err(panicked())))
+                    .collect()
+            });
+            done += shared.done.0.into_inner();
+            failed = results.into_iter().find_map(Result::err);
+        }
+        tree.unshare(was);
+        match failed {
+            Some(error) => Err(error),
+            None => self.close(done, started),
+        }
+    }
+
+    /// Searches with a tree for each thread and adds the visits of the roots. The budget of
+    /// simulations and nodes is divided among the trees, the time is not; no tree is kept. The
+    /// result does not depend on how the threads run.
+    ///
+    /// # Errors
+    ///
+    /// As [`Search::run`]; [`Error::Config`] for 0 threads.
+    pub fn run_root_parallel(&mut self, game: &G, budget: Budget, threads: usize) -> Result<Found>
+    where
+        E: Sync,
+    {
+        require(threads > 0, "threads", threads, "at least 1")?;
+        budget.check()?;
+        let started = Instant::now();
+        let this = &*self;
+        let run = |thread: u64| -> Result<Found> {
+            let mut search = this.sibling(thread);
+            search.run(game, budget.divided(threads as u64, thread))
+        };
+        let results: Vec<Result<Found>> = std::thread::scope(|scope| {
+            let handles: Vec<_> =
+                (0..threads as u64).map(|thread| scope.spawn(move || run(thread))).collect();
+            handles
+                .into_iter()
+                .map(|handle| handle.join().unwrap_or_else(|_| Err(panicked())))
+                .collect()
+        });
+        let mut results = results.into_iter();
+        let mut found = results.next().unwrap_or_else(|| Err(panicked()))?;
+        for other in results {
+            found.merge(&other?);
+        }
+        found.rank();
+        found.elapsed = started.elapsed();
+        Ok(found)
+    }
+}
+
+fn panicked() -> Error {
+    Error::Config {
+        field: "evaluator",
+        value: "panicked in a thread".to_owned(),
+        expected: "an evaluator that returns its errors".to_owned(),
+    }
+}
+
+/// What the threads of one tree have in common.
+struct Shared {
+    claimed: Apart<AtomicU64>,
+    done: Apart<AtomicU64>,
+    stop: Apart<AtomicBool>,
+    limit: u64,
+    started: Instant,
+    budget: Budget,
+    before: u64,
+    reserve: usize,
+}
+
+impl<G: Game, E: Evaluator<G>> Thread<G, E> {
+    fn run<R: Rule>(&mut self, context: &Context<'_, G, R>, shared: &Shared) -> Result<()> {
+        let mut look = Look::default();
+        let mut result = Ok(());
+        let mut since = 0;
+        let mut until_look = 1;
+        while !shared.stop.0.load(Ordering::Relaxed) {
+            let claimed = shared.claimed.0.fetch_add(CLAIM, Ordering::Relaxed);
+            let mut mine = CLAIM.min(shared.limit.saturating_sub(claimed));
+            if mine == 0 {
+                break;
+            }
+            let mut done = 0;
+            while mine > 0 && !context.is_full(shared.reserve) {
+                match self.simulate(context) {
+                    Ok(true) => {
+                        mine -= 1;
+                        done += 1;
+                    }
+                    // Another thread has the leaf that everybody wants.
+                    Ok(false) => std::thread::yield_now(),
+                    Err(error) => {
+                        self.worker.cancel::<true>(context.arena, context.settings);
+                        shared.stop.0.store(true, Ordering::Relaxed);
+                        result = Err(error);
+                        break;
+                    }
+                }
+            }
+            let total = shared.done.0.fetch_add(done, Ordering::Relaxed) + done + shared.before;
+            since += done;
+            if since >= until_look {
+                since = 0;
+                until_look = look.simulations(shared.budget.has_time(), u64::MAX);
+                if shared.budget.left(total, context.arena.used(), shared.started) == 0 {
+                    shared.stop.0.store(true, Ordering::Relaxed);
+                }
+            }
+            if mine > 0 || context.is_proven() {
+                // Full, failed or proven: whoever owns the tree looks after it.
+                shared.stop.0.store(true, Ordering::Relaxed);
+            }
+        }
+        result
+    }
+
+    /// One simulation; `false` where its leaf is waited for by another thread.
+    fn simulate<R: Rule>(&mut self, context: &Context<'_, G, R>) -> Result<bool> {
+        self.leaves.clear();
+        match self.worker.select::<true, R>(context, &mut self.leaves)? {
+            Selected::Known => Ok(true),
+            Selected::Blocked => Ok(false),
+            Selected::Leaf => {
+                self.evaluator.evaluate(&mut self.leaves)?;
+                self.worker.back_up::<true>(context.arena, context.settings, &self.leaves)?;
+                Ok(true)
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Evaluators without nets: random rollouts, and the mixture of two evaluators.
+
+use crate::error::{Error, Result, require};
+use crate::evaluator::{Evaluator, Fork};
+use crate::game::{Action, Game, Values};
+use crate::leaves::Leaves;
+use crate::random::{Random, mix};
+
+/// Plays each leaf at random to its end, by [`Game::rollout`].
+#[derive(Debug, Clone)]
+pub struct Rollout<G> {
+    seed: u64,
+    random: Random,
+    count: u32,
+    actions: Vec<Action>,
+    game: Option<G>,
+}
+
+impl<G: Game> Rollout<G> {
+    /// One rollout a leaf.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, random: Random::new(seed), count: 1, actions: Vec::new(), game: None }
+    }
+
+    /// The mean of so many rollouts a leaf.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for 0.
+    pub fn with_count(mut self, count: u32) -> Result<Self> {
+        require(count > 0, "count", count, "at least 1")?;
+        self.count = count;
+        Ok(self)
+    }
+
+    /// One rollout from a position.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoActions`] where neither an action nor an outcome is there.
+    #[inline]
+    pub fn play(&mut self, game: &G) -> Result<Values> {
+        let scratch = match &mut self.game {
+            Some(scratch) => {
+                scratch.clone_from(game);
+                scratch
+            }
+            None => self.game.insert(game.clone()),
+        };
+        scratch
+            .rollout(&mut self.random, &mut self.actions)
+            .ok_or_else(|| Error::NoActions { game: game.name() })
+    }
+}
+
+impl<G: Game> Evaluator<G> for Rollout<G> {
+    #[inline]
+    fn evaluate(&mut self, leaves: &mut Leaves<G>) -> Result<()> {
+        for leaf in 0..leaves.len() {
+            let mut values = self.play(leaves.game(leaf))?;
+            for done in 1..self.count {
+                let next = self.play(leaves.game(leaf))?;
+                values = values.mix(&next, 1.0 / (done + 1) as f32);
+            }
+            leaves.set_values(leaf, values);
+        }
+        Ok(())
+    }
+
+    fn has_priors(&self) -> bool {
+        false
+    }
+}
+
+impl<G: Game> Fork for Rollout<G> {
+    fn fork(&self, worker: u64) -> Self {
+        let seed = mix(self.seed, worker);
+        Self { count: self.count, ..Self::new(seed) }
+    }
+}
+
+/// (1 − λ) · one evaluator + λ · another; priors come from the first, where it has them.
+#[derive(Debug, Clone)]
+pub struct Mixture<A, B> {
+    first: A,
+    second: B,
+    lambda: f32,
+    values: Vec<Values>,
+}
+
+impl<A, B> Mixture<A, B> {
+    /// A mixture, for example of a net and a rollout.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where `lambda` does not lie in 0..1.
+    pub fn new(first: A, second: B, lambda: f32) -> Result<Self> {
+        require((0.0..=1.0).contains(&lambda), "lambda", lambda, "0 to 1")?;
+        Ok(Self { first, second, lambda, values: Vec::new() })
+    }
+}
+
+impl<G: Game, A: Evaluator<G>, B: Evaluator<G>> Evaluator<G> for Mixture<A, B> {
+    fn evaluate(&mut self, leaves: &mut Leaves<G>) -> Result<()> {
+        // The second may write priors of its own: it comes first and is overwritten.
+        self.second.evaluate(leaves)?;
+        self.values.clear();
+        self.values.extend((0..leaves.len()).map(|leaf| leaves.values(leaf)));
+        self.first.evaluate(leaves)?;
+        for (leaf, second) in self.values.iter().enumerate() {
+            let mixed = leaves.values(leaf).mix(second, self.lambda);
+            leaves.set_values(leaf, mixed);
+        }
+        Ok(())
+    }
+
+    fn has_priors(&self) -> bool {
+        self.first.has_priors()
+    }
+}
+
+impl<A: Fork, B: Fork> Fork for Mixture<A, B> {
+    fn fork(&self, worker: u64) -> Self {
+        Self {
+            first: self.first.fork(worker),
+            second: self.second.fork(worker),
+            lambda: self.lambda,
+            values: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The driver of one tree: a rule, an evaluator, a budget.
+
+use std::time::Instant;
+
+use crate::budget::Budget;
+use crate::error::{Error, Result, require};
+use crate::evaluator::{Evaluator, Fork};
+use crate::found::Found;
+use crate::game::{Action, Game};
+use crate::leaves::Leaves;
+use crate::random::mix;
+use crate::rule::Rule;
+use crate::tree::{Selected, Tree};
+
+/// Searches positions of a game, one after another.
+///
+/// ```
+/// use mcts::games::ConnectFour;
+/// use mcts::rule::Uct;
+/// use mcts::{Budget, Game as _, Rollout, Search};
+///
+/// let mut game = ConnectFour::new();
+/// let mut search = Search::new(Uct::default(), Rollout::new(42));
+/// while game.outcome().is_none() {
+///     let found = search.run(&game, Budget::simulations(500))?;
+///     game.play(found.best());
+///     search.advance(found.best())?; // keeps the subtree
+/// }
+/// # Ok::<(), mcts::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Search<G: Game, R: Rule, E> {
+    rule: R,
+    pub(crate) evaluator: E,
+    pub(crate) settings: SearchSettings,
+    pub(crate) tree: Option<Tree<G, R>>,
+    leaves: Leaves<G>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SearchSettings {
+    pub(crate) seed: u64,
+    batch: usize,
+    solver: bool,
+    discount: f32,
+    most_nodes: Option<usize>,
+    early_stop: bool,
+}
+
+impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
+    /// A search with a rule and a way to judge leaves.
+    pub fn new(rule: R, evaluator: E) -> Self {
+        let settings = SearchSettings {
+            seed: 0,
+            batch: 1,
+            solver: true,
+            discount: 1.0,
+            most_nodes: None,
+            early_stop: false,
+        };
+        Self { rule, evaluator, settings, tree: None, leaves: Leaves::new() }
+    }
+
+    /// What the order of untried actions, noise and chance follow: 0 unless set.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.settings.seed = seed;
+        self.tree = None;
+        self
+    }
+
+    /// How many leaves of the tree are judged together (by virtual loss): 1 unless set.
+    #[must_use]
+    pub fn with_batch(mut self, batch: usize) -> Self {
+        self.settings.batch = batch;
+        self.tree = None;
+        self
+    }
+
+    /// Whether proven results are followed up; so unless set ([`Tree::with_solver`]).
+    #[must_use]
+    pub fn with_solver(mut self, solver: bool) -> Self {
+        self.settings.solver = solver;
+        self.tree = None;
+        self
+    }
+
+    /// How much a value is worth one action earlier: 1 unless set.
+    #[must_use]
+    pub fn with_discount(mut self, discount: f32) -> Self {
+        self.settings.discount = discount;
+        self.tree = None;
+        self
+    }
+
+    /// Limits the memory of the tree ([`Tree::with_most_nodes`]).
+    #[must_use]
+    pub fn with_most_nodes(mut self, nodes: usize) -> Self {
+        self.settings.most_nodes = Some(nodes);
+        self.tree = None;
+        self
+    }
+
+    /// Ends a search of a number of simulations as soon as no other action can still get as many
+    /// visits as the best.
+    #[must_use]
+    pub const fn with_early_stop(mut self) -> Self {
+        self.settings.early_stop = true;
+        self
+    }
+
+    /// Searches a position. What is known of it from before is kept, if the search was
+    /// [advanced](Self::advance) to it, or has searched it before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a budget of 0 or parameters that cannot work; [`Error::Ended`],
+    /// [`Error::Chance`], [`Error::NoActions`] where there is nothing to choose; and what the
+    /// evaluator says.
+    pub fn run(&mut self, game: &G, budget: Budget) -> Result<Found> {
+        let started = Instant::now();
+        self.open(game, budget)?;
+        let done = self.simulate(budget, started, 0)?;
+        self.close(done, started)
+    }
+
+    /// A tree for the position, and the begin of the search in it.
+    pub(crate) fn open(&mut self, game: &G, budget: Budget) -> Result<()> {
+        budget.check()?;
+        require(self.settings.batch > 0, "batch", self.settings.batch, "at least 1")?;
+        match &mut self.tree {
+            Some(tree) if tree.game() == game => {}
+            Some(tree) => tree.set_game(game),
+            None => self.tree = Some(self.plant(game, self.settings.seed)?),
+        }
+        match &mut self.tree {
+            Some(tree) => tree.begin(budget.simulation_limit()),
+            None => Ok(()),
+        }
+    }
+
+    /// A new tree with the settings of this search.
+    pub(crate) fn plant(&self, game: &G, seed: u64) -> Result<Tree<G, R>> {
+        let settings = &self.settings;
+        let mut tree = Tree::new(self.rule.clone(), game, seed)?
+            .with_priors(self.evaluator.has_priors())
+            .with_solver(settings.solver)
+            .with_discount(settings.discount)?;
+        if let Some(nodes) = settings.most_nodes {
+            tree = tree.with_most_nodes(nodes)?;
+        }
+        Ok(if settings.batch > 1 { tree.with_virtual_loss() } else { tree })
+    }
+
+    /// Runs simulations until the budget ends, or until `at_most` where that is not 0. How many.
+    pub(crate) fn simulate(
+        &mut self,
+        budget: Budget,
+        started: Instant,
+        at_most: u64,
+    ) -> Result<u64> {
+        let Self { evaluator, tree: Some(tree), leaves, settings, .. } = self else {
+            return Ok(0);
+        };
+        let mut done = 0;
+        let mut look = Look::default();
+        while tree.proven().is_none() {
+            let left = budget.left(done, tree.nodes(), started);
+            let stop = left == 0
+                || (at_most > 0 && done >= at_most)
+                || (settings.early_stop && done > 0 && is_decided(tree, left));
+            if stop {
+                break;
+            }
+            // As many rounds as go without a look at the clock.
+            let limit = left.min(if at_most > 0 { at_most - done } else { u64::MAX });
+            let end = done + look.simulations(budget.has_time(), limit);
+            while done < end && tree.proven().is_none() {
+                let batch = (settings.batch as u64).min(end - done);
+                let round = round(tree, evaluator, leaves, batch);
+                done += round.inspect_err(|_| tree.cancel())?;
+                if budget.is_full(tree.nodes()) {
+                    break;
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    pub(crate) fn close(&self, done: u64, started: Instant) -> Result<Found> {
+        let tree = self.tree.as_ref();
+        let mut found = tree.and_then(Tree::found).ok_or_else(|| Error::Config {
+            field: "budget",
+            value: format!("{done} simulations"),
+            expected: "enough for the root to be judged and expanded".to_owned(),
+        })?;
+        found.simulations = done;
+        found.elapsed = started.elapsed();
+        Ok(found)
+    }
+
+    /// The same search without a tree, with randomness of its own.
+    pub(crate) fn sibling(&self, thread: u64) -> Self
+    where
+        E: Fork,
+    {
+        let seed = mix(self.settings.seed, thread);
+        let settings = SearchSettings { seed, ..self.settings };
+        let evaluator = self.evaluator.fork(thread);
+        Self { settings, ..Self::new(self.rule.clone(), evaluator) }
+    }
+
+    /// Plays an action in the tree and keeps what is known below it. Before a first search there
+    /// is nothing to keep.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Illegal`] for an action that the rules do not allow.
+    pub fn advance(&mut self, action: Action) -> Result<()> {
+        self.tree.as_mut().map_or(Ok(()), |tree| tree.advance(action))
+    }
+
+    /// Starts anew at the root's position and keeps the memory.
+    pub fn restart(&mut self) {
+        if let Some(tree) = &mut self.tree {
+            let game = tree.game().clone();
+            tree.set_game(&game);
+        }
+    }
+
+    /// Forgets the tree and gives its memory back.
+    pub fn clear(&mut self) {
+        self.tree = None;
+    }
+
+    /// The tree, once something was searched.
+    pub const fn tree(&self) -> Option<&Tree<G, R>> {
+        self.tree.as_ref()
+    }
+
+    /// The evaluator.
+    pub const fn evaluator(&mut self) -> &mut E {
+        &mut self.evaluator
+    }
+}
+
+/// select → leaves, evaluate, back up: one batch. How many simulations that were.
+#[inline]
+fn round<G: Game, R: Rule, E: Evaluator<G>>(
+    tree: &mut Tree<G, R>,
+    evaluator: &mut E,
+    leaves: &mut Leaves<G>,
+    batch: u64,
+) -> Result<u64> {
+    leaves.clear();
+    let mut done = 0;
+    while done < batch {
+        match tree.select(leaves)? {
+            Selected::Leaf | Selected::Known => done += 1,
+            Selected::Blocked => break,
+        }
+    }
+    if !leaves.is_empty() {
+        evaluator.evaluate(leaves)?;
+        tree.back_up(leaves)?;
+    }
+    Ok(done)
+}
+
+/// Whether the most visited action stays so, whatever the simulations left do.
+fn is_decided<G: Game, R: Rule>(tree: &Tree<G, R>, left: u64) -> bool {
+    let Some(children) = tree.children() else { return false };
+    let (mut first, mut second) = (0, 0);
+    for child in 0..children.len() {
+        let visits = children.visits(child);
+        if visits > first {
+            (first, second) = (visits, first);
+        } else {
+            second = second.max(visits);
+        }
+    }
+    left != u64::MAX && u64::from(first - second) > left && !tree.rule().needs_simulations()
+}
+
+/// How many simulations pass between two looks at the clock.
+#[derive(Debug)]
+pub(crate) struct Look {
+    last: Option<Instant>,
+    simulations: u64,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self { last: None, simulations: 1 }
+    }
+}
+
+impl Look {
+    /// Doubles where less than 0.1 ms went by, halves where more than 0.4 ms did.
+    pub(crate) fn simulations(&mut self, timed: bool, left: u64) -> u64 {
+        if timed {
+            let now = Instant::now();
+            if let Some(last) = self.last.replace(now) {
+                match (now - last).as_micros() {
+                    0..100 => self.simulations = (self.simulations * 2).min(1 << 12),
+                    400.. => self.simulations = (self.simulations / 2).max(1),
+                    _ => {}
+                }
+            }
+        } else {
+            self.simulations = 1 << 8;
+        }
+        self.simulations.min(left)
+    }
+}

@@ -1,0 +1,387 @@
+//! A game of Go in an SGF file: its main line, ready to be played.
+
+use super::tree::{Node, Property, Sgf, Value};
+use crate::error::{Error, Result};
+use crate::go::{Color, Go, MAX_SIDE, Move, Point, Rules};
+
+/// What a node of the main line does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// A move.
+    Move(Color, Move),
+    /// Stones put on the board, or taken off (`None`).
+    SetUp(Vec<(Point, Option<Color>)>),
+    /// Who moves next.
+    ToPlay(Color),
+}
+
+/// One game of Go: what its first node says, and the steps of its main line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Columns of the board.
+    pub width: usize,
+    /// Rows of the board.
+    pub height: usize,
+    /// Komi, where the file tells it.
+    pub komi: Option<f32>,
+    /// Handicap stones.
+    pub handicap: usize,
+    /// Black's name, or an empty text.
+    pub black: String,
+    /// White's name, or an empty text.
+    pub white: String,
+    /// The result as written, for example `B+3.5` or `W+R`; an empty text where there is none.
+    pub result: String,
+    /// The steps in order, each with its line and column in the file (0 where it was not read).
+    pub steps: Vec<(Step, usize, usize)>,
+}
+
+impl Record {
+    /// A record without moves.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a side that is not 1 to 19.
+    pub fn new(width: usize, height: usize) -> Result<Self> {
+        crate::error::require((1..=MAX_SIDE).contains(&width), "width", width, "1 to 19")?;
+        crate::error::require((1..=MAX_SIDE).contains(&height), "height", height, "1 to 19")?;
+        Ok(Self {
+            width,
+            height,
+            komi: None,
+            handicap: 0,
+            black: String::new(),
+            white: String::new(),
+            result: String::new(),
+            steps: Vec::new(),
+        })
+    }
+
+    /// The first game of a file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Record`] with line and column where the game is not Go, the board is out of
+    /// range, or a point is not on the board.
+    pub fn of(sgf: &Sgf) -> Result<Self> {
+        Self::of_game(sgf, 0)
+    }
+
+    /// A game of a file, counted from 0.
+    ///
+    /// # Errors
+    ///
+    /// As [`Record::of`]; also where the file has fewer games.
+    pub fn of_game(sgf: &Sgf, game: usize) -> Result<Self> {
+        let first = sgf.main_line(game).next().ok_or_else(|| Error::Record {
+            line: 1,
+            column: 1,
+            reason: format!("there is no game {game}: the file has {}", sgf.games().len()),
+        })?;
+        let mut record = Self::header(first)?;
+        for node in sgf.main_line(game) {
+            record.read(node)?;
+        }
+        Ok(record)
+    }
+
+    /// What the first node says.
+    fn header(node: &Node) -> Result<Self> {
+        if let Some(game) = node.property("GM")
+            && game.text().trim() != "1"
+        {
+            return Err(game.error(format!("the game is number {}, expected 1, Go", game.text())));
+        }
+        let (width, height) = match node.property("SZ") {
+            Some(size) => sides(size)?,
+            None => (MAX_SIDE, MAX_SIDE),
+        };
+        let text = |name: &str| node.property(name).map(Property::text).unwrap_or_default();
+        let mut record = Self::new(width, height)?;
+        record.komi = number(node, "KM")?;
+        record.handicap = number(node, "HA")?.unwrap_or(0.0) as usize;
+        record.black = text("PB");
+        record.white = text("PW");
+        record.result = text("RE");
+        Ok(record)
+    }
+
+    /// The steps of a node.
+    fn read(&mut self, node: &Node) -> Result<()> {
+        let mut stones = Vec::new();
+        let mut place = None;
+        for property in &node.properties {
+            let color = match property.name.as_str() {
+                "AB" => Some(Color::Black),
+                "AW" => Some(Color::White),
+                "AE" => None,
+                _ => continue,
+            };
+            place.get_or_insert((property.line, property.column));
+            for value in &property.values {
+                stones.extend(self.points(property, value)?.into_iter().map(|p| (p, color)));
+            }
+        }
+        if let Some((line, column)) = place {
+            self.steps.push((Step::SetUp(stones), line, column));
+        }
+        for property in &node.properties {
+            let step = match property.name.as_str() {
+                "B" => Step::Move(Color::Black, self.played(property)?),
+                "W" => Step::Move(Color::White, self.played(property)?),
+                "PL" => match property.text().trim() {
+                    "B" | "b" | "1" | "black" => Step::ToPlay(Color::Black),
+                    "W" | "w" | "2" | "white" => Step::ToPlay(Color::White),
+                    other => return Err(property.error(format!("PL is {other}, expected B or W"))),
+                },
+                _ => continue,
+            };
+            self.steps.push((step, property.line, property.column));
+        }
+        Ok(())
+    }
+
+    /// The move of `B` or `W`: nothing, or `tt` up to 19×19, is a pass.
+    fn played(&self, property: &Property) -> Result<Move> {
+        let text = property.text();
+        let text = text.trim();
+        if text.is_empty() || text == "tt" {
+            return Ok(Move::Pass);
+        }
+        self.point(property, text).map(Move::Play)
+    }
+
+    fn point(&self, property: &Property, text: &str) -> Result<Point> {
+        let coordinate =
+            |letter: u8| letter.is_ascii_lowercase().then(|| usize::from(letter - b'a'));
+        let point = match *text.as_bytes() {
+            [x, y] => coordinate(x).zip(coordinate(y)).map(|(x, y)| Point::new(x, y)),
+            _ => None,
+        };
+        let fits = |p: &Point| usize::from(p.x) < self.width && usize::from(p.y) < self.height;
+        point.filter(fits).ok_or_else(|| {
+            let (width, height) = (self.width, self.height);
+            property.error(format!("`{text}` is no point of a {width}×{height} board"))
+        })
+    }
+
+    /// The points of a value: one, or the rectangle of a composed value.
+    fn points(&self, property: &Property, value: &Value) -> Result<Vec<Point>> {
+        let Some((from, to)) = value.halves() else {
+            return Ok(vec![self.point(property, value.text().trim())?]);
+        };
+        let from = self.point(property, from.text().trim())?;
+        let to = self.point(property, to.text().trim())?;
+        let rows = from.y.min(to.y)..=from.y.max(to.y);
+        let columns = from.x.min(to.x)..=from.x.max(to.x);
+        Ok(rows.flat_map(|y| columns.clone().map(move |x| Point { x, y })).collect())
+    }
+
+    /// Who won, where the result says so.
+    pub fn winner(&self) -> Option<Color> {
+        match self.result.trim().as_bytes() {
+            [b'B' | b'b', b'+', ..] => Some(Color::Black),
+            [b'W' | b'w', b'+', ..] => Some(Color::White),
+            _ => None,
+        }
+    }
+
+    /// The record turned or mirrored, as [`Symmetry`](crate::Symmetry) numbers it; boards that are
+    /// not square have the first four symmetries only.
+    #[must_use]
+    pub fn transformed(&self, symmetry: usize) -> Self {
+        let square = self.width == self.height;
+        let symmetry = if square { symmetry % 8 } else { symmetry % 4 };
+        let turn = |point: &mut Point| {
+            let index = usize::from(point.y) * self.width + usize::from(point.x);
+            let to = crate::go::transform(self.width, self.height, symmetry, index);
+            *point = Point::new(to % self.width, to / self.width);
+        };
+        let mut record = self.clone();
+        for (step, ..) in &mut record.steps {
+            match step {
+                Step::Move(_, Move::Play(point)) => turn(point),
+                Step::SetUp(stones) => stones.iter_mut().for_each(|stone| turn(&mut stone.0)),
+                Step::Move(_, Move::Pass) | Step::ToPlay(_) => {}
+            }
+        }
+        record
+    }
+
+    /// Forgets move `number`, counted from 1, and what follows.
+    pub fn keep_before_move(&mut self, number: usize) {
+        let moves = self.steps.iter().enumerate();
+        let at = moves.filter(|(_, step)| matches!(step.0, Step::Move(..))).map(|(at, _)| at);
+        if let Some(end) = at.into_iter().nth(number.max(1) - 1) {
+            self.steps.truncate(end);
+        }
+    }
+
+    /// Plays the steps one after another; `visit` sees the position before each move and the move.
+    /// Returns the last position. The record's komi and handicap count, not those of `rules`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Record`] with the place of a move that `rules` forbid, or of a position that
+    /// cannot be set up.
+    pub fn replay_with(&self, rules: Rules, mut visit: impl FnMut(&Go, Move)) -> Result<Go> {
+        let rules = rules.with_komi(self.komi.unwrap_or(rules.komi));
+        let mut game = Go::rectangle(self.width, self.height, rules)?;
+        for (number, (step, line, column)) in self.steps.iter().enumerate() {
+            let fault = |error: Error| {
+                let reason = match error {
+                    Error::Illegal { name, reason, .. } => format!("move {name}: {reason}"),
+                    error => error.to_string(),
+                };
+                Error::Record { line: *line, column: *column, reason }
+            };
+            match step {
+                Step::Move(color, played) => {
+                    game.resume();
+                    if game.to_play() != *color {
+                        game.set_to_play(*color);
+                    }
+                    visit(&game, *played);
+                    game.make(*played).map_err(fault)?;
+                }
+                Step::ToPlay(color) => game.set_to_play(*color),
+                Step::SetUp(stones) => {
+                    let handicap = number == 0 && self.handicap >= 2;
+                    let turn = if handicap { Color::White } else { game.to_play() };
+                    game.set_up(stones, turn).map_err(fault)?;
+                    if handicap {
+                        game.count_handicap(self.handicap);
+                    }
+                }
+            }
+        }
+        Ok(game)
+    }
+
+    /// Plays the whole record.
+    ///
+    /// # Errors
+    ///
+    /// As [`Record::replay_with`].
+    pub fn replay(&self, rules: Rules) -> Result<Go> {
+        self.replay_with(rules, |_, _| {})
+    }
+
+    /// The record of a game as it was played.
+    ///
+    /// # Errors
+    ///
+    /// None for a [`Go`]; the signature follows [`Record::new`].
+    pub fn from_game(game: &Go) -> Result<Self> {
+        let board = game.board();
+        let mut record = Self::new(board.width(), board.height())?;
+        record.komi = Some(game.rules().komi);
+        record.handicap = game.handicap();
+        let start = game.start_stones();
+        if !start.is_empty() {
+            let stones = start.into_iter().map(|(point, color)| (point, Some(color))).collect();
+            record.steps.push((Step::SetUp(stones), 0, 0));
+        }
+        for (&action, &color) in game.moves().iter().zip(game.movers()) {
+            record.steps.push((Step::Move(color, game.move_of(action)), 0, 0));
+        }
+        Ok(record)
+    }
+
+    /// The record as a file of one game.
+    pub fn to_sgf(&self) -> Sgf {
+        let mut sgf = Sgf::new();
+        let size = if self.width == self.height {
+            Property::new("SZ", &self.width.to_string())
+        } else {
+            let value = Value(format!("{}:{}", self.width, self.height));
+            Property { name: "SZ".into(), values: vec![value], line: 0, column: 0 }
+        };
+        let mut header =
+            vec![Property::new("FF", "4"), Property::new("GM", "1"), Property::new("CA", "UTF-8")];
+        header.push(size);
+        if let Some(komi) = self.komi {
+            header.push(Property::new("KM", &komi.to_string()));
+        }
+        if self.handicap > 0 {
+            header.push(Property::new("HA", &self.handicap.to_string()));
+        }
+        for (name, text) in [("PB", &self.black), ("PW", &self.white), ("RE", &self.result)] {
+            if !text.is_empty() {
+                header.push(Property::new(name, text));
+            }
+        }
+        let mut at = sgf.add(None, header);
+        for (index, (step, ..)) in self.steps.iter().enumerate() {
+            match step {
+                Step::Move(color, played) => {
+                    let name = if *color == Color::Black { "B" } else { "W" };
+                    at = sgf.add(at, vec![Property::new(name, &letters(*played))]);
+                }
+                Step::ToPlay(color) => {
+                    let name = if *color == Color::Black { "B" } else { "W" };
+                    at = sgf.add(at, vec![Property::new("PL", name)]);
+                }
+                Step::SetUp(stones) => {
+                    if index > 0 {
+                        at = sgf.add(at, Vec::new());
+                    }
+                    for property in set_up(stones) {
+                        if let Some(node) = at {
+                            sgf.add_property(node, property);
+                        }
+                    }
+                }
+            }
+        }
+        sgf
+    }
+}
+
+/// A move as two letters; a pass as none.
+fn letters(played: Move) -> String {
+    match played {
+        Move::Pass => String::new(),
+        Move::Play(point) => [point.x, point.y].into_iter().map(|c| char::from(b'a' + c)).collect(),
+    }
+}
+
+/// `AB`, `AW` and `AE` for stones.
+fn set_up(stones: &[(Point, Option<Color>)]) -> Vec<Property> {
+    let of = [("AB", Some(Color::Black)), ("AW", Some(Color::White)), ("AE", None)];
+    let properties = of.into_iter().map(|(name, color)| {
+        let points = stones.iter().filter(|stone| stone.1 == color);
+        let values = points.map(|stone| Value::new(&letters(Move::Play(stone.0)))).collect();
+        Property { name: name.to_owned(), values, line: 0, column: 0 }
+    });
+    properties.filter(|property| !property.values.is_empty()).collect()
+}
+
+/// The sides of `SZ`: one number, or columns and rows.
+fn sides(size: &Property) -> Result<(usize, usize)> {
+    let side = |value: &Value| value.text().trim().parse::<usize>().ok();
+    let sides = size.values.first().and_then(|value| match value.halves() {
+        Some((width, height)) => side(&width).zip(side(&height)),
+        None => side(value).map(|side| (side, side)),
+    });
+    let fits = |&(width, height): &(usize, usize)| {
+        (1..=MAX_SIDE).contains(&width) && (1..=MAX_SIDE).contains(&height)
+    };
+    sides
+        .filter(fits)
+        .ok_or_else(|| size.error(format!("the board size is `{}`, expected 1 to 19", size.text())))
+}
+
+/// A number of the first node; an empty value is none.
+fn number(node: &Node, name: &str) -> Result<Option<f32>> {
+    let Some(property) = node.property(name) else { return Ok(None) };
+    let text = property.text();
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    // Some programs write a comma for the decimal point.
+    match text.trim().replace(',', ".").parse::<f32>() {
+        Ok(number) if number.is_finite() => Ok(Some(number)),
+        _ => Err(property.error(format!("{name} is `{text}`, expected a number"))),
+    }
+}

@@ -1,0 +1,451 @@
+//! Two of the three verbs: a simulation goes down to a leaf, and what is found there goes back up.
+
+use super::arena::{Arena, ROOT, units};
+use super::children::Children;
+use super::link::{CHANCE, EXPANDING, Link, NET, Proven, SOLVED_CHILD};
+use crate::error::{Error, Result};
+use crate::game::{Action, Game, Turn, Values};
+use crate::leaves::Leaves;
+use crate::random::Random;
+use crate::rule::Rule;
+
+/// How a simulation ended on its way down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selected {
+    /// At a leaf, which was added to the batch and waits for its evaluation.
+    Leaf,
+    /// Where the result is known; it has been backed up already.
+    Known,
+    /// At a leaf that waits already, or at a full arena: what is on its way must be backed up
+    /// first. Nothing was changed.
+    Blocked,
+}
+
+/// What all simulations of a search share.
+pub(crate) struct Context<'a, G, R: Rule> {
+    pub(crate) arena: &'a Arena,
+    pub(crate) rule: &'a R,
+    pub(crate) root: &'a G,
+    pub(crate) root_state: &'a R::Root,
+    pub(crate) settings: Settings,
+}
+
+impl<G, R: Rule> Context<'_, G, R> {
+    /// Whether fewer than so many slots are free.
+    pub(crate) fn is_full(&self, reserve: usize) -> bool {
+        self.arena.used() + reserve > self.arena.capacity()
+    }
+
+    /// Whether the root is proven.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.arena.link(ROOT).proven().is_some()
+    }
+}
+
+/// What the owner of a tree can set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) solver: bool,
+    pub(crate) discount: f32,
+    /// Whether leaves are expanded with the priors of an evaluator.
+    pub(crate) priors: bool,
+    /// Lost visits for one on its way; 0 where there is never more than one.
+    pub(crate) virtual_loss: u32,
+}
+
+impl Settings {
+    #[allow(clippy::float_cmp)] // The one value that changes nothing.
+    fn is_discounted(self) -> bool {
+        self.discount != 1.0
+    }
+}
+
+/// What one thread needs to run simulations, kept between them.
+#[derive(Debug, Clone)]
+pub(crate) struct Worker<G> {
+    game: G,
+    path: Vec<u32>,
+    rewards: Vec<Values>,
+    actions: Vec<Action>,
+    chances: Vec<f32>,
+    pub(crate) random: Random,
+    /// Simulations on their way: where each path ends, its leaf in the batch.
+    pending: Vec<Pending>,
+    paths: Vec<u32>,
+    path_rewards: Vec<Values>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    leaf: usize,
+    end: usize,
+    expands: bool,
+    turn: Turn,
+}
+
+impl<G: Game> Worker<G> {
+    pub(crate) fn new(game: &G, random: Random) -> Self {
+        Self {
+            game: game.clone(),
+            path: Vec::new(),
+            rewards: Vec::new(),
+            actions: Vec::new(),
+            chances: Vec::new(),
+            random,
+            pending: Vec::new(),
+            paths: Vec::new(),
+            path_rewards: Vec::new(),
+        }
+    }
+
+    /// How many simulations are on their way.
+    pub(crate) fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Goes down once. `Err` only for a position without an outcome and without an action.
+    #[inline]
+    pub(crate) fn select<const SHARED: bool, R: Rule>(
+        &mut self,
+        context: &Context<'_, G, R>,
+        leaves: &mut Leaves<G>,
+    ) -> Result<Selected> {
+        let &Context { arena, rule, settings, .. } = context;
+        let lost = settings.virtual_loss;
+        self.game.clone_from(context.root);
+        self.path.clear();
+        self.rewards.clear();
+        let mut slot = ROOT;
+        // The player who chose `slot`, and its statistics' point of view.
+        let mut chooser = arena.link(ROOT).mover();
+        loop {
+            self.path.push(slot);
+            if G::REWARDS {
+                self.rewards.push(self.game.rewards());
+            }
+            let mut link = arena.link(slot);
+            if let Some(proven) = link.proven()
+                && slot != ROOT
+            {
+                let values = Values::two(chooser, proven.value());
+                self.finish::<SHARED>(arena, settings, values);
+                return Ok(Selected::Known);
+            }
+            if !link.is_expanded() {
+                if let Some(values) = self.game.outcome() {
+                    self.end::<SHARED>(arena, settings, chooser, values);
+                    return Ok(Selected::Known);
+                }
+                if arena.visits(slot) < rule.expand_after() {
+                    self.push::<SHARED, R>(context, leaves, link, false);
+                    return Ok(Selected::Leaf);
+                }
+                if settings.priors {
+                    if arena.mark::<SHARED>(slot, EXPANDING).has(EXPANDING) {
+                        self.undo::<SHARED>(arena, lost);
+                        return Ok(Selected::Blocked);
+                    }
+                    self.list_actions()?;
+                    self.push::<SHARED, R>(context, leaves, link, true);
+                    return Ok(Selected::Leaf);
+                }
+                let Some(expanded) = self.expand::<SHARED>(arena, slot, chooser)? else {
+                    self.push::<SHARED, R>(context, leaves, link, false);
+                    return Ok(Selected::Leaf);
+                };
+                link = expanded;
+            }
+            let mover = link.mover();
+            let child = if link.has(CHANCE) {
+                self.draw(arena, link)
+            } else {
+                let mut value = arena.mean(slot);
+                if slot != ROOT && (G::REWARDS || settings.is_discounted()) {
+                    // The slot's value begins one action earlier.
+                    let paid = if G::REWARDS { self.game.rewards().of(chooser) } else { 0.0 };
+                    value = (value - paid) / settings.discount;
+                }
+                let value = if chooser == mover || slot == ROOT { value } else { -value };
+                let children = Children::new(arena, slot, link, value);
+                if slot == ROOT {
+                    rule.choose_at_root(context.root_state, &children)
+                } else {
+                    rule.choose(&children)
+                }
+            };
+            if lost > 0 {
+                arena.add::<SHARED>(slot, lost, -units(lost as f32));
+            }
+            slot = link.first() + child as u32;
+            chooser = mover;
+            self.game.play(arena.action(slot));
+        }
+    }
+
+    /// Gives the root its children, without priors.
+    pub(crate) fn expand_root(&mut self, arena: &Arena, root: &G) -> Result<()> {
+        self.game.clone_from(root);
+        self.expand::<false>(arena, ROOT, arena.link(ROOT).mover()).map(|_| ())
+    }
+
+    /// A child of a chance node, by its probability.
+    fn draw(&mut self, arena: &Arena, link: Link) -> usize {
+        self.chances.clear();
+        self.chances.extend(link.children().map(|child| arena.prior(child)));
+        self.random.weighted(&self.chances).unwrap_or(0)
+    }
+
+    fn list_actions(&mut self) -> Result<()> {
+        self.actions.clear();
+        self.game.legal_actions(&mut self.actions);
+        if self.actions.is_empty() {
+            return Err(Error::NoActions { game: self.game.name() });
+        }
+        Ok(())
+    }
+
+    /// Gives a node children with equal priors (or the probabilities of chance); `None` where
+    /// another thread does it, or no room is left.
+    fn expand<const SHARED: bool>(
+        &mut self,
+        arena: &Arena,
+        slot: u32,
+        chooser: usize,
+    ) -> Result<Option<Link>> {
+        if SHARED && arena.mark::<SHARED>(slot, EXPANDING).has(EXPANDING) {
+            return Ok(None);
+        }
+        self.list_actions()?;
+        let expanded = match self.game.turn() {
+            Turn::Player(mover) => {
+                // Untried children come in random order.
+                self.random.shuffle(&mut self.actions);
+                let prior = 1.0 / self.actions.len() as f32;
+                let children = self.actions.iter().map(|&action| (action, prior));
+                arena.expand::<SHARED>(slot, mover, 0, children)
+            }
+            Turn::Chance => {
+                self.chances.clear();
+                self.game.chances(&mut self.chances);
+                let children = self.actions.iter().copied().zip(self.chances.iter().copied());
+                arena.expand::<SHARED>(slot, chooser as u8, CHANCE, children)
+            }
+        };
+        if expanded.is_err() && SHARED {
+            arena.unmark(slot, EXPANDING);
+        }
+        Ok(expanded.ok())
+    }
+
+    /// Puts the leaf at the end of the path into the batch.
+    #[inline]
+    fn push<const SHARED: bool, R: Rule>(
+        &mut self,
+        context: &Context<'_, G, R>,
+        leaves: &mut Leaves<G>,
+        link: Link,
+        expands: bool,
+    ) {
+        let leaf = leaves.len();
+        leaves.push(&self.game, if expands { &self.actions } else { &[] });
+        let slot = self.path[self.path.len() - 1];
+        if context.rule.keeps_net_values()
+            && !link.has(NET)
+            && !context.arena.mark::<SHARED>(slot, NET).has(NET)
+        {
+            leaves.want_net(leaf);
+        }
+        let lost = context.settings.virtual_loss;
+        if lost > 0 {
+            context.arena.add::<SHARED>(slot, lost, -units(lost as f32));
+        }
+        self.paths.extend_from_slice(&self.path);
+        if G::REWARDS {
+            self.path_rewards.extend_from_slice(&self.rewards);
+        }
+        let turn = if expands { self.game.turn() } else { Turn::Player(0) };
+        self.pending.push(Pending { leaf, end: self.paths.len(), expands, turn });
+    }
+
+    /// Backs up the path that has just reached a known result. Its last slot carries no virtual
+    /// loss yet.
+    fn finish<const SHARED: bool>(&mut self, arena: &Arena, settings: Settings, values: Values) {
+        if settings.virtual_loss > 0 {
+            let slot = self.path[self.path.len() - 1];
+            let lost = settings.virtual_loss;
+            arena.add::<SHARED>(slot, lost, -units(lost as f32));
+        }
+        back_up::<SHARED, G>(arena, settings, &self.path, &self.rewards, values);
+    }
+
+    /// The game is over at the end of the path.
+    fn end<const SHARED: bool>(
+        &mut self,
+        arena: &Arena,
+        settings: Settings,
+        chooser: usize,
+        values: Values,
+    ) {
+        self.finish::<SHARED>(arena, settings, values);
+        if settings.solver
+            && values.sums_to_zero()
+            && let Some(proven) = Proven::of(values.of(chooser))
+        {
+            prove::<SHARED>(arena, &self.path, proven);
+        }
+    }
+
+    /// Takes the virtual losses of a blocked path back; its last slot has none.
+    fn undo<const SHARED: bool>(&self, arena: &Arena, lost: u32) {
+        if lost > 0 {
+            for &slot in &self.path[..self.path.len() - 1] {
+                arena.add::<SHARED>(slot, lost.wrapping_neg(), units(lost as f32));
+            }
+        }
+    }
+
+    /// Backs up all that was on its way, with the values and priors of an evaluated batch.
+    #[inline]
+    pub(crate) fn back_up<const SHARED: bool>(
+        &mut self,
+        arena: &Arena,
+        settings: Settings,
+        leaves: &Leaves<G>,
+    ) -> Result<()> {
+        for pending in &self.pending {
+            check(leaves, pending.leaf)?;
+        }
+        let mut start = 0;
+        for &Pending { leaf, end, expands, turn } in &self.pending {
+            let path = &self.paths[start..end];
+            let rewards = if G::REWARDS { &self.path_rewards[start..end] } else { &[] };
+            let slot = path[path.len() - 1];
+            let chooser = match path.len() {
+                1 => arena.link(ROOT).mover(),
+                depth => arena.link(path[depth - 2]).mover(),
+            };
+            if expands {
+                let (mover, flags) = match turn {
+                    Turn::Player(mover) => (mover, 0),
+                    Turn::Chance => (chooser as u8, CHANCE),
+                };
+                let priors = if turn == Turn::Chance {
+                    self.chances.clear();
+                    leaves.game(leaf).chances(&mut self.chances);
+                    &self.chances
+                } else {
+                    leaves.priors(leaf)
+                };
+                arena.set_raw(slot, leaves.values(leaf).of(mover as usize));
+                let children = leaves.actions(leaf).iter().copied().zip(priors.iter().copied());
+                // Without room it stays a leaf, and is judged again when it is next visited.
+                let _ = arena.expand::<SHARED>(slot, mover, flags, children);
+                arena.unmark(slot, EXPANDING);
+            }
+            if let Some(values) = leaves.net_values(leaf) {
+                back_up_net::<SHARED>(arena, path, values);
+            }
+            back_up::<SHARED, G>(arena, settings, path, rewards, leaves.values(leaf));
+            start = end;
+        }
+        self.forget();
+        Ok(())
+    }
+
+    /// Gives up all that is on its way, as if it had never been selected.
+    pub(crate) fn cancel<const SHARED: bool>(&mut self, arena: &Arena, settings: Settings) {
+        let mut start = 0;
+        let lost = settings.virtual_loss;
+        for &Pending { end, .. } in &self.pending {
+            let path = &self.paths[start..end];
+            arena.unmark(path[path.len() - 1], EXPANDING | NET);
+            if lost > 0 {
+                for &slot in path {
+                    arena.add::<SHARED>(slot, lost.wrapping_neg(), units(lost as f32));
+                }
+            }
+            start = end;
+        }
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        self.pending.clear();
+        self.paths.clear();
+        self.path_rewards.clear();
+    }
+}
+
+/// Refuses what is no number or no probability.
+fn check<G: Game>(leaves: &Leaves<G>, leaf: usize) -> Result<()> {
+    let values = leaves.values(leaf);
+    let net = leaves.net_values(leaf).unwrap_or(Values::DRAW);
+    if let Some(&value) = values.as_array().iter().chain(net.as_array()).find(|v| !v.is_finite()) {
+        return Err(Error::Evaluation { what: "value", value, leaf, expected: "a finite number" });
+    }
+    let priors = leaves.priors(leaf);
+    if let Some(&value) = priors.iter().find(|&&p| !p.is_finite() || p < 0.0) {
+        let expected = "a finite number that is not negative";
+        return Err(Error::Evaluation { what: "prior", value, leaf, expected });
+    }
+    Ok(())
+}
+
+/// Adds values along a path, each slot seen by its chooser, in place of the virtual losses.
+#[inline]
+fn back_up<const SHARED: bool, G: Game>(
+    arena: &Arena,
+    settings: Settings,
+    path: &[u32],
+    rewards: &[Values],
+    mut values: Values,
+) {
+    let lost = settings.virtual_loss;
+    let visits = 1_u32.wrapping_sub(lost);
+    let found = units(lost as f32);
+    for depth in (1..path.len()).rev() {
+        if G::REWARDS || settings.is_discounted() {
+            let paid = rewards.get(depth).copied().unwrap_or_default();
+            values = values.discounted(settings.discount, &paid);
+        }
+        let chooser = arena.link(path[depth - 1]).mover();
+        arena.add::<SHARED>(path[depth], visits, units(values.of(chooser)) + found);
+    }
+    let mover = arena.link(ROOT).mover();
+    arena.add::<SHARED>(ROOT, visits, units(values.of(mover)) + found);
+}
+
+fn back_up_net<const SHARED: bool>(arena: &Arena, path: &[u32], values: Values) {
+    for pair in path.windows(2) {
+        arena.add_net::<SHARED>(pair[1], units(values.of(arena.link(pair[0]).mover())));
+    }
+    arena.add_net::<SHARED>(ROOT, units(values.of(arena.link(ROOT).mover())));
+}
+
+/// Writes a proof at the end of a path and follows it up as far as it reaches.
+fn prove<const SHARED: bool>(arena: &Arena, path: &[u32], mut proven: Proven) {
+    for depth in (0..path.len()).rev() {
+        if arena.mark::<SHARED>(path[depth], Link::proof(proven)).proven().is_some() || depth == 0 {
+            return;
+        }
+        let parent = arena.mark::<SHARED>(path[depth - 1], SOLVED_CHILD);
+        if parent.has(CHANCE) {
+            return;
+        }
+        if proven != Proven::Win {
+            // Nothing better is left only where every child is proven.
+            let mut children = parent.children();
+            let best = children.try_fold(Proven::Loss, |best, child| {
+                arena.link(child).proven().map(|proven| best.max(proven))
+            });
+            match best {
+                Some(best) => proven = best,
+                None => return,
+            }
+        }
+        let chooser = if depth >= 2 { arena.link(path[depth - 2]).mover() } else { parent.mover() };
+        if chooser != parent.mover() {
+            proven = proven.turned();
+        }
+    }
+}

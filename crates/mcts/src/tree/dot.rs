@@ -1,0 +1,53 @@
+//! A tree as a graph for Graphviz.
+
+use std::fmt::Write as _;
+
+use super::Tree;
+use super::arena::ROOT;
+use crate::game::Game;
+use crate::rule::Rule;
+
+impl<G: Game, R: Rule> Tree<G, R> {
+    /// The tree in the DOT language: nodes with at least `least_visits` visits and at least one,
+    /// each with its visits and its value for the player who chose it (the root: who is to move),
+    /// edges with the action. Thicker edges have more visits.
+    pub fn dot(&self, least_visits: u32) -> String {
+        let least = least_visits.max(1);
+        let total = f64::from(self.visits().max(1));
+        let mut dot = String::from(
+            "digraph tree {\n  node [shape=box, fontname=\"sans-serif\"];\n  \
+             edge [fontname=\"sans-serif\"];\n",
+        );
+        let mut open = vec![(ROOT, self.root.clone())];
+        while let Some((slot, game)) = open.pop() {
+            let visits = self.arena.visits(slot);
+            let link = self.arena.link(slot);
+            let proven = link.proven().map_or("", |proven| match proven {
+                super::Proven::Loss => "\\nloss",
+                super::Proven::Draw => "\\ndraw",
+                super::Proven::Win => "\\nwin",
+            });
+            let value = self.arena.mean(slot);
+            let _ = writeln!(dot, "  n{slot} [label=\"{visits}\\n{value:+.3}{proven}\"];");
+            if !link.is_expanded() {
+                continue;
+            }
+            for child in link.children().rev() {
+                let visits = self.arena.visits(child);
+                if visits < least {
+                    continue;
+                }
+                let action = self.arena.action(child);
+                let name = game.action_name(action).replace('\\', "\\\\").replace('"', "\\\"");
+                let width = 0.5 + 5.0 * f64::from(visits) / total;
+                let _ =
+                    writeln!(dot, "  n{slot} -> n{child} [label=\"{name}\", penwidth={width:.2}];");
+                let mut next = game.clone();
+                next.play(action);
+                open.push((child, next));
+            }
+        }
+        dot.push_str("}\n");
+        dot
+    }
+}

@@ -1,0 +1,481 @@
+//! A search tree: selects leaves, takes their evaluations, is advanced and read.
+//!
+//! The three verbs of a search are in plain sight, so that one driver serves one tree, many leaves
+//! of one tree, or a thousand games:
+//!
+//! ```
+//! use mcts::games::TicTacToe;
+//! use mcts::rule::Uct;
+//! use mcts::tree::Tree;
+//! use mcts::{Evaluator as _, Leaves, Rollout};
+//!
+//! let mut trees = Vec::new();
+//! for seed in 0..100 {
+//!     trees.push(Tree::new(Uct::default(), &TicTacToe::new(), seed)?.with_priors(false));
+//! }
+//! let (mut leaves, mut rollout) = (Leaves::new(), Rollout::new(42));
+//! for _ in 0..50 {
+//!     leaves.clear();
+//!     for tree in &mut trees {
+//!         tree.select(&mut leaves)?;
+//!     }
+//!     rollout.evaluate(&mut leaves)?; // all games in one batch
+//!     for tree in &mut trees {
+//!         tree.back_up(&leaves)?;
+//!     }
+//! }
+//! assert_eq!(trees[0].visits(), 50);
+//! # Ok::<(), mcts::Error>(())
+//! ```
+
+mod arena;
+mod children;
+mod descend;
+mod dot;
+mod link;
+
+pub use children::Children;
+pub use descend::Selected;
+pub(crate) use descend::{Context, Worker};
+pub use link::Proven;
+
+use self::arena::ROOT;
+pub(crate) use self::arena::{Apart, Arena};
+use self::descend::Settings;
+use crate::error::{Error, Result, require};
+use crate::found::{Choice, Found};
+use crate::game::{Action, Game};
+use crate::leaves::Leaves;
+use crate::random::Random;
+use crate::rule::Rule;
+
+/// A tree over the positions of one game.
+#[derive(Debug)]
+pub struct Tree<G, R: Rule> {
+    arena: Arena,
+    rule: R,
+    root: G,
+    root_state: R::Root,
+    settings: Settings,
+    worker: Worker<G>,
+    simulations: Option<u64>,
+    prepared: bool,
+    noisy: bool,
+    most_nodes: usize,
+}
+
+impl<G: Game, R: Rule> Tree<G, R> {
+    /// A tree whose root is a position. Same rule, position, seed and evaluations: same tree.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a rule that cannot work.
+    pub fn new(rule: R, game: &G, seed: u64) -> Result<Self> {
+        rule.check()?;
+        let mut tree = Self {
+            arena: Arena::new(rule.keeps_net_values()),
+            rule,
+            root: game.clone(),
+            root_state: R::Root::default(),
+            settings: Settings { solver: true, discount: 1.0, priors: true, virtual_loss: 0 },
+            worker: Worker::new(game, Random::new(seed)),
+            simulations: None,
+            prepared: false,
+            noisy: false,
+            most_nodes: usize::MAX,
+        };
+        tree.set_game(game);
+        Ok(tree)
+    }
+
+    /// Whether leaves are expanded with an evaluator's priors (so unless set) or as they come by
+    /// ([`Evaluator::has_priors`](crate::Evaluator::has_priors)).
+    #[must_use]
+    pub fn with_priors(mut self, priors: bool) -> Self {
+        self.settings.priors = priors;
+        self
+    }
+
+    /// Whether wins, losses and draws that are proven are followed up (so unless set). Only in
+    /// games of two players with outcomes −1, 0 and 1.
+    #[must_use]
+    pub fn with_solver(mut self, solver: bool) -> Self {
+        self.settings.solver = solver && solvable(&self.root);
+        self
+    }
+
+    /// How much a value is worth one action earlier: 1 unless set.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] where it is not positive or above 1.
+    pub fn with_discount(mut self, discount: f32) -> Result<Self> {
+        let fits = discount > 0.0 && discount <= 1.0;
+        require(fits, "discount", discount, "above 0, at most 1")?;
+        self.settings.discount = discount;
+        self.settings.solver &= discount >= 1.0;
+        Ok(self)
+    }
+
+    /// Lets several leaves of this tree be on their way at once: each counts as lost visits.
+    #[must_use]
+    pub fn with_virtual_loss(mut self) -> Self {
+        self.share();
+        self
+    }
+
+    /// Limits the tree to so many nodes, unvisited children included. When it is full, the
+    /// children of the least visited nodes are given up until half is free.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] below four times the game's actions.
+    pub fn with_most_nodes(mut self, nodes: usize) -> Result<Self> {
+        let least = 4 * (self.root.actions() + 1);
+        require(nodes >= least, "most_nodes", nodes, &format!("at least {least}"))?;
+        self.most_nodes = nodes;
+        Ok(self)
+    }
+
+    /// Makes a position the root of an empty tree; the memory is kept.
+    pub fn set_game(&mut self, game: &G) {
+        self.worker.cancel::<false>(&self.arena, self.settings);
+        self.root.clone_from(game);
+        self.arena.clear();
+        self.settings.solver &= solvable(game);
+        self.new_root();
+    }
+
+    /// What follows from a new position at the root.
+    fn new_root(&mut self) {
+        let mover = self.root.turn().player().unwrap_or(0);
+        self.arena.mark::<false>(ROOT, (mover as u64) << 8);
+        self.prepared = false;
+        self.noisy = false;
+    }
+
+    /// Begins a search from the root: `simulations` is its budget, where it is one of simulations
+    /// (a [`Gumbel`](crate::rule::Gumbel) rule needs it).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Ended`], [`Error::Chance`] and [`Error::NoActions`] where there is nothing to
+    /// choose, [`Error::Config`] where the rule needs another budget.
+    pub fn begin(&mut self, simulations: Option<u64>) -> Result<()> {
+        let game = &self.root;
+        if game.outcome().is_some() {
+            return Err(Error::Ended { game: game.name() });
+        }
+        if game.turn().player().is_none() {
+            return Err(Error::Chance { game: game.name() });
+        }
+        let mut actions = Vec::new();
+        game.legal_actions(&mut actions);
+        if actions.is_empty() {
+            return Err(Error::NoActions { game: game.name() });
+        }
+        if self.rule.needs_simulations() {
+            let expected = "a budget in simulations, which this rule divides among the actions";
+            require(simulations.is_some(), "budget", simulations, expected)?;
+        }
+        // The evaluation of an empty root is one of the simulations.
+        let fresh = u64::from(!self.arena.link(ROOT).is_expanded());
+        self.simulations = simulations.map(|simulations| simulations.saturating_sub(fresh));
+        self.prepared = false;
+        Ok(())
+    }
+
+    /// Goes down from the root to a leaf and adds it to the batch.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoActions`] for a position without an outcome and without an action.
+    #[inline]
+    pub fn select(&mut self, leaves: &mut Leaves<G>) -> Result<Selected> {
+        if !self.make_room(1) {
+            return Ok(Selected::Blocked);
+        }
+        if self.settings.virtual_loss == 0 && self.worker.waiting() > 0 {
+            return Ok(Selected::Blocked);
+        }
+        if !self.prepared {
+            self.meet_root()?;
+        }
+        let Self { arena, rule, root, root_state, settings, worker, .. } = self;
+        let context = Context { arena, rule, root, root_state, settings: *settings };
+        worker.select::<false, R>(&context, leaves)
+    }
+
+    /// Takes the evaluations of all leaves that this tree put into the batch.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Evaluation`] for a prior or value that is no number; then nothing was backed up:
+    /// try again or [`cancel`](Self::cancel).
+    #[inline]
+    pub fn back_up(&mut self, leaves: &Leaves<G>) -> Result<()> {
+        self.worker.back_up::<false>(&self.arena, self.settings, leaves)
+    }
+
+    /// Gives up the leaves that are on their way.
+    pub fn cancel(&mut self) {
+        self.worker.cancel::<false>(&self.arena, self.settings);
+    }
+
+    /// Plays an action at the root and keeps the subtree below it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Illegal`] for an action that the rules do not allow; the tree stays as it was.
+    pub fn advance(&mut self, action: Action) -> Result<()> {
+        self.cancel();
+        let mut next = self.root.clone();
+        next.try_play(action)?;
+        let link = self.arena.link(ROOT);
+        let child = link.children().find(|&child| self.arena.action(child) == action);
+        match child.filter(|_| next.outcome().is_none() && next.turn().player().is_some()) {
+            Some(child) => {
+                self.arena.keep(child, 0);
+                self.root = next;
+                self.new_root();
+                let mover = self.arena.link(ROOT).mover();
+                self.arena.turn_root(link.mover(), mover, self.root.players());
+            }
+            None => self.set_game(&next),
+        }
+        Ok(())
+    }
+
+    /// The position at the root.
+    pub const fn game(&self) -> &G {
+        &self.root
+    }
+
+    /// The rule.
+    pub const fn rule(&self) -> &R {
+        &self.rule
+    }
+
+    /// How often the root was visited.
+    pub fn visits(&self) -> u32 {
+        self.arena.visits(ROOT)
+    }
+
+    /// How many nodes there are, unvisited children included.
+    pub fn nodes(&self) -> usize {
+        self.arena.used()
+    }
+
+    /// What is proven about the root, for the player to move there.
+    pub fn proven(&self) -> Option<Proven> {
+        self.arena.link(ROOT).proven()
+    }
+
+    /// The generator of this tree, for what its owner draws (a temperature).
+    pub const fn random(&mut self) -> &mut Random {
+        &mut self.worker.random
+    }
+
+    /// The children of the root; `None` before it was judged.
+    pub fn children(&self) -> Option<Children<'_>> {
+        let link = self.arena.link(ROOT);
+        let value = self.arena.mean(ROOT);
+        link.is_expanded().then(|| Children::new(&self.arena, ROOT, link, value))
+    }
+
+    /// The children of the node that a line of actions leads to; `None` where the tree ends
+    /// earlier.
+    pub fn children_after(&self, line: &[Action]) -> Option<Children<'_>> {
+        let (mut slot, mut link) = (ROOT, self.arena.link(ROOT));
+        let mut chooser = link.mover();
+        for &action in line {
+            chooser = link.mover();
+            slot = link.children().find(|&child| self.arena.action(child) == action)?;
+            link = self.arena.link(slot);
+        }
+        let mean = self.arena.mean(slot);
+        let value = if chooser == link.mover() { mean } else { -mean };
+        link.is_expanded().then(|| Children::new(&self.arena, slot, link, value))
+    }
+
+    /// The policy found, one probability a child of the root in the order of
+    /// [`Children`], appended: where the root is proven, it lies even on the actions that keep
+    /// the result.
+    pub fn policy(&self, policy: &mut Vec<f32>) {
+        let Some(children) = self.children() else { return };
+        match self.proven() {
+            Some(proven) => {
+                let best = |child: &usize| children.proven(*child) == Some(proven);
+                let count = (0..children.len()).filter(best).count().max(1) as f32;
+                policy.extend((0..children.len()).map(|c| f32::from(best(&c)) / count));
+            }
+            None => self.rule.policy(&self.root_state, &children, policy),
+        }
+    }
+
+    /// The child to play; `None` before the root was judged.
+    pub fn best(&self) -> Option<usize> {
+        let children = self.children()?;
+        Some(match self.proven() {
+            // Of the actions that keep the result, the most visited.
+            Some(proven) => {
+                let keeps = |child: &usize| children.proven(*child) == Some(proven);
+                let visits = |child: &usize| children.visits(*child);
+                (0..children.len()).filter(keeps).max_by_key(visits).unwrap_or(0)
+            }
+            None => self.rule.best(&self.root_state, &children),
+        })
+    }
+
+    /// All that the search has found so far; `None` before the root was judged.
+    pub fn found(&self) -> Option<Found> {
+        let (children, best) = (self.children()?, self.best()?);
+        let mut policy = Vec::with_capacity(children.len());
+        self.policy(&mut policy);
+        let choice = |child: usize| {
+            let action = children.action(child);
+            let name = self.root.action_name(action);
+            let (net_visits, net_value) = children.net(child);
+            Choice {
+                action,
+                name,
+                visits: children.visits(child),
+                value: children.mean(child),
+                prior: children.prior(child),
+                policy: policy[child],
+                proven: children.proven(child),
+                net: (net_visits > 0).then_some(net_value),
+            }
+        };
+        let best = children.action(best);
+        let mut choices: Vec<_> = (0..children.len()).map(choice).collect();
+        choices.sort_by(|a, b| {
+            (b.action == best, b.visits, b.value)
+                .partial_cmp(&(a.action == best, a.visits, a.value))
+                .unwrap_or(std::cmp::Ordering::Equal)
+                .then(a.action.cmp(&b.action))
+        });
+        Some(Found {
+            game: self.root.name(),
+            choices,
+            value: self.proven().map_or_else(|| self.arena.mean(ROOT), Proven::value),
+            visits: self.visits(),
+            simulations: 0,
+            nodes: self.nodes(),
+            proven: self.proven(),
+            principal_variation: self.principal_variation(best),
+            elapsed: std::time::Duration::ZERO,
+        })
+    }
+
+    /// The best action, then the most visited ones, with their names.
+    fn principal_variation(&self, best: Action) -> Vec<(Action, String)> {
+        let mut game = self.root.clone();
+        let mut line = Vec::new();
+        let mut link = self.arena.link(ROOT);
+        let mut next = link.children().find(|&child| self.arena.action(child) == best);
+        while let Some(slot) = next {
+            let action = self.arena.action(slot);
+            line.push((action, game.action_name(action)));
+            game.play(action);
+            link = self.arena.link(slot);
+            next = (link.is_expanded() && !link.has(link::CHANCE))
+                .then(|| {
+                    link.children().filter(|&child| self.arena.visits(child) > 0).max_by_key(
+                        |&child| {
+                            let link = self.arena.link(child);
+                            (link.proven() == Some(Proven::Win), self.arena.visits(child))
+                        },
+                    )
+                })
+                .flatten();
+        }
+        line
+    }
+
+    /// Counts leaves on their way as lost visits from now on. What it was before.
+    pub(crate) fn share(&mut self) -> u32 {
+        std::mem::replace(&mut self.settings.virtual_loss, self.rule.virtual_loss())
+    }
+
+    /// Goes back to what [`Tree::share`] returned.
+    pub(crate) const fn unshare(&mut self, virtual_loss: u32) {
+        self.settings.virtual_loss = virtual_loss;
+    }
+
+    /// Makes sure that so many simulations can expand a node; `false` where leaves on their way
+    /// have to come back first.
+    pub(crate) fn make_room(&mut self, simulations: usize) -> bool {
+        let expanding = self.worker.waiting() + simulations;
+        let wanted = self.arena.used() + expanding * self.root.actions().max(1);
+        if wanted <= self.arena.capacity() {
+            return true;
+        }
+        if self.arena.capacity() < self.most_nodes {
+            self.arena.grow((2 * wanted).min(self.most_nodes));
+            if wanted <= self.arena.capacity() {
+                return true;
+            }
+        }
+        if self.worker.waiting() > 0 {
+            return false;
+        }
+        let mut least = 2;
+        while self.arena.kept(least) > self.most_nodes / 2 && least < u32::MAX / 2 {
+            least *= 2;
+        }
+        self.arena.keep(ROOT, least);
+        true
+    }
+
+    /// Prepares the root as soon as it has children; without priors, it gets them here.
+    fn meet_root(&mut self) -> Result<()> {
+        let due = self.arena.visits(ROOT) >= self.rule.expand_after();
+        if !self.settings.priors && due && !self.arena.link(ROOT).is_expanded() {
+            self.worker.expand_root(&self.arena, &self.root)?;
+        }
+        if self.arena.link(ROOT).is_expanded() {
+            self.prepare();
+        }
+        Ok(())
+    }
+
+    /// Noise and schedule, once the root has children.
+    pub(crate) fn prepare(&mut self) {
+        let link = self.arena.link(ROOT);
+        if let Some(noise) = self.rule.root_noise()
+            && !self.noisy
+        {
+            let slots = || link.children();
+            let mut priors: Vec<f32> = slots().map(|slot| self.arena.prior(slot)).collect();
+            noise.mix(&mut priors, &mut self.worker.random);
+            for (slot, prior) in slots().zip(priors) {
+                self.arena.set_prior(slot, prior);
+            }
+            self.noisy = true;
+        }
+        let children = Children::new(&self.arena, ROOT, link, self.arena.mean(ROOT));
+        self.root_state = self.rule.prepare(&children, self.simulations, &mut self.worker.random);
+        self.prepared = true;
+    }
+
+    /// What threads need to share this tree: the root must be prepared.
+    pub(crate) fn context(&self) -> Context<'_, G, R> {
+        Context {
+            arena: &self.arena,
+            rule: &self.rule,
+            root: &self.root,
+            root_state: &self.root_state,
+            settings: self.settings,
+        }
+    }
+
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.prepared
+    }
+}
+
+/// Whether proofs make sense in a game.
+fn solvable<G: Game>(game: &G) -> bool {
+    game.players() == 2 && !G::REWARDS
+}

@@ -1,0 +1,363 @@
+//! GTP: every command, every refusal, anything at all, and GNU Go as a client and an opponent.
+
+use std::path::Path;
+use std::time::Duration;
+
+use mcts::Budget;
+use mcts::go::{Color, Go, Move, Rules};
+use mcts::gtp::{Client, Command, Decision, Engine, Player, Searcher};
+use proptest::prelude::*;
+
+/// Plays the first legal point that is no own eye as far as stones beside it tell.
+struct First;
+
+impl Player for First {
+    fn name(&self) -> String {
+        "first".to_owned()
+    }
+
+    fn choose(&mut self, game: &Go, _: Option<Duration>) -> mcts::Result<Decision> {
+        let legal = game.points().map(Move::Play).find(|&m| game.why_illegal(m).is_none());
+        Ok(Decision::Move(legal.unwrap_or(Move::Pass)))
+    }
+}
+
+/// Asks one after another; the replies without their empty lines.
+fn ask<P: Player>(engine: &mut Engine<P>, lines: &[&str]) -> Vec<String> {
+    let replies = lines.iter().filter_map(|line| engine.answer(line));
+    replies.map(|reply| reply.to_string().trim_end().to_owned()).collect()
+}
+
+fn last<P: Player>(engine: &mut Engine<P>, lines: &[&str]) -> String {
+    ask(engine, lines).pop().unwrap_or_default()
+}
+
+#[test]
+fn administrative_commands() {
+    let mut engine = Engine::new(First);
+    let replies = ask(
+        &mut engine,
+        &[
+            "7 protocol_version",
+            "name",
+            "  12\tversion # what is it",
+            "known_command genmove",
+            "known_command x",
+        ],
+    );
+    assert_eq!(replies[0], "=7 2");
+    assert_eq!(replies[1], "= first");
+    assert!(replies[2].starts_with("=12 0."));
+    assert_eq!(&replies[3..], ["= true", "= false"]);
+    let commands = last(&mut engine, &["list_commands"]);
+    for name in "protocol_version name version known_command list_commands quit boardsize \
+        clear_board komi play genmove undo fixed_handicap place_free_handicap set_free_handicap \
+        time_settings time_left final_score final_status_list loadsgf reg_genmove showboard"
+        .split_whitespace()
+    {
+        assert!(commands.lines().any(|line| line.trim_start_matches("= ") == name), "{name}");
+        let known = last(&mut engine, &[&format!("known_command {name}")]);
+        assert_eq!(known, "= true");
+    }
+    assert!(engine.answer("").is_none() && engine.answer(" # nothing").is_none());
+    assert_eq!(last(&mut engine, &["quit"]), "=");
+    assert!(engine.has_quit());
+}
+
+#[test]
+fn refusals_name_their_reason_and_change_nothing() {
+    let mut engine = Engine::new(First);
+    ask(&mut engine, &["boardsize 9", "komi 5.5", "play b e5"]);
+    let before = engine.game().clone();
+    for (line, reason) in [
+        ("nonsense", "unknown command"),
+        ("play", "a colour"),
+        ("play b", "a vertex"),
+        ("play red e4", "invalid color"),
+        ("play b i5", "invalid vertex"),
+        ("play b k5", "invalid vertex"),
+        ("play b e55555555555555555555", "invalid vertex"),
+        ("play w e5", "illegal move: a stone is there"),
+        ("boardsize 20", "unacceptable size"),
+        ("boardsize 0", "unacceptable size"),
+        ("boardsize nine", "number"),
+        ("boardsize", "a board size"),
+        ("komi nan", "finite"),
+        ("komi", "points"),
+        ("genmove", "a colour"),
+        ("genmove green", "invalid color"),
+        ("fixed_handicap 2", "board not empty"),
+        ("set_free_handicap c3 c4", "board not empty"),
+        ("place_free_handicap 1", "invalid number of stones"),
+        ("time_settings 1 2", "stones"),
+        ("time_settings -1 2 3", "number"),
+        ("time_left b x 3", "number"),
+        ("loadsgf /no/such/file.sgf", "cannot load file"),
+        ("loadsgf", "a file"),
+        ("final_status_list nowhere", "invalid status"),
+        ("known_command", "a command"),
+    ] {
+        let reply = last(&mut engine, &[&format!("3 {line}")]);
+        assert!(reply.starts_with("?3 ") && reply.contains(reason), "{line}: {reply}");
+        assert_eq!(engine.game(), &before, "{line}");
+    }
+    assert_eq!(last(&mut engine, &["undo", "undo"]), "? cannot undo");
+}
+
+#[test]
+fn undo_takes_back_plays_moves_and_handicap() {
+    let mut engine = Engine::new(First);
+    ask(&mut engine, &["boardsize 9", "clear_board"]);
+    let empty = engine.game().clone();
+    assert_eq!(last(&mut engine, &["fixed_handicap 3"]), "= C3 G7 G3");
+    assert_eq!(engine.game().to_play(), Color::White);
+    assert_eq!(last(&mut engine, &["genmove w"]), "= A9");
+    ask(&mut engine, &["play b pass", "undo", "undo"]);
+    assert_eq!(engine.game().board().stones(Color::White), 0);
+    ask(&mut engine, &["undo"]);
+    assert_eq!(engine.game(), &empty);
+    assert_eq!(last(&mut engine, &["place_free_handicap 5"]).split_whitespace().count(), 6);
+    ask(&mut engine, &["undo"]);
+    assert_eq!(
+        last(&mut engine, &["set_free_handicap c3 e5 e5"]).split(':').next(),
+        Some("? invalid configuration")
+    );
+    assert_eq!(last(&mut engine, &["set_free_handicap c3 e5"]), "=");
+    assert_eq!(engine.game().handicap(), 2);
+}
+
+#[test]
+fn reg_genmove_only_says_the_move() {
+    let mut engine = Engine::new(First);
+    ask(&mut engine, &["boardsize 5"]);
+    assert_eq!(last(&mut engine, &["reg_genmove w"]), "= A5");
+    assert!(engine.game().moves().is_empty());
+    assert_eq!(last(&mut engine, &["genmove w"]), "= A5");
+    assert_eq!(engine.game().movers(), [Color::White]);
+    let board = last(&mut engine, &["showboard"]);
+    assert!(board.contains("5 O . . . .  5"), "{board}");
+}
+
+#[test]
+fn the_game_goes_on_after_two_passes() {
+    let mut engine = Engine::new(First);
+    let replies =
+        ask(&mut engine, &["boardsize 5", "play b pass", "play w pass", "play b c3", "genmove w"]);
+    assert_eq!(&replies[3..], ["=", "= A5"]);
+}
+
+#[test]
+fn the_final_score_takes_dead_stones_off() {
+    let mut engine = Engine::new(First);
+    ask(&mut engine, &["boardsize 7", "komi 0.5"]);
+    // Black holds the left, White the right; a white stone is dead in Black's part.
+    for row in 1..=7 {
+        ask(&mut engine, &[&format!("play b c{row}"), &format!("play w d{row}")]);
+    }
+    ask(&mut engine, &["play w b2", "play b pass", "play w pass"]);
+    assert_eq!(last(&mut engine, &["final_score"]), "= W+7.5");
+    assert_eq!(last(&mut engine, &["final_status_list dead"]), "= B2");
+    assert_eq!(last(&mut engine, &["final_status_list alive"]).lines().count(), 2);
+    assert_eq!(last(&mut engine, &["final_status_list seki"]), "=");
+}
+
+#[test]
+fn records_are_loaded_up_to_a_move() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("game.sgf");
+    std::fs::write(&path, "(;SZ[9]KM[5.5];B[ee];W[cc];B[gg])").unwrap();
+    let mut engine = Engine::new(First);
+    let path = path.to_str().unwrap();
+    assert_eq!(last(&mut engine, &[&format!("loadsgf {path}")]), "=");
+    assert_eq!((engine.game().moves().len(), engine.game().rules().komi), (3, 5.5));
+    assert_eq!(last(&mut engine, &[&format!("loadsgf {path} 2")]), "=");
+    assert_eq!(engine.game().moves().len(), 1);
+    let sgf = last(&mut engine, &["printsgf"]);
+    assert!(sgf.contains("SZ[9]") && sgf.contains(";B[ee]"), "{sgf}");
+    std::fs::write(path, "(;SZ[9];B[ee];W[ee])").unwrap();
+    let refused = last(&mut engine, &[&format!("loadsgf {path}")]);
+    assert!(
+        refused.starts_with("? cannot load file") && refused.contains("line 1, column 15"),
+        "{refused}"
+    );
+    assert_eq!(engine.game().moves().len(), 1);
+}
+
+#[test]
+fn a_clock_is_kept() {
+    let player = Searcher::knowing(1).with_budget(Budget::simulations(50));
+    let mut engine = Engine::with_rules(player, Rules::computer());
+    ask(&mut engine, &["boardsize 5", "time_settings 1 0 0"]);
+    let started = std::time::Instant::now();
+    for _ in 0..4 {
+        assert!(last(&mut engine, &["genmove b", "genmove w"]).starts_with("= "));
+    }
+    assert!(started.elapsed() < Duration::from_secs(3), "two clocks of one second");
+    assert_eq!(ask(&mut engine, &["time_left b 0 0", "genmove b"]).len(), 2);
+    assert_eq!(last(&mut engine, &["time_settings 0 1 0"]), "=");
+}
+
+#[test]
+fn a_searcher_sees_what_wins() {
+    let player = Searcher::knowing(3).with_budget(Budget::simulations(400));
+    let mut engine = Engine::with_rules(player, Rules::computer());
+    // Two chains share their only liberty: who takes it wins.
+    ask(&mut engine, &["boardsize 5", "komi 0.5"]);
+    for column in ["a", "b", "c", "d", "e"] {
+        ask(&mut engine, &[&format!("play b {column}2"), &format!("play w {column}3")]);
+        if column != "e" {
+            ask(&mut engine, &[&format!("play w {column}1")]);
+        }
+    }
+    assert_eq!(last(&mut engine, &["genmove b"]), "= E1");
+}
+
+#[test]
+fn a_searcher_passes_when_that_wins() {
+    let player = Searcher::knowing(3).with_budget(Budget::simulations(50));
+    let mut engine = Engine::with_rules(player, Rules::computer());
+    ask(&mut engine, &["boardsize 5", "komi 0.5", "play b c3", "play w pass"]);
+    assert_eq!(last(&mut engine, &["genmove b"]), "= pass");
+}
+
+#[test]
+fn lines_are_read_until_quit() {
+    let mut output = Vec::new();
+    let input = b"1 name\r\n\n\xFF\xFE\n2 quit\n3 name\n".as_slice();
+    Engine::new(First).run(input, &mut output).unwrap();
+    let text = String::from_utf8(output).unwrap();
+    assert!(text.starts_with("=1 first\n\n? unknown command\n\n=2\n\n"), "{text}");
+    assert!(!text.contains("=3"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_line_is_answered_or_empty(lines in prop::collection::vec(any::<String>(), 1..10)) {
+        let mut engine = Engine::new(First);
+        for line in lines {
+            let reply = engine.answer(&line).map(|reply| reply.to_string());
+            prop_assert_eq!(reply.is_some(), Command::parse(&line).is_some());
+            if let Some(reply) = reply {
+                prop_assert!(reply.starts_with('=') || reply.starts_with('?'));
+                prop_assert!(reply.ends_with("\n\n"));
+                prop_assert_eq!(reply.matches("\n\n").count(), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn what_looks_like_commands_never_panics(
+        lines in prop::collection::vec(
+            "[0-9]{0,3} ?(boardsize|play|genmove|komi|fixed_handicap|place_free_handicap|set_free_handicap|undo|time_settings|time_left|clear_board|showboard|reg_genmove|known_command|printsgf) ?[bwBWx]{0,1} ?(-?[0-9]{1,3}|[a-t][0-9]{1,2}|pass|nan|inf){0,1} ?[0-9]{0,2}",
+            1..30,
+        ),
+    ) {
+        let mut engine = Engine::new(First);
+        engine.answer("boardsize 4");
+        for line in lines {
+            let reply = engine.answer(&line).map(|reply| reply.to_string()).unwrap_or_default();
+            prop_assert!(reply.is_empty() || reply.ends_with("\n\n"));
+        }
+    }
+}
+
+/// GNU Go, where it is installed.
+fn gnu_go(arguments: &[&str]) -> Option<Client> {
+    let places = ["/usr/games/gnugo", "/usr/bin/gnugo", "/usr/local/bin/gnugo"];
+    let Some(program) = places.into_iter().find(|place| Path::new(place).exists()) else {
+        println!("skipped: GNU Go is not installed (Debian: gnugo)");
+        return None;
+    };
+    let fixed = "--mode gtp --chinese-rules --capture-all-dead --positional-superko --level 1";
+    let arguments: Vec<&str> = fixed.split(' ').chain(arguments.iter().copied()).collect();
+    Some(Client::start(program, &arguments).unwrap())
+}
+
+#[test]
+fn gnu_go_is_an_opponent_that_sees_the_same_game() {
+    let Some(mut opponent) = gnu_go(&["--seed", "5"]) else { return };
+    let player = Searcher::knowing(3).with_budget(Budget::simulations(60));
+    let mut engine = Engine::with_rules(player, Rules::computer());
+    for line in ["boardsize 9", "clear_board", "komi 7"] {
+        opponent.ask(line).unwrap();
+        assert_eq!(last(&mut engine, &[line]), "=");
+    }
+    let (mut passes, mut black) = (0, true);
+    while passes < 2 && engine.game().moves().len() < 300 {
+        let color = if black { "black" } else { "white" };
+        let chosen = if black {
+            let reply = last(&mut engine, &[&format!("genmove {color}")]);
+            let chosen = reply.strip_prefix("= ").expect(&reply).to_owned();
+            opponent.ask(&format!("play {color} {chosen}")).expect("a move that GNU Go allows");
+            chosen
+        } else {
+            let chosen = opponent.ask(&format!("genmove {color}")).unwrap();
+            if chosen == "resign" {
+                break;
+            }
+            let reply = last(&mut engine, &[&format!("play {color} {chosen}")]);
+            assert_eq!(reply, "=", "GNU Go's {chosen} is legal");
+            chosen
+        };
+        passes = if chosen.eq_ignore_ascii_case("pass") { passes + 1 } else { 0 };
+        black = !black;
+    }
+    same_stones(engine.game(), &mut opponent);
+}
+
+/// Both programs have the same stones on their boards.
+fn same_stones(game: &Go, other: &mut Client) {
+    for color in [Color::Black, Color::White] {
+        let listed = other.ask(&format!("list_stones {color}")).unwrap();
+        let mut theirs: Vec<&str> = listed.split_whitespace().collect();
+        let stones = game.points().filter(|&point| game.board().stone(point) == Some(color));
+        let mut ours: Vec<String> = stones.map(|point| point.name(9)).collect();
+        theirs.sort_unstable();
+        ours.sort_unstable();
+        assert_eq!(ours, theirs);
+    }
+}
+
+#[test]
+fn gnu_go_reads_and_writes_the_same_records() {
+    let Some(mut other) = gnu_go(&[]) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("game.sgf");
+    for line in ["boardsize 9", "clear_board", "komi 5.5", "fixed_handicap 3"] {
+        other.ask(line).unwrap();
+    }
+    for turn in 0..30 {
+        other.ask(if turn % 2 == 0 { "genmove white" } else { "genmove black" }).unwrap();
+    }
+    other.ask(&format!("printsgf {}", path.display())).unwrap();
+    let mut engine = Engine::new(First);
+    assert_eq!(last(&mut engine, &[&format!("loadsgf {}", path.display())]), "=");
+    same_stones(engine.game(), &mut other);
+    // And back: GNU Go loads what the engine writes.
+    ask(&mut engine, &["boardsize 9", "komi 6.5", "fixed_handicap 3"]);
+    for turn in 0..30 {
+        ask(&mut engine, &[if turn % 2 == 0 { "genmove white" } else { "genmove black" }]);
+    }
+    let written = last(&mut engine, &["printsgf"]);
+    std::fs::write(&path, written.trim_start_matches("= ")).unwrap();
+    other.ask("clear_board").unwrap();
+    assert_eq!(other.ask(&format!("loadsgf {}", path.display())).unwrap(), "white");
+    same_stones(engine.game(), &mut other);
+}
+
+#[test]
+fn an_engine_that_is_not_there_or_refuses_is_an_error() {
+    assert!(
+        Client::start("/no/such/engine", &[""; 0])
+            .unwrap_err()
+            .to_string()
+            .contains("/no/such/engine")
+    );
+    let Some(mut other) = gnu_go(&[]) else { return };
+    let refused = other.ask("play black z99").unwrap_err().to_string();
+    assert!(refused.contains("play black z99"), "{refused}");
+    other.ask("quit").unwrap();
+    assert!(other.ask("name").is_err());
+}

@@ -1,0 +1,686 @@
+//! Search: solved positions, determinism, batches, reuse, budgets, threads, bad input.
+
+use std::time::Duration;
+
+use mcts::games::{ConnectFour, ConnectFourSolver, Othello, TicTacToe};
+use mcts::random::Random;
+use mcts::rule::{Apv, Dirichlet, Fpu, Gumbel, Puct, Rule, Uct};
+use mcts::tree::{Proven, Selected};
+use mcts::{
+    Action, Budget, Clock, Error, Evaluator, Found, Game, Leaves, Mixture, Overtime, Result,
+    Rollout, Search, Tree, Turn, Values,
+};
+
+/// Equal priors, value 0.
+#[derive(Debug, Clone, Copy)]
+struct Even;
+
+impl<G: Game> Evaluator<G> for Even {
+    fn evaluate(&mut self, _leaves: &mut Leaves<G>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl mcts::Fork for Even {
+    fn fork(&self, _worker: u64) -> Self {
+        *self
+    }
+}
+
+fn run<G: Game, R: Rule>(rule: R, game: &G, simulations: u64) -> Found {
+    Search::new(rule, Rollout::new(1)).run(game, Budget::simulations(simulations)).unwrap()
+}
+
+#[test]
+fn every_rule_finds_the_win_and_the_defence() {
+    // X has two in a row on top and wins with c1; O must otherwise stop it there.
+    fn check<R: Rule>(rule: R) {
+        let name = format!("{rule:?}");
+        let mut game = TicTacToe::new();
+        for text in ["a1", "a2", "b1", "b2"] {
+            game.play(game.parse_action(text).unwrap());
+        }
+        let found = run(rule.clone(), &game, 200);
+        assert_eq!(game.action_name(found.best()), "c1", "{name}");
+        assert_eq!(found.proven, Some(Proven::Win), "{name}");
+
+        let mut game = TicTacToe::new();
+        for text in ["a1", "b2", "b1"] {
+            game.play(game.parse_action(text).unwrap());
+        }
+        let found = run(rule, &game, 400);
+        assert_eq!(game.action_name(found.best()), "c1", "{name}\n{found}");
+    }
+    check(Uct::default());
+    check(Puct::default());
+    check(Puct::default().with_fpu(Fpu::Value(0.0)));
+    check(Gumbel::default());
+    check(Apv { expand_after: 1, ..Apv::default() });
+}
+
+#[test]
+fn tic_tac_toe_is_proven_a_draw() {
+    // Much exploration: a proof needs every reply.
+    let found = run(Uct::new(20.0), &TicTacToe::new(), 1 << 20);
+    assert_eq!(found.proven, Some(Proven::Draw));
+    assert!(found.simulations < 1 << 20, "a proof ends the search");
+    assert!(found.choices.iter().all(|choice| choice.proven != Some(Proven::Win)));
+    assert_eq!(found.principal_variation.len(), 9);
+}
+
+#[test]
+fn proofs_agree_with_the_exact_solver() {
+    let mut solver = ConnectFourSolver::with_entries(1 << 18).unwrap();
+    let mut random = Random::new(5);
+    let mut actions = Vec::new();
+    let mut proven = 0;
+    while proven < 20 {
+        let mut game = ConnectFour::new();
+        for _ in 0..26 {
+            actions.clear();
+            game.legal_actions(&mut actions);
+            if let Some(index) = random.weighted(&vec![1.0; actions.len()]) {
+                game.play(actions[index]);
+            }
+        }
+        if game.outcome().is_some() {
+            continue;
+        }
+        let found = run(Uct::default(), &game, 50_000);
+        if let Some(result) = found.proven {
+            assert_eq!(solver.result(&game).unwrap(), result, "\n{game}\n{found}");
+            let best = solver.results(&game).unwrap();
+            assert!(best.contains(&(found.best(), result)), "\n{game}\n{found}");
+            proven += 1;
+        }
+    }
+}
+
+#[test]
+fn a_search_without_the_solver_agrees_with_one_that_has_it() {
+    let game = ConnectFour::from_columns("44444").unwrap();
+    let budget = Budget::simulations(20_000);
+    let plain = Search::new(Uct::default(), Rollout::new(3)).with_solver(false);
+    let plain = { plain }.run(&game, budget).unwrap();
+    assert_eq!(plain.proven, None);
+    assert_eq!(plain.simulations, 20_000);
+    assert_eq!(plain.visits, 20_000);
+    let visits: u32 = plain.choices.iter().map(|choice| choice.visits).sum();
+    assert_eq!(visits, 19_999, "all but the evaluation of the root");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_tree() {
+    fn check<R: Rule>(rule: R) {
+        let game = ConnectFour::from_columns("4455").unwrap();
+        let found = |seed, batch| {
+            let mut search = Search::new(rule.clone(), Rollout::new(seed)).with_seed(seed);
+            search = search.with_batch(batch);
+            let mut found = search.run(&game, Budget::simulations(3000)).unwrap();
+            found.elapsed = Duration::ZERO;
+            (found, search.tree().unwrap().dot(1))
+        };
+        for batch in [1, 8] {
+            assert_eq!(found(7, batch), found(7, batch));
+            assert_ne!(found(7, batch).1, found(8, batch).1);
+        }
+    }
+    check(Uct::default());
+    check(Puct::default().with_root_noise(Dirichlet::new(1.0)));
+    check(Gumbel::default());
+    check(Apv { expand_after: 4, ..Apv::default() });
+}
+
+/// All visits of a tree, node by node, must add up.
+fn check_counts<G: Game, R: Rule>(tree: &Tree<G, R>, line: &mut Vec<Action>) {
+    let Some(children) = tree.children_after(line) else { return };
+    let below: u32 = (0..children.len()).map(|child| children.visits(child)).sum();
+    assert!(below <= children.node_visits(), "after {line:?}");
+    for child in 0..children.len() {
+        assert!((-1.0..=1.0).contains(&children.mean(child)), "after {line:?}");
+        if children.visits(child) > 0 {
+            line.push(children.action(child));
+            check_counts(tree, line);
+            line.pop();
+        }
+    }
+}
+
+#[test]
+fn batches_leave_no_virtual_loss_behind() {
+    for batch in [1, 3, 16] {
+        let game = ConnectFour::from_columns("4").unwrap();
+        let mut search = Search::new(Puct::default(), Even).with_batch(batch);
+        let found = search.run(&game, Budget::simulations(1000)).unwrap();
+        let tree = search.tree().unwrap();
+        assert_eq!(u64::from(tree.visits()), found.simulations);
+        assert!(found.simulations >= 1000 - batch as u64 || found.proven.is_some());
+        check_counts(tree, &mut Vec::new());
+    }
+}
+
+#[test]
+fn many_trees_share_one_batch() {
+    // A tree among others is the tree that it would be alone.
+    let games: Vec<_> =
+        (0..20).map(|n| after(&Othello::new(), n)).filter(|g| g.outcome().is_none()).collect();
+    let tree = |game: &Othello| Tree::new(Puct::default(), game, 3).unwrap();
+    let mut trees: Vec<_> = games.iter().map(tree).collect();
+    let mut leaves = Leaves::new();
+    for _ in 0..100 {
+        leaves.clear();
+        for tree in &mut trees {
+            tree.select(&mut leaves).unwrap();
+        }
+        Even.evaluate(&mut leaves).unwrap();
+        for tree in &mut trees {
+            tree.back_up(&leaves).unwrap();
+        }
+    }
+    for (game, together) in games.iter().zip(&trees) {
+        let mut alone = tree(game);
+        for _ in 0..100 {
+            leaves.clear();
+            alone.select(&mut leaves).unwrap();
+            alone.back_up(&leaves).unwrap();
+        }
+        assert_eq!(alone.dot(1), together.dot(1));
+    }
+}
+
+/// A position after so many random actions.
+fn after<G: Game>(game: &G, count: u64) -> G {
+    let mut game = game.clone();
+    let mut random = Random::new(count);
+    let mut actions = Vec::new();
+    for _ in 0..count {
+        actions.clear();
+        game.legal_actions(&mut actions);
+        match actions.get(random.below(actions.len() as u32) as usize) {
+            Some(&action) => game.play(action),
+            None => break,
+        }
+    }
+    game
+}
+
+#[test]
+fn advancing_keeps_the_subtree_as_it_was() {
+    let game = ConnectFour::new();
+    let mut search = Search::new(Uct::default(), Rollout::new(4));
+    let found = search.run(&game, Budget::simulations(5000)).unwrap();
+    let best = found.best_choice().unwrap().clone();
+    let tree = search.tree().unwrap();
+    let mut before = Vec::new();
+    list(tree, &mut vec![best.action], &mut before);
+    let nodes = tree.nodes();
+
+    search.advance(best.action).unwrap();
+    let tree = search.tree().unwrap();
+    let mut after = Vec::new();
+    list(tree, &mut Vec::new(), &mut after);
+    assert!(before.len() > 100);
+    assert_eq!(before, after);
+    assert_eq!(tree.visits(), best.visits);
+    assert!(tree.nodes() < nodes);
+    let value = tree.children().unwrap().node_value();
+    assert!((value + best.value).abs() < 1e-6, "the other player is to move");
+
+    // The search goes on from what it has.
+    let mut next = game;
+    next.play(best.action);
+    let found = search.run(&next, Budget::simulations(100)).unwrap();
+    assert_eq!(found.visits, best.visits + 100);
+    // A position that it was not advanced to starts anew.
+    let found = search.run(&game, Budget::simulations(100)).unwrap();
+    assert_eq!(found.visits, 100);
+    assert!(matches!(search.advance(9), Err(Error::Illegal { action: 9, .. })));
+}
+
+/// Visits and values of all nodes below a line.
+fn list<G: Game, R: Rule>(
+    tree: &Tree<G, R>,
+    line: &mut Vec<Action>,
+    into: &mut Vec<(usize, Action, u32, f32)>,
+) {
+    let Some(children) = tree.children_after(line) else { return };
+    let start = into.len();
+    for child in 0..children.len() {
+        let action = children.action(child);
+        into.push((start, action, children.visits(child), children.mean(child)));
+        line.push(action);
+        list(tree, line, into);
+        line.pop();
+    }
+}
+
+#[test]
+fn a_limit_of_nodes_holds_and_the_search_still_plays_well() {
+    let game = ConnectFour::from_columns("44444").unwrap();
+    let mut search = Search::new(Uct::default(), Rollout::new(4)).with_most_nodes(2000);
+    let found = search.run(&game, Budget::simulations(50_000)).unwrap();
+    assert!(found.nodes <= 2000, "{}", found.nodes);
+    assert_eq!(found.visits, 50_000, "what was folded is still counted");
+    check_counts(search.tree().unwrap(), &mut Vec::new());
+    let free = run(Uct::default(), &game, 50_000);
+    assert!(free.nodes > 20_000);
+    assert!((free.value - found.value).abs() < 0.1, "{found}\n{free}");
+
+    let mut search = Search::new(Puct::default(), Even).with_most_nodes(500).with_batch(16);
+    let found = search.run(&game, Budget::simulations(5000)).unwrap();
+    assert!(found.nodes <= 500 && found.visits > 4900);
+    let small = Search::new(Uct::default(), Rollout::new(4)).with_most_nodes(8);
+    let message = { small }.run(&game, Budget::simulations(10)).unwrap_err().to_string();
+    assert!(message.contains("most_nodes") && message.contains("at least 32"), "{message}");
+}
+
+#[test]
+fn budgets_end_a_search() {
+    let game = Othello::new();
+    let search = || Search::new(Uct::default(), Rollout::new(2));
+    let found = search().run(&game, Budget::nodes(1000)).unwrap();
+    assert!((1000..1100).contains(&found.nodes), "{}", found.nodes);
+    let budget = Budget::time(Duration::from_millis(50));
+    let found = search().run(&game, budget).unwrap();
+    assert!(found.elapsed >= Duration::from_millis(50) && found.simulations > 10);
+    let found = search().run(&game, budget.or_simulations(7)).unwrap();
+    assert_eq!(found.simulations, 7);
+
+    for (budget, field) in [
+        (Budget::simulations(0), "budget.simulations"),
+        (Budget::nodes(0), "budget.nodes"),
+        (Budget::time(Duration::ZERO), "budget.time"),
+    ] {
+        let message = search().run(&game, budget).unwrap_err().to_string();
+        assert!(message.contains(field), "{message}");
+    }
+    let one = search().run(&game, Budget::simulations(1)).unwrap_err().to_string();
+    assert!(one.contains("enough for the root"), "{one}");
+    let message = Search::new(Gumbel::default(), Even).run(&game, budget).unwrap_err().to_string();
+    assert!(message.contains("simulations"), "{message}");
+}
+
+#[test]
+fn an_early_stop_does_not_change_the_choice() {
+    let game = ConnectFour::from_columns("4455").unwrap();
+    let budget = Budget::simulations(3000);
+    let full = Search::new(Uct::new(0.5), Rollout::new(2)).run(&game, budget).unwrap();
+    let mut search = Search::new(Uct::new(0.5), Rollout::new(2)).with_early_stop();
+    let early = search.run(&game, budget).unwrap();
+    assert_eq!(early.best(), full.best());
+    assert!(early.simulations <= full.simulations);
+}
+
+#[test]
+fn threads_search_one_tree_or_one_each() {
+    let game = ConnectFour::from_columns("44444").unwrap();
+    let budget = Budget::simulations(20_000);
+    let mut search = Search::new(Uct::default(), Rollout::new(2)).with_solver(false);
+    let single = search.run(&game, budget).unwrap();
+    search.clear();
+    let tree = search.run_tree_parallel(&game, budget, 4).unwrap();
+    assert_eq!(tree.simulations, 20_000);
+    assert_eq!(tree.visits, 20_000);
+    check_counts(search.tree().unwrap(), &mut Vec::new());
+    assert!((tree.value - single.value).abs() < 0.1, "{tree}\n{single}");
+
+    let roots = search.run_root_parallel(&game, budget, 4).unwrap();
+    assert_eq!(roots.simulations, 20_000);
+    assert!((roots.value - single.value).abs() < 0.1, "{roots}\n{single}");
+    let mut again = search.run_root_parallel(&game, budget, 4).unwrap();
+    again.elapsed = roots.elapsed;
+    assert_eq!(roots, again, "root parallelism repeats");
+
+    // Priors and one leaf that everybody wants; time; a limit of nodes.
+    let mut search = Search::new(Puct::default(), Even).with_most_nodes(3000);
+    let found = search.run_tree_parallel(&game, budget, 3).unwrap();
+    assert!(found.nodes <= 3000);
+    check_counts(search.tree().unwrap(), &mut Vec::new());
+    let budget = Budget::time(Duration::from_millis(50));
+    let found = search.run_tree_parallel(&game, budget, 2).unwrap();
+    assert!(found.simulations > 10);
+    assert!(search.run_tree_parallel(&game, budget, 0).is_err());
+    assert!(search.run_root_parallel(&game, budget, 0).is_err());
+    // A proof ends it.
+    let mut search = Search::new(Uct::new(20.0), Rollout::new(2));
+    let found = search.run_tree_parallel(&TicTacToe::new(), Budget::simulations(1 << 20), 2);
+    assert_eq!(found.unwrap().proven, Some(Proven::Draw));
+}
+
+/// A die is thrown; then a player bets on high (paid if it is above 3) or passes.
+#[derive(Debug, Clone, PartialEq)]
+struct Dice {
+    players: usize,
+    thrown: Option<Action>,
+    step: usize,
+    bets: Vec<bool>,
+}
+
+impl Game for Dice {
+    fn name(&self) -> String {
+        "dice".to_owned()
+    }
+
+    fn players(&self) -> usize {
+        self.players
+    }
+
+    fn actions(&self) -> usize {
+        6
+    }
+
+    fn turn(&self) -> Turn {
+        match self.step {
+            step if step < self.players => Turn::Player(step as u8),
+            _ => Turn::Chance,
+        }
+    }
+
+    fn legal_actions(&self, actions: &mut Vec<Action>) {
+        match (self.turn(), self.thrown) {
+            (_, Some(_)) => {}
+            (Turn::Chance, _) => actions.extend(0..6),
+            (Turn::Player(_), _) => actions.extend(0..2),
+        }
+    }
+
+    fn chances(&self, probabilities: &mut Vec<f32>) {
+        probabilities.extend([0.1, 0.1, 0.1, 0.2, 0.25, 0.25]);
+    }
+
+    fn play(&mut self, action: Action) {
+        if self.turn() == Turn::Chance {
+            self.thrown = Some(action);
+        } else {
+            self.bets.push(action == 1);
+            self.step += 1;
+        }
+    }
+
+    fn outcome(&self) -> Option<Values> {
+        // Player p wins a bet where the die is above p + 1: 0.9, 0.8, 0.7.
+        let thrown = self.thrown?;
+        let paid: Vec<f32> = (0..self.players)
+            .map(|player| match (self.bets[player], usize::from(thrown) > player) {
+                (false, _) => 0.0,
+                (true, true) => 0.5,
+                (true, false) => -1.0,
+            })
+            .collect();
+        Some(Values::from_slice(&paid))
+    }
+}
+
+#[test]
+fn chance_and_three_players_are_searched() {
+    let game = Dice { players: 3, thrown: None, step: 0, bets: Vec::new() };
+    for found in [run(Uct::default(), &game, 20_000), {
+        Search::new(Puct::default(), Even).run(&game, Budget::simulations(20_000)).unwrap()
+    }] {
+        // Betting pays 0.9 · 0.5 − 0.1 = 0.35.
+        assert_eq!(found.best(), 1, "{found}");
+        assert!((found.best_choice().unwrap().value - 0.35).abs() < 0.03, "{found}");
+        let line: Vec<_> = found.principal_variation.iter().map(|(action, _)| *action).collect();
+        assert_eq!(line, [1, 1, 1], "each for itself");
+    }
+    let mut search = Search::new(Uct::default(), Rollout::new(3));
+    search.run(&game, Budget::simulations(5000)).unwrap();
+    search.advance(1).unwrap();
+    // The second player's own view: 0.8 · 0.5 − 0.2 = 0.2, less what exploration lost.
+    let value = search.tree().unwrap().children().unwrap().node_value();
+    assert!((0.1..0.25).contains(&value), "{value}");
+
+    let thrown = Dice { players: 1, thrown: None, step: 1, bets: vec![true] };
+    let error = search.run(&thrown, Budget::simulations(10)).unwrap_err();
+    assert!(matches!(error, Error::Chance { .. }), "{error}");
+}
+
+/// Says what a test tells it to.
+#[derive(Debug, Clone, Copy)]
+struct Says(f32, f32);
+
+impl<G: Game> Evaluator<G> for Says {
+    fn evaluate(&mut self, leaves: &mut Leaves<G>) -> Result<()> {
+        for leaf in 0..leaves.len() {
+            leaves.actions_and_priors(leaf).1.fill(self.0);
+            leaves.set_values(leaf, Values::two(0, self.1));
+        }
+        Ok(())
+    }
+}
+
+/// Goes on and has no actions.
+#[derive(Debug, Clone, PartialEq)]
+struct Stuck(u8);
+
+impl Game for Stuck {
+    fn name(&self) -> String {
+        "stuck".to_owned()
+    }
+
+    fn actions(&self) -> usize {
+        1
+    }
+
+    fn turn(&self) -> Turn {
+        Turn::Player(self.0 & 1)
+    }
+
+    fn legal_actions(&self, actions: &mut Vec<Action>) {
+        if self.0 < 2 {
+            actions.push(0);
+        }
+    }
+
+    fn play(&mut self, _action: Action) {
+        self.0 += 1;
+    }
+
+    fn outcome(&self) -> Option<Values> {
+        None
+    }
+}
+
+#[test]
+fn bad_input_is_named() {
+    let game = ConnectFour::new();
+    let budget = Budget::simulations(10);
+    let message = |search: &mut Search<ConnectFour, Puct, Says>| {
+        search.run(&game, budget).unwrap_err().to_string()
+    };
+    let mut search = Search::new(Puct::default(), Says(f32::NAN, 0.0));
+    assert!(message(&mut search).contains("prior NaN for leaf 0"));
+    // The failed simulation has left nothing behind.
+    *search.evaluator() = Says(1.0 / 7.0, 0.5);
+    assert_eq!(search.run(&game, budget).unwrap().visits, 10);
+    let mut search = Search::new(Puct::default(), Says(0.1, f32::INFINITY));
+    assert!(message(&mut search).contains("value inf"));
+    let mut search = Search::new(Puct::default(), Says(-0.1, 0.0));
+    assert!(message(&mut search).contains("prior -0.1"));
+
+    let over = ConnectFour::from_columns("1122334").unwrap();
+    let error = search.run(&over, budget).unwrap_err();
+    assert!(matches!(error, Error::Ended { .. }), "{error}");
+    for start in [0, 2] {
+        let error = Search::new(Puct::default(), Even).run(&Stuck(start), budget).unwrap_err();
+        assert!(error.to_string().contains("stuck: no legal action"), "{error}");
+        let mut search = Search::new(Uct::default(), Rollout::new(1));
+        let error = search.run(&Stuck(start), budget).unwrap_err();
+        assert!(matches!(error, Error::NoActions { .. }), "{error}");
+    }
+
+    let config = |error: Result<Found>, field: &str| {
+        let message = error.unwrap_err().to_string();
+        assert!(message.contains(&format!("`{field}`")), "{message}");
+    };
+    config(Search::new(Uct::new(f32::NAN), Rollout::new(1)).run(&game, budget), "c");
+    config(Search::new(Uct::new(-1.0), Rollout::new(1)).run(&game, budget), "c");
+    let rule = Puct { c_base: 0.0, ..Puct::default() };
+    config(Search::new(rule, Even).run(&game, budget), "c_base");
+    let rule = Puct::default().with_root_noise(Dirichlet { alpha: 0.3, fraction: 1.5 });
+    config(Search::new(rule, Even).run(&game, budget), "root_noise.fraction");
+    let rule = Apv { lambda: 2.0, ..Apv::default() };
+    config(Search::new(rule, Even).run(&game, budget), "lambda");
+    config(
+        Search::new(Gumbel::default().with_considered(0), Even).run(&game, budget),
+        "considered",
+    );
+    config(Search::new(Puct::default(), Even).with_batch(0).run(&game, budget), "batch");
+    config(Search::new(Puct::default(), Even).with_discount(0.0).run(&game, budget), "discount");
+    assert!(Mixture::new(Even, Even, 1.5).is_err());
+    assert!(Rollout::<ConnectFour>::new(1).with_count(0).is_err());
+}
+
+#[test]
+fn a_mixture_is_between_its_parts() {
+    let game = ConnectFour::from_columns("4").unwrap();
+    let mut leaves = Leaves::new();
+    leaves.push(&game, &[0, 1]);
+    let mut mixture = Mixture::new(Says(0.3, 1.0), Says(0.9, 0.0), 0.25).unwrap();
+    mixture.evaluate(&mut leaves).unwrap();
+    assert!((leaves.values(0).of(0) - 0.75).abs() < 1e-6);
+    assert_eq!(leaves.priors(0), [0.3, 0.3], "priors come from the first");
+    let mut many = Rollout::new(3).with_count(1000).unwrap();
+    many.evaluate(&mut leaves).unwrap();
+    let mean = leaves.values(0).of(0);
+    assert!((0.1..0.5).contains(&mean), "the centre is good for the first player: {mean}");
+}
+
+/// A net that knows only who moves first, beside a rollout that knows the opposite.
+struct Both;
+
+impl<G: Game> Evaluator<G> for Both {
+    fn evaluate(&mut self, leaves: &mut Leaves<G>) -> Result<()> {
+        for leaf in 0..leaves.len() {
+            leaves.set_values(leaf, Values::two(0, -0.5));
+            if leaves.wants_net(leaf) {
+                leaves.set_net_values(leaf, Values::two(0, 0.25));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn apv_keeps_the_net_and_rollouts_apart() {
+    let game = ConnectFour::new();
+    let rule = Apv { expand_after: 3, ..Apv::default() };
+    let mut tree = Tree::new(rule, &game, 1).unwrap().with_solver(false);
+    let mut leaves = Leaves::new();
+    let mut asked = 0;
+    for _ in 0..200 {
+        leaves.clear();
+        assert_eq!(tree.select(&mut leaves).unwrap(), Selected::Leaf);
+        asked += usize::from(leaves.wants_net(0));
+        Both.evaluate(&mut leaves).unwrap();
+        tree.back_up(&leaves).unwrap();
+    }
+    let children = tree.children().unwrap();
+    let mut net_visits = 0;
+    for child in 0..children.len() {
+        assert!((children.mean(child) + 0.5).abs() < 1e-6);
+        let (visits, net) = children.net(child);
+        assert!((net - 0.25).abs() < 1e-6);
+        assert!(visits <= children.visits(child));
+        net_visits += visits as usize;
+    }
+    // The net sees each node once, a leaf is visited three times before it gets children.
+    assert_eq!(net_visits + 1, asked);
+    assert!(asked < 120, "{asked}");
+    let found = tree.found().unwrap();
+    assert!(found.choices.iter().all(|choice| choice.net.is_some()));
+}
+
+#[test]
+fn gumbel_divides_its_simulations() {
+    // Equal priors and values: 16 simulations over 4 of 7 actions are 4 each, in two halvings.
+    let game = ConnectFour::new();
+    let mut tree = Tree::new(Gumbel::default().with_considered(4), &game, 1).unwrap();
+    let mut leaves = Leaves::new();
+    tree.begin(Some(17)).unwrap();
+    for _ in 0..17 {
+        leaves.clear();
+        tree.select(&mut leaves).unwrap();
+        tree.back_up(&leaves).unwrap();
+    }
+    let children = tree.children().unwrap();
+    let mut visits: Vec<_> = (0..7).map(|child| children.visits(child)).collect();
+    visits.sort_unstable();
+    assert_eq!(visits, [0, 0, 0, 2, 2, 6, 6]);
+    let best = tree.best().unwrap();
+    assert_eq!(children.visits(best), 6);
+    let mut policy = Vec::new();
+    tree.policy(&mut policy);
+    assert!((policy.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+}
+
+#[test]
+fn temperature_follows_the_visits() {
+    let found = run(Uct::new(4.0), &ConnectFour::new(), 2000);
+    let mut random = Random::new(2);
+    let share = |temperature: f32, random: &mut Random| {
+        let best = (0..4000).filter(|_| found.sample(temperature, random) == found.best());
+        best.count() as f32 / 4000.0
+    };
+    let visits = found.best_choice().unwrap().visits as f32 / 1999.0;
+    assert!((share(1.0, &mut random) - visits).abs() < 0.03);
+    assert!(share(0.1, &mut random) > share(1.0, &mut random));
+    assert!(share(0.0, &mut random) > 0.9999);
+}
+
+#[test]
+fn root_noise_is_mixed_once() {
+    let game = ConnectFour::new();
+    let rule = Puct::default().with_root_noise(Dirichlet::new(0.5));
+    let mut search = Search::new(rule, Even);
+    let priors = |found: &Found| {
+        let mut choices = found.choices.clone();
+        choices.sort_by_key(|choice| choice.action);
+        choices.iter().map(|choice| choice.prior).collect::<Vec<_>>()
+    };
+    let first = priors(&search.run(&game, Budget::simulations(20)).unwrap());
+    assert!((first.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+    assert!(first.iter().any(|prior| (prior - 1.0 / 7.0).abs() > 0.01));
+    let second = priors(&search.run(&game, Budget::simulations(20)).unwrap());
+    assert_eq!(first, second);
+}
+
+#[test]
+fn a_result_and_a_tree_print_themselves() {
+    let mut search = Search::new(Uct::default(), Rollout::new(2));
+    let found = search.run(&ConnectFour::new(), Budget::simulations(500)).unwrap();
+    let table = found.to_string();
+    assert!(table.starts_with("action") && table.contains("500 simulations"), "{table}");
+    assert_eq!(table.lines().count(), 9);
+    let dot = search.tree().unwrap().dot(20);
+    assert!(dot.starts_with("digraph tree {") && dot.ends_with("}\n"));
+    assert!(dot.contains("n0 [label=\"500\\n"));
+    let nodes = dot.matches(" [label=\"").count() - dot.matches(" -> ").count();
+    assert_eq!(dot.matches(" -> ").count(), nodes - 1, "a tree");
+}
+
+#[test]
+fn a_clock_is_divided_among_the_moves() {
+    let seconds = Duration::from_secs;
+    let clock = Clock::new(seconds(300), Overtime::None);
+    assert_eq!(clock.allot(30), seconds(10));
+    let clock = Clock::new(seconds(60), Overtime::Increment(seconds(10)));
+    assert_eq!(clock.allot(60), seconds(10));
+    // Byo-yomi: a move must be made in its period.
+    let mut clock = Clock::new(Duration::ZERO, Overtime::Period { time: seconds(30), moves: 1 });
+    assert!(clock.allot(50) < seconds(30) && clock.allot(50) > seconds(29));
+    clock.spend(seconds(20));
+    assert_eq!(clock.left(), seconds(30));
+    // Canadian: ten moves in a period of 100 seconds.
+    let overtime = Overtime::Period { time: seconds(100), moves: 10 };
+    let mut clock = Clock::new(seconds(5), overtime);
+    clock.spend(seconds(15));
+    assert_eq!(clock.left(), seconds(90));
+    assert_eq!(clock.allot(100), seconds(10));
+    for _ in 0..9 {
+        clock.spend(seconds(10));
+    }
+    assert_eq!(clock.left(), seconds(100), "a new period");
+    clock.set_left(Duration::from_millis(20), 1);
+    assert!(clock.allot(100) <= Duration::from_millis(20), "never more than what is left");
+}

@@ -1,0 +1,417 @@
+//! AlphaZero on a small machine: a net learns a game from games against itself alone, and is graded.
+//!
+//! ```console
+//! $ cargo run --release --example mcts_alphazero -- --minutes 70
+//! $ cargo run --release --example mcts_alphazero -- --net out/mcts_alphazero/net.safetensors \
+//!       --positions DIR/Test_L3_R1
+//! $ cargo run --release --example mcts_alphazero -- --game tic_tac_toe --minutes 1
+//! ```
+//!
+//! Connect Four is graded by its exact solver: on 500 random positions of 12 to 20 stones, how
+//! often does the chosen move keep the exact result, with the net and without it, at equal
+//! simulations. Ctrl-C saves and ends; the same command goes on exactly where it stopped.
+
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use burn::tensor::Device;
+use clap::{Parser, ValueEnum};
+use common::mcts::{Keeps, grade, labelled, random_positions};
+use common::{Common, Metrics, stop_on_ctrl_c};
+use mcts::arena::{Player, SearchPlayer, play_pairs};
+use mcts::deep::{
+    AlphaZero, AlphaZeroConfig, Exploration, Gate, NetEvaluator, PolicyValueConfig, SelfPlay,
+};
+use mcts::games::{ConnectFour, Othello, TicTacToe, read_positions};
+use mcts::rule::{Gumbel, Puct, Uct};
+use mcts::{Game, Rollout, Symmetry};
+use model_utils::checkpoint::Checkpoints;
+use model_utils::picture::Curves;
+use model_utils::train::{Budget, CsvLog, Observer, ProgressBar};
+
+/// The games that can be learned here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Choose {
+    #[value(name = "tic_tac_toe")]
+    TicTacToe,
+    #[value(name = "connect_four")]
+    ConnectFour,
+    Othello,
+}
+
+/// How a net is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Rule {
+    /// Sequential halving at the root, without noise
+    Gumbel,
+    /// `AlphaZero`'s rule
+    Puct,
+}
+
+/// Learn a game from games against oneself
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Which game
+    #[arg(long, value_enum, default_value = "connect_four")]
+    game: Choose,
+    /// How long to train, in all
+    #[arg(long, value_name = "MIN", default_value_t = 60.0)]
+    minutes: f64,
+    /// At most so many generations
+    #[arg(long, value_name = "N")]
+    generations: Option<u64>,
+    /// Games of a generation
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    games: u64,
+    /// Games at once in self-play: the batch of the net
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    parallel: usize,
+    /// Simulations a move in self-play
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    self_play_simulations: u32,
+    /// How the net is searched when it is graded
+    #[arg(long, value_enum, default_value = "gumbel")]
+    rule: Rule,
+    /// Simulations a move when it is graded
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    simulations: u64,
+    /// Channels of the net
+    #[arg(long, value_name = "N", default_value_t = 48)]
+    channels: usize,
+    /// Residual blocks of the net
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    blocks: usize,
+    /// The same convolutions without shortcuts
+    #[arg(long)]
+    plain: bool,
+    /// `AlphaZero`'s Dirichlet noise instead of Gumbel search in self-play
+    #[arg(long)]
+    dirichlet: bool,
+    /// A learned net plays only after winning 55 % of 200 games
+    #[arg(long)]
+    gate: bool,
+    /// Generations over which the learning rate falls
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    decay: u64,
+    /// Grade the net of this file instead of training one
+    #[arg(long, value_name = "FILE")]
+    net: Option<PathBuf>,
+    /// Pons's Connect Four positions and scores, to grade with
+    #[arg(long, value_name = "FILE")]
+    positions: Option<PathBuf>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    ensure!(args.minutes > 0.0, "--minutes is {}, expected more than 0", args.minutes);
+    match args.game {
+        Choose::TicTacToe => run(&args, &TicTacToe::new(), 4, None),
+        Choose::ConnectFour => {
+            let grades = Grades::new(&args)?;
+            run(&args, &ConnectFour::new(), 16, Some(&grades))
+        }
+        Choose::Othello => run(&args, &Othello::new(), 10, None),
+    }
+}
+
+/// Positions with the moves that keep their exact result.
+struct Grades {
+    random: Vec<Keeps>,
+    file: Option<Vec<Keeps>>,
+}
+
+impl Grades {
+    fn new(args: &Args) -> anyhow::Result<Self> {
+        let random = labelled(&random_positions(500, 12..=20, 7))?;
+        let file = match &args.positions {
+            Some(path) => {
+                let read = read_positions(path)?;
+                Some(labelled(&read.into_iter().map(|(game, _)| game).collect::<Vec<_>>())?)
+            }
+            None => None,
+        };
+        Ok(Self { random, file })
+    }
+}
+
+/// Anything that can be searched with a net and graded.
+trait Graded: Symmetry + 'static {
+    /// Accuracies of a net's moves, where there is an exact solver.
+    fn grade(
+        _args: &Args,
+        _net: &NetEvaluator,
+        _grades: Option<&Grades>,
+    ) -> anyhow::Result<Vec<(&'static str, f64)>> {
+        Ok(Vec::new())
+    }
+
+    /// Accuracy on some of the random positions, for the curve.
+    fn glance(
+        _args: &Args,
+        _net: &NetEvaluator,
+        _grades: Option<&Grades>,
+    ) -> anyhow::Result<Option<f64>> {
+        Ok(None)
+    }
+}
+
+impl Graded for TicTacToe {}
+impl Graded for Othello {}
+
+impl Graded for ConnectFour {
+    fn grade(
+        args: &Args,
+        net: &NetEvaluator,
+        grades: Option<&Grades>,
+    ) -> anyhow::Result<Vec<(&'static str, f64)>> {
+        let Some(grades) = grades else { return Ok(Vec::new()) };
+        let mut player = with_net::<Self>(net, args)?;
+        let mut alone = SearchPlayer::new(Gumbel::default().with_noise(0.0), net.clone(), 2, 1)?;
+        let mut accuracies = vec![
+            ("solver_accuracy", grade(&mut *player, &grades.random)?),
+            ("uct_accuracy", grade(&mut without_net::<Self>(args)?, &grades.random)?),
+            ("net_alone_accuracy", grade(&mut alone, &grades.random)?),
+        ];
+        if let Some(file) = &grades.file {
+            let uct = grade(&mut without_net::<Self>(args)?, file)?;
+            accuracies.push(("solver_accuracy_file", grade(&mut *player, file)?));
+            accuracies.push(("uct_accuracy_file", uct));
+        }
+        Ok(accuracies)
+    }
+
+    fn glance(
+        args: &Args,
+        net: &NetEvaluator,
+        grades: Option<&Grades>,
+    ) -> anyhow::Result<Option<f64>> {
+        let Some(grades) = grades else { return Ok(None) };
+        Ok(Some(grade(&mut *with_net::<Self>(net, args)?, &grades.random[..250])?))
+    }
+}
+
+fn with_net<G: Symmetry + 'static>(
+    net: &NetEvaluator,
+    args: &Args,
+) -> anyhow::Result<Box<dyn Player<G>>> {
+    let (net, seed) = (net.clone(), args.common.seed);
+    Ok(match args.rule {
+        Rule::Gumbel => {
+            let rule = Gumbel::default().with_noise(0.0);
+            Box::new(SearchPlayer::new(rule, net, args.simulations, seed)?)
+        }
+        Rule::Puct => Box::new(SearchPlayer::new(Puct::default(), net, args.simulations, seed)?),
+    })
+}
+
+fn without_net<G: Game>(args: &Args) -> anyhow::Result<SearchPlayer<G, Uct, Rollout<G>>> {
+    let rollout = Rollout::new(args.common.seed);
+    Ok(SearchPlayer::new(Uct::default(), rollout, args.simulations, args.common.seed)?)
+}
+
+fn run<G: Graded>(
+    args: &Args,
+    start: &G,
+    opening_moves: usize,
+    grades: Option<&Grades>,
+) -> anyhow::Result<()> {
+    let out = args.common.out("mcts_alphazero")?;
+    let device = args.common.open()?;
+    let mut metrics = Metrics::default();
+    metrics.set("game", start.name());
+    let net = match &args.net {
+        Some(path) => {
+            let net = NetEvaluator::load(path, &device)
+                .with_context(|| format!("cannot grade {}", path.display()))?;
+            net.config().check_game(start)?;
+            net
+        }
+        None => train(args, start, opening_moves, grades, &device, &out, &mut metrics)?,
+    };
+    let started = Instant::now();
+    for (key, accuracy) in G::grade(args, &net, grades)? {
+        metrics.set(key, accuracy);
+    }
+    let (mut player, mut uct) = (with_net::<G>(&net, args)?, without_net::<G>(args)?);
+    let score = play_pairs(start, &mut *player, &mut uct, 100, 4, args.common.seed)?;
+    println!("with the net against UCT, {} simulations each: {score}", args.simulations);
+    let rate = score.rate();
+    metrics.set("win_rate_vs_uct", rate.value);
+    metrics.set("win_rate_vs_uct_low", rate.low);
+    metrics.set("win_rate_vs_uct_high", rate.high);
+    metrics.set("grade_s", started.elapsed().as_secs_f64());
+    throughput(args, start, &net, &mut metrics)?;
+    metrics.finish(&out)
+}
+
+/// Trains, resuming what the folder holds; the net that plays at the end.
+fn train<G: Graded>(
+    args: &Args,
+    start: &G,
+    opening_moves: usize,
+    grades: Option<&Grades>,
+    device: &Device,
+    out: &Path,
+    metrics: &mut Metrics,
+) -> anyhow::Result<NetEvaluator> {
+    let exploration = if args.dirichlet {
+        Exploration::Dirichlet { alpha: 10.0 / start.actions() as f32, drawn_moves: 10 }
+    } else {
+        Exploration::Gumbel { considered: 16 }
+    };
+    let net = PolicyValueConfig::for_game(start)
+        .with_channels(args.channels)
+        .with_blocks(args.blocks)
+        .with_residual(!args.plain)
+        .with_policy_channels(8)
+        .with_value_channels(4)
+        .with_value_hidden(64);
+    let config = AlphaZeroConfig::new(net)
+        .with_seed(args.common.seed)
+        .with_games(args.games)
+        .with_decay(args.decay)
+        .with_gate(args.gate.then_some(Gate { games: 200, rate: 0.55 }))
+        .with_self_play(SelfPlay {
+            parallel: args.parallel,
+            simulations: args.self_play_simulations,
+            exploration,
+            // Random openings show the net more than its own favourite lines.
+            opening_moves,
+            value_mix: 0.25,
+        });
+    let checkpoints = Checkpoints::open(out.join("checkpoints"))?;
+    let mut run = config.init(start, device)?.resume(&checkpoints)?;
+    let stop = stop_on_ctrl_c()?;
+    let mut observer = (ProgressBar::new(), CsvLog::append(out.join("log.csv"))?, stop.clone());
+    let budget = Budget {
+        steps: args.generations,
+        epochs: None,
+        time: Some(Duration::from_secs_f64(60.0 * args.minutes)),
+    };
+    let mut curve = Curve::read(out)?;
+    loop {
+        // One generation at a time: the curve is drawn between them.
+        let next = run.generations() + 1;
+        let part = budget.or_steps(budget.steps.unwrap_or(next).min(next));
+        let trained = run.learn(part, Some(&checkpoints), &mut observer)?;
+        run.save_net(out.join("net.safetensors"))?;
+        let over = trained.generations < next
+            || stop.wants_stop()
+            || budget.is_spent(trained.generations, 0, Duration::from_secs_f64(trained.wall_s));
+        if next % 5 == 0 || over {
+            let net = NetEvaluator::new(&run.net())?;
+            if let Some(accuracy) = G::glance(args, &net, grades)? {
+                curve.add(run.generations(), run.wall_s(), accuracy, out)?;
+            }
+        }
+        if over {
+            break;
+        }
+    }
+    observer.1.finish()?;
+    report(&run, metrics);
+    Ok(NetEvaluator::new(&run.net())?)
+}
+
+fn report<G: Symmetry>(run: &AlphaZero<G>, metrics: &mut Metrics) {
+    metrics.set("generations", run.generations());
+    metrics.set("games", run.history().iter().map(|g| g.played.games).sum::<u64>());
+    metrics.set("positions", run.history().iter().map(|g| g.played.positions).sum::<u64>());
+    metrics.set("games_per_hour", run.games_per_hour());
+    metrics.set("train_wall_s", run.wall_s());
+    if let Some(last) = run.history().last() {
+        metrics.set("policy_loss", last.policy_loss);
+        metrics.set("value_loss", last.value_loss);
+    }
+}
+
+/// Searches of many games against the net's forward pass alone, at the same batch.
+fn throughput<G: Graded>(
+    args: &Args,
+    start: &G,
+    net: &NetEvaluator,
+    metrics: &mut Metrics,
+) -> anyhow::Result<()> {
+    let size = start.shape().iter().product::<usize>();
+    let mut planes = vec![0.0; size * args.parallel];
+    for planes in planes.chunks_exact_mut(size) {
+        start.encode(planes);
+    }
+    let mut alone = net.clone();
+    let simulations = u64::from(args.self_play_simulations);
+    let mut player = SearchPlayer::new(Gumbel::default(), net.clone(), simulations, 1)?;
+    let games = vec![start.clone(); args.parallel];
+    // In turns, so that a busy machine slows both.
+    let (mut raw, mut raw_s, mut searched_s) = (0, 0.0, 0.0);
+    let before = net.evaluated();
+    for _ in 0..5 {
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_millis(600) {
+            alone.forward(&planes)?;
+            raw += args.parallel;
+        }
+        raw_s += started.elapsed().as_secs_f64();
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_millis(600) {
+            player.act(&games)?;
+        }
+        searched_s += started.elapsed().as_secs_f64();
+    }
+    let searched = player.evaluator().evaluated() - before;
+    let (raw, searched) = (raw as f64 / raw_s, searched as f64 / searched_s);
+    metrics.set("net_positions_per_s", raw);
+    metrics.set("search_positions_per_s", searched);
+    metrics.set("search_share_of_net", searched / raw);
+    Ok(())
+}
+
+/// Accuracy over generations, in a file that a resumed run goes on with.
+#[derive(Default)]
+struct Curve(Vec<(u64, f64, f64)>);
+
+impl Curve {
+    fn read(out: &Path) -> anyhow::Result<Self> {
+        let path = out.join("accuracy.csv");
+        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(Self::default()) };
+        let points = text.lines().skip(1).map(|line| {
+            let mut parts = line.split(',');
+            let mut next = || parts.next().context("accuracy.csv is cut off");
+            Ok((next()?.parse()?, next()?.parse()?, next()?.parse()?))
+        });
+        Ok(Self(points.collect::<anyhow::Result<_>>()?))
+    }
+
+    fn add(
+        &mut self,
+        generation: u64,
+        wall_s: f64,
+        accuracy: f64,
+        out: &Path,
+    ) -> anyhow::Result<()> {
+        self.0.retain(|(known, _, _)| *known < generation);
+        self.0.push((generation, wall_s, accuracy));
+        println!(
+            "generation {generation}, {:.0} min: solver accuracy {accuracy:.3}",
+            wall_s / 60.0
+        );
+        let mut text = String::from("generation,wall_s,solver_accuracy\n");
+        for (generation, wall_s, accuracy) in &self.0 {
+            text += &format!("{generation},{wall_s:.1},{accuracy:.4}\n");
+        }
+        model_utils::atomic::write(out.join("accuracy.csv"), text.as_bytes())?;
+        let points: Vec<_> = self.0.iter().map(|(g, _, accuracy)| (*g as f64, *accuracy)).collect();
+        Curves::new("Moves that keep the exact result, 250 positions")
+            .x_label("generation")
+            .y_label("solver accuracy")
+            .line("search with the net", &points)
+            .save(out.join("curve.svg"))?;
+        Ok(())
+    }
+}

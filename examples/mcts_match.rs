@@ -1,0 +1,181 @@
+//! A match of Go against any other GTP engine, GNU Go unless told otherwise.
+//!
+//! ```console
+//! $ cargo run --release --example mcts_match -- --games 50 --seconds 1 --threads 2
+//! ```
+//!
+//! Colours change after every game. Every game is played to two passes (or until the opponent
+//! resigns) and counted by area, all stones alive; GNU Go is told to take dead stones first. Each
+//! record is written to DIR/games; games that are there already are counted and not played again, so
+//! that a match goes on where it was stopped.
+
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Parser;
+use common::go::RuleSet;
+use common::{Common, Metrics};
+use mcts::Budget;
+use mcts::arena::Score;
+use mcts::go::Color;
+use mcts::gtp::{Client, Engine, Searcher};
+use mcts::sgf::{Record, Sgf};
+
+/// Play Go against another engine
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// The opponent's command; `{seed}` becomes the number of the game
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        default_value = "/usr/games/gnugo --mode gtp --chinese-rules --capture-all-dead \
+                         --positional-superko --level 10 --seed {seed}"
+    )]
+    opponent: String,
+    /// Games
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    games: usize,
+    /// Columns and rows of the board
+    #[arg(long, value_name = "N", default_value_t = 9)]
+    size: usize,
+    /// The rules
+    #[arg(long, value_enum, default_value = "computer")]
+    rules: RuleSet,
+    /// Komi, where it is not that of the rules
+    #[arg(long, value_name = "POINTS")]
+    komi: Option<f32>,
+    /// Seconds a move
+    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    seconds: f64,
+    /// Threads that search the tree
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    threads: usize,
+}
+
+/// How a game ended.
+struct Game {
+    record: Record,
+    /// `None` for an equal score.
+    won: Option<bool>,
+    moves: usize,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let out = args.common.out("mcts_match")?;
+    let folder = out.join("games");
+    std::fs::create_dir_all(&folder)?;
+    let started = Instant::now();
+    let (mut score, mut moves) = (Score::default(), 0);
+    for number in 0..args.games {
+        let black = number.is_multiple_of(2);
+        let path = folder.join(format!("{number:03}.sgf"));
+        let game = if path.exists() {
+            read(&path, black)?
+        } else {
+            let game = play(&args, number, black)
+                .with_context(|| format!("game {number} against {}", args.opponent))?;
+            model_utils::atomic::write(&path, game.record.to_sgf().to_string().as_bytes())?;
+            game
+        };
+        match game.won {
+            Some(true) => score.wins += 1,
+            Some(false) => score.losses += 1,
+            None => score.draws += 1,
+        }
+        moves += game.moves;
+        println!(
+            "game {number:3}  {}  {:>8}  {:3} moves  {score}",
+            if black { "black" } else { "white" },
+            game.record.result,
+            game.moves,
+        );
+    }
+    let mut metrics = Metrics::default();
+    let rate = score.rate();
+    metrics.set("games", score.games());
+    metrics.set("win_rate", rate.value);
+    metrics.set("win_rate_low", rate.low);
+    metrics.set("win_rate_high", rate.high);
+    metrics.set("moves", moves);
+    metrics.set("wall_s", started.elapsed().as_secs_f64());
+    metrics.finish(&out)
+}
+
+/// Plays one game. A move that either side takes for illegal is an error.
+fn play(args: &Args, number: usize, black: bool) -> anyhow::Result<Game> {
+    let seed = args.common.seed + number as u64;
+    let player = Searcher::knowing(seed)
+        .with_budget(Budget::time(Duration::try_from_secs_f64(args.seconds)?))
+        .with_threads(args.threads);
+    let rules = args.rules.rules();
+    let rules = rules.with_komi(args.komi.unwrap_or(rules.komi));
+    let mut engine = Engine::with_rules(player, rules);
+    let command = args.opponent.replace("{seed}", &(number + 1).to_string());
+    let mut words = command.split_whitespace();
+    let program = words.next().context("the opponent's command is empty")?;
+    let mut opponent = Client::start(program, &words.collect::<Vec<_>>())?;
+    for line in
+        [format!("boardsize {}", args.size), "clear_board".into(), format!("komi {}", rules.komi)]
+    {
+        opponent.ask(&line)?;
+        ask(&mut engine, &line)?;
+    }
+    let (mut passes, mut turn, mut resigned) = (0, true, false);
+    while passes < 2 {
+        let color = if turn { "black" } else { "white" };
+        let chosen = if turn == black {
+            let chosen = ask(&mut engine, &format!("genmove {color}"))?;
+            opponent.ask(&format!("play {color} {chosen}"))?;
+            chosen
+        } else {
+            let chosen = opponent.ask(&format!("genmove {color}"))?;
+            if chosen.eq_ignore_ascii_case("resign") {
+                resigned = true;
+                break;
+            }
+            ask(&mut engine, &format!("play {color} {chosen}"))?;
+            chosen
+        };
+        passes = if chosen.eq_ignore_ascii_case("pass") { passes + 1 } else { 0 };
+        turn = !turn;
+    }
+    let game = engine.game();
+    let score = game.score();
+    let mut record = Record::from_game(game)?;
+    record.black = "usagi".to_owned();
+    record.white = opponent.ask("name").unwrap_or_default();
+    if !black {
+        std::mem::swap(&mut record.black, &mut record.white);
+    }
+    record.result = match (resigned, score) {
+        (true, _) => format!("{}+R", if black { 'B' } else { 'W' }),
+        (false, score) if score > 0.0 => format!("B+{score}"),
+        (false, score) if score < 0.0 => format!("W+{}", -score),
+        _ => "0".to_owned(),
+    };
+    Ok(result(record, black))
+}
+
+fn ask(engine: &mut Engine<impl mcts::gtp::Player>, line: &str) -> anyhow::Result<String> {
+    let reply = engine.answer(line).context("an empty line")?;
+    reply.result.map_err(|reason| anyhow::anyhow!("{line}: {reason}"))
+}
+
+/// A game of an earlier run.
+fn read(path: &Path, black: bool) -> anyhow::Result<Game> {
+    Ok(result(Record::of(&Sgf::open(path)?)?, black))
+}
+
+fn result(record: Record, black: bool) -> Game {
+    let won = record.winner().map(|winner| (winner == Color::Black) == black);
+    let moves = record.steps.len();
+    Game { record, won, moves }
+}

@@ -1,0 +1,197 @@
+//! A game in the terminal, against a search, a net or a second person.
+//!
+//! ```console
+//! $ cargo run --release --example mcts_play
+//! $ cargo run --release --example mcts_play -- --game othello --simulations 50000 --second
+//! $ cargo run --release --example mcts_play -- --net out/mcts_alphazero/net.safetensors
+//! $ cargo run --release --example mcts_play -- --opponent person
+//! $ cargo run --release --example mcts_play -- --auto
+//! ```
+//!
+//! Type a move as the board names it; `hint` shows what the search thinks of the position, `undo`
+//! takes two moves back, `moves` lists what is legal, `quit` ends. `--auto` lets the search play both
+//! sides. `tree.dot` holds the last search as a graph for Graphviz.
+
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use std::fmt::Display;
+use std::io::{BufRead as _, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use clap::{Parser, ValueEnum};
+use common::mcts::{Choose, with_game};
+use common::{Common, Metrics};
+use mcts::deep::NetEvaluator;
+use mcts::rule::{Puct, Uct};
+use mcts::{Action, Budget, Encode, Found, Game, Rollout, Search};
+
+/// Who sits on the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Opponent {
+    /// A search, with the net of --net or with random rollouts
+    Search,
+    /// A second person at the same keyboard
+    Person,
+}
+
+/// Play a game against a search
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Which game
+    #[arg(long, value_enum, default_value = "connect_four")]
+    game: Choose,
+    /// Who sits on the other side
+    #[arg(long, value_enum, default_value = "search")]
+    opponent: Opponent,
+    /// A net for the search, as mcts_alphazero saves it
+    #[arg(long, value_name = "FILE")]
+    net: Option<PathBuf>,
+    /// Simulations a move
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    simulations: u64,
+    /// Think for this long at most
+    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    seconds: f64,
+    /// Let the other side begin
+    #[arg(long)]
+    second: bool,
+    /// The search plays both sides
+    #[arg(long)]
+    auto: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    ensure!(args.simulations > 0, "--simulations is 0, expected at least 1");
+    ensure!(args.seconds > 0.0, "--seconds is {}, expected more than 0", args.seconds);
+    with_game!(args.game, game => play(&args, game))
+}
+
+/// A search of either kind.
+trait Thinks<G> {
+    fn think(&mut self, game: &G, budget: Budget) -> mcts::Result<Found>;
+    fn advance(&mut self, action: Action) -> mcts::Result<()>;
+    fn dot(&self, least_visits: u32) -> Option<String>;
+}
+
+impl<G: Game, R: mcts::rule::Rule, E: mcts::Evaluator<G>> Thinks<G> for Search<G, R, E> {
+    fn think(&mut self, game: &G, budget: Budget) -> mcts::Result<Found> {
+        self.run(game, budget)
+    }
+
+    fn advance(&mut self, action: Action) -> mcts::Result<()> {
+        Self::advance(self, action)
+    }
+
+    fn dot(&self, least_visits: u32) -> Option<String> {
+        self.tree().map(|tree| tree.dot(least_visits))
+    }
+}
+
+fn play<G: Encode + Display + 'static>(args: &Args, start: G) -> anyhow::Result<()> {
+    let out = args.common.out("mcts_play")?;
+    let mut search: Box<dyn Thinks<G>> = match &args.net {
+        Some(path) => {
+            let device = args.common.open()?;
+            let net = NetEvaluator::load(path, &device)
+                .with_context(|| format!("cannot play with {}", path.display()))?;
+            net.config().check_game(&start)?;
+            Box::new(Search::new(Puct::default(), net).with_seed(args.common.seed))
+        }
+        None => {
+            let rollout = Rollout::new(args.common.seed);
+            Box::new(Search::new(Uct::default(), rollout).with_seed(args.common.seed))
+        }
+    };
+    let budget =
+        Budget::simulations(args.simulations).or_time(Duration::from_secs_f64(args.seconds));
+    let mut metrics = Metrics::default();
+    let (mut game, mut line) = (start.clone(), Vec::new());
+    let (mut simulations, mut searches) = (0, 0);
+    let mut input = std::io::stdin().lock().lines();
+    while game.outcome().is_none() {
+        println!("\n{game}");
+        let player = game.turn().player().unwrap_or(0);
+        let person =
+            !args.auto && (args.opponent == Opponent::Person || (player == 1) == args.second);
+        let action = if person {
+            print!("player {}, your move: ", player + 1);
+            std::io::stdout().flush()?;
+            let Some(text) = input.next().transpose()? else { break };
+            match text.trim() {
+                "" => continue,
+                "quit" => break,
+                "undo" => {
+                    let back = if args.opponent == Opponent::Person { 1 } else { 2 };
+                    line.truncate(line.len().saturating_sub(back));
+                    game = start.clone();
+                    line.iter().for_each(|action| game.play(*action));
+                    continue;
+                }
+                "moves" => {
+                    let mut actions = Vec::new();
+                    game.legal_actions(&mut actions);
+                    let names: Vec<_> = actions.iter().map(|a| game.action_name(*a)).collect();
+                    println!("{}", names.join(" "));
+                    continue;
+                }
+                "hint" => {
+                    println!("{}", search.think(&game, budget)?);
+                    continue;
+                }
+                text => match game.parse_action(text) {
+                    Ok(action) => action,
+                    Err(error) => {
+                        println!("{error}; also: hint, moves, undo, quit");
+                        continue;
+                    }
+                },
+            }
+        } else {
+            let found = search.think(&game, budget)?;
+            println!("{found}");
+            simulations += found.simulations;
+            searches += 1;
+            let least = (found.visits / 100).max(1);
+            if let Some(dot) = search.dot(least) {
+                model_utils::atomic::write(out.join("tree.dot"), dot.as_bytes())?;
+            }
+            println!("player {} plays {}", player + 1, game.action_name(found.best()));
+            found.best()
+        };
+        game.play(action);
+        line.push(action);
+        // A search that has not seen the game starts at the next position by itself.
+        let _ = search.advance(action);
+    }
+    let names: Vec<_> = line
+        .iter()
+        .scan(start, |game, action| {
+            let name = game.action_name(*action);
+            game.play(*action);
+            Some(name)
+        })
+        .collect();
+    println!("\n{game}");
+    let result = match game.outcome() {
+        None => "not finished".to_owned(),
+        Some(values) => match values.of(0) {
+            value if value > 0.0 => "player 1 wins".to_owned(),
+            value if value < 0.0 => "player 2 wins".to_owned(),
+            _ => "a draw".to_owned(),
+        },
+    };
+    metrics.set("game", game.name());
+    metrics.set("moves", names.join(" "));
+    metrics.set("result", result);
+    metrics.set("plies", line.len());
+    metrics.set("searches", searches);
+    metrics.set("simulations", simulations);
+    metrics.finish(&out)
+}

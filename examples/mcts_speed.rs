@@ -1,0 +1,119 @@
+//! How fast searches and rollouts run.
+//!
+//! ```console
+//! $ cargo run --release --example mcts_speed -- --game connect_four
+//! $ cargo run --release --example mcts_speed -- --game go --evaluator playout
+//! $ cargo run --release --example mcts_speed -- --game othello --threads 2
+//! ```
+//!
+//! With one random rollout a simulation, a core of a server runs millions of simulations a second of
+//! Connect Four, a hundred thousand and more of Othello, tens of thousands of Go on 9×9.
+
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use clap::{Parser, ValueEnum};
+use common::mcts::Choose;
+use common::{Common, Metrics};
+use mcts::random::{Random, mix};
+use mcts::rule::Uct;
+use mcts::{Budget, Game, Rollout, Search};
+
+/// What a simulation or a turn of the timed loop is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Evaluator {
+    /// UCT with one random rollout a simulation
+    Rollout,
+    /// Rollouts from the start, without a tree
+    Playout,
+}
+
+/// Time searches and rollouts
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Which game
+    #[arg(long, value_enum, default_value = "connect_four")]
+    game: Choose,
+    /// What is timed
+    #[arg(long, value_enum, default_value = "rollout")]
+    evaluator: Evaluator,
+    /// How long
+    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    seconds: f64,
+    /// Threads in one tree
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threads: usize,
+    /// Simulations of a search, which starts from an empty tree
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    simulations: u64,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    anyhow::ensure!(args.seconds > 0.0, "--seconds is {}, expected more than 0", args.seconds);
+    common::mcts::with_game!(args.game, game => run(&args, &game))
+}
+
+fn run<G: Game>(args: &Args, game: &G) -> anyhow::Result<()> {
+    let time = Duration::from_secs_f64(args.seconds);
+    let mut metrics = Metrics::default();
+    metrics.set("game", game.name());
+    metrics.set("threads", args.threads);
+    match args.evaluator {
+        Evaluator::Rollout => {
+            let rollout = Rollout::new(args.common.seed);
+            let mut search = Search::new(Uct::default(), rollout).with_seed(args.common.seed);
+            let started = Instant::now();
+            let (mut simulations, mut searches, mut nodes) = (0, 0, 0);
+            while started.elapsed() < time {
+                let budget = Budget::simulations(args.simulations);
+                let found = search.run_tree_parallel(game, budget, args.threads)?;
+                simulations += found.simulations;
+                nodes += found.nodes;
+                searches += 1;
+                search.restart();
+            }
+            let seconds = started.elapsed().as_secs_f64();
+            metrics.set("simulations", simulations);
+            metrics.set("nodes_per_search", nodes / searches);
+            metrics.set("sims_per_s", simulations as f64 / seconds);
+            metrics.set("us_per_sim", 1e6 * seconds / simulations as f64);
+        }
+        Evaluator::Playout => {
+            let counts: Vec<mcts::Result<u64>> = std::thread::scope(|scope| {
+                let run = |thread: u64| playouts(game, mix(args.common.seed, thread), time);
+                let handles: Vec<_> = (0..args.threads as u64)
+                    .map(|thread| scope.spawn(move || run(thread)))
+                    .collect();
+                handles.into_iter().filter_map(|handle| handle.join().ok()).collect()
+            });
+            let playouts: u64 = counts.into_iter().sum::<mcts::Result<u64>>()?;
+            metrics.set("playouts", playouts);
+            metrics.set("playouts_per_s", playouts as f64 / args.seconds);
+            metrics.set("us_per_playout", 1e6 * args.seconds / playouts as f64);
+        }
+    }
+    metrics.finish(&args.common.out("mcts_speed")?)
+}
+
+/// How many rollouts from the start one thread plays.
+fn playouts<G: Game>(game: &G, seed: u64, time: Duration) -> mcts::Result<u64> {
+    let mut random = Random::new(seed);
+    let (mut scratch, mut actions) = (game.clone(), Vec::new());
+    let (started, mut count) = (Instant::now(), 0);
+    while started.elapsed() < time {
+        for _ in 0..16 {
+            scratch.clone_from(game);
+            if scratch.rollout(&mut random, &mut actions).is_none() {
+                return Err(mcts::Error::NoActions { game: game.name() });
+            }
+            count += 1;
+        }
+    }
+    Ok(count)
+}

@@ -1,0 +1,94 @@
+//! The stage of mcts.
+
+use std::time::{Duration, Instant};
+
+use ::mcts::arena::{SearchPlayer, play_pairs};
+use ::mcts::deep::{AlphaZeroConfig, Exploration, NetEvaluator, PolicyValueConfig, SelfPlay};
+use ::mcts::games::{ConnectFour, ConnectFourSolver, TicTacToe};
+use ::mcts::rule::{Gumbel, Uct};
+use ::mcts::{Budget, Rollout, Search};
+use model_utils::picture::Curves;
+use model_utils::train::{self, ProgressBar};
+
+use super::common::Metrics;
+use super::common::mcts::tree_svg;
+use super::{Context, Shown};
+
+pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
+    let mut metrics = Metrics::default();
+    // A search as it grows, on a position that the first player wins.
+    let game = ConnectFour::from_columns("4455")?;
+    let mut search = Search::new(Uct::default(), Rollout::new(context.seed));
+    for (total, file) in [(10, "tree-10.svg"), (100, "tree-100.svg"), (1000, "tree-1000.svg")] {
+        let so_far = search.tree().map_or(0, |tree| u64::from(tree.visits()));
+        let found = search.run(&game, Budget::simulations(total - so_far))?;
+        if let Some(tree) = search.tree() {
+            let title = format!(
+                "Connect Four, {total} simulations, best: column {}",
+                found.choices[0].name
+            );
+            model_utils::atomic::write(context.out.join(file), tree_svg(tree, &title).as_bytes())?;
+        }
+        if total == 1000 {
+            println!("{game}{found}");
+        }
+    }
+    let mut solver = ConnectFourSolver::with_entries(1 << 18)?;
+    let results = solver.results(&ConnectFour::from_columns("4455223")?)?;
+    let wins = results.iter().filter(|(_, result)| result.value() > 0.0).count();
+    metrics.set("solver_winning_moves", wins);
+
+    // How fast it is.
+    let (started, mut simulations) = (Instant::now(), 0);
+    while started.elapsed() < Duration::from_secs(2) {
+        search.restart();
+        simulations += search.run(&game, Budget::simulations(10_000))?.simulations;
+    }
+    metrics.set("sims_per_s", simulations as f64 / started.elapsed().as_secs_f64());
+
+    // A net learns tic-tac-toe from games against itself, and plays without search.
+    let start = TicTacToe::new();
+    let net = PolicyValueConfig::for_game(&start).with_channels(16).with_blocks(2);
+    let config = AlphaZeroConfig::new(net.with_value_hidden(32))
+        .with_seed(context.seed)
+        .with_games(100)
+        .with_batch(64)
+        .with_decay(12)
+        .with_self_play(SelfPlay {
+            parallel: 50,
+            simulations: 16,
+            exploration: Exploration::Gumbel { considered: 9 },
+            opening_moves: 4,
+            value_mix: 0.0,
+        });
+    let mut run = config.init(&start, context.device)?;
+    let mut uct = SearchPlayer::new(Uct::default(), Rollout::new(1), 30, context.seed)?;
+    let mut curve = Vec::new();
+    let mut observer = (ProgressBar::new(), context.stop.clone());
+    for generation in 0..=12 {
+        if generation > 0 {
+            run.learn(train::Budget::steps(generation), None, &mut observer)?;
+        }
+        let rule = Gumbel::default().with_noise(0.0);
+        let mut player = SearchPlayer::new(rule, NetEvaluator::new(&run.net())?, 2, 1)?;
+        let score = play_pairs(&start, &mut player, &mut uct, 100, 2, context.seed)?;
+        curve.push((generation as f64, score.rate().value));
+    }
+    metrics.set("alphazero_games", run.history().iter().map(|g| g.played.games).sum::<u64>());
+    metrics.set("alphazero_rate_vs_uct", curve.last().map_or(0.0, |(_, rate)| *rate));
+    metrics.set("alphazero_rate_vs_uct_before", curve[0].1);
+    Curves::new("Tic-tac-toe: the net without search against UCT with 30 simulations")
+        .x_label("generations of 100 games against itself")
+        .y_label("points a game")
+        .line("net", &curve)
+        .save(context.out.join("alphazero.svg"))?;
+    Ok(Shown {
+        metrics,
+        pictures: vec![
+            ("tree-10.svg", "Ten simulations: every reply has been tried once"),
+            ("tree-100.svg", "A hundred: the tree grows where it is promising"),
+            ("tree-1000.svg", "A thousand: one line is read deeply"),
+            ("alphazero.svg", "A net that has only played against itself"),
+        ],
+    })
+}

@@ -87,7 +87,8 @@ fn penalties(criterion: &mut Criterion) {
         for (name, penalty) in
             [("plain", Penalty::None), ("penalty", Penalty::Interpolated { weight: 10.0 })]
         {
-            let config = DcganConfig::for_size(32).with_width(32).with_normalise_discriminator(false);
+            let config =
+                DcganConfig::for_size(32).with_width(32).with_normalise_discriminator(false);
             let config = GanConfig::new(config, Loss::Wasserstein)
                 .with_penalty(penalty)
                 .with_batch_size(BATCH);

@@ -37,7 +37,7 @@ struct Args {
     /// shapes]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// minimax, non_saturating, least_squares, wasserstein, hinge or relativistic
+    /// `minimax`, `non_saturating`, `least_squares`, `wasserstein`, `hinge` or `relativistic`
     #[arg(long, default_value = "non_saturating")]
     loss: Loss,
     /// Height and width of the images: 28, 32, 64, 128, …; others are scaled to it [default: 28]
@@ -100,7 +100,7 @@ enum Rule {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let out = args.common.out("gan_dcgan")?;
-    let config = configure(&args)?;
+    let config = configure(&args);
     let device = args.common.open()?;
     let (train, test) = match &args.data {
         Some(folder) => (
@@ -133,7 +133,8 @@ fn main() -> anyhow::Result<()> {
 
     let folder = out.join("checkpoints");
     if !args.resume && folder.exists() {
-        std::fs::remove_dir_all(&folder).context("cannot clear the checkpoints of an earlier run")?;
+        std::fs::remove_dir_all(&folder)
+            .context("cannot clear the checkpoints of an earlier run")?;
     }
     let untrained = config.init(&device)?;
     let mut metrics = Metrics::default();
@@ -146,13 +147,10 @@ fn main() -> anyhow::Result<()> {
     let mut observer =
         ((progress, stop), (History::default(), CsvLog::append(out.join("train.csv"))?));
     let every = (args.steps / 40).max(1);
-    let trained = gan.train_watching(
-        &train,
-        Budget::steps(args.steps),
-        &mut observer,
-        every,
-        |gan| film.look(gan),
-    )?;
+    let trained =
+        gan.train_watching(&train, Budget::steps(args.steps), &mut observer, every, |gan| {
+            film.look(gan)
+        })?;
     let (_, (history, log)) = observer;
     log.finish()?;
     metrics.set("steps", trained.steps);
@@ -169,7 +167,7 @@ fn main() -> anyhow::Result<()> {
     metrics.finish(&out)
 }
 
-fn configure(args: &Args) -> anyhow::Result<GanConfig<DcganConfig>> {
+fn configure(args: &Args) -> GanConfig<DcganConfig> {
     let mut networks = DcganConfig::for_size(args.size)
         .with_width(args.width)
         .with_spectral_norm(args.spectral_norm);
@@ -198,7 +196,7 @@ fn configure(args: &Args) -> anyhow::Result<GanConfig<DcganConfig>> {
     if args.loss == Loss::Relativistic {
         config = config.with_penalty(Penalty::R1R2 { gamma: args.gamma });
     }
-    Ok(config)
+    config
 }
 
 /// Walks from one sample to another along the arc between their random numbers.
@@ -210,11 +208,8 @@ where
     const STEPS: usize = 10;
     let ends: Tensor<2> = gan.latents(12, 5);
     let device = ends.device();
-    let ends: Vec<Vec<f32>> = ends
-        .split(1, 0)
-        .into_iter()
-        .map(|end| end.into_data().iter::<f32>().collect())
-        .collect();
+    let ends: Vec<Vec<f32>> =
+        ends.split(1, 0).into_iter().map(|end| end.into_data().iter::<f32>().collect()).collect();
     let mut picture = Grid::new().title("Along the arc between two random numbers");
     for (row, pair) in ends.chunks_exact(2).enumerate() {
         let latents = spherical_path(&pair[0], &pair[1], STEPS, &device)?;

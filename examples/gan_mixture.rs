@@ -268,20 +268,12 @@ const SIDE: usize = 320;
 const SQUARE: usize = 4;
 
 /// Samples on the discriminator's field.
-fn frame(
-    gan: &Player,
-    place: Place,
-    samples: &[[f32; 2]],
-    found: &Coverage,
-) -> gan::Result<Image> {
+fn frame(gan: &Player, place: Place, samples: &[[f32; 2]], found: &Coverage) -> gan::Result<Image> {
     let reach = place.reach();
     let squares = SIDE / SQUARE;
-    let at = |square: usize| {
-        (((square as f64 + 0.5) / squares as f64 * 2.0 - 1.0) * reach) as f32
-    };
-    let points: Vec<f32> = (0..squares * squares)
-        .flat_map(|i| [at(i % squares), -at(i / squares)])
-        .collect();
+    let at = |square: usize| (((square as f64 + 0.5) / squares as f64 * 2.0 - 1.0) * reach) as f32;
+    let points: Vec<f32> =
+        (0..squares * squares).flat_map(|i| [at(i % squares), -at(i / squares)]).collect();
     let still = gan.discriminator().valid();
     let device = still.devices().into_iter().next().unwrap_or_default();
     let points = Tensor::from_data(TensorData::new(points, [squares * squares, 2]), &device);
@@ -302,7 +294,8 @@ fn frame(
     let mut dot = |x: f64, y: f64, radius: i64, color: [u8; 3]| {
         let place = |value: f64| ((value / reach + 1.0) / 2.0 * SIDE as f64) as i64;
         let (column, row) = (place(x), place(-y));
-        for (dx, dy) in (-radius..=radius).flat_map(|dx| (-radius..=radius).map(move |dy| (dx, dy))) {
+        for (dx, dy) in (-radius..=radius).flat_map(|dx| (-radius..=radius).map(move |dy| (dx, dy)))
+        {
             let (column, row) = (column + dx, row + dy);
             let side = SIDE as i64;
             if (0..side).contains(&column) && (0..side).contains(&row) {

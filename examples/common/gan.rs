@@ -47,7 +47,10 @@ impl Film {
         Self { animation: Animation::new(150), count, last: None }
     }
 
-    pub fn look<G: Generator<4>, N: Discriminator<4>>(&mut self, gan: &Gan<4, G, N>) -> gan::Result<()> {
+    pub fn look<G: Generator<4>, N: Discriminator<4>>(
+        &mut self,
+        gan: &Gan<4, G, N>,
+    ) -> gan::Result<()> {
         let frame = grid(&gan.sample(self.count, 1)?)?.scale(1).to_image()?;
         self.animation.push(&frame)?;
         self.last = Some(frame);
@@ -66,7 +69,10 @@ impl Film {
 /// Losses and probabilities of both players.
 pub fn draw_curves(history: &History, out: &Path) -> anyhow::Result<()> {
     let curve = |name: &str| {
-        history.curve(name).map(|curve| curve.smoothed(curve.points.len().div_ceil(200))).unwrap_or_default()
+        history
+            .curve(name)
+            .map(|curve| curve.smoothed(curve.points.len().div_ceil(200)))
+            .unwrap_or_default()
     };
     Curves::new("Losses of both players")
         .x_label("step of the generator")

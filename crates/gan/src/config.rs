@@ -77,8 +77,10 @@ impl Rules {
         let batch = self.batch_size;
         let fills = batch >= 2 && batch.is_multiple_of(self.packing);
         require(fills, "batch_size", batch, "at least 2 and a multiple of `packing`")?;
-        let rates =
-            [("generator_rate", self.generator_rate), ("discriminator_rate", self.discriminator_rate)];
+        let rates = [
+            ("generator_rate", self.generator_rate),
+            ("discriminator_rate", self.discriminator_rate),
+        ];
         for (field, rate) in rates {
             require(rate > 0.0 && rate.is_finite(), field, rate, "a finite number above 0")?;
         }

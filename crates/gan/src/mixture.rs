@@ -55,7 +55,8 @@ impl Mixture {
         let mut of_mode = vec![0; self.means.len()];
         for &[x, y] in samples {
             let distance = |mean: &[f64; 2]| (f64::from(x) - mean[0]).hypot(f64::from(y) - mean[1]);
-            let nearest = self.means.iter().map(distance).enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
+            let nearest =
+                self.means.iter().map(distance).enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
             if let Some((mode, distance)) = nearest
                 && distance <= 3.0 * self.deviation
             {

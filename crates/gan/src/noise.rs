@@ -59,7 +59,13 @@ pub enum Prior {
 
 impl Prior {
     /// `[count, latent]`
-    pub fn draw(self, noise: &mut Noise, count: usize, latent: usize, device: &Device) -> Tensor<2> {
+    pub fn draw(
+        self,
+        noise: &mut Noise,
+        count: usize,
+        latent: usize,
+        device: &Device,
+    ) -> Tensor<2> {
         let numbers = match self {
             Self::Normal => noise.normal(count * latent),
             Self::Uniform => {

@@ -124,7 +124,8 @@ pub fn around<const D: usize, N: Discriminator<D>>(
     let norms = norms(&gradient);
     let shape = std::array::from_fn(|axis| if axis == 0 { x.dims()[0] } else { 1 });
     let direction = gradient / norms.clone().reshape::<D, _>(shape);
-    let slope = discriminator.push(Dual { value: x.detach(), tangent: direction }, classes)?.tangent;
+    let slope =
+        discriminator.push(Dual { value: x.detach(), tangent: direction }, classes)?.tangent;
     let off = norms.clone() - target;
     Ok(Penalised {
         surrogate: (off.clone() * slope).mean() * (2.0 * weight),
@@ -176,9 +177,9 @@ pub(crate) fn clip<M: Module>(module: M, limit: f64) -> M {
             if !param.is_require_grad() {
                 return param;
             }
-            param.map(|weight| weight.inner().clamp(-limit, limit)).map(|weight| {
-                Tensor::from_inner(weight).require_grad()
-            })
+            param
+                .map(|weight| weight.inner().clamp(-limit, limit))
+                .map(|weight| Tensor::from_inner(weight).require_grad())
         }
     }
     module.map(&mut Clip(limit))

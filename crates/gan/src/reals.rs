@@ -72,10 +72,7 @@ impl Images {
     ///
     /// [`Error::Reals`] for no images, images of other sizes or channels than the first, a label
     /// without class, or images that are all of one colour.
-    pub fn new(
-        items: impl IntoIterator<Item = Labelled>,
-        classes: Vec<String>,
-    ) -> Result<Self> {
+    pub fn new(items: impl IntoIterator<Item = Labelled>, classes: Vec<String>) -> Result<Self> {
         let (mut pixels, mut labels) = (Vec::new(), Vec::new());
         let mut shape = None;
         for (at, Labelled { image, label }) in items.into_iter().enumerate() {
@@ -91,7 +88,8 @@ impl Images {
             }
             if !classes.is_empty() && label >= classes.len() {
                 let (count, last) = (classes.len(), classes.len() - 1);
-                let what = format!("image {at} has label {label}, expected 0 to {last} ({count} classes)");
+                let what =
+                    format!("image {at} has label {label}, expected 0 to {last} ({count} classes)");
                 return Err(Error::Reals(what));
             }
             pixels.extend(planes(&image));
@@ -144,7 +142,9 @@ impl Images {
             return Ok(self.clone());
         }
         let items: Vec<Labelled> = (0..self.labels.len())
-            .map(|at| Ok(Labelled { image: self.image(at)?.resize(size, size), label: self.labels[at] }))
+            .map(|at| {
+                Ok(Labelled { image: self.image(at)?.resize(size, size), label: self.labels[at] })
+            })
             .collect::<Result<_>>()?;
         Self::new(items, self.classes.clone())
     }
@@ -187,7 +187,9 @@ impl Images {
     pub fn image(&self, at: usize) -> Result<Image> {
         if at >= self.count() {
             let count = self.count();
-            return Err(Error::Reals(format!("there is no image {at}, expected one below {count}")));
+            return Err(Error::Reals(format!(
+                "there is no image {at}, expected one below {count}"
+            )));
         }
         let values: Vec<f32> = self.bytes(at).iter().map(|&value| f32::from(value)).collect();
         Ok(Image::from_planes(&values, self.shape, 0.0, 255.0)?)
@@ -198,7 +200,11 @@ impl Images {
     /// # Errors
     ///
     /// As [`image`](Self::image).
-    pub fn select(&self, indices: &[usize], device: &Device) -> Result<(Tensor<4>, Tensor<1, Int>)> {
+    pub fn select(
+        &self,
+        indices: &[usize],
+        device: &Device,
+    ) -> Result<(Tensor<4>, Tensor<1, Int>)> {
         if let Some(&at) = indices.iter().find(|&&at| at >= self.count()) {
             self.image(at)?;
         }

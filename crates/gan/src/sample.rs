@@ -25,7 +25,8 @@ impl<G: Generator<4>, N: Discriminator<4>> Gan<4, G, N> {
     /// As [`generate`](Self::generate).
     pub fn sample_tensor(&self, count: usize, seed: u64) -> Result<Tensor<4>> {
         let known = self.generator().classes();
-        let classes: Option<Vec<usize>> = (known > 0).then(|| (0..count).map(|i| i % known).collect());
+        let classes: Option<Vec<usize>> =
+            (known > 0).then(|| (0..count).map(|i| i % known).collect());
         self.generate(self.latents(count, seed), classes.as_deref())
     }
 }
@@ -83,7 +84,12 @@ pub fn linear_path(from: &[f32], to: &[f32], steps: usize, device: &Device) -> R
 /// # Errors
 ///
 /// As [`linear_path`].
-pub fn spherical_path(from: &[f32], to: &[f32], steps: usize, device: &Device) -> Result<Tensor<2>> {
+pub fn spherical_path(
+    from: &[f32],
+    to: &[f32],
+    steps: usize,
+    device: &Device,
+) -> Result<Tensor<2>> {
     let dot = |a: &[f32], b: &[f32]| -> f64 {
         a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
     };
@@ -110,9 +116,9 @@ fn path(
     let points: Vec<f32> = (0..steps)
         .flat_map(|step| {
             let [a, b] = weights(step as f64 / (steps - 1) as f64);
-            from.iter().zip(to).map(move |(from, to)| {
-                (a * f64::from(*from) + b * f64::from(*to)) as f32
-            })
+            from.iter()
+                .zip(to)
+                .map(move |(from, to)| (a * f64::from(*from) + b * f64::from(*to)) as f32)
         })
         .collect();
     Ok(Tensor::from_data(TensorData::new(points, [steps, from.len()]), device))

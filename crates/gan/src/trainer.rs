@@ -360,7 +360,7 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
         let loss = rules.loss.discriminator(real_logits.clone(), fake_logits.clone());
         let penalised = self.penalised((real, real_classes), (fake, classes), &mut noise)?;
         let value = scalar(&loss);
-        let penalty = penalised.iter().map(|penalised| scalar(&penalised.value)).sum::<f64>();
+        let penalty = penalised.iter().fold(0.0, |sum, part| sum + scalar(&part.value));
         let total = penalised.into_iter().fold(loss, |sum, penalised| sum + penalised.surrogate);
         let gradients = GradientsParams::from_grads(total.backward(), &self.discriminator);
         let grad_norm = scalar(&ops::grad_norm(&self.discriminator, &gradients));
@@ -398,7 +398,8 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
             // The pairs of the discriminator's last step.
             let rounds = rules.discriminator_steps as u64;
             let number = self.step * rounds + rounds - 1;
-            let (real, classes) = reals.batch(rules.seed, number, rules.batch_size, &self.device)?;
+            let (real, classes) =
+                reals.batch(rules.seed, number, rules.batch_size, &self.device)?;
             let classes = classes.filter(|_| discriminator.classes() > 0);
             Some(discriminator.forward(self.packed(real), classes).detach())
         } else {
@@ -459,8 +460,7 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
                 let count = real.dims()[0];
                 let shares: Vec<f32> = (0..count).map(|_| noise.even() as f32).collect();
                 let shape: [usize; D] = std::array::from_fn(|at| if at == 0 { count } else { 1 });
-                let shares =
-                    Tensor::<D>::from_data(TensorData::new(shares, shape), &self.device);
+                let shares = Tensor::<D>::from_data(TensorData::new(shares, shape), &self.device);
                 let between = real.clone() * shares.clone() + fake * (shares.neg() + 1.0);
                 vec![around(discriminator, between, real_classes, 1.0, weight)?]
             }

@@ -331,8 +331,11 @@ fn relu6_agrees_and_lets_nan_through() {
 fn leaky_relu_agrees_and_lets_nan_through() {
     for shape in [[3, 5], [70, 300]] {
         let x = normal(shape, &device());
-        Results::of(&x, &[], |x| ops::leaky_relu(x, 0.2))
-            .assert_close(&Results::of(&x, &[], |x| activation::leaky_relu(x, 0.2)));
+        Results::of(&x, &[], |x| ops::leaky_relu(x, 0.2)).assert_close(&Results::of(
+            &x,
+            &[],
+            |x| activation::leaky_relu(x, 0.2),
+        ));
     }
     let y = numbers(ops::leaky_relu(Tensor::<1>::from_floats([f32::NAN, -2.0], &device()), 0.5));
     assert!(y[0].is_nan());

@@ -5,9 +5,9 @@ mod discriminator;
 mod generator;
 
 use burn::config::Config;
+use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer};
 use burn::tensor::Device;
-use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use model_utils::layers::normal;
 
@@ -139,7 +139,11 @@ impl Networks<4> for DcganConfig {
     type Generator = DcganGenerator;
     type Discriminator = DcganDiscriminator;
 
-    fn init(&self, packing: usize, device: &Device) -> Result<(DcganGenerator, DcganDiscriminator)> {
+    fn init(
+        &self,
+        packing: usize,
+        device: &Device,
+    ) -> Result<(DcganGenerator, DcganDiscriminator)> {
         if packing > 1 && self.classes > 0 {
             return Err(Error::Config {
                 field: "packing",
@@ -167,7 +171,10 @@ fn weights() -> Initializer {
 
 fn batch_norm(channels: usize, device: &Device) -> BatchNorm {
     let gain = Initializer::Normal { mean: 1.0, std: DEVIATION };
-    BatchNorm { gamma: gain.init([channels], device), ..BatchNormConfig::new(channels).init(device) }
+    BatchNorm {
+        gamma: gain.init([channels], device),
+        ..BatchNormConfig::new(channels).init(device)
+    }
 }
 
 /// Biases start at 0.

@@ -71,7 +71,8 @@ impl ClassifierConfig {
             require(value > 0, field, value, "at least 1")?;
         }
         model_utils::device::seed(device, step_seed(self.seed, 0));
-        let (mut layers, mut side, mut from, mut to) = (Vec::new(), self.size, self.channels, self.width);
+        let (mut layers, mut side, mut from, mut to) =
+            (Vec::new(), self.size, self.channels, self.width);
         let mut stride = 1;
         loop {
             layers.push(ConvNormActConfig::new([from, to], 3).with_stride(stride).init(device));
@@ -158,7 +159,12 @@ impl Classifier {
     ) -> Result<Self> {
         if path.as_ref().exists() {
             let model = config.init(&device.clone().without_autodiff())?;
-            return Ok(model_utils::weights::load(model.clone(), &model.manifest()?, same_names, path)?);
+            return Ok(model_utils::weights::load(
+                model.clone(),
+                &model.manifest()?,
+                same_names,
+                path,
+            )?);
         }
         let model = Self::train(config, images, device, progress)?;
         model.save(path)?;

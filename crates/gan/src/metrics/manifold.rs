@@ -51,7 +51,10 @@ pub fn manifold(real: &Features, fake: &Features, k: usize) -> Result<Manifold> 
         .into_par_iter()
         .map(|at| {
             let row = fake.row(at);
-            real.rows().zip(&real_radii).filter(|(real, radius)| squared(row, real) < **radius).count()
+            real.rows()
+                .zip(&real_radii)
+                .filter(|(real, radius)| squared(row, real) < **radius)
+                .count()
         })
         .collect();
     let share = |count: usize, of: usize| count as f64 / of as f64;
@@ -69,7 +72,8 @@ fn radii(features: &Features, k: usize) -> Vec<f32> {
         .into_par_iter()
         .map(|at| {
             let row = features.row(at);
-            let mut distances: Vec<f32> = features.rows().map(|other| squared(row, other)).collect();
+            let mut distances: Vec<f32> =
+                features.rows().map(|other| squared(row, other)).collect();
             distances[at] = f32::NEG_INFINITY;
             *distances.select_nth_unstable_by(k, f32::total_cmp).1
         })

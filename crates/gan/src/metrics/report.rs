@@ -53,7 +53,11 @@ impl Figures {
             fid: frechet_distance(a, b)?,
             kid: kernel_distance(a, b, 20, 500, 0)?.mean,
             manifold: manifold(&some(b), &some(a), 5)?,
-            class_score: samples.logits.as_ref().map(|logits| class_score(logits, 10)).transpose()?,
+            class_score: samples
+                .logits
+                .as_ref()
+                .map(|logits| class_score(logits, 10))
+                .transpose()?,
         })
     }
 }

@@ -205,8 +205,12 @@ impl Transposed {
         };
         let output = [batch, weight[1], side(0, height)?, side(1, width)?];
         let padding = options.padding.map(|padding| (padding, padding));
-        let options =
-            ConvOptions::new_with_padding(options.stride, padding, options.dilation, options.groups);
+        let options = ConvOptions::new_with_padding(
+            options.stride,
+            padding,
+            options.dilation,
+            options.groups,
+        );
         let geometry = Geometry::new(output, weight, [height, width], &options);
         let is_known = options.groups == 1 && geometry.is_known();
         is_known.then_some(Self { geometry, options, output })

@@ -23,7 +23,7 @@ use common::{Common, Metrics, stop_on_ctrl_c};
 use gan::sample::{spherical_path, to_images};
 use gan::{DcganConfig, GanConfig, Images, Loss, Penalty};
 use model_utils::checkpoint::Checkpoints;
-use model_utils::data::Split;
+use model_utils::data::{Shape, Split};
 use model_utils::picture::{Grid, grid};
 use model_utils::train::{Budget, CsvLog, History, ProgressBar};
 use model_utils::weights::Stored as _;
@@ -37,6 +37,9 @@ struct Args {
     /// shapes]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// How many shapes are drawn to learn from, where no images are given
+    #[arg(long, value_name = "N", default_value_t = 12_000)]
+    shapes: usize,
     /// `minimax`, `non_saturating`, `least_squares`, `wasserstein`, `hinge` or `relativistic`
     #[arg(long, default_value = "non_saturating")]
     loss: Loss,
@@ -108,8 +111,8 @@ fn main() -> anyhow::Result<()> {
             Images::open(folder, Split::Test)?.resized(args.size)?,
         ),
         None => (
-            silhouettes(12_000, Split::Train, args.size, args.common.seed)?,
-            silhouettes(2_000, Split::Test, args.size, args.common.seed)?,
+            silhouettes(args.shapes, Split::Train, args.size, &Shape::ALL, args.common.seed)?,
+            silhouettes(args.shapes / 6, Split::Test, args.size, &Shape::ALL, args.common.seed)?,
         ),
     };
     let [channels, ..] = train.shape();

@@ -1,4 +1,4 @@
-//! Does a generator find every mode? On the ring of 8 and the grid of 25 Gaussians of PacGAN.
+//! Does a generator find every mode? On the ring of 8 and the grid of 25 Gaussians of `PacGAN`.
 //!
 //! ```console
 //! $ cargo run --release --example gan_mixture
@@ -169,7 +169,7 @@ fn main() -> anyhow::Result<()> {
                 let gif = (at == 0 && seed == args.common.seed).then_some(out.as_path());
                 let steps = args.steps.unwrap_or(place.steps());
                 let run = Run { place, recipe: &recipe, seed, steps, device: &device };
-                let (found, points, wall_s) = run.train(gif, stop.clone())?;
+                let Found { coverage: found, points, wall_s } = run.train(gif, stop.clone())?;
                 println!(
                     "{:22} {seed:4}  {:5}  {:4.1} %  {wall_s:5.0} s",
                     recipe.name,
@@ -211,6 +211,14 @@ fn set(metrics: &mut Metrics, prefix: &str, place: Place, all: &[Coverage]) {
     }
 }
 
+/// What a run found.
+struct Found {
+    coverage: Coverage,
+    /// The share of good samples by step.
+    points: Vec<(f64, f64)>,
+    wall_s: f64,
+}
+
 struct Run<'a> {
     place: Place,
     recipe: &'a Recipe,
@@ -220,12 +228,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// What it found at the end, the share of good samples by step, and the time.
-    fn train(
-        &self,
-        gif: Option<&Path>,
-        stop: Stop,
-    ) -> anyhow::Result<(Coverage, Vec<(f64, f64)>, f64)> {
+    fn train(&self, gif: Option<&Path>, stop: Stop) -> anyhow::Result<Found> {
         let Self { place, recipe, steps, .. } = *self;
         let mixture = place.mixture();
         let mut gan = GanConfig::new(MlpConfig::new(2), recipe.loss)
@@ -259,7 +262,7 @@ impl Run<'_> {
             let last = frame(&gan, place, &gan.sample(1000, 7)?, &found)?;
             last.save(out.join(format!("{}.png", place.name())))?;
         }
-        Ok((found, points, trained.wall_s))
+        Ok(Found { coverage: found, points, wall_s: trained.wall_s })
     }
 }
 
@@ -292,7 +295,7 @@ fn frame(gan: &Player, place: Place, samples: &[[f32; 2]], found: &Coverage) -> 
         }
     }
     let mut dot = |x: f64, y: f64, radius: i64, color: [u8; 3]| {
-        let place = |value: f64| ((value / reach + 1.0) / 2.0 * SIDE as f64) as i64;
+        let place = |value: f64| (f64::midpoint(value / reach, 1.0) * SIDE as f64) as i64;
         let (column, row) = (place(x), place(-y));
         for (dx, dy) in (-radius..=radius).flat_map(|dx| (-radius..=radius).map(move |dy| (dx, dy)))
         {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use gan::metrics::{
     Classifier, ClassifierConfig, Extracted, Extractor as _, FeatureCache, Features, Report,
     frechet_distance,
@@ -10,28 +10,52 @@ use gan::metrics::{
 use gan::noise::Noise;
 use gan::sample::{nearest, to_images};
 use gan::{Discriminator, Gan, Generator, Images};
-use model_utils::data::{Dataset as _, Labelled, Scene, ShapesConfig, Split};
+use model_utils::data::{Dataset as _, Labelled, Scene, Shape, ShapesConfig, Split};
 use model_utils::image::Image;
 use model_utils::picture::{Animation, Curves, Grid, grid};
 use model_utils::train::{History, Observer};
 
 use super::Metrics;
 
-/// White shapes on black: what a generator can learn in half a minute.
-pub fn silhouettes(count: usize, split: Split, size: usize, seed: u64) -> anyhow::Result<Images> {
-    // Drawn twice as large, so that edges come out smooth.
-    let config = ShapesConfig::new().with_size(2 * size).with_channels(1).with_seed(seed);
-    let scenes = config.init(split, count)?;
-    let classes = model_utils::data::Classes::classes(&scenes).to_vec();
-    let items = (0..count)
-        .map(|at| {
-            let Scene { mask, label, .. } = scenes.get(at)?;
-            let white = mask.pixels().iter().map(|&class| if class > 0 { 255 } else { 0 });
-            let image = Image::new(2 * size, 2 * size, 1, white.collect())?.resize(size, size);
-            Ok(Labelled { image, label })
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(Images::new(items, classes)?)
+/// White shapes on black, of one size and in the middle, turned at random: what a generator can
+/// learn in half a minute.
+pub fn silhouettes(
+    count: usize,
+    split: Split,
+    size: usize,
+    shapes: &[Shape],
+    seed: u64,
+) -> anyhow::Result<Images> {
+    // Drawn twice as large, so that edges come out smooth; scenes of other shapes are passed over.
+    let side = 2 * size;
+    let config =
+        ShapesConfig::new().with_size(side).with_channels(1).with_noise(0.0).with_seed(seed);
+    let scenes = config.init(split, 40 * count)?;
+    let mut items = Vec::with_capacity(count);
+    for at in 0..scenes.len() {
+        let Scene { mask, label, boxes, .. } = scenes.get(at)?;
+        let place = shapes.iter().position(|shape| shape.label() == label);
+        let (Some(label), Some(found)) = (place, boxes.first()) else { continue };
+        let reach = 0.65 * found.width().max(found.height());
+        let centre =
+            [f32::midpoint(found.x_min, found.x_max), f32::midpoint(found.y_min, found.y_max)];
+        let pixel = |row: usize, column: usize| {
+            let along = |i: usize, middle: f32| {
+                middle + ((i as f32 + 0.5) / side as f32 * 2.0 - 1.0) * reach
+            };
+            let (x, y) = (along(column, centre[0]), along(row, centre[1]));
+            let is_in = (0.0..side as f32).contains(&x) && (0.0..side as f32).contains(&y);
+            if is_in && mask.pixel(x as usize, y as usize)[0] > 0 { 255 } else { 0 }
+        };
+        let pixels = (0..side * side).map(|i| pixel(i / side, i % side)).collect();
+        let image = Image::new(side, side, 1, pixels)?.resize(size, size);
+        items.push(Labelled { image, label });
+        if items.len() == count {
+            break;
+        }
+    }
+    let names = shapes.iter().map(|shape| shape.name().to_owned()).collect();
+    Ok(Images::new(items, names)?)
 }
 
 /// The same random numbers again and again: one frame a look.
@@ -212,10 +236,4 @@ pub fn draw_nearest(samples: &Tensor<4>, train: &Images, path: &Path) -> anyhow:
         picture = picture.image(&train.image(*at)?);
     }
     Ok(picture.columns(found.len()).save(path)?)
-}
-
-/// Class indices, `[count]`.
-pub fn classes(count: usize, known: usize, device: &Device) -> Tensor<1, Int> {
-    let classes: Vec<i64> = (0..count).map(|at| (at % known.max(1)) as i64).collect();
-    Tensor::from_data(TensorData::new(classes, [count]), device)
 }

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! With the defaults, under three minutes on two processor cores: `flex` and `ndarray` agree within
-//! 1e-3 on all eight workloads, and `flex` trains convolutions many times faster. Ctrl-C stops after the row that runs.
+//! 1e-3 on all nine workloads, and `flex` trains convolutions many times faster. Ctrl-C stops after the row that runs.
 
 #![allow(clippy::print_stdout)]
 
@@ -14,6 +14,7 @@
 mod common;
 mod densenet;
 mod dqn;
+mod gan;
 mod matmul;
 mod mlp;
 mod mobilenet;
@@ -33,7 +34,7 @@ use model_utils::picture::{Page, Section};
 use model_utils::train::ProgressBar;
 
 /// Each workload from the seed of its weights and inputs, in the order they run.
-const WORKLOADS: [fn(u64) -> Workload; 8] = [
+const WORKLOADS: [fn(u64) -> Workload; 9] = [
     matmul::workload,
     mlp::workload,
     mobilenet::workload,
@@ -42,6 +43,7 @@ const WORKLOADS: [fn(u64) -> Workload; 8] = [
     dqn::workload,
     resnet::workload,
     vgg::workload,
+    gan::workload,
 ];
 
 /// Compare devices: agreement first, then time

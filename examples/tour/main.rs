@@ -9,6 +9,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod gan;
 mod rl;
 mod vision;
 
@@ -35,6 +36,7 @@ struct Args {
 enum Topic {
     Vision,
     Rl,
+    Gan,
 }
 
 /// What a stage gets.
@@ -62,7 +64,7 @@ struct Stage {
     run: fn(&Context<'_>) -> anyhow::Result<Shown>,
 }
 
-const STAGES: [Stage; 2] = [
+const STAGES: [Stage; 3] = [
     Stage {
         topic: Topic::Vision,
         title: "MobileNetV2 and DenseNet",
@@ -74,6 +76,12 @@ const STAGES: [Stage; 2] = [
         title: "Reinforcement learning",
         shows: "Agents find the way out of a maze, the best advertisement, and their balance.",
         run: rl::run,
+    },
+    Stage {
+        topic: Topic::Gan,
+        title: "Generative adversarial networks",
+        shows: "A generator learns to make shapes against a discriminator that learns to tell them.",
+        run: gan::run,
     },
 ];
 

@@ -36,6 +36,18 @@ fn tensor(images: &Images, indices: std::ops::Range<usize>) -> Tensor<4> {
     images.select(&indices.collect::<Vec<_>>(), &Device::flex()).unwrap().0
 }
 
+/// Of some identity, and sees nothing.
+struct Blind(String);
+impl Extractor for Blind {
+    fn identity(&self) -> String {
+        self.0.clone()
+    }
+
+    fn extract(&self, _: Tensor<4>) -> gan::Result<gan::metrics::Extracted> {
+        Err(Error::Metric { metric: "blind", reason: "sees nothing".into() })
+    }
+}
+
 #[test]
 fn a_classifier_learns_is_stored_and_judges() {
     let device = Device::flex();
@@ -56,16 +68,6 @@ fn a_classifier_learns_is_stored_and_judges() {
     // What was seen once is read; images of another set are not taken for it.
     let cache = FeatureCache::open(folder.path().join("features")).unwrap();
     let real = cache.extract(&classifier, &train, 300, &device).unwrap();
-    struct Blind(String);
-    impl Extractor for Blind {
-        fn identity(&self) -> String {
-            self.0.clone()
-        }
-
-        fn extract(&self, _: Tensor<4>) -> gan::Result<gan::metrics::Extracted> {
-            Err(Error::Metric { metric: "blind", reason: "sees nothing".into() })
-        }
-    }
     let blind = Blind(classifier.identity());
     assert_eq!(cache.extract(&blind, &train, 300, &device).unwrap(), real);
     assert!(cache.extract(&blind, &test, 300, &device).is_err());
@@ -89,7 +91,9 @@ fn a_classifier_learns_is_stored_and_judges() {
 
 fn cloud(seed: u64, rows: usize, width: usize, shift: f32) -> Features {
     let mut values = Noise::new(seed, 0).normal(rows * width);
-    values.iter_mut().for_each(|value| *value += shift);
+    for value in &mut values {
+        *value += shift;
+    }
     Features::new(values, width).unwrap()
 }
 

@@ -452,3 +452,58 @@ fn games_are_played_timed_and_learned_from_the_command_line() {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && text.contains("tic_tac_toe"), "{text}");
 }
+
+#[test]
+fn networks_losses_and_images_that_cannot_be_are_named() {
+    says("gan_dcgan", &["--loss", "bce"], "minimax, non_saturating, least_squares");
+    says("gan_dcgan", &["--size", "30", "--shapes", "60"], "`size` is 30");
+    says("gan_dcgan", &["--data", "no/such/folder"], "no such folder");
+    says("gan_mixture", &["--mixture", "cross"], "ring, grid");
+    says("gan_turns", &["--discriminator-steps", "0"], "`discriminator_steps` is 0");
+}
+
+#[test]
+fn a_short_game_writes_its_files_and_resumes() {
+    let out = tempfile::tempdir().unwrap();
+    let args = ["--size", "16", "--width", "4", "--batch-size", "16", "--shapes", "300"];
+    let args = [&args[..], &["--steps", "3", "--conditional"]].concat();
+    let metrics = metrics_of("gan_dcgan", out.path(), &args);
+    let keys = ["fid", "fid_floor", "kid", "precision", "recall", "asked_class_accuracy"];
+    for key in [&keys[..], &["images_per_s", "train_wall_s"]].concat() {
+        assert!(metrics[key].as_f64().is_some_and(f64::is_finite), "{key}: {metrics}");
+    }
+    for file in
+        ["samples.png", "training.gif", "curves.svg", "nearest.png", "generator.safetensors"]
+    {
+        assert!(out.path().join(file).is_file(), "{file}");
+    }
+    let resumed = metrics_of("gan_dcgan", out.path(), &[&args[..], &["--resume"]].concat());
+    assert_eq!(resumed["fid"], metrics["fid"], "nothing was left to do");
+    let output = run_example(
+        "gan_dcgan",
+        out.path(),
+        &[&args[..], &["--resume", "--learning-rate", "1e-3"]].concat(),
+    );
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && text.contains("rules.generator_rate"), "{text}");
+}
+
+#[test]
+fn mixtures_and_turns_write_their_figures() {
+    let out = tempfile::tempdir().unwrap();
+    let args = ["--mixture", "ring", "--steps", "4", "--compare"];
+    let metrics = metrics_of("gan_mixture", out.path(), &args);
+    for key in ["modes_ring", "good_ring", "wasserstein_gp_modes_ring", "minimax_good_ring"] {
+        assert!(metrics[key].is_number(), "{key}: {metrics}");
+    }
+    assert!(out.path().join("ring.gif").is_file() && out.path().join("ring.svg").is_file());
+
+    let out = tempfile::tempdir().unwrap();
+    let metrics = metrics_of("gan_turns", out.path(), &["--warm-up", "2", "--cycles", "1"]);
+    assert_eq!(metrics["discriminator_turn_generator_weights_moved"], 0);
+    assert_eq!(metrics["discriminator_turn_generator_statistics_moved"], 0);
+    assert_eq!(metrics["generator_turn_discriminator_weights_moved"], 0);
+    assert!(metrics["generator_turn_generator_weights_moved"].as_u64().unwrap() > 0);
+    assert_eq!(metrics["same_samples_after_discriminator"], true);
+    assert!(out.path().join("cycles.svg").is_file() && out.path().join("movement.svg").is_file());
+}

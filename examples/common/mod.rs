@@ -3,6 +3,7 @@
 
 pub mod go;
 pub mod mcts;
+pub mod gan;
 pub mod rl;
 pub mod vision;
 

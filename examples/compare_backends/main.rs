@@ -14,6 +14,7 @@
 mod common;
 mod densenet;
 mod dqn;
+mod gan;
 mod matmul;
 mod mlp;
 mod mobilenet;
@@ -34,7 +35,7 @@ use model_utils::picture::{Page, Section};
 use model_utils::train::ProgressBar;
 
 /// Each workload from the seed of its weights and inputs, in the order they run.
-const WORKLOADS: [fn(u64) -> Workload; 9] = [
+const WORKLOADS: [fn(u64) -> Workload; 10] = [
     matmul::workload,
     mlp::workload,
     mobilenet::workload,
@@ -44,6 +45,7 @@ const WORKLOADS: [fn(u64) -> Workload; 9] = [
     resnet::workload,
     vgg::workload,
     policy_value::workload,
+    gan::workload,
 ];
 
 /// Compare devices: agreement first, then time

@@ -10,6 +10,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod mcts;
+mod gan;
 mod rl;
 mod vision;
 
@@ -37,6 +38,7 @@ enum Topic {
     Vision,
     Rl,
     Mcts,
+    Gan,
 }
 
 /// What a stage gets.
@@ -64,7 +66,7 @@ struct Stage {
     run: fn(&Context<'_>) -> anyhow::Result<Shown>,
 }
 
-const STAGES: [Stage; 3] = [
+const STAGES: [Stage; 4] = [
     Stage {
         topic: Topic::Vision,
         title: "MobileNetV2 and DenseNet",
@@ -82,6 +84,12 @@ const STAGES: [Stage; 3] = [
         title: "Tree search",
         shows: "A search tree grows where it is promising, and a net learns a game from itself.",
         run: mcts::run,
+    },
+    Stage {
+        topic: Topic::Gan,
+        title: "Generative adversarial networks",
+        shows: "A generator learns to make shapes against a discriminator that learns to tell them.",
+        run: gan::run,
     },
 ];
 

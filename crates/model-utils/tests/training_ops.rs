@@ -3,7 +3,7 @@
 #![allow(missing_docs)]
 
 use burn::module::{Module, Param};
-use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::tensor::activation;
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
@@ -166,6 +166,49 @@ proptest! {
     }
 }
 
+/// A transposed convolution: `[batch, channels in and out, side, kernel, stride, padding, padding
+/// out, dilation, groups]`.
+fn assert_transposed(
+    [batch, from, to, side, kernel, stride, padding, padding_out, dilation, groups]: [usize; 10],
+    bias: bool,
+) {
+    let conv = ConvTranspose2dConfig::new([from, to], [kernel, kernel])
+        .with_stride([stride, stride])
+        .with_padding([padding, padding])
+        .with_padding_out([padding_out, padding_out])
+        .with_dilation([dilation, dilation])
+        .with_groups(groups)
+        .with_bias(bias)
+        .init(&device());
+    let x = normal([batch, from, side, side + 1], &device());
+    let mut parameters: Vec<(&str, &dyn HasGradient)> = vec![("weight", &conv.weight)];
+    if let Some(bias) = &conv.bias {
+        parameters.push(("bias", bias));
+    }
+    Results::of(&x, &parameters, |x| ops::conv_transpose2d(&conv, x)).assert_close(&Results::of(
+        &x,
+        &parameters,
+        |x| conv.forward(x),
+    ));
+}
+
+/// Those of a DCGAN, of one pixel, with gaps, with taps that are never reached, and grouped.
+#[test]
+fn transposed_convolutions_agree() {
+    for sizes in [
+        [37, 16, 8, 4, 4, 2, 1, 0, 1, 1],
+        [5, 8, 3, 7, 5, 2, 2, 1, 1, 1],
+        [3, 6, 4, 1, 4, 1, 0, 0, 1, 1],
+        [2, 3, 5, 4, 2, 3, 0, 2, 1, 1],
+        [2, 3, 5, 6, 3, 2, 1, 1, 2, 1],
+        [2, 4, 5, 5, 1, 1, 0, 0, 1, 1],
+        [2, 4, 6, 5, 3, 2, 1, 0, 1, 2],
+    ] {
+        assert_transposed(sizes, false);
+        assert_transposed(sizes, true);
+    }
+}
+
 /// Large enough to be shared among threads and put side by side.
 #[test]
 fn the_convolutions_of_the_vision_models_agree() {
@@ -204,6 +247,8 @@ fn gradients_do_not_depend_on_the_number_of_threads() {
     let dense = Conv2dConfig::new([24, 24], [3, 3]).with_bias(false).init(&device());
     let depthwise =
         Conv2dConfig::new([24, 24], [3, 3]).with_groups(24).with_bias(false).init(&device());
+    let transposed = ConvTranspose2dConfig::new([24, 12], [4, 4]).with_stride([2, 2]);
+    let transposed = transposed.with_bias(false).init(&device());
     let all = |threads| {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
             [
@@ -212,6 +257,9 @@ fn gradients_do_not_depend_on_the_number_of_threads() {
                 }),
                 conv_results(&dense, &x, |x| ops::conv2d(&dense, x)),
                 conv_results(&depthwise, &x, |x| ops::conv2d(&depthwise, x)),
+                Results::of(&x, &[("weight", &transposed.weight)], |x| {
+                    ops::conv_transpose2d(&transposed, x)
+                }),
             ]
         })
     };
@@ -285,6 +333,21 @@ fn relu6_agrees_and_lets_nan_through() {
     let y = numbers(ops::relu6(x));
     assert!(y[0].is_nan());
     assert_eq!(y[1..], [0.0, 0.0, 6.0, 6.0]);
+}
+
+#[test]
+fn leaky_relu_agrees_and_lets_nan_through() {
+    for shape in [[3, 5], [70, 300]] {
+        let x = normal(shape, &device());
+        Results::of(&x, &[], |x| ops::leaky_relu(x, 0.2)).assert_close(&Results::of(
+            &x,
+            &[],
+            |x| activation::leaky_relu(x, 0.2),
+        ));
+    }
+    let y = numbers(ops::leaky_relu(Tensor::<1>::from_floats([f32::NAN, -2.0], &device()), 0.5));
+    assert!(y[0].is_nan());
+    assert_eq!(y[1..], [-1.0]);
 }
 
 #[test]

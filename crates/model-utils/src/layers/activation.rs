@@ -37,7 +37,7 @@ impl Activation {
             Self::Identity => x,
             Self::Relu => ops::relu(x),
             Self::Relu6 => ops::relu6(x),
-            Self::LeakyRelu(slope) => activation::leaky_relu(x, slope),
+            Self::LeakyRelu(slope) => ops::leaky_relu(x, slope),
             Self::HardSwish => x.clone() * Self::HardSigmoid.forward(x),
             Self::HardSigmoid => (x + 3.0).clamp(0.0, 6.0) / 6.0,
             Self::Silu => activation::silu(x),

@@ -1,18 +1,17 @@
 //! The seam through which the topics convolve, normalise and take their losses.
 //!
 //! Every function is plain Burn on every device; where a device has a faster way, this is the
-//! place that takes it, and no model changes: on `flex` the backward passes of convolution, batch
-//! normalisation and `ReLU6` and the hyperbolic tangent are this crate's own. Inside this workspace
-//! nothing else calls the forwards of Burn's convolutions, normalisations and losses.
+//! place that takes it, and no model changes: on `flex` convolutions, plain and transposed, batch
+//! normalisation, `ReLU6`, leaky `ReLU` and the hyperbolic tangent are this crate's own. Inside this
+//! workspace nothing else calls the forwards of Burn's convolutions, normalisations and losses.
 
 #[cfg(feature = "flex")]
 mod training;
 
-use burn::module::{Module, ModuleVisitor, Param};
 #[cfg(feature = "flex")]
 use training::inference;
 
-#[cfg(feature = "flex")]
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::nn::pool::{AvgPool2d, MaxPool2d};
@@ -20,6 +19,8 @@ use burn::nn::{BatchNorm, Embedding, LayerNorm, Linear};
 use burn::optim::GradientsParams;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::ops::ConvOptions;
+#[cfg(feature = "flex")]
+use burn::tensor::ops::ConvTransposeOptions;
 use burn::tensor::{Int, Tensor};
 
 /// A convolution. `[batch, channels_in, height, width]` → `[batch, channels_out, height, width]`.
@@ -56,9 +57,8 @@ pub fn convolve2d(
     burn::tensor::module::conv2d(x, weight, bias, options)
 }
 
-/// What the layer's forward passes to Burn's convolution for an input of these sizes.
-#[cfg(feature = "flex")]
-fn conv_options(conv: &Conv2d, [_, _, height, width]: [usize; 4]) -> ConvOptions<2> {
+/// What a layer's forward passes to [`convolve2d`] for an input of these sizes.
+pub fn conv_options(conv: &Conv2d, [_, _, height, width]: [usize; 4]) -> ConvOptions<2> {
     let padding = match conv.padding {
         PaddingConfig2d::Valid => [(0, 0); 2],
         PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
@@ -73,7 +73,23 @@ fn conv_options(conv: &Conv2d, [_, _, height, width]: [usize; 4]) -> ConvOptions
 }
 
 /// A transposed convolution, the gradient of [`conv2d`] taken as an operation of its own.
+/// `[batch, channels_in, height, width]` → `[batch, channels_out, height_out, width_out]`.
 pub fn conv_transpose2d(conv: &ConvTranspose2d, x: Tensor<4>) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if training::applies(&x) {
+        let options = ConvTransposeOptions::new(
+            conv.stride,
+            conv.padding,
+            conv.padding_out,
+            conv.dilation,
+            conv.groups,
+        );
+        let convolved = training::conv_transpose2d(x, conv.weight.val(), options);
+        return match &conv.bias {
+            Some(bias) => convolved + bias.val().reshape([1, -1, 1, 1]),
+            None => convolved,
+        };
+    }
     conv.forward(x)
 }
 
@@ -156,6 +172,15 @@ pub fn relu6<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     x.clamp(0.0, 6.0)
 }
 
+/// max(x, slope·x), for a slope between 0 and 1.
+pub fn leaky_relu<const D: usize>(x: Tensor<D>, slope: f64) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if training::applies(&x) {
+        return training::leaky_relu(x, slope);
+    }
+    burn::tensor::activation::leaky_relu(x, slope)
+}
+
 /// The hyperbolic tangent.
 pub fn tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "flex")]
@@ -217,18 +242,24 @@ pub fn clip_grad_norm<M: Module>(
     grads: GradientsParams,
     max_norm: f64,
 ) -> (GradientsParams, Tensor<1>) {
-    let mut squares = SumOfSquares { grads: &grads, sum: None };
-    module.visit(&mut squares);
-    let Some(sum) = squares.sum else {
-        let device = module.devices().first().cloned().unwrap_or_default();
-        return (grads, Tensor::zeros([1], &device.without_autodiff()));
-    };
-    let norm = sum.sqrt();
+    let norm = grad_norm(module, &grads);
     // PyTorch divides by norm + 1e-6; the factor never enlarges.
     let factor = (norm.clone() + 1e-6).recip().mul_scalar(max_norm).clamp_max(1.0);
     let mut scaled = ScaleGrads { grads, factor };
     module.visit(&mut scaled);
     (scaled.grads, norm)
+}
+
+/// The L2 norm of all gradients of a module together, `[1]`, on the device. Parameters without a
+/// gradient count as zero.
+pub fn grad_norm<M: Module>(module: &M, grads: &GradientsParams) -> Tensor<1> {
+    let mut squares = SumOfSquares { grads, sum: None };
+    module.visit(&mut squares);
+    if let Some(sum) = squares.sum {
+        return sum.sqrt();
+    }
+    let device = module.devices().first().cloned().unwrap_or_default();
+    Tensor::zeros([1], &device.without_autodiff())
 }
 
 struct SumOfSquares<'a> {

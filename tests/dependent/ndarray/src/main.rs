@@ -1,13 +1,16 @@
-//! `ndarray` alone: a module of one's own is traced, summarised and computed as a graph.
+//! `ndarray` alone: a module of one's own is traced, summarised and computed as a graph;
+//! a generator and a discriminator play.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use gan::{GanConfig, Loss, Mixture, MlpConfig};
 use mobilenet_densenet::{Classifier, DenseNetConfig};
 use model_utils::device::DeviceSpec;
 use model_utils::graph::Graph;
+use model_utils::train::{Budget, Silent};
 
 #[derive(Module, Debug)]
 struct Net {
@@ -51,5 +54,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = DenseNetConfig::new(4, vec![2, 2], 8).with_classes(3).init(&device)?;
     let logits = model.forward(Tensor::ones([1, 3, 16, 16], &device));
     assert_eq!(logits.dims(), [1, 3]);
+
+    let networks = MlpConfig::new(2).with_hidden(vec![8]);
+    let mut gan = GanConfig::new(networks, Loss::Relativistic).init(&device)?;
+    gan.train(&Mixture::ring(), Budget::steps(2), &mut Silent)?;
+    assert_eq!(gan.sample(3, 1)?.len(), 3);
     Ok(())
 }

@@ -178,20 +178,22 @@ fn dense(
     let products_a_task = products.div_ceil(TASKS);
     let images_a_task = products_a_task * side_by_side;
 
-    let mut of_x = vec![0.0; if wants_x { x.len() } else { 0 }];
-    let tasks: Vec<_> = x
-        .chunks(images_a_task * image_in)
-        .zip(gradient.chunks(images_a_task * image_out))
+    // The input is read for the weight's gradient alone, and may be missing for the other.
+    let x = if wants_weight { x } else { &[] };
+    let mut of_x = vec![0.0; if wants_x { geometry.batch * image_in } else { 0 }];
+    let tasks: Vec<_> = gradient
+        .chunks(images_a_task * image_out)
+        .zip(pieces(x, images_a_task * image_in))
         .zip(parts(&mut of_x, images_a_task * image_in))
         .collect();
     let sums: Vec<Vec<f32>> = tasks
         .into_par_iter()
-        .map(|((x, gradient), of_x)| {
+        .map(|((gradient, x), of_x)| {
             let mut of_weight = vec![0.0; if wants_weight { weight.len() } else { 0 }];
             let mut scratch = Scratch::default();
             let pieces =
-                x.chunks(side_by_side * image_in).zip(gradient.chunks(side_by_side * image_out));
-            for (at, (x, gradient)) in pieces.enumerate() {
+                gradient.chunks(side_by_side * image_out).zip(pieces(x, side_by_side * image_in));
+            for (at, (gradient, x)) in pieces.enumerate() {
                 let columns = gradient.len() / geometry.channels_out;
                 let gradient = if columns == geometry.space_out() {
                     Matrix::new(gradient, geometry.channels_out, columns)
@@ -217,7 +219,8 @@ fn dense(
                     product(gradient, x.transposed(), &mut of_weight, true);
                 }
                 if wants_x {
-                    let of_x = &mut of_x[at * side_by_side * image_in..][..x.len()];
+                    let images = columns / geometry.space_out();
+                    let of_x = &mut of_x[at * side_by_side * image_in..][..images * image_in];
                     if geometry.is_pointwise() && columns == geometry.space_out() {
                         product(weight.transposed(), gradient, of_x, false);
                     } else {
@@ -251,6 +254,15 @@ struct Scratch {
 }
 
 /// Chunks of `numbers`, or empty ones without end where there are none.
+fn pieces(numbers: &[f32], chunk: usize) -> Box<dyn Iterator<Item = &[f32]> + '_> {
+    if numbers.is_empty() {
+        Box::new(std::iter::repeat_with(<&[f32]>::default))
+    } else {
+        Box::new(numbers.chunks(chunk))
+    }
+}
+
+/// The same, to be written.
 fn parts(numbers: &mut [f32], chunk: usize) -> Box<dyn Iterator<Item = &mut [f32]> + '_> {
     if numbers.is_empty() {
         Box::new(std::iter::repeat_with(<&mut [f32]>::default))

@@ -10,6 +10,7 @@ mod batch_norm;
 mod conv2d;
 mod convolve;
 pub(super) mod inference;
+mod leaky_relu;
 mod matrix;
 mod parallel;
 mod relu6;
@@ -26,7 +27,7 @@ use burn::backend::{
     Autodiff, AutodiffBackend, Backend, Dispatch, DispatchDevice, Flex, TensorMetadata,
     backend_extension,
 };
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{DType, Tensor, TensorData};
 
 use conv2d::Geometry;
@@ -73,6 +74,24 @@ pub(super) fn conv2d(x: Tensor<4>, weight: Tensor<4>, options: ConvOptions<2>) -
     Tensor::from_dispatch(convolved)
 }
 
+/// A transposed convolution without bias.
+pub(super) fn conv_transpose2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    options: ConvTransposeOptions<2>,
+) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::conv_transpose2d_training(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        options,
+    ))
+}
+
+/// max(x, slope·x), with 0 < slope < 1.
+pub(super) fn leaky_relu<const D: usize>(x: Tensor<D>, slope: f64) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::leaky_relu_training(x.into_dispatch(), slope))
+}
+
 /// What the `flex` device adds to Burn's backends.
 #[backend_extension(Flex, Autodiff)]
 trait Training: Backend {
@@ -92,6 +111,14 @@ trait Training: Backend {
         weight: FloatTensor<Self>,
         options: ConvOptions<2>,
     ) -> FloatTensor<Self>;
+
+    fn conv_transpose2d_training(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        options: ConvTransposeOptions<2>,
+    ) -> FloatTensor<Self>;
+
+    fn leaky_relu_training(x: FloatTensor<Self>, slope: f64) -> FloatTensor<Self>;
 }
 
 type FlexTensor = FloatTensor<Flex>;
@@ -133,6 +160,64 @@ impl Training for Flex {
 
     fn conv2d_training(x: FlexTensor, weight: FlexTensor, options: ConvOptions<2>) -> FlexTensor {
         inference::convolve(x, weight, None, options)
+    }
+
+    fn conv_transpose2d_training(
+        x: FlexTensor,
+        weight: FlexTensor,
+        options: ConvTransposeOptions<2>,
+    ) -> FlexTensor {
+        let [x, weight] = [x.to_contiguous(), weight.to_contiguous()];
+        match Transposed::new(x.shape().dims(), weight.shape().dims(), &options) {
+            // The convolution that it is the transpose of would send this gradient back.
+            Some(Transposed { geometry, output, .. }) => {
+                let gradients =
+                    conv2d::backward(&[], weight.storage(), x.storage(), &geometry, [true, false]);
+                tensor(gradients.x.expect("it is wanted"), output)
+            }
+            None => Self::conv_transpose2d(x, weight, None, options),
+        }
+    }
+
+    fn leaky_relu_training(x: FlexTensor, slope: f64) -> FlexTensor {
+        let mut x = x.to_contiguous();
+        leaky_relu::leaky_relu(x.storage_mut(), slope as f32);
+        x
+    }
+}
+
+/// A transposed convolution as the backward pass of a convolution.
+struct Transposed {
+    geometry: Geometry,
+    options: ConvOptions<2>,
+    /// The shape of what comes out.
+    output: [usize; 4],
+}
+
+impl Transposed {
+    /// Of an input `[batch, channels_in, height, width]` and a weight
+    /// `[channels_in, channels_out, height, width]`; `None` where [`conv2d`] does not know it.
+    fn new(
+        [batch, _, height, width]: [usize; 4],
+        weight: [usize; 4],
+        options: &ConvTransposeOptions<2>,
+    ) -> Option<Self> {
+        let side = |axis: usize, input: usize| {
+            let reach = options.dilation[axis] * (weight[2 + axis] - 1) + 1;
+            let full = (input.checked_sub(1)?) * options.stride[axis] + reach;
+            (full + options.padding_out[axis]).checked_sub(2 * options.padding[axis])
+        };
+        let output = [batch, weight[1], side(0, height)?, side(1, width)?];
+        let padding = options.padding.map(|padding| (padding, padding));
+        let options = ConvOptions::new_with_padding(
+            options.stride,
+            padding,
+            options.dilation,
+            options.groups,
+        );
+        let geometry = Geometry::new(output, weight, [height, width], &options);
+        let is_known = options.groups == 1 && geometry.is_known();
+        is_known.then_some(Self { geometry, options, output })
     }
 }
 
@@ -207,6 +292,104 @@ impl<C: CheckpointStrategy> Training for Autodiff<Flex, C> {
                 weight.into_primitive(),
                 options,
             )),
+        }
+    }
+
+    fn conv_transpose2d_training(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        options: ConvTransposeOptions<2>,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node()];
+        let forward = Flex::conv_transpose2d_training;
+        match ConvTranspose2dBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let state = (prep.checkpoint(&x), prep.checkpoint(&weight), options.clone());
+                let output = forward(x.into_primitive(), weight.into_primitive(), options);
+                prep.finish(state, output)
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(forward(x.into_primitive(), weight.into_primitive(), options))
+            }
+        }
+    }
+
+    fn leaky_relu_training(x: FloatTensor<Self>, slope: f64) -> FloatTensor<Self> {
+        match LeakyReluBackward.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let output = Flex::leaky_relu_training(x.into_primitive(), slope);
+                prep.finish((output.clone(), slope), output)
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(Flex::leaky_relu_training(x.into_primitive(), slope))
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ConvTranspose2dBackward;
+
+impl Backward<Flex, 2> for ConvTranspose2dBackward {
+    /// Input, weight, options.
+    type State = (NodeId, NodeId, ConvTransposeOptions<2>);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let (x, weight, options) = ops.state;
+        let x = checkpointer.retrieve_node_output::<FlexTensor>(x).to_contiguous();
+        let weight = checkpointer.retrieve_node_output::<FlexTensor>(weight).to_contiguous();
+        let [wants_x, wants_weight] = [ops.parents[0].is_some(), ops.parents[1].is_some()];
+        let transposed = Transposed::new(x.shape().dims(), weight.shape().dims(), &options);
+        let [of_x, of_weight] = if let Some(Transposed { geometry, options, .. }) = transposed {
+            let of_weight = wants_weight.then(|| {
+                let wanted = [false, true];
+                let (gradient, x) = (gradient.storage(), x.storage());
+                conv2d::backward(gradient, weight.storage(), x, &geometry, wanted).weight
+            });
+            [
+                wants_x.then(|| Flex::conv2d(gradient.clone(), weight.clone(), None, options)),
+                of_weight.flatten().map(|of_weight| tensor(of_weight, weight.shape())),
+            ]
+        } else {
+            let parts = || (x.clone(), weight.clone(), gradient.clone(), options.clone());
+            [
+                wants_x.then(|| {
+                    let (_, weight, gradient, options) = parts();
+                    Flex::conv_transpose2d_x_backward(weight, gradient, options)
+                }),
+                wants_weight.then(|| {
+                    let (x, weight, gradient, options) = parts();
+                    Flex::conv_transpose2d_weight_backward(x, weight, gradient, options)
+                }),
+            ]
+        };
+        for (node, gradient) in ops.parents.into_iter().zip([of_x, of_weight]) {
+            if let (Some(node), Some(gradient)) = (node, gradient) {
+                grads.register::<Flex>(node.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct LeakyReluBackward;
+
+impl Backward<Flex, 1> for LeakyReluBackward {
+    /// The output, which has the input's sign, and the slope.
+    type State = (FlexTensor, f64);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let mut gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
+        if let [Some(node)] = ops.parents {
+            let (output, slope) = ops.state;
+            leaky_relu::backward(gradient.storage_mut(), output.storage(), slope as f32);
+            grads.register::<Flex>(node.id, gradient);
         }
     }
 }

@@ -1,0 +1,81 @@
+//! The Fréchet distance of two Gaussians fitted to features.
+
+use nalgebra::{DMatrix, DVector};
+
+use super::{Features, comparable};
+use crate::error::{Error, Result};
+
+/// Mean and covariance of features, in double precision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moments {
+    mean: DVector<f64>,
+    covariance: DMatrix<f64>,
+    count: usize,
+}
+
+impl Moments {
+    /// Of features, with n − 1 in the covariance.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Metric`] for fewer than two rows.
+    pub fn of(features: &Features) -> Result<Self> {
+        let (count, width) = (features.len(), features.width());
+        if count < 2 {
+            return Err(Error::metric("FID", format!("{count} rows, expected at least 2")));
+        }
+        let rows = features.values().iter().map(|&value| f64::from(value));
+        let mut centred = DMatrix::from_row_iterator(count, width, rows);
+        let mean = centred.row_mean().transpose();
+        for mut row in centred.row_iter_mut() {
+            row -= mean.transpose();
+        }
+        let covariance = centred.tr_mul(&centred) / (count - 1) as f64;
+        Ok(Self { mean, covariance, count })
+    }
+
+    /// Rows they were taken of.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (√Σ₁ Σ₂ √Σ₁)^½)
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Metric`] for moments of other widths.
+    pub fn distance(&self, other: &Self) -> Result<f64> {
+        if self.mean.len() != other.mean.len() {
+            let (a, b) = (self.mean.len(), other.mean.len());
+            let reason = format!("features of {a} and {b} numbers cannot be compared");
+            return Err(Error::metric("FID", reason));
+        }
+        let root = square_root(&self.covariance);
+        let product = &root * &other.covariance * &root;
+        // Symmetric but for rounding.
+        let product = (&product + product.transpose()) / 2.0;
+        let eigenvalues = product.symmetric_eigenvalues();
+        let trace_of_root: f64 = eigenvalues.iter().map(|value| value.max(0.0).sqrt()).sum();
+        let means = (&self.mean - &other.mean).norm_squared();
+        let traces = self.covariance.trace() + other.covariance.trace();
+        Ok((means + traces - 2.0 * trace_of_root).max(0.0))
+    }
+}
+
+/// The symmetric root of a positive semidefinite matrix.
+fn square_root(matrix: &DMatrix<f64>) -> DMatrix<f64> {
+    let eigen = matrix.clone().symmetric_eigen();
+    let roots = eigen.eigenvalues.map(|value| value.max(0.0).sqrt());
+    &eigen.eigenvectors * DMatrix::from_diagonal(&roots) * eigen.eigenvectors.transpose()
+}
+
+/// The Fréchet distance of two sets of features: FID, where they are a network's. It falls with the
+/// number of rows, even between samples of one distribution.
+///
+/// # Errors
+///
+/// [`Error::Metric`] for features of other widths or fewer than two rows.
+pub fn frechet_distance(a: &Features, b: &Features) -> Result<f64> {
+    comparable("FID", a, b, 2)?;
+    Moments::of(a)?.distance(&Moments::of(b)?)
+}

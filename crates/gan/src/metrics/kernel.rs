@@ -1,0 +1,90 @@
+//! The kernel distance: the squared maximum mean discrepancy with a cubic kernel.
+
+use super::{Features, comparable};
+use crate::error::{Result, require};
+use crate::noise::Noise;
+
+/// Mean and deviation over subsets.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct KernelDistance {
+    /// The mean.
+    pub mean: f64,
+    /// The deviation, 0 for one subset.
+    pub deviation: f64,
+}
+
+/// The unbiased kernel distance with `(x·y/d + 1)³`, averaged over `subsets` random subsets of
+/// `size` rows of either set; a size that is not below the number of rows takes all of them, in
+/// which case one subset says all. It may be negative: its mean over samples of one distribution is
+/// 0.
+///
+/// # Errors
+///
+/// [`Error::Metric`](crate::Error::Metric) for features of other widths or fewer than two rows,
+/// [`Error::Config`](crate::Error::Config) for no subsets or a size below 2.
+pub fn kernel_distance(
+    a: &Features,
+    b: &Features,
+    subsets: usize,
+    size: usize,
+    seed: u64,
+) -> Result<KernelDistance> {
+    comparable("KID", a, b, 2)?;
+    require(subsets > 0, "subsets", subsets, "at least 1")?;
+    require(size >= 2, "size", size, "at least 2")?;
+    let size = size.min(a.len()).min(b.len());
+    let distances: Vec<f64> = (0..subsets as u64)
+        .map(|subset| {
+            let mut noise = Noise::new(seed, subset);
+            let a = a.select(&choose(&mut noise, a.len(), size));
+            let b = b.select(&choose(&mut noise, b.len(), size));
+            discrepancy(&a, &b)
+        })
+        .collect();
+    let mean = distances.iter().sum::<f64>() / subsets as f64;
+    let variance = distances.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / subsets as f64;
+    Ok(KernelDistance { mean, deviation: variance.sqrt() })
+}
+
+/// `count` of 0..n, none twice.
+fn choose(noise: &mut Noise, n: usize, count: usize) -> Vec<usize> {
+    let mut indices: Vec<usize> = (0..n).collect();
+    for at in 0..count {
+        let other = at + noise.below(n - at);
+        indices.swap(at, other);
+    }
+    indices.truncate(count);
+    indices
+}
+
+/// Of two sets of as many rows.
+fn discrepancy(a: &Features, b: &Features) -> f64 {
+    let n = a.len() as f64;
+    let within = |x: &Features| -> f64 {
+        let pairs = (0..x.len()).map(|i| {
+            let row = x.row(i);
+            (0..i).map(|j| kernel(row, x.row(j))).sum::<f64>()
+        });
+        2.0 * pairs.sum::<f64>() / (n * (n - 1.0))
+    };
+    let between: f64 = a.rows().map(|x| b.rows().map(|y| kernel(x, y)).sum::<f64>()).sum();
+    within(a) + within(b) - 2.0 * between / (n * n)
+}
+
+fn kernel(x: &[f32], y: &[f32]) -> f64 {
+    (f64::from(dot(x, y)) / x.len() as f64 + 1.0).powi(3)
+}
+
+/// In lanes, which the compiler makes vectors of.
+fn dot(x: &[f32], y: &[f32]) -> f32 {
+    let (x_chunks, x_rest) = x.as_chunks::<8>();
+    let (y_chunks, y_rest) = y.as_chunks::<8>();
+    let mut lanes = [0.0; 8];
+    for (x, y) in x_chunks.iter().zip(y_chunks) {
+        for (lane, (x, y)) in lanes.iter_mut().zip(x.iter().zip(y)) {
+            *lane += x * y;
+        }
+    }
+    let rest: f32 = x_rest.iter().zip(y_rest).map(|(x, y)| x * y).sum();
+    lanes.iter().sum::<f32>() + rest
+}

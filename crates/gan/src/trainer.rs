@@ -1,0 +1,607 @@
+//! The game: a few steps of the discriminator, one of the generator, and again.
+
+use std::time::{Duration, Instant};
+
+use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use model_utils::checkpoint::{Checkpoint, Checkpoints, Saved};
+use model_utils::ops;
+use model_utils::train::{Budget, Ema, Event, Observer, StopReason};
+use model_utils::weights::snapshot;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::config::{Rules, check_networks};
+use crate::error::{Error, Result};
+use crate::noise::Noise;
+use crate::penalty::{Penalised, Penalty, around, clip, frozen, zero_centred};
+use crate::player::{Discriminator, Generator};
+use crate::reals::Reals;
+
+/// Two networks in training. Samples are of rank `D`, with the batch.
+///
+/// It is made by [`GanConfig::init`](crate::GanConfig::init), or of networks of one's own by
+/// [`with_networks`](Self::with_networks).
+pub struct Gan<const D: usize, G, N> {
+    generator: G,
+    discriminator: N,
+    average: Option<Ema<G>>,
+    /// The generator's and the discriminator's.
+    optimizers: [ModuleOptimizer; 2],
+    rules: Rules,
+    about: Value,
+    device: Device,
+    step: u64,
+    wall_s: f64,
+    keep: Option<(Checkpoints, u64)>,
+}
+
+/// What a step of the discriminator measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DiscriminatorStep {
+    /// The loss without penalty.
+    pub loss: f64,
+    /// The penalty's value.
+    pub penalty: f64,
+    /// The L2 norm of all gradients.
+    pub grad_norm: f64,
+    /// The mean of σ(D(x)) over real samples.
+    pub real: f64,
+    /// The mean of σ(D(G(z))) over made samples.
+    pub fake: f64,
+}
+
+/// What a step of the generator measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GeneratorStep {
+    /// The loss.
+    pub loss: f64,
+    /// The L2 norm of all gradients.
+    pub grad_norm: f64,
+    /// The mean of σ(D(G(z))) over made samples.
+    pub fake: f64,
+}
+
+/// How a training ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Trained {
+    /// Steps of the generator, in all.
+    pub steps: u64,
+    /// Time spent in seconds, the parts before a resume included.
+    pub wall_s: f64,
+    /// Real images or points seen a second in this part of the run.
+    pub samples_per_s: f64,
+    /// Why it ended.
+    pub reason: StopReason,
+}
+
+/// What a checkpoint holds beside the networks.
+#[derive(Debug, Serialize, Deserialize)]
+struct Journal {
+    about: Value,
+    rules: Value,
+    wall_s: f64,
+    average_updates: Option<u64>,
+}
+
+/// Names in a checkpoint.
+const PLAYERS: [&str; 2] = ["generator", "discriminator"];
+const AVERAGE: &str = "average";
+const OPTIMIZERS: [&str; 2] = ["generator_optimizer", "discriminator_optimizer"];
+
+/// What the streams of random numbers are for.
+const OF_DISCRIMINATOR: u64 = 0xD15C;
+const OF_GENERATOR: u64 = 0x6E4E;
+const OF_SAMPLES: u64 = 0x5A3F;
+
+impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
+    /// Of networks of one's own, on a device with autodiff.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for rules that cannot work, [`Error::Network`] for networks that do not
+    /// play together: shapes, classes, a last layer or penalty that does not go with the loss.
+    pub fn with_networks(generator: G, discriminator: N, rules: Rules) -> Result<Self> {
+        check_networks(&generator, &discriminator, &rules)?;
+        let device = generator.devices().into_iter().next().unwrap_or_default();
+        if !device.is_autodiff() {
+            return Err(Error::network("generator", "its device is without autodiff"));
+        }
+        let optimizer = || {
+            let [beta_1, beta_2] = rules.betas;
+            AdamConfig::new().with_beta_1(beta_1).with_beta_2(beta_2).with_epsilon(1e-8).init()
+        };
+        let average = rules.ema_decay.map(|decay| Ema::new(&generator, decay)).transpose()?;
+        Ok(Self {
+            optimizers: [optimizer(), optimizer()],
+            generator,
+            discriminator,
+            average,
+            rules,
+            about: Value::Null,
+            device,
+            step: 0,
+            wall_s: 0.0,
+            keep: None,
+        })
+    }
+
+    /// Sets what tells this configuration of networks from another when a run is resumed.
+    #[must_use]
+    pub fn about(mut self, about: Value) -> Self {
+        self.about = about;
+        self
+    }
+
+    /// Keeps checkpoints, one every so many steps and one at the end, and goes on from the latest
+    /// that is there, exactly: both networks, the average, optimisers and random numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Resume`] with every difference for a checkpoint of another configuration, and what
+    /// reading one brings.
+    pub fn keep_in(mut self, checkpoints: Checkpoints, every: u64) -> Result<Self> {
+        if let Some(saved) = checkpoints.latest()? {
+            self = self.resume(&saved)?;
+        }
+        self.keep = Some((checkpoints, every.max(1)));
+        Ok(self)
+    }
+
+    /// The generator in training. Its average, where one is kept, is [`average`](Self::average).
+    pub fn generator(&self) -> &G {
+        &self.generator
+    }
+
+    /// The discriminator.
+    pub fn discriminator(&self) -> &N {
+        &self.discriminator
+    }
+
+    /// The generator that samples are made with, ready for inference: the average where one is
+    /// kept, else as it is.
+    pub fn average(&self) -> G {
+        match &self.average {
+            Some(average) => average.model(),
+            None => self.generator.valid(),
+        }
+    }
+
+    /// The rules it trains by.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Steps of the generator so far.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// Random numbers for `count` samples, `[count, latent]`, on the device without autodiff.
+    pub fn latents(&self, count: usize, seed: u64) -> Tensor<2> {
+        let device = self.device.clone().without_autodiff();
+        let mut noise = Noise::new(seed, OF_SAMPLES);
+        self.rules.prior.draw(&mut noise, count, self.generator.latent(), &device)
+    }
+
+    /// Samples of random numbers, `[count, latent]`, and of classes where there are any.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Network`] for random numbers of another length, classes that are missing, too
+    /// many, or unknown.
+    pub fn generate(&self, z: Tensor<2>, classes: Option<&[usize]>) -> Result<Tensor<D>> {
+        let [count, latent] = z.dims();
+        let fail = |reason: String| Err(Error::network("generator", reason));
+        if latent != self.generator.latent() {
+            let expected = self.generator.latent();
+            return fail(format!("it takes {expected} random numbers a sample, found {latent}"));
+        }
+        let known = self.generator.classes();
+        match classes {
+            None if known > 0 => return fail(format!("it wants one of {known} classes a sample")),
+            Some(_) if known == 0 => return fail("it knows no classes".to_owned()),
+            Some(classes) if classes.len() != count => {
+                return fail(format!("{} classes for {count} samples", classes.len()));
+            }
+            Some(classes) if classes.iter().any(|&class| class >= known) => {
+                return fail(format!("classes {classes:?}, expected each below {known}"));
+            }
+            _ => {}
+        }
+        let generator = self.average();
+        let device = self.device.clone().without_autodiff();
+        let z = z.to_device(&device);
+        if count == 0 {
+            return fail("no sample was asked for".to_owned());
+        }
+        let parts: Vec<Tensor<D>> = (0..count)
+            .step_by(SAMPLES_AT_ONCE)
+            .map(|from| {
+                let some = SAMPLES_AT_ONCE.min(count - from);
+                let classes = classes.map(|classes| indices(&classes[from..][..some], &device));
+                generator.forward(z.clone().narrow(0, from, some), classes)
+            })
+            .collect();
+        Ok(Tensor::cat(parts, 0))
+    }
+
+    /// Trains until the budget is spent or the observer asks to stop. Steps are the generator's.
+    ///
+    /// Metrics: `discriminator_loss`, `generator_loss`, `penalty` where there is one, `real` and
+    /// `fake` (means of σ(D)), `discriminator_grad_norm`, `generator_grad_norm`, `samples_per_s`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Network`] for samples that the networks are not for, [`Error::Reals`] for too few,
+    /// [`Error::NotFinite`] for a loss or gradient that is NaN or infinite: the networks stay as
+    /// they were before that step, and are saved where checkpoints are kept.
+    pub fn train(
+        &mut self,
+        reals: &impl Reals<D>,
+        budget: Budget,
+        progress: &mut dyn Observer,
+    ) -> Result<Trained> {
+        self.train_watching(reals, budget, progress, u64::MAX, |_| Ok(()))
+    }
+
+    /// [`train`](Self::train), and shows itself to `watch` at the start and every so many steps.
+    ///
+    /// # Errors
+    ///
+    /// As [`train`](Self::train), and those of `watch`.
+    pub fn train_watching(
+        &mut self,
+        reals: &impl Reals<D>,
+        budget: Budget,
+        progress: &mut dyn Observer,
+        every: u64,
+        mut watch: impl FnMut(&Self) -> Result<()>,
+    ) -> Result<Trained> {
+        self.check(reals)?;
+        progress.observe(&Event::Started { task: "gan", step: self.step, of: budget.steps });
+        let (started, before_s, first) = (Instant::now(), self.wall_s, self.step);
+        let a_step = self.rules.batch_size * self.rules.discriminator_steps;
+        let mut told = self.step;
+        if self.step == 0 {
+            watch(self)?;
+        }
+        let reason = loop {
+            let epochs = self.epochs(reals);
+            if budget.is_spent(self.step, epochs, Duration::from_secs_f64(self.wall_s)) {
+                break StopReason::BudgetSpent;
+            }
+            if progress.wants_stop() {
+                break StopReason::Asked;
+            }
+            let turn = self.turn(reals);
+            self.wall_s = before_s + started.elapsed().as_secs_f64();
+            let (critic, generator) = match turn {
+                Ok(turn) => turn,
+                Err(error) => {
+                    self.save(progress)?;
+                    return Err(error);
+                }
+            };
+            if self.step.is_multiple_of(self.rules.log_every) || Some(self.step) == budget.steps {
+                let seconds = started.elapsed().as_secs_f64();
+                let seen = (self.step - first) as f64 * a_step as f64;
+                let mut metrics = vec![
+                    ("discriminator_loss", critic.loss),
+                    ("generator_loss", generator.loss),
+                    ("real", critic.real),
+                    ("fake", critic.fake),
+                    ("discriminator_grad_norm", critic.grad_norm),
+                    ("generator_grad_norm", generator.grad_norm),
+                    ("samples_per_s", seen / seconds),
+                ];
+                if self.rules.penalty.needs_tangent() {
+                    metrics.push(("penalty", critic.penalty));
+                }
+                progress.observe(&Event::Step {
+                    step: self.step,
+                    of: budget.steps,
+                    epoch: self.epochs(reals),
+                    items: (self.step - told) as usize * a_step,
+                    metrics: &metrics,
+                });
+                told = self.step;
+            }
+            if self.step.is_multiple_of(every) {
+                watch(self)?;
+            }
+            if self.keep.as_ref().is_some_and(|(_, every)| self.step.is_multiple_of(*every)) {
+                self.save(progress)?;
+            }
+        };
+        if self.step > first {
+            self.save(progress)?;
+        }
+        let (step, wall_s) = (self.step, self.wall_s);
+        progress.observe(&Event::Finished { step, reason, wall_s });
+        let seconds = started.elapsed().as_secs_f64().max(1e-9);
+        let samples_per_s = (step - first) as f64 * a_step as f64 / seconds;
+        Ok(Trained { steps: step, wall_s, samples_per_s, reason })
+    }
+
+    /// One turn: the discriminator's steps, then the generator's.
+    fn turn(&mut self, reals: &impl Reals<D>) -> Result<(DiscriminatorStep, GeneratorStep)> {
+        let mut critic = self.discriminator_step(reals, 0)?;
+        for round in 1..self.rules.discriminator_steps {
+            critic = self.discriminator_step(reals, round)?;
+        }
+        Ok((critic, self.generator_step(reals)?))
+    }
+
+    /// One step of the discriminator, the `round`-th before the next of the generator, from 0. The
+    /// generator makes samples; neither its weights nor its running statistics change.
+    ///
+    /// # Errors
+    ///
+    /// As [`train`](Self::train).
+    pub fn discriminator_step(
+        &mut self,
+        reals: &impl Reals<D>,
+        round: usize,
+    ) -> Result<DiscriminatorStep> {
+        let rules = &self.rules;
+        let before = snapshot(&self.discriminator);
+        let number = self.step * rules.discriminator_steps as u64 + round as u64;
+        let mut noise = Noise::new(rules.seed ^ OF_DISCRIMINATOR, number);
+        let (real, real_classes) =
+            reals.batch(rules.seed, number, rules.batch_size, &self.device)?;
+        let real_classes = real_classes.filter(|_| self.discriminator.classes() > 0);
+        let (z, classes) = self.inputs(&mut noise);
+        let fake = frozen(&self.generator).forward(z, classes.clone()).detach();
+        let (real, fake) = (self.packed(real), self.packed(fake));
+
+        let real_logits = self.discriminator.forward(real.clone(), real_classes.clone());
+        let fake_logits = self.discriminator.forward(fake.clone(), classes.clone());
+        let loss = rules.loss.discriminator(real_logits.clone(), fake_logits.clone());
+        let penalised = self.penalised((real, real_classes), (fake, classes), &mut noise)?;
+        let value = scalar(&loss);
+        let penalty = penalised.iter().fold(0.0, |sum, part| sum + scalar(&part.value));
+        let total = penalised.into_iter().fold(loss, |sum, penalised| sum + penalised.surrogate);
+        let gradients = GradientsParams::from_grads(total.backward(), &self.discriminator);
+        let grad_norm = scalar(&ops::grad_norm(&self.discriminator, &gradients));
+        if let Err(error) = self.finite("discriminator", value + penalty, grad_norm) {
+            self.discriminator = before;
+            return Err(error);
+        }
+
+        let rate = rules.discriminator_rate * rules.annealed(self.step);
+        let [_, optimizer] = &mut self.optimizers;
+        self.discriminator = optimizer.step(rate, self.discriminator.clone(), gradients);
+        if let Penalty::Clip { limit } = rules.penalty {
+            self.discriminator = clip(self.discriminator.clone(), limit);
+        }
+        let (real, fake) = (probability(real_logits), probability(fake_logits));
+        Ok(DiscriminatorStep { loss: value, penalty, grad_norm, real, fake })
+    }
+
+    /// One step of the generator. Gradients flow to it through the discriminator, of which neither
+    /// weights nor running statistics change.
+    ///
+    /// # Errors
+    ///
+    /// As [`train`](Self::train).
+    pub fn generator_step(&mut self, reals: &impl Reals<D>) -> Result<GeneratorStep> {
+        let rules = &self.rules;
+        let before = snapshot(&self.generator);
+        let mut noise = Noise::new(rules.seed ^ OF_GENERATOR, self.step);
+        let (z, classes) = self.inputs(&mut noise);
+        let fake = self.packed(self.generator.forward(z, classes.clone()));
+
+        let discriminator = frozen(&self.discriminator);
+        let logits = discriminator.forward(fake, classes);
+        let real = if rules.loss.pairs() {
+            // The pairs of the discriminator's last step.
+            let rounds = rules.discriminator_steps as u64;
+            let number = self.step * rounds + rounds - 1;
+            let (real, classes) =
+                reals.batch(rules.seed, number, rules.batch_size, &self.device)?;
+            let classes = classes.filter(|_| discriminator.classes() > 0);
+            Some(discriminator.forward(self.packed(real), classes).detach())
+        } else {
+            None
+        };
+        let loss = rules.loss.generator(real, logits.clone());
+        let value = scalar(&loss);
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.generator);
+        let grad_norm = scalar(&ops::grad_norm(&self.generator, &gradients));
+        if let Err(error) = self.finite("generator", value, grad_norm) {
+            self.generator = before;
+            return Err(error);
+        }
+
+        let rate = rules.generator_rate * rules.annealed(self.step);
+        let [optimizer, _] = &mut self.optimizers;
+        self.generator = optimizer.step(rate, self.generator.clone(), gradients);
+        if let Some(average) = &mut self.average {
+            average.update(&self.generator);
+        }
+        self.step += 1;
+        Ok(GeneratorStep { loss: value, grad_norm, fake: probability(logits) })
+    }
+
+    /// Random numbers and random classes for a batch.
+    fn inputs(&self, noise: &mut Noise) -> (Tensor<2>, Option<Tensor<1, Int>>) {
+        let (count, known) = (self.rules.batch_size, self.generator.classes());
+        let z = self.rules.prior.draw(noise, count, self.generator.latent(), &self.device);
+        let classes = (known > 0).then(|| {
+            let classes: Vec<usize> = (0..count).map(|_| noise.below(known)).collect();
+            indices(&classes, &self.device)
+        });
+        (z, classes)
+    }
+
+    /// Neighbours in the batch behind each other in one sample of a longer first axis.
+    fn packed(&self, x: Tensor<D>) -> Tensor<D> {
+        let packing = self.rules.packing;
+        if packing == 1 {
+            return x;
+        }
+        let mut shape = x.dims();
+        shape[0] /= packing;
+        shape[1] *= packing;
+        x.reshape(shape)
+    }
+
+    fn penalised(
+        &self,
+        (real, real_classes): (Tensor<D>, Option<Tensor<1, Int>>),
+        (fake, fake_classes): (Tensor<D>, Option<Tensor<1, Int>>),
+        noise: &mut Noise,
+    ) -> Result<Vec<Penalised>> {
+        let discriminator = &self.discriminator;
+        Ok(match self.rules.penalty {
+            Penalty::None | Penalty::Clip { .. } => Vec::new(),
+            Penalty::Interpolated { weight } => {
+                let count = real.dims()[0];
+                let shares: Vec<f32> = (0..count).map(|_| noise.even() as f32).collect();
+                let shape: [usize; D] = std::array::from_fn(|at| if at == 0 { count } else { 1 });
+                let shares = Tensor::<D>::from_data(TensorData::new(shares, shape), &self.device);
+                let between = real.clone() * shares.clone() + fake * (shares.neg() + 1.0);
+                vec![around(discriminator, between, real_classes, 1.0, weight)?]
+            }
+            Penalty::R1 { gamma } => vec![zero_centred(discriminator, real, real_classes, gamma)?],
+            Penalty::R1R2 { gamma } => vec![
+                zero_centred(discriminator, real, real_classes, gamma)?,
+                zero_centred(discriminator, fake, fake_classes, gamma)?,
+            ],
+        })
+    }
+
+    fn finite(&self, network: &'static str, loss: f64, grad_norm: f64) -> Result<()> {
+        for (what, value) in [("loss", loss), ("gradient norm", grad_norm)] {
+            if !value.is_finite() {
+                return Err(Error::NotFinite { network, what, value, step: self.step + 1 });
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes over the real samples so far.
+    fn epochs(&self, reals: &impl Reals<D>) -> u64 {
+        let batches = reals.len().map_or(0, |len| (len / self.rules.batch_size) as u64);
+        (self.step * self.rules.discriminator_steps as u64).checked_div(batches).unwrap_or(0)
+    }
+
+    fn check(&self, reals: &impl Reals<D>) -> Result<()> {
+        let (makes, found) = (self.generator.sample_shape(), reals.sample_shape());
+        if makes != found {
+            let reason = format!("it makes {makes:?}, and the real samples are {found:?}");
+            return Err(Error::network("generator", reason));
+        }
+        let known = self.generator.classes();
+        if known > 0 && known != reals.classes() {
+            let classes = reals.classes();
+            let reason = format!("it knows {known} classes, and the real samples have {classes}");
+            return Err(Error::network("generator", reason));
+        }
+        if let Some([low, high]) = self.generator.range() {
+            let fits = reals.range().is_some_and(|[least, most]| least >= low && most <= high);
+            if !fits {
+                let reason = format!(
+                    "its values lie within {low} and {high}, and those of the real samples need not"
+                );
+                return Err(Error::network("generator", reason));
+            }
+        }
+        match reals.len() {
+            Some(len) if len < self.rules.batch_size => Err(Error::Reals(format!(
+                "{len} samples do not fill a batch of {}",
+                self.rules.batch_size
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn save(&self, progress: &mut dyn Observer) -> Result<()> {
+        let Some((checkpoints, _)) = &self.keep else { return Ok(()) };
+        let journal = Journal {
+            about: self.about.clone(),
+            rules: told(&self.rules),
+            wall_s: self.wall_s,
+            average_updates: self.average.as_ref().map(Ema::updates),
+        };
+        let mut checkpoint = Checkpoint::new(self.step)
+            .module(PLAYERS[0], &self.generator)?
+            .module(PLAYERS[1], &self.discriminator)?
+            .state(&journal)?;
+        for (name, optimizer) in OPTIMIZERS.iter().zip(&self.optimizers) {
+            checkpoint = checkpoint.optimizer(name, optimizer)?;
+        }
+        if let Some(average) = &self.average {
+            checkpoint = checkpoint.module(AVERAGE, &average.model())?;
+        }
+        let saved = checkpoints.save(&checkpoint)?;
+        progress.observe(&Event::Saved { path: saved.folder(), step: self.step });
+        Ok(())
+    }
+
+    fn resume(mut self, saved: &Saved) -> Result<Self> {
+        let journal: Journal = saved.state()?;
+        let mut differences = Vec::new();
+        compare("networks", &self.about, &journal.about, &mut differences);
+        compare("rules", &told(&self.rules), &journal.rules, &mut differences);
+        if !differences.is_empty() {
+            return Err(Error::Resume(differences));
+        }
+        self.generator = saved.module(PLAYERS[0], self.generator)?;
+        self.discriminator = saved.module(PLAYERS[1], self.discriminator)?;
+        let [first, second] = self.optimizers;
+        self.optimizers =
+            [saved.optimizer(OPTIMIZERS[0], first)?, saved.optimizer(OPTIMIZERS[1], second)?];
+        if let (Some(decay), Some(updates)) = (self.rules.ema_decay, journal.average_updates) {
+            let average = saved.module(AVERAGE, self.generator.valid())?;
+            self.average = Some(Ema::resume(&average, decay, updates)?);
+        }
+        self.step = saved.step();
+        self.wall_s = journal.wall_s;
+        Ok(self)
+    }
+}
+
+/// Samples that are made in one pass.
+const SAMPLES_AT_ONCE: usize = 256;
+
+/// The rules as they are compared; how often events come changes nothing.
+fn told(rules: &Rules) -> Value {
+    let mut value = serde_json::to_value(rules).unwrap_or_default();
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("log_every");
+    }
+    value
+}
+
+/// Adds what differs, by the path to it.
+fn compare(path: &str, expected: &Value, found: &Value, differences: &mut Vec<String>) {
+    match (expected, found) {
+        (Value::Object(expected), Value::Object(found)) if expected.len() == found.len() => {
+            for (key, expected) in expected {
+                let found = found.get(key).unwrap_or(&Value::Null);
+                compare(&format!("{path}.{key}"), expected, found, differences);
+            }
+        }
+        _ if expected != found => {
+            differences.push(format!("`{path}` is {expected}, and {found} in the checkpoint"));
+        }
+        _ => {}
+    }
+}
+
+fn indices(classes: &[usize], device: &Device) -> Tensor<1, Int> {
+    let classes: Vec<i64> = classes.iter().map(|&class| class as i64).collect();
+    let shape = [classes.len()];
+    Tensor::from_data(TensorData::new(classes, shape), device)
+}
+
+fn scalar(x: &Tensor<1>) -> f64 {
+    x.clone().into_data().iter::<f64>().next().unwrap_or(f64::NAN)
+}
+
+/// The mean of σ of logits.
+fn probability(logits: Tensor<2>) -> f64 {
+    scalar(&activation::sigmoid(logits.inner()).mean())
+}

@@ -1,0 +1,274 @@
+//! Losses, penalties, networks and metrics against PyTorch, torch-fidelity and prdc; the fixture
+//! and its script stand in `fixtures/`.
+#![cfg(feature = "flex")]
+#![allow(missing_docs)]
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, Param, Reparameterization as _, Reparameterizer};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor, TensorData};
+use gan::metrics::{Features, class_score, frechet_distance, kernel_distance, manifold};
+use gan::penalty::{Penalised, around, zero_centred};
+use gan::spectral::Spectral;
+use gan::{DcganConfig, Discriminator, Generator, Loss, MlpConfig, Networks};
+use model_utils::weights::{State, Stored, TensorEntry};
+use serde::Deserialize;
+
+/// What every comparison is held to, as a part of the value or of 1.
+const TOLERANCE: f64 = 1e-4;
+
+#[derive(Deserialize)]
+struct Fixture {
+    losses: BTreeMap<String, Vec<f64>>,
+    mlp: Penalties,
+    conv: Penalties,
+    generator: Made,
+    spectral: Singular,
+    metrics: Metrics,
+}
+
+#[derive(Deserialize)]
+struct Numbers {
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+#[derive(Deserialize)]
+struct Penalties {
+    x: Numbers,
+    weights: BTreeMap<String, Numbers>,
+    around: Penalty,
+    zero_centred: Penalty,
+}
+
+#[derive(Deserialize)]
+struct Penalty {
+    value: f64,
+    norms: Vec<f64>,
+    gradients: BTreeMap<String, Numbers>,
+}
+
+#[derive(Deserialize)]
+struct Made {
+    z: Vec<f32>,
+    images: Vec<f64>,
+    weights: BTreeMap<String, Numbers>,
+}
+
+#[derive(Deserialize)]
+struct Singular {
+    weight: Vec<f32>,
+    sigma: f64,
+}
+
+#[derive(Deserialize)]
+struct Metrics {
+    a: Vec<f32>,
+    b: Vec<f32>,
+    logits: Vec<f32>,
+    fid: f64,
+    kid: f64,
+    isc: f64,
+    prdc: BTreeMap<String, f64>,
+}
+
+fn fixture() -> Fixture {
+    serde_json::from_str(include_str!("fixtures/torch_gan.json")).unwrap()
+}
+
+fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+fn assert_close(what: &str, ours: f64, theirs: f64) {
+    let off = (ours - theirs).abs();
+    assert!(off <= TOLERANCE * theirs.abs().max(1.0), "{what}: {ours} for {theirs}");
+}
+
+fn assert_all_close(what: &str, ours: &[f64], theirs: &[f64]) {
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    for (ours, theirs) in ours.iter().zip(theirs) {
+        assert_close(what, *ours, *theirs);
+    }
+}
+
+fn numbers<const D: usize>(x: Tensor<D>) -> Vec<f64> {
+    x.into_data().iter::<f64>().collect()
+}
+
+fn state(tensors: BTreeMap<String, Numbers>) -> State {
+    let entry = |Numbers { shape, values }| TensorEntry {
+        data: TensorData::new(values, shape),
+        param_id: None,
+    };
+    State { tensors: tensors.into_iter().map(|(name, x)| (name, entry(x))).collect() }
+}
+
+#[test]
+fn losses_are_those_of_pytorch() {
+    let losses = fixture().losses;
+    let logits = |name: &str| {
+        let values: Vec<f32> = losses[name].iter().map(|&value| value as f32).collect();
+        Tensor::<2>::from_data(TensorData::new(values, [6, 1]), &Device::flex())
+    };
+    for loss in Loss::ALL {
+        let [discriminator, generator] = losses[loss.name()][..] else { panic!("two losses") };
+        let ours = loss.discriminator(logits("real"), logits("fake"));
+        assert_close(loss.name(), numbers(ours)[0], discriminator);
+        let ours = loss.generator(Some(logits("real")), logits("fake"));
+        assert_close(loss.name(), numbers(ours)[0], generator);
+    }
+}
+
+/// The gradient of every weight by its name, in PyTorch's layout.
+fn gradients<M: Module>(module: &M, loss: Tensor<1>, names: fn(&str) -> String) -> State {
+    // A module whose weights are the gradients.
+    struct Take(GradientsParams);
+    impl burn::module::ModuleMapper for Take {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let gradient = self.0.get::<D>(param.id);
+            param.map(|weight| match gradient {
+                Some(gradient) => Tensor::from_inner(gradient),
+                None => weight.zeros_like(),
+            })
+        }
+    }
+    let gradients = GradientsParams::from_grads(loss.backward(), module);
+    State::of(&module.clone().map(&mut Take(gradients)), names).unwrap()
+}
+
+fn assert_penalty<M: Module>(
+    module: &M,
+    ours: Penalised,
+    theirs: &Penalty,
+    names: fn(&str) -> String,
+) {
+    assert_close("value", numbers(ours.value)[0], theirs.value);
+    assert_all_close("norms", &numbers(ours.norms), &theirs.norms);
+    let found = gradients(module, ours.surrogate, names);
+    assert_eq!(found.tensors.len(), theirs.gradients.len());
+    let mut largest = 0.0_f64;
+    for (name, theirs) in &theirs.gradients {
+        let ours: Vec<f64> = found.tensors[name].data.iter::<f64>().collect();
+        let theirs: Vec<f64> = theirs.values.iter().map(|&value| f64::from(value)).collect();
+        largest = theirs.iter().fold(largest, |most, value| most.max(value.abs()));
+        assert_all_close(name, &ours, &theirs);
+    }
+    assert!(largest > 0.05, "there is something to compare: {largest}");
+}
+
+#[test]
+fn penalties_of_fully_connected_layers_are_those_of_double_backward() {
+    // `nn.Sequential` counts the rectifiers.
+    fn names(path: &str) -> String {
+        let parts: Vec<&str> = path.split('.').collect();
+        let index: usize = parts[1].parse().unwrap();
+        format!("{}.{}", 2 * index, parts[2])
+    }
+    let Penalties { x, weights, around: with_one, zero_centred: with_zero } = fixture().mlp;
+    let config = MlpConfig::new(2).with_hidden(vec![7, 5]);
+    let (_, discriminator) = config.init(1, &device()).unwrap();
+    let (discriminator, report) = state(weights).apply(discriminator, names).unwrap();
+    assert!(report.is_complete(), "{report}");
+    let x = Tensor::<2>::from_data(TensorData::new(x.values, x.shape), &device());
+    let ours = around(&discriminator, x.clone(), None, 1.0, 10.0).unwrap();
+    assert_penalty(&discriminator, ours, &with_one, names);
+    let ours = zero_centred(&discriminator, x, None, 3.0).unwrap();
+    assert_penalty(&discriminator, ours, &with_zero, names);
+}
+
+#[test]
+fn penalties_of_convolutions_are_those_of_double_backward() {
+    let Penalties { x, weights, around: with_one, zero_centred: with_zero } = fixture().conv;
+    let config = DcganConfig::for_size(16).with_channels(1).with_width(3);
+    let config = config.with_normalise_discriminator(false);
+    let (_, discriminator) = config.init(1, &device()).unwrap();
+    let names = gan::dcgan::DcganDiscriminator::torch_name;
+    let (discriminator, report) = state(weights).apply(discriminator, names).unwrap();
+    assert!(report.is_complete(), "{report}");
+    let x = Tensor::<4>::from_data(TensorData::new(x.values, x.shape), &device());
+    let ours = around(&discriminator, x.clone(), None, 1.0, 10.0).unwrap();
+    assert_penalty(&discriminator, ours, &with_one, names);
+    let ours = zero_centred(&discriminator, x, None, 3.0).unwrap();
+    assert_penalty(&discriminator, ours, &with_zero, names);
+}
+
+/// The tangent pass of a class told as a channel, and of one told by nothing.
+#[test]
+fn the_tangent_is_the_slope_along_the_direction() {
+    let config = DcganConfig::for_size(16).with_channels(1).with_width(3).with_classes(3);
+    let config = config.with_normalise_discriminator(false).with_slope(1.0 - 1e-9);
+    let (_, discriminator) = config.init(1, &device()).unwrap();
+    // Without bends the network is linear, and a difference is exact.
+    let mut noise = gan::noise::Noise::new(1, 0);
+    let mut draw = || {
+        let values = noise.normal(2 * 256);
+        Tensor::<4>::from_data(TensorData::new(values, [2, 1, 16, 16]), &device())
+    };
+    let (x, direction) = (draw(), draw());
+    let classes = Tensor::from_ints([0, 2], &device());
+    let dual = gan::tangent::Dual { value: x.clone(), tangent: direction.clone() };
+    let dual = discriminator.push(dual, Some(classes)).unwrap();
+    let classes = || Some(Tensor::from_ints([0, 2], &device()));
+    let before = numbers(discriminator.forward(x.clone(), classes()));
+    let after = numbers(discriminator.forward(x + direction, classes()));
+    assert_all_close("value", &numbers(dual.value), &before);
+    for ((after, before), tangent) in after.iter().zip(&before).zip(numbers(dual.tangent)) {
+        assert!((after - before - tangent).abs() < 1e-5 && tangent.abs() > 1e-6, "{tangent}");
+    }
+}
+
+#[test]
+fn a_generator_goes_to_and_from_pytorch() {
+    let Made { z, images, weights } = fixture().generator;
+    let names: Vec<String> = weights.keys().cloned().collect();
+    let config = DcganConfig::for_size(16).with_channels(1).with_width(4).with_latent(8);
+    let (generator, _) = config.with_end_bias(false).init(1, &Device::flex()).unwrap();
+    let torch_name = gan::dcgan::DcganGenerator::torch_name;
+    let (generator, report) = state(weights).apply(generator, torch_name).unwrap();
+    assert!(report.is_complete(), "{report}");
+    let z = Tensor::<2>::from_data(TensorData::new(z, [3, 8]), &Device::flex());
+    assert_all_close("images", &numbers(generator.forward(z, None)), &images);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("generator.safetensors");
+    generator.save(&path).unwrap();
+    let (saved, _) = State::open(&path).unwrap();
+    assert_eq!(saved.tensors.into_keys().collect::<Vec<_>>(), names);
+}
+
+#[test]
+fn power_iteration_finds_the_largest_singular_value() {
+    let Singular { weight, sigma } = fixture().spectral;
+    let base = Tensor::<4>::from_data(TensorData::new(weight.clone(), [5, 3, 2, 2]), &device());
+    let (param, norm) = Spectral::new().reparameterize("conv.weight", Param::from_tensor(base));
+    let norm = norm.expect("a weight of rank 4");
+    let mut normalised = norm.apply(param.base());
+    for _ in 0..100 {
+        normalised = norm.apply(param.base());
+    }
+    let expected: Vec<f64> = weight.iter().map(|&value| f64::from(value) / sigma).collect();
+    assert_all_close("weight", &numbers(normalised), &expected);
+    // Without autodiff the vector stays, and so does the answer.
+    let still = norm.valid();
+    let base = param.base().inner();
+    assert_all_close("in inference", &numbers(still.apply(base.clone())), &expected);
+    assert_eq!(numbers(still.apply(base.clone())), numbers(still.apply(base)));
+}
+
+#[test]
+fn metrics_are_those_of_torch_fidelity_and_prdc() {
+    let Metrics { a, b, logits, fid, kid, isc, prdc } = fixture().metrics;
+    let (a, b) = (Features::new(a, 8).unwrap(), Features::new(b, 8).unwrap());
+    let logits = Features::new(logits, 6).unwrap();
+    assert_close("FID", frechet_distance(&a, &b).unwrap(), fid);
+    let ours = kernel_distance(&a, &b, 1, usize::MAX, 0).unwrap();
+    assert_close("KID", ours.mean, kid);
+    assert_close("class score", class_score(&logits, 10).unwrap(), isc);
+    let ours = manifold(&a, &b, 5).unwrap();
+    assert_close("precision", ours.precision, prdc["precision"]);
+    assert_close("recall", ours.recall, prdc["recall"]);
+    assert_close("density", ours.density, prdc["density"]);
+    assert_close("coverage", ours.coverage, prdc["coverage"]);
+}

@@ -1,0 +1,239 @@
+//! Training a generator of images and judging what it makes.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use gan::metrics::{
+    Classifier, ClassifierConfig, Extracted, Extractor as _, FeatureCache, Features, Report,
+    frechet_distance,
+};
+use gan::noise::Noise;
+use gan::sample::{nearest, to_images};
+use gan::{Discriminator, Gan, Generator, Images};
+use model_utils::data::{Dataset as _, Labelled, Scene, Shape, ShapesConfig, Split};
+use model_utils::image::Image;
+use model_utils::picture::{Animation, Curves, Grid, grid};
+use model_utils::train::{History, Observer};
+
+use super::Metrics;
+
+/// White shapes on black, of one size and in the middle, turned at random: what a generator can
+/// learn in half a minute.
+pub fn silhouettes(
+    count: usize,
+    split: Split,
+    size: usize,
+    shapes: &[Shape],
+    seed: u64,
+) -> anyhow::Result<Images> {
+    // Drawn twice as large, so that edges come out smooth; scenes of other shapes are passed over.
+    let side = 2 * size;
+    let config =
+        ShapesConfig::new().with_size(side).with_channels(1).with_noise(0.0).with_seed(seed);
+    let scenes = config.init(split, 40 * count)?;
+    let mut items = Vec::with_capacity(count);
+    for at in 0..scenes.len() {
+        let Scene { mask, label, boxes, .. } = scenes.get(at)?;
+        let place = shapes.iter().position(|shape| shape.label() == label);
+        let (Some(label), Some(found)) = (place, boxes.first()) else { continue };
+        let reach = 0.65 * found.width().max(found.height());
+        let centre =
+            [f32::midpoint(found.x_min, found.x_max), f32::midpoint(found.y_min, found.y_max)];
+        let pixel = |row: usize, column: usize| {
+            let along = |i: usize, middle: f32| {
+                middle + ((i as f32 + 0.5) / side as f32 * 2.0 - 1.0) * reach
+            };
+            let (x, y) = (along(column, centre[0]), along(row, centre[1]));
+            let is_in = (0.0..side as f32).contains(&x) && (0.0..side as f32).contains(&y);
+            if is_in && mask.pixel(x as usize, y as usize)[0] > 0 { 255 } else { 0 }
+        };
+        let pixels = (0..side * side).map(|i| pixel(i / side, i % side)).collect();
+        let image = Image::new(side, side, 1, pixels)?.resize(size, size);
+        items.push(Labelled { image, label });
+        if items.len() == count {
+            break;
+        }
+    }
+    let names = shapes.iter().map(|shape| shape.name().to_owned()).collect();
+    Ok(Images::new(items, names)?)
+}
+
+/// The same random numbers again and again: one frame a look.
+pub struct Film {
+    animation: Animation,
+    count: usize,
+    last: Option<Image>,
+}
+
+impl Film {
+    /// So many images a frame.
+    pub fn new(count: usize) -> Self {
+        Self { animation: Animation::new(150), count, last: None }
+    }
+
+    pub fn look<G: Generator<4>, N: Discriminator<4>>(
+        &mut self,
+        gan: &Gan<4, G, N>,
+    ) -> gan::Result<()> {
+        let frame = grid(&gan.sample(self.count, 1)?)?.scale(1).to_image()?;
+        self.animation.push(&frame)?;
+        self.last = Some(frame);
+        Ok(())
+    }
+
+    /// Writes the GIF, which rests on its last frame.
+    pub fn save(mut self, path: &Path) -> anyhow::Result<()> {
+        if let Some(last) = self.last.take() {
+            self.animation.push_for(&last, 2000)?;
+        }
+        Ok(self.animation.scale(2).save(path)?)
+    }
+}
+
+/// Losses and probabilities of both players.
+pub fn draw_curves(history: &History, out: &Path) -> anyhow::Result<()> {
+    let curve = |name: &str| {
+        history
+            .curve(name)
+            .map(|curve| curve.smoothed(curve.points.len().div_ceil(200)))
+            .unwrap_or_default()
+    };
+    Curves::new("Losses of both players")
+        .x_label("step of the generator")
+        .y_label("loss")
+        .line("discriminator", &curve("discriminator_loss"))
+        .line("generator", &curve("generator_loss"))
+        .save(out.join("curves.svg"))?;
+    Curves::new("What the discriminator believes")
+        .x_label("step of the generator")
+        .y_label("mean σ(D)")
+        .y_range(0.0, 1.0)
+        .line("real images", &curve("real"))
+        .line("made images", &curve("fake"))
+        .save(out.join("beliefs.svg"))?;
+    Ok(())
+}
+
+/// What judges samples: a classifier and what it sees in real images.
+pub struct Jury {
+    classifier: Classifier,
+    real: Extracted,
+    others: Extracted,
+    count: usize,
+    pub accuracy: f64,
+}
+
+impl Jury {
+    /// Trains the classifier, or loads it from `out`, and shows it real images.
+    pub fn new(
+        (train, test): (&Images, &Images),
+        most: usize,
+        epochs: usize,
+        device: &Device,
+        out: &Path,
+        progress: &mut dyn Observer,
+    ) -> anyhow::Result<Self> {
+        let [channels, size, _] = train.shape();
+        let classes = train.class_names().len();
+        let config = ClassifierConfig::new(size, channels, classes).with_epochs(epochs);
+        let path = out.join("classifier.safetensors");
+        let plain = device.clone().without_autodiff();
+        let classifier = Classifier::load_or_train(path, &config, train, &plain, progress)?;
+        let count = most.min(train.count()).min(test.count());
+        let cache = FeatureCache::open(out.join("features"))?;
+        let real = cache.extract(&classifier, train, count, &plain)?;
+        let others = cache.extract(&classifier, test, count, &plain)?;
+        let accuracy = classifier.accuracy(test)?;
+        Ok(Self { classifier, real, others, count, accuracy })
+    }
+
+    /// How many samples it judges.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The Fréchet distance of images from the real ones.
+    pub fn fid(&self, images: &Tensor<4>) -> anyhow::Result<f64> {
+        Ok(frechet_distance(&self.look(images)?.features, &self.real.features)?)
+    }
+
+    fn look(&self, images: &Tensor<4>) -> anyhow::Result<Extracted> {
+        let count = images.dims()[0];
+        let (mut features, mut logits, mut widths) = (Vec::new(), Vec::new(), [0, 0]);
+        for from in (0..count).step_by(250) {
+            let part = images.clone().narrow(0, from, 250.min(count - from));
+            let Extracted { features: some, logits: others } = self.classifier.extract(part)?;
+            features.extend_from_slice(some.values());
+            widths[0] = some.width();
+            if let Some(others) = others {
+                logits.extend_from_slice(others.values());
+                widths[1] = others.width();
+            }
+        }
+        Ok(Extracted {
+            features: Features::new(features, widths[0])?,
+            logits: Some(Features::new(logits, widths[1])?),
+        })
+    }
+
+    /// Even noise, the farthest control.
+    pub fn noise_fid(&self, shape: [usize; 3], device: &Device) -> anyhow::Result<f64> {
+        let [channels, height, width] = shape;
+        let mut noise = Noise::new(0x40_15E, 0);
+        let size = channels * height * width;
+        let values: Vec<f32> =
+            (0..self.count * size).map(|_| (2.0 * noise.even() - 1.0) as f32).collect();
+        let data = TensorData::new(values, [self.count, channels, height, width]);
+        self.fid(&Tensor::from_data(data, &device.clone().without_autodiff()))
+    }
+
+    /// All figures of a generator's samples.
+    pub fn judge<G: Generator<4>, N: Discriminator<4>>(
+        &self,
+        gan: &Gan<4, G, N>,
+        metrics: &mut Metrics,
+    ) -> anyhow::Result<()> {
+        let samples = gan.sample_tensor(self.count, 2)?;
+        let report = Report::new(&self.classifier, &samples, &self.real, &self.others)?;
+        println!("{report}");
+        metrics.set("n", report.count);
+        metrics.set("fid", report.samples.fid);
+        metrics.set("fid_floor", report.floor.fid);
+        metrics.set("kid", report.samples.kid);
+        metrics.set("kid_floor", report.floor.kid);
+        metrics.set("precision", report.samples.manifold.precision);
+        metrics.set("precision_floor", report.floor.manifold.precision);
+        metrics.set("recall", report.samples.manifold.recall);
+        metrics.set("recall_floor", report.floor.manifold.recall);
+        metrics.set("density", report.samples.manifold.density);
+        metrics.set("coverage", report.samples.manifold.coverage);
+
+        let found = self.classifier.classify(&samples)?;
+        let classes = self.real.logits.as_ref().map_or(0, Features::width);
+        let share = |count: usize| count as f64 / found.len() as f64;
+        metrics.set("sure_share", share(found.iter().filter(|(_, p)| *p >= 0.95).count()));
+        let of_class: Vec<f64> = (0..classes)
+            .map(|class| share(found.iter().filter(|(found, _)| *found == class).count()))
+            .collect();
+        metrics.set("class_share_least", of_class.iter().copied().fold(1.0, f64::min));
+        metrics.set("class_share_most", of_class.iter().copied().fold(0.0, f64::max));
+        if gan.generator().classes() > 0 {
+            let right = found.iter().enumerate().filter(|(at, (class, _))| at % classes == *class);
+            metrics.set("asked_class_accuracy", share(right.count()));
+        }
+        Ok(())
+    }
+}
+
+/// Each sample above the training image that is nearest to it.
+pub fn draw_nearest(samples: &Tensor<4>, train: &Images, path: &Path) -> anyhow::Result<()> {
+    let found = nearest(samples.clone(), train)?;
+    let mut picture = Grid::new().title("Samples, and the nearest training image below each");
+    for image in to_images(samples.clone())? {
+        picture = picture.image(&image);
+    }
+    for (at, _) in &found {
+        picture = picture.image(&train.image(*at)?);
+    }
+    Ok(picture.columns(found.len()).save(path)?)
+}

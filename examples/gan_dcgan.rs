@@ -1,0 +1,226 @@
+//! A DCGAN learns to make images, and is judged beside real ones.
+//!
+//! ```console
+//! $ cargo run --release --example gan_dcgan
+//! $ cargo run --release --example gan_dcgan -- --data MNIST --conditional
+//! ```
+//!
+//! Without `--data` it learns white shapes on black. Ctrl-C stops at the next step; `--resume` goes
+//! on from there exactly. The figures are of a classifier that is trained first; each stands beside
+//! what real images get.
+
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use burn::tensor::Tensor;
+use clap::Parser;
+use common::gan::{Film, Jury, draw_curves, draw_nearest, silhouettes};
+use common::{Common, Metrics, stop_on_ctrl_c};
+use gan::sample::{spherical_path, to_images};
+use gan::{DcganConfig, GanConfig, Images, Loss, Penalty};
+use model_utils::checkpoint::Checkpoints;
+use model_utils::data::{Shape, Split};
+use model_utils::picture::{Grid, grid};
+use model_utils::train::{Budget, CsvLog, History, ProgressBar};
+use model_utils::weights::Stored as _;
+
+/// Train a DCGAN
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Images: MNIST's IDX files, a folder a class, or a CSV of names and labels [default: drawn
+    /// shapes]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How many shapes are drawn to learn from, where no images are given
+    #[arg(long, value_name = "N", default_value_t = 12_000)]
+    shapes: usize,
+    /// `minimax`, `non_saturating`, `least_squares`, `wasserstein`, `hinge` or `relativistic`
+    #[arg(long, default_value = "non_saturating")]
+    loss: Loss,
+    /// Height and width of the images: 28, 32, 64, 128, …; others are scaled to it [default: 28]
+    #[arg(long, default_value_t = 28)]
+    size: usize,
+    /// Ask for classes
+    #[arg(long)]
+    conditional: bool,
+    /// Channels of the largest hidden map
+    #[arg(long, default_value_t = 64)]
+    width: usize,
+    /// Steps of the generator
+    #[arg(long, default_value_t = 1500)]
+    steps: u64,
+    /// Images a step
+    #[arg(long, default_value_t = 64)]
+    batch_size: usize,
+    /// Learning rate of both players; it falls to 0 as half a cosine
+    #[arg(long, default_value_t = 2e-4)]
+    learning_rate: f64,
+    /// Share that stays at each step in the average of the generator, which is what samples
+    #[arg(long, default_value_t = 0.999)]
+    ema: f64,
+    /// Weight γ of the R1 and R2 penalties of the relativistic loss
+    #[arg(long, default_value_t = 1.0)]
+    gamma: f64,
+    /// Spectral normalisation of the discriminator in place of batch norm
+    #[arg(long)]
+    spectral_norm: bool,
+    /// A rule of DCGAN to break, for the ablation
+    #[arg(long, value_enum)]
+    without: Option<Rule>,
+    /// Samples that are judged, at most as many as there are test images
+    #[arg(long, default_value_t = 10_000)]
+    samples: usize,
+    /// Go on from the latest checkpoint in the output folder
+    #[arg(long)]
+    resume: bool,
+}
+
+/// The rules of DCGAN that can be broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Rule {
+    /// Batch norm in the generator
+    GeneratorNorm,
+    /// Batch norm in the discriminator
+    DiscriminatorNorm,
+    /// Batch norm in both
+    Norm,
+    /// Strides in place of pooling and repeated pixels
+    Strides,
+    /// Only the ends fully connected: a hidden layer of 256 is added
+    Convolutions,
+    /// Leaky rectifiers in the discriminator: plain ones
+    LeakyRelu,
+    /// The hyperbolic tangent at the generator's end
+    Tanh,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let out = args.common.out("gan_dcgan")?;
+    let config = configure(&args);
+    let device = args.common.open()?;
+    let (train, test) = match &args.data {
+        Some(folder) => (
+            Images::open(folder, Split::Train)?.resized(args.size)?,
+            Images::open(folder, Split::Test)?.resized(args.size)?,
+        ),
+        None => (
+            silhouettes(args.shapes, Split::Train, args.size, &Shape::ALL, args.common.seed)?,
+            silhouettes(args.shapes / 6, Split::Test, args.size, &Shape::ALL, args.common.seed)?,
+        ),
+    };
+    let [channels, ..] = train.shape();
+    let classes = if args.conditional { train.class_names().len() } else { 0 };
+    let config = GanConfig {
+        networks: config.networks.clone().with_channels(channels).with_classes(classes),
+        ..config
+    };
+    println!(
+        "data: {} training and {} test images of {size}×{size}×{channels}",
+        train.count(),
+        test.count(),
+        size = args.size
+    );
+
+    let stop = stop_on_ctrl_c()?;
+    let mut progress = ProgressBar::new();
+    let epochs = if train.count() > 30_000 { 3 } else { 6 };
+    let jury = Jury::new((&train, &test), args.samples, epochs, &device, &out, &mut progress)?;
+    println!("classifier: {:.2} % of the test images right", 100.0 * jury.accuracy);
+
+    let folder = out.join("checkpoints");
+    if !args.resume && folder.exists() {
+        std::fs::remove_dir_all(&folder)
+            .context("cannot clear the checkpoints of an earlier run")?;
+    }
+    let untrained = config.init(&device)?;
+    let mut metrics = Metrics::default();
+    metrics.set("classifier_accuracy", jury.accuracy);
+    metrics.set("fid_noise", jury.noise_fid(train.shape(), &device)?);
+    metrics.set("fid_untrained", jury.fid(&untrained.sample_tensor(jury.count(), 2)?)?);
+
+    let mut gan = untrained.keep_in(Checkpoints::open(folder)?, (args.steps / 10).max(1))?;
+    let mut film = Film::new(36);
+    let mut observer =
+        ((progress, stop), (History::default(), CsvLog::append(out.join("train.csv"))?));
+    let every = (args.steps / 40).max(1);
+    let trained =
+        gan.train_watching(&train, Budget::steps(args.steps), &mut observer, every, |gan| {
+            film.look(gan)
+        })?;
+    let (_, (history, log)) = observer;
+    log.finish()?;
+    metrics.set("steps", trained.steps);
+    metrics.set("images_per_s", trained.samples_per_s);
+    metrics.set("train_wall_s", trained.wall_s);
+
+    film.save(&out.join("training.gif"))?;
+    draw_curves(&history, &out)?;
+    grid(&gan.sample(100, 3)?)?.columns(10).scale(2).save(out.join("samples.png"))?;
+    draw_nearest(&gan.sample_tensor(10, 3)?, &train, &out.join("nearest.png"))?;
+    draw_paths(&gan, &out.join("paths.png"))?;
+    gan.average().save(out.join("generator.safetensors"))?;
+    jury.judge(&gan, &mut metrics)?;
+    metrics.finish(&out)
+}
+
+fn configure(args: &Args) -> GanConfig<DcganConfig> {
+    let mut networks = DcganConfig::for_size(args.size)
+        .with_width(args.width)
+        .with_spectral_norm(args.spectral_norm);
+    let penalised = matches!(args.loss, Loss::Wasserstein | Loss::Relativistic);
+    if args.spectral_norm || penalised {
+        networks = networks.with_normalise_discriminator(false);
+    }
+    let networks = match args.without {
+        None => networks,
+        Some(Rule::GeneratorNorm) => networks.with_normalise_generator(false),
+        Some(Rule::DiscriminatorNorm) => networks.with_normalise_discriminator(false),
+        Some(Rule::Norm) => {
+            networks.with_normalise_generator(false).with_normalise_discriminator(false)
+        }
+        Some(Rule::Strides) => networks.with_pooling(true),
+        Some(Rule::Convolutions) => networks.with_fully_connected(256),
+        Some(Rule::LeakyRelu) => networks.with_slope(0.0),
+        Some(Rule::Tanh) => networks.with_tanh(false),
+    };
+    let mut config = GanConfig::new(networks, args.loss)
+        .with_batch_size(args.batch_size)
+        .with_rates(args.learning_rate)
+        .with_ema_decay(args.ema)
+        .with_anneal_steps(args.steps)
+        .with_seed(args.common.seed);
+    if args.loss == Loss::Relativistic {
+        config = config.with_penalty(Penalty::R1R2 { gamma: args.gamma });
+    }
+    config
+}
+
+/// Walks from one sample to another along the arc between their random numbers.
+fn draw_paths<G, N>(gan: &gan::Gan<4, G, N>, path: &std::path::Path) -> anyhow::Result<()>
+where
+    G: gan::Generator<4>,
+    N: gan::Discriminator<4>,
+{
+    const STEPS: usize = 10;
+    let ends: Tensor<2> = gan.latents(12, 5);
+    let device = ends.device();
+    let ends: Vec<Vec<f32>> =
+        ends.split(1, 0).into_iter().map(|end| end.into_data().iter::<f32>().collect()).collect();
+    let mut picture = Grid::new().title("Along the arc between two random numbers");
+    for (row, pair) in ends.chunks_exact(2).enumerate() {
+        let latents = spherical_path(&pair[0], &pair[1], STEPS, &device)?;
+        let known = gan.generator().classes();
+        let classes = (known > 0).then(|| vec![row % known; STEPS]);
+        for image in to_images(gan.generate(latents, classes.as_deref())?)? {
+            picture = picture.image(&image);
+        }
+    }
+    Ok(picture.columns(STEPS).save(path)?)
+}

@@ -9,8 +9,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod mcts;
 mod gan;
+mod mcts;
 mod rl;
 mod vision;
 

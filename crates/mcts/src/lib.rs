@@ -104,6 +104,7 @@
 //! Kocsis and Szepesvári 2006 (UCT); Winands et al. 2008 (MCTS-Solver); Silver et al. 2016, 2017,
 //! 2018 (AlphaGo, AlphaGo Zero, `AlphaZero`); Danihelka et al. 2022 (Gumbel). Each item names its own.
 
+pub mod alphago;
 pub mod arena;
 pub mod budget;
 #[cfg(feature = "deep")]

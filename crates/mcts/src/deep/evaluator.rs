@@ -72,7 +72,7 @@ impl NetEvaluator {
 }
 
 /// The numbers of a tensor.
-pub(super) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     let data = tensor.into_data().convert::<f32>();
     data.try_to_vec::<f32>()
         .map_err(|error| model_utils::Error::data("tensor", error.to_string()).into())

@@ -158,6 +158,20 @@ impl Replay {
         samples
     }
 
+    /// All positions in order, in batches, as they are.
+    pub fn chunks(&self, batch: usize) -> impl Iterator<Item = Samples> {
+        let all = 0..self.len();
+        all.step_by(batch.max(1)).map(move |start| {
+            let end = (start + batch.max(1)).min(self.len());
+            let bytes = &self.planes[start * self.size..end * self.size];
+            Samples {
+                planes: bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect(),
+                policies: self.policies[start * self.actions..end * self.actions].to_vec(),
+                values: self.values[start..end].to_vec(),
+            }
+        })
+    }
+
     /// All of it as bytes, for a checkpoint.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -38,3 +38,9 @@ pub use point::{Color, MAX_SIDE, Move, Point};
 pub use rules::{HandicapBonus, Ko, Rules};
 pub use score::Area;
 pub use status::{Status, Statuses, ownership, statuses};
+
+pub(crate) use cell::{CELLS, EMPTY, OFF, Vertex};
+pub(crate) use knowledge::last_vertex;
+pub(crate) use ladder::Ladders;
+pub(crate) use planes::transform;
+pub(crate) use playout::{is_sensible, run_playout};

@@ -2,6 +2,7 @@
 
 use super::board::Board;
 use super::cell::Vertex;
+use super::game::Go;
 use super::pattern::Patterns;
 use super::point::Color;
 use super::tactics::Few;
@@ -61,6 +62,15 @@ pub(crate) fn heavy(
         last = found.unwrap_or(Vertex::NONE);
         found
     })
+}
+
+/// Plays a game's board out with any choice of moves.
+pub(crate) fn run_playout(
+    board: &mut Board,
+    game: &Go,
+    choose: impl FnMut(&mut Board, Color) -> Option<Vertex>,
+) -> i32 {
+    run(board, game.to_play(), game.passes() as u8, choose)
 }
 
 /// Plays what `choose` says until both sides pass or three moves a point are made.

@@ -186,6 +186,28 @@ impl Record {
         }
     }
 
+    /// The record turned or mirrored, as [`Symmetry`](crate::Symmetry) numbers it; boards that are
+    /// not square have the first four symmetries only.
+    #[must_use]
+    pub fn transformed(&self, symmetry: usize) -> Self {
+        let square = self.width == self.height;
+        let symmetry = if square { symmetry % 8 } else { symmetry % 4 };
+        let turn = |point: &mut Point| {
+            let index = usize::from(point.y) * self.width + usize::from(point.x);
+            let to = crate::go::transform(self.width, self.height, symmetry, index);
+            *point = Point::new(to % self.width, to / self.width);
+        };
+        let mut record = self.clone();
+        for (step, ..) in &mut record.steps {
+            match step {
+                Step::Move(_, Move::Play(point)) => turn(point),
+                Step::SetUp(stones) => stones.iter_mut().for_each(|stone| turn(&mut stone.0)),
+                Step::Move(_, Move::Pass) | Step::ToPlay(_) => {}
+            }
+        }
+        record
+    }
+
     /// Forgets move `number`, counted from 1, and what follows.
     pub fn keep_before_move(&mut self, number: usize) {
         let moves = self.steps.iter().enumerate();

@@ -1,0 +1,45 @@
+//! AlphaGo (Silver et al. 2016, "Mastering the game of Go with deep neural networks and tree
+//! search"): three steps of learning, and a search that puts them together.
+//!
+//! | step | learned from | here |
+//! | --- | --- | --- |
+//! | rollout policy | records of games | [`RolloutPolicy`], a linear softmax over patterns |
+//! | policy net, supervised | records of games | `PolicyNet`, `Learner` |
+//! | policy net, reinforced | games against its own past | `Reinforce` |
+//! | value net | one position of each of many games | `ValueNet`, `value_examples` |
+//! | search | | [`Apv`](crate::rule::Apv) with `AlphaGoEvaluator` |
+//!
+//! The nets need the feature `deep`; [`Features`] and [`RolloutPolicy`] do without.
+//!
+//! # Differences from the paper
+//!
+//! - The policy's points are those that are legal and fill no own eye; a player passes where none
+//!   is left. (The paper's net has no pass either.)
+//! - The rollout policy hashes its patterns into tables of a fixed size, tells a stone in atari from
+//!   others (not one, two or three liberties), and has no nakade patterns.
+//! - Adam instead of gradient descent without momentum for the nets, as hours stand for weeks.
+//! - Leaves are judged in batches; a net's values are kept apart from rollouts, but none comes
+//!   later than its rollout.
+
+mod features;
+mod rollout;
+
+#[cfg(feature = "deep")]
+mod evaluator;
+#[cfg(feature = "deep")]
+mod learn;
+#[cfg(feature = "deep")]
+mod net;
+#[cfg(feature = "deep")]
+mod reinforce;
+
+#[cfg(feature = "deep")]
+pub use evaluator::{AlphaGoEvaluator, PolicyPlayer};
+pub use features::{Features, PLANES, VALUE_PLANES};
+#[cfg(feature = "deep")]
+pub use learn::{Learner, LearnerConfig, move_examples, value_examples, whole_game_examples};
+#[cfg(feature = "deep")]
+pub use net::{PolicyNet, PolicyNetConfig, ValueNet, ValueNetConfig};
+#[cfg(feature = "deep")]
+pub use reinforce::{Iteration, Reinforce, ReinforceConfig};
+pub use rollout::{RolloutPolicy, RolloutTraining};

@@ -1,0 +1,389 @@
+//! The rollout policy: a linear softmax over patterns, fast enough to play games to their end.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result, require};
+use crate::game::{Action, Values};
+use crate::go::{Board, Color, Go, Move, Rules, Vertex, is_sensible, last_vertex};
+use crate::random::Random;
+use crate::sgf::Record;
+
+/// 3×3 patterns: sixteen bits of neighbours, and which of the four beside are in atari.
+const PATTERNS: usize = 1 << 20;
+
+/// Places for patterns of the twelve points around the last move.
+const RESPONSES: usize = 1 << 18;
+
+/// What a move looks like; weights are multiplied.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    pattern: usize,
+    response: Option<usize>,
+    neighbour: Option<usize>,
+    saves: bool,
+}
+
+/// A linear softmax over what a move looks like: whether it saves stones from capture, where it
+/// lies beside the last move, the 3×3 pattern around it, the pattern of the twelve points around
+/// the last move that it answers.
+///
+/// The weights are kept as factors, exp(w), so that a move costs no exponential.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RolloutPolicy {
+    patterns: Vec<f32>,
+    responses: Vec<f32>,
+    neighbours: [f32; 8],
+    response: f32,
+    save: f32,
+    /// The size of the boards that it has learned from, for its file.
+    size: [usize; 2],
+}
+
+/// How [`RolloutPolicy::learn`] learns.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RolloutTraining {
+    /// Times that every record is gone through, each time under another symmetry.
+    pub epochs: usize,
+    /// The learning rate.
+    pub learning_rate: f32,
+    /// What order and symmetries follow from.
+    pub seed: u64,
+}
+
+impl Default for RolloutTraining {
+    fn default() -> Self {
+        Self { epochs: 16, learning_rate: 0.2, seed: 42 }
+    }
+}
+
+impl RolloutPolicy {
+    /// A policy for which all moves are equal.
+    #[must_use]
+    pub fn new(width: usize, height: usize) -> Self {
+        Self {
+            patterns: vec![1.0; PATTERNS],
+            responses: vec![1.0; RESPONSES],
+            neighbours: [1.0; 8],
+            response: 1.0,
+            save: 1.0,
+            size: [width, height],
+        }
+    }
+
+    /// The size of the boards that it was made for.
+    pub fn size(&self) -> [usize; 2] {
+        self.size
+    }
+
+    /// Learns the moves of records by stochastic gradient descent on the log-likelihood.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] without records, for a learning rate that is not positive; and where a
+    /// record has an illegal move.
+    pub fn learn(&mut self, records: &[Record], training: RolloutTraining) -> Result<()> {
+        require(!records.is_empty(), "records", 0, "at least one record")?;
+        let rate = training.learning_rate;
+        require(rate.is_finite() && rate > 0.0, "learning_rate", rate, "a positive number")?;
+        let mut random = Random::new(training.seed);
+        let mut order: Vec<usize> = (0..records.len()).collect();
+        for epoch in 0..training.epochs {
+            random.shuffle(&mut order);
+            let rate = rate / (1.0 + epoch as f32 / 2.0);
+            for &index in &order {
+                let symmetry = random.below(8) as usize;
+                let record = records[index].transformed(symmetry);
+                record.replay_with(Rules::tromp_taylor(), |game, played| {
+                    self.step(game, played, rate);
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One step on one move.
+    fn step(&mut self, game: &Go, played: Move, rate: f32) {
+        let Move::Play(point) = played else { return };
+        let board = game.board();
+        let wanted = board.vertex(point);
+        let mut looks = Vec::new();
+        let total = self.weigh(board, game.to_play(), last_vertex(game, 1), |v, look, weight| {
+            looks.push((v, look, weight));
+        });
+        if !looks.iter().any(|&(v, ..)| v == wanted) {
+            return;
+        }
+        for (v, look, weight) in looks {
+            let wrong = f32::from(v == wanted) - weight / total;
+            let factor = (rate * wrong).exp();
+            self.patterns[look.pattern] *= factor;
+            if let Some(response) = look.response {
+                self.responses[response] *= factor;
+                self.response *= factor.powf(0.1);
+            }
+            if let Some(neighbour) = look.neighbour {
+                self.neighbours[neighbour] *= factor.powf(0.1);
+            }
+            if look.saves {
+                self.save *= factor.powf(0.1);
+            }
+        }
+    }
+
+    /// The share of the records' moves that the policy holds for the likeliest, and how many moves
+    /// that are.
+    ///
+    /// # Errors
+    ///
+    /// Where a record has an illegal move.
+    pub fn accuracy(&self, records: &[Record]) -> Result<(f64, usize)> {
+        let (mut right, mut moves) = (0, 0);
+        for record in records {
+            record.replay_with(Rules::tromp_taylor(), |game, played| {
+                let Move::Play(point) = played else { return };
+                moves += 1;
+                let board = game.board();
+                let mut best = (Vertex::NONE, 0.0);
+                self.weigh(board, game.to_play(), last_vertex(game, 1), |v, _, weight| {
+                    if weight > best.1 {
+                        best = (v, weight);
+                    }
+                });
+                right += usize::from(best.0 == board.vertex(point));
+            })?;
+        }
+        Ok((right as f64 / moves.max(1) as f64, moves))
+    }
+
+    /// Draws a move for the player to move; the pass where no sensible point is left.
+    pub fn choose(&self, game: &Go, random: &mut Random) -> Action {
+        let (board, last) = (game.board(), last_vertex(game, 1));
+        let v = self.draw(board, game.to_play(), last, &mut Vec::new(), random);
+        v.map_or(game.pass(), |v| board.index_of(v) as Action)
+    }
+
+    /// Plays a game to its end; Black's value. `weights` is a buffer.
+    pub(crate) fn play_out(
+        &self,
+        game: &Go,
+        board: &mut Board,
+        weights: &mut Vec<(Vertex, f32)>,
+        random: &mut Random,
+    ) -> Values {
+        board.clone_from(game.board());
+        let mut last = last_vertex(game, 1);
+        let score = crate::go::run_playout(board, game, |board, color| {
+            let chosen = self.draw(board, color, last, weights, random);
+            last = chosen.unwrap_or(Vertex::NONE);
+            chosen
+        });
+        Go::values_of(score as f32 - game.compensation())
+    }
+
+    fn draw(
+        &self,
+        board: &Board,
+        color: Color,
+        last: Vertex,
+        weights: &mut Vec<(Vertex, f32)>,
+        random: &mut Random,
+    ) -> Option<Vertex> {
+        weights.clear();
+        let total = self.weigh(board, color, last, |v, _, weight| weights.push((v, weight)));
+        let mut left = random.uniform() * total;
+        for &(v, weight) in weights.iter() {
+            left -= weight;
+            if left < 0.0 {
+                return Some(v);
+            }
+        }
+        weights.last().map(|&(v, _)| v)
+    }
+
+    /// Visits every sensible point with its weight; the sum of the weights.
+    #[inline]
+    fn weigh(
+        &self,
+        board: &Board,
+        color: Color,
+        last: Vertex,
+        mut visit: impl FnMut(Vertex, Look, f32),
+    ) -> f32 {
+        let around_last = Diamond::around(board, last, color);
+        let saving = saving_moves(board, color, last);
+        let mut total = 0.0;
+        for &v in board.empty_points() {
+            let v = Vertex(v);
+            if !is_sensible(board, v, color) {
+                continue;
+            }
+            let saves = saving.contains(&v);
+            let look = self.look(board, v, color, &around_last, saves);
+            let mut weight = self.patterns[look.pattern];
+            if let Some(response) = look.response {
+                weight *= self.responses[response] * self.response;
+            }
+            if let Some(neighbour) = look.neighbour {
+                weight *= self.neighbours[neighbour];
+            }
+            if saves {
+                weight *= self.save;
+            }
+            let weight = weight.clamp(1e-12, 1e12);
+            total += weight;
+            visit(v, look, weight);
+        }
+        total
+    }
+
+    #[inline]
+    fn look(&self, board: &Board, v: Vertex, color: Color, around: &Diamond, saves: bool) -> Look {
+        let mut pattern = usize::from(seen_by(board.code(v), color));
+        for (direction, n) in board.near(v).into_iter().enumerate() {
+            if matches!(board.cell(n), 1 | 2) && board.in_atari(n) {
+                pattern |= 1 << (16 + direction);
+            }
+        }
+        let (response, neighbour) = around.of(v);
+        Look { pattern, response, neighbour, saves }
+    }
+
+    /// Writes the policy to a file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where it cannot be written.
+    pub fn save(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
+        let path = path.as_ref();
+        let failed = |source| Error::Io { action: "write", path: path.to_owned(), source };
+        // Most weights are untouched: only the others are written.
+        let sparse = |weights: &[f32]| -> Vec<(usize, f32)> {
+            weights.iter().copied().enumerate().filter(|weight| weight.1 != 1.0).collect()
+        };
+        let file = File {
+            size: self.size,
+            neighbours: self.neighbours,
+            response: self.response,
+            save: self.save,
+            patterns: sparse(&self.patterns),
+            responses: sparse(&self.responses),
+        };
+        let text = serde_json::to_vec(&file).map_err(|error| failed(error.into()))?;
+        // A new file takes the old one's place only when it is whole.
+        let beside = path.with_extension("tmp");
+        std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path)).map_err(failed)
+    }
+
+    /// Reads what [`RolloutPolicy::save`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where it cannot be read, [`Error::Resume`] where it is something else.
+    pub fn load(path: impl AsRef<std::path::Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = std::fs::read(path).map_err(|source| Error::Io {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })?;
+        let wrong = |reason: String| Error::Resume(format!("{}: {reason}", path.display()));
+        let file: File = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+        let mut policy = Self::new(file.size[0], file.size[1]);
+        let tables =
+            [(&mut policy.patterns, file.patterns), (&mut policy.responses, file.responses)];
+        for (table, weights) in tables {
+            for (index, weight) in weights {
+                let place = table.get_mut(index).filter(|_| weight.is_finite() && weight > 0.0);
+                *place.ok_or_else(|| wrong(format!("weight {index} is {weight}")))? = weight;
+            }
+        }
+        policy.neighbours = file.neighbours;
+        policy.response = file.response;
+        policy.save = file.save;
+        Ok(policy)
+    }
+}
+
+/// The policy as its file has it.
+#[derive(Serialize, Deserialize)]
+struct File {
+    size: [usize; 2],
+    neighbours: [f32; 8],
+    response: f32,
+    save: f32,
+    patterns: Vec<(usize, f32)>,
+    responses: Vec<(usize, f32)>,
+}
+
+/// Codes as the player to move sees them: own stones 1, the opponent's 2.
+#[inline]
+fn seen_by(code: u16, color: Color) -> u16 {
+    match color {
+        Color::Black => code,
+        Color::White => (code & 0x5555) << 1 | (code >> 1 & 0x5555),
+    }
+}
+
+/// The twelve points within two steps of the last move.
+struct Diamond {
+    points: [Vertex; 12],
+    hash: u64,
+    any: bool,
+}
+
+impl Diamond {
+    fn around(board: &Board, last: Vertex, color: Color) -> Self {
+        let mut diamond = Self { points: [Vertex::NONE; 12], hash: 0, any: last != Vertex::NONE };
+        if !diamond.any {
+            return diamond;
+        }
+        diamond.points[..8].copy_from_slice(&board.around(last));
+        let code = seen_by(board.code(last), color);
+        let mut hash = u64::from(code);
+        for (place, near) in board.near(last).into_iter().enumerate() {
+            // One further in the same direction, where the board goes so far.
+            let beyond = board.near(near)[place];
+            let on_board = board.cell(near) != crate::go::OFF;
+            let cell = if on_board { board.cell(beyond) } else { crate::go::OFF };
+            let cell = if color == Color::White && matches!(cell, 1 | 2) { cell ^ 3 } else { cell };
+            hash = hash << 2 | u64::from(cell);
+            if on_board && cell != crate::go::OFF {
+                diamond.points[8 + place] = beyond;
+            }
+        }
+        diamond.hash = hash;
+        diamond
+    }
+
+    /// The response pattern of a move, and its place beside the last move.
+    #[inline]
+    fn of(&self, v: Vertex) -> (Option<usize>, Option<usize>) {
+        if !self.any {
+            return (None, None);
+        }
+        match self.points.iter().position(|&point| point == v) {
+            Some(place) => {
+                let mixed = crate::random::mix(self.hash, place as u64);
+                (Some(mixed as usize & (RESPONSES - 1)), (place < 8).then_some(place))
+            }
+            None => (None, None),
+        }
+    }
+}
+
+/// Moves that save own stones which the last move put in atari.
+fn saving_moves(board: &Board, color: Color, last: Vertex) -> [Vertex; 4] {
+    let mut moves = [Vertex::NONE; 4];
+    if last == Vertex::NONE {
+        return moves;
+    }
+    for (place, n) in board.near(last).into_iter().enumerate() {
+        if board.cell(n) == color.cell() && board.in_atari(n) {
+            let v = board.pseudo(n).only();
+            if board.liberties_after(v, color, 2) > 1 {
+                moves[place] = v;
+            }
+        }
+    }
+    moves
+}

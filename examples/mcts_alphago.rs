@@ -1,0 +1,414 @@
+//! AlphaGo's pipeline on a small board: rollout policy, policy net by supervision and by
+//! reinforcement, value net, and the search that puts them together.
+//!
+//! ```console
+//! $ cargo run --release --example mcts_alphago -- --make-games 900
+//! $ cargo run --release --example mcts_alphago
+//! ```
+//!
+//! The first command lets GNU Go (Debian: gnugo) play against itself and writes the records to
+//! DIR/games; any other folder of records goes with `--data`. The second learns; a stage that is
+//! done already is taken from DIR, so that a run goes on after the last finished stage.
+
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use ::mcts::Game as _;
+use ::mcts::alphago::{
+    AlphaGoEvaluator, Learner, LearnerConfig, PolicyNet, PolicyNetConfig, PolicyPlayer,
+    ReinforceConfig, RolloutPolicy, RolloutTraining, ValueNet, ValueNetConfig, move_examples,
+    value_examples, whole_game_examples,
+};
+use ::mcts::arena::{Player, Score, SearchPlayer, play_pairs};
+use ::mcts::go::{Go, Move, Point, Rules};
+use ::mcts::gtp::Client;
+use ::mcts::random::{Random, mix};
+use ::mcts::rule::Apv;
+use ::mcts::sgf::{Record, Sgf};
+use anyhow::Context as _;
+use burn::tensor::Device;
+use clap::Parser;
+use common::{Common, Metrics};
+use model_utils::train::ProgressBar;
+use model_utils::weights::Stored as _;
+
+/// Learn Go the way AlphaGo did
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Folder of records to learn from [default: DIR/games]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Let GNU Go play so many games against itself, and end
+    #[arg(long, value_name = "N")]
+    make_games: Option<u64>,
+    /// Columns and rows of the board
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    size: usize,
+    /// Komi of the games that are played here
+    #[arg(long, value_name = "POINTS", default_value_t = 8.5)]
+    komi: f32,
+    /// Filters of both nets
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    filters: usize,
+    /// Layers of both nets
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    layers: usize,
+    /// Optimiser steps of the supervised policy
+    #[arg(long, value_name = "N", default_value_t = 4000)]
+    sl_steps: u64,
+    /// Iterations of the reinforced policy
+    #[arg(long, value_name = "N", default_value_t = 150)]
+    rl_iterations: u64,
+    /// Games an iteration
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    rl_games: usize,
+    /// Positions for the value net, one a game
+    #[arg(long, value_name = "N", default_value_t = 8000)]
+    value_games: usize,
+    /// Optimiser steps of the value net
+    #[arg(long, value_name = "N", default_value_t = 2500)]
+    value_steps: u64,
+    /// Games between the reinforced and the supervised policy, and in each match of the table
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    match_games: usize,
+    /// Simulations of the searches in the table
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    simulations: u64,
+    /// After how many visits a leaf gets children: 40 in the paper, with thousands of simulations
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    threshold: u32,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let out = args.common.out("mcts_alphago")?;
+    if let Some(games) = args.make_games {
+        return make_games(&args, &out.join("games"), games);
+    }
+    let device = args.common.open()?;
+    let start = Go::new(args.size, args.rules())?;
+    let mut metrics = Metrics::default();
+    let records = records(&args, &out)?;
+    // Every eighth game is kept back for the tests.
+    let (test, train): (Vec<_>, Vec<_>) =
+        records.into_iter().enumerate().partition(|(index, _)| index % 8 == 0);
+    let [test, train] =
+        [test, train].map(|set| set.into_iter().map(|(_, r)| r).collect::<Vec<_>>());
+    println!("{} games to learn from, {} to test", train.len(), test.len());
+
+    let rollouts = rollout_policy(&args, &out, &train, &test, &start, &mut metrics)?;
+    let supervised = supervised(&args, &out, &train, &test, &device, &mut metrics)?;
+    let reinforced = reinforced(&args, &out, &supervised, &start, &mut metrics)?;
+    let value = value(&args, &out, &supervised, &reinforced, &start, &device, &mut metrics)?;
+    parts(&args, &start, &supervised, &value, &rollouts, &mut metrics)?;
+    metrics.finish(&out)
+}
+
+impl Args {
+    /// Games are cut off at three moves a point.
+    fn rules(&self) -> Rules {
+        Rules::chinese().with_komi(self.komi).with_max_moves(3 * self.size * self.size)
+    }
+}
+
+/// Writes games of GNU Go against itself: up to four moves at the start, and one in twenty later,
+/// are drawn at random, so that no two games are alike. Games that are there stay.
+fn make_games(args: &Args, folder: &Path, games: u64) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for number in 0..games {
+        let path = folder.join(format!("{number:05}.sgf"));
+        if path.exists() {
+            continue;
+        }
+        let record = make_game(args, mix(args.common.seed, number))?;
+        model_utils::atomic::write(&path, record.to_sgf().to_string().as_bytes())?;
+        if (number + 1) % 50 == 0 {
+            println!("{} games", number + 1);
+        }
+    }
+    Ok(())
+}
+
+fn make_game(args: &Args, seed: u64) -> anyhow::Result<Record> {
+    let size = args.size;
+    let seed_of_game = (seed % 1_000_000 + 1).to_string();
+    let flags =
+        "--mode gtp --chinese-rules --capture-all-dead --positional-superko --level 1 --seed";
+    let flags: Vec<&str> = flags.split(' ').chain([seed_of_game.as_str()]).collect();
+    let mut engine = Client::start("/usr/games/gnugo", &flags)
+        .context("GNU Go (Debian: gnugo) makes the games")?;
+    for line in [format!("boardsize {size}"), "clear_board".into(), format!("komi {}", args.komi)] {
+        engine.ask(&line)?;
+    }
+    let mut random = Random::new(seed);
+    let mut game = Go::new(size, Rules::chinese().with_komi(args.komi))?;
+    let opening = random.below(5) as usize;
+    while !game.ended() && game.moves().len() < 4 * size * size {
+        let color = game.to_play();
+        let any = game.moves().len() < opening || random.uniform() < 0.05;
+        let mut actions = Vec::new();
+        game.legal_actions(&mut actions);
+        let chosen = if any && actions.len() > 1 {
+            let action = actions[random.below(actions.len() as u32 - 1) as usize];
+            let name = game.action_name(action);
+            if engine.ask(&format!("play {color} {name}")).is_err() {
+                continue;
+            }
+            name
+        } else {
+            engine.ask(&format!("genmove {color}"))?
+        };
+        if chosen.eq_ignore_ascii_case("resign") {
+            break;
+        }
+        let point = Point::parse(&chosen, size, size);
+        game.make(point.map_or(Move::Pass, Move::Play))?;
+    }
+    let score = game.score();
+    let mut record = Record::from_game(&game)?;
+    record.result = if score > 0.0 { format!("B+{score}") } else { format!("W+{}", -score) };
+    (record.black, record.white) = ("GNU Go".to_owned(), "GNU Go".to_owned());
+    Ok(record)
+}
+
+/// The records of a folder, by name.
+fn records(args: &Args, out: &Path) -> anyhow::Result<Vec<Record>> {
+    let folder = args.data.clone().unwrap_or_else(|| out.join("games"));
+    let entries = std::fs::read_dir(&folder).with_context(|| {
+        format!(
+            "no records in {}: make them with --make-games, or name a folder with --data",
+            folder.display()
+        )
+    })?;
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "sgf"));
+    paths.sort();
+    let mut records = Vec::new();
+    for path in paths {
+        let record = Sgf::open(&path)
+            .and_then(|sgf| Record::of(&sgf))
+            .with_context(|| path.display().to_string())?;
+        if (record.width, record.height) == (args.size, args.size) {
+            records.push(record);
+        }
+    }
+    anyhow::ensure!(
+        records.len() > 8,
+        "only {} records of {}×{}",
+        records.len(),
+        args.size,
+        args.size
+    );
+    Ok(records)
+}
+
+/// Step 1a: the rollout policy.
+fn rollout_policy(
+    args: &Args,
+    out: &Path,
+    train: &[Record],
+    test: &[Record],
+    start: &Go,
+    metrics: &mut Metrics,
+) -> anyhow::Result<RolloutPolicy> {
+    let path = out.join("rollout_policy.json");
+    let started = Instant::now();
+    let policy = if path.exists() {
+        RolloutPolicy::load(&path)?
+    } else {
+        let mut policy = RolloutPolicy::new(args.size, args.size);
+        policy.learn(
+            train,
+            RolloutTraining { seed: args.common.seed, ..RolloutTraining::default() },
+        )?;
+        policy.save(&path)?;
+        metrics.set("rollout_train_s", started.elapsed().as_secs_f64());
+        policy
+    };
+    let (accuracy, moves) = policy.accuracy(test)?;
+    metrics.set("rollout_accuracy", accuracy);
+    metrics.set("test_moves", moves);
+    let mut random = Random::new(args.common.seed);
+    let (timed, mut made) = (Instant::now(), 0);
+    while timed.elapsed().as_secs_f64() < 1.0 {
+        let mut game = start.clone();
+        while !game.ended() {
+            let action = policy.choose(&game, &mut random);
+            game.play(action);
+            made += 1;
+        }
+    }
+    metrics.set("rollout_us_per_move", timed.elapsed().as_secs_f64() * 1e6 / f64::from(made));
+    println!("rollout policy: {accuracy:.3} of {moves} moves");
+    Ok(policy)
+}
+
+/// Step 1b: the policy net, supervised.
+fn supervised(
+    args: &Args,
+    out: &Path,
+    train: &[Record],
+    test: &[Record],
+    device: &Device,
+    metrics: &mut Metrics,
+) -> anyhow::Result<PolicyNet> {
+    let path = out.join("sl_policy.safetensors");
+    let test = move_examples(test, args.size)?;
+    let net = if path.exists() {
+        PolicyNet::load(&path, device)?
+    } else {
+        let started = Instant::now();
+        let train = move_examples(train, args.size)?;
+        let config =
+            PolicyNetConfig::new(args.size).with_filters(args.filters).with_layers(args.layers);
+        let learner = LearnerConfig::new().with_steps(args.sl_steps).with_seed(args.common.seed);
+        let net = learner.init()?.policy(config.init(device)?, &train, &mut ProgressBar::new())?;
+        net.save(&path)?;
+        metrics.set("sl_positions", train.len());
+        metrics.set("sl_train_s", started.elapsed().as_secs_f64());
+        net
+    };
+    let accuracy = Learner::accuracy(&net, &test)?;
+    metrics.set("sl_accuracy", accuracy);
+    println!("supervised policy: {accuracy:.3} of {} moves", test.len());
+    Ok(net)
+}
+
+/// Step 2: the policy net, reinforced.
+fn reinforced(
+    args: &Args,
+    out: &Path,
+    supervised: &PolicyNet,
+    start: &Go,
+    metrics: &mut Metrics,
+) -> anyhow::Result<PolicyNet> {
+    let path = out.join("rl_policy.safetensors");
+    let net = if path.exists() {
+        PolicyNet::load(&path, &args.common.device.open()?)?
+    } else {
+        let started = Instant::now();
+        let config = ReinforceConfig::new()
+            .with_games(args.rl_games)
+            .with_pool_every(10)
+            .with_seed(args.common.seed);
+        let mut reinforce = config.init(supervised, start)?;
+        let mut recent = 0.0;
+        for number in 1..=args.rl_iterations {
+            recent += reinforce.iterate()?.win_rate;
+            if number % 10 == 0 {
+                println!("iteration {number}: {:.3} against the pool", recent / 10.0);
+                recent = 0.0;
+            }
+        }
+        let net = reinforce.net();
+        net.save(&path)?;
+        metrics.set("rl_train_s", started.elapsed().as_secs_f64());
+        net
+    };
+    let seed = args.common.seed;
+    let mut first = PolicyPlayer::new(&net, mix(seed, 1));
+    let mut second = PolicyPlayer::new(supervised, mix(seed, 2));
+    let score = play_pairs(start, &mut first, &mut second, args.match_games.div_ceil(2), 2, seed)?;
+    rate(metrics, "rl_win_rate_vs_sl", score);
+    println!("reinforced against supervised: {score}");
+    Ok(net)
+}
+
+/// Step 3: the value net, and what whole games do to it.
+fn value(
+    args: &Args,
+    out: &Path,
+    supervised: &PolicyNet,
+    reinforced: &PolicyNet,
+    start: &Go,
+    device: &Device,
+    metrics: &mut Metrics,
+) -> anyhow::Result<ValueNet> {
+    let path = out.join("value.safetensors");
+    let seed = args.common.seed;
+    let started = Instant::now();
+    let games = args.value_games;
+    let test = value_examples(supervised, reinforced, start, games.div_ceil(8), mix(seed, 11))?;
+    let learner = LearnerConfig::new().with_steps(args.value_steps).with_seed(seed).init()?;
+    let fresh = || {
+        let config =
+            ValueNetConfig::new(args.size).with_filters(args.filters).with_layers(args.layers);
+        config.with_hidden(64).init(device)
+    };
+    let one = value_examples(supervised, reinforced, start, games, mix(seed, 12))?;
+    metrics.set("value_games_s", started.elapsed().as_secs_f64());
+    let net = if path.exists() {
+        ValueNet::load(&path, device)?
+    } else {
+        let started = Instant::now();
+        let net = learner.value(fresh()?, &one, &mut ProgressBar::new())?;
+        net.save(&path)?;
+        metrics.set("value_train_s", started.elapsed().as_secs_f64());
+        net
+    };
+    metrics.set("value_mse_train", Learner::mean_squared_error(&net, &one)?);
+    metrics.set("value_mse_test", Learner::mean_squared_error(&net, &test)?);
+    let whole = whole_game_examples(supervised, reinforced, start, games, mix(seed, 13))?;
+    let overfitted = learner.value(fresh()?, &whole, &mut ProgressBar::new())?;
+    metrics.set("value_mse_train_whole_games", Learner::mean_squared_error(&overfitted, &whole)?);
+    metrics.set("value_mse_test_whole_games", Learner::mean_squared_error(&overfitted, &test)?);
+    for key in [
+        "value_mse_train",
+        "value_mse_test",
+        "value_mse_train_whole_games",
+        "value_mse_test_whole_games",
+    ] {
+        println!("{key}: {:.3}", metrics.get(key).and_then(|v| v.as_f64()).unwrap_or(f64::NAN));
+    }
+    Ok(net)
+}
+
+/// The paper's table: the search with everything against each of its parts.
+fn parts(
+    args: &Args,
+    start: &Go,
+    policy: &PolicyNet,
+    value: &ValueNet,
+    rollouts: &RolloutPolicy,
+    metrics: &mut Metrics,
+) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let seed = args.common.seed;
+    let search = |value: Option<&ValueNet>, rollouts: Option<&RolloutPolicy>, lambda: f32, seed| {
+        let rule = Apv { lambda, expand_after: args.threshold, ..Apv::default() };
+        let evaluator = AlphaGoEvaluator::new(policy, value, rollouts, seed)?;
+        SearchPlayer::new(rule, evaluator, args.simulations, seed)
+    };
+    let pairs = args.match_games.div_ceil(2);
+    let mut full = search(Some(value), Some(rollouts), 0.5, mix(seed, 20))?;
+    let mut alone = PolicyPlayer::new(policy, mix(seed, 21)).greedy();
+    let mut by_value = search(Some(value), None, 0.0, mix(seed, 22))?;
+    let mut by_rollouts = search(None, Some(rollouts), 1.0, mix(seed, 23))?;
+    let others: [(&str, &mut dyn Player<Go>); 3] =
+        [("policy", &mut alone), ("value", &mut by_value), ("rollouts", &mut by_rollouts)];
+    for (name, player) in others {
+        let score = play_pairs(start, &mut full, player, pairs, 2, mix(seed, 24))?;
+        let elo = score.elo();
+        rate(metrics, &format!("full_vs_{name}"), score);
+        metrics.set(&format!("full_vs_{name}_elo"), elo.value);
+        metrics.set(&format!("full_vs_{name}_elo_low"), elo.low);
+        metrics.set(&format!("full_vs_{name}_elo_high"), elo.high);
+        println!("all parts against {name} alone: {score}");
+    }
+    metrics.set("parts_s", started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn rate(metrics: &mut Metrics, key: &str, score: Score) {
+    let rate = score.rate();
+    metrics.set(key, rate.value);
+    metrics.set(&format!("{key}_low"), rate.low);
+    metrics.set(&format!("{key}_high"), rate.high);
+}

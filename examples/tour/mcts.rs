@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ::mcts::arena::{SearchPlayer, play_pairs};
 use ::mcts::deep::{AlphaZeroConfig, Exploration, NetEvaluator, PolicyValueConfig, SelfPlay};
-use ::mcts::games::{ConnectFour, ConnectFourSolver, TicTacToe};
+use ::mcts::games::{ConnectFour, TicTacToe};
 use ::mcts::rule::{Gumbel, Uct};
 use ::mcts::{Budget, Rollout, Search};
 use model_utils::picture::Curves;
@@ -16,8 +16,8 @@ use super::{Context, Shown};
 
 pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
     let mut metrics = Metrics::default();
-    // A search as it grows, on a position that the first player wins.
-    let game = ConnectFour::from_columns("4455")?;
+    // A search as it grows.
+    let game = ConnectFour::new();
     let mut search = Search::new(Uct::default(), Rollout::new(context.seed));
     for (total, file) in [(10, "tree-10.svg"), (100, "tree-100.svg"), (1000, "tree-1000.svg")] {
         let so_far = search.tree().map_or(0, |tree| u64::from(tree.visits()));
@@ -33,11 +33,6 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
             println!("{game}{found}");
         }
     }
-    let mut solver = ConnectFourSolver::with_entries(1 << 18)?;
-    let results = solver.results(&ConnectFour::from_columns("4455223")?)?;
-    let wins = results.iter().filter(|(_, result)| result.value() > 0.0).count();
-    metrics.set("solver_winning_moves", wins);
-
     // How fast it is.
     let (started, mut simulations) = (Instant::now(), 0);
     while started.elapsed() < Duration::from_secs(2) {

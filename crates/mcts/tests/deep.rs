@@ -1,6 +1,8 @@
 //! Nets, self-play and the pipeline: shapes, files, exact resume, learning, bad input.
 #![cfg(feature = "flex")]
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use burn::module::Module as _;
 use burn::tensor::{Device, Distribution, Tensor};
 use mcts::arena::{Player as _, RandomPlayer, SearchPlayer, play_pairs};
@@ -17,6 +19,12 @@ use model_utils::device::seed;
 use model_utils::ops::learnable_parameters;
 use model_utils::train::{self, Event, Observer, Silent, StopReason};
 use model_utils::weights::Stored as _;
+
+/// Burn's generator on the processor is one for the process: tests that draw weights take turns.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn device() -> Device {
     "flex".parse::<model_utils::device::DeviceSpec>().unwrap().open().unwrap()
@@ -58,6 +66,7 @@ fn tiny(game: &impl Encode) -> AlphaZeroConfig {
 
 #[test]
 fn the_papers_nets_have_their_sizes() {
+    let _turn = turn();
     let game = Othello::new();
     let config = PolicyValueConfig::alphago_zero(&game);
     assert_eq!((config.channels, config.blocks), (256, 19));
@@ -77,6 +86,7 @@ fn the_papers_nets_have_their_sizes() {
 
 #[test]
 fn a_folded_net_says_what_the_net_says() {
+    let _turn = turn();
     for residual in [true, false] {
         let game = ConnectFour::from_columns("4455").unwrap();
         let net = net(&game, residual);
@@ -96,6 +106,7 @@ fn a_folded_net_says_what_the_net_says() {
 
 #[test]
 fn a_batch_is_judged_as_its_parts_and_for_the_player_to_move() {
+    let _turn = turn();
     let games: Vec<_> =
         ["", "4", "44", "4455123"].map(|text| ConnectFour::from_columns(text).unwrap()).into();
     let mut evaluator = NetEvaluator::new(&net(&games[0], true)).unwrap();
@@ -127,6 +138,7 @@ fn a_batch_is_judged_as_its_parts_and_for_the_player_to_move() {
 
 #[test]
 fn nets_for_other_games_are_refused() {
+    let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.safetensors");
     net(&TicTacToe::new(), true).save(&path).unwrap();
@@ -146,6 +158,7 @@ fn nets_for_other_games_are_refused() {
 
 #[test]
 fn configurations_that_cannot_work_name_the_field() {
+    let _turn = turn();
     let game = TicTacToe::new();
     let config = || tiny(&game);
     let play = config().self_play;
@@ -208,6 +221,7 @@ fn a_replay_window_keeps_the_latest_and_survives_as_bytes() {
 
 #[test]
 fn self_play_is_the_same_for_the_same_seed_and_ends_with_results() {
+    let _turn = turn();
     let game = ConnectFour::new();
     for exploration in [
         Exploration::Gumbel { considered: 4 },
@@ -269,6 +283,7 @@ impl Observer for StopAfter {
 
 #[test]
 fn a_run_that_was_stopped_goes_on_bit_for_bit() {
+    let _turn = turn();
     let game = TicTacToe::new();
     for config in [tiny(&game), tiny(&game).with_gate(Some(Gate { games: 8, rate: 0.55 }))] {
         let mut whole = config.init(&game, &device()).unwrap();
@@ -296,6 +311,7 @@ fn a_run_that_was_stopped_goes_on_bit_for_bit() {
 
 #[test]
 fn a_gate_keeps_the_net_that_plays() {
+    let _turn = turn();
     let game = TicTacToe::new();
     // Nobody wins more than all points.
     let config = tiny(&game).with_gate(Some(Gate { games: 4, rate: 1.0 }));
@@ -314,6 +330,7 @@ fn a_gate_keeps_the_net_that_plays() {
 
 #[test]
 fn tic_tac_toe_is_learned() {
+    let _turn = turn();
     let game = TicTacToe::new();
     let config = tiny(&game).with_games(60).with_window(5000).with_passes(6.0);
     let play = SelfPlay { opening_moves: 4, ..config.self_play };

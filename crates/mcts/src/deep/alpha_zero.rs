@@ -188,10 +188,12 @@ impl AlphaZeroConfig {
         }
         device::seed(device, self.seed);
         let net = self.net.init(&device.clone().autodiff())?;
+        // Weights are drawn when they are first read: now, right after the seed.
+        let drawn = net.valid();
         let size = self.net.shape.iter().product();
         Ok(AlphaZero {
             replay: Replay::new(size, self.net.actions, self.window)?,
-            playing: self.gate.map(|_| net.valid()),
+            playing: self.gate.map(|_| drawn),
             optimizer: AdamWConfig::new()
                 .with_weight_decay(self.weight_decay as f32)
                 .with_epsilon(1e-8)
@@ -301,7 +303,6 @@ impl<G: Symmetry> AlphaZero<G> {
         let (batch, actions, [planes, height, width]) = (*batch, net.actions, net.shape);
         let mut random = Random::new(seed);
         let (mut policy_losses, mut value_losses) = (Vec::new(), Vec::new());
-        device::seed(&self.device, seed);
         for step in 0..steps {
             let samples = self.replay.draw(batch, &self.symmetries, &mut random);
             let x = TensorData::new(samples.planes, [batch, planes, height, width]);

@@ -501,7 +501,7 @@ impl Game for Go {
         action <= self.pass() && self.why_illegal(self.move_of(action)).is_none()
     }
 
-    /// A light playout ([`playout::light`]): at random, but no own eye is filled.
+    /// A light playout: at random, but no own eye is filled.
     fn rollout(&mut self, random: &mut Random, _actions: &mut Vec<Action>) -> Option<Values> {
         if let Some(values) = self.outcome() {
             return Some(values);

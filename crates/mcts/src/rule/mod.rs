@@ -81,7 +81,8 @@ pub trait Rule: Clone + std::fmt::Debug + Send + Sync {
         0
     }
 
-    /// How many lost visits stand in for one that is still on its way.
+    /// How many lost visits stand in for one that is still on its way; with 0, it counts as a
+    /// visit that is neither won nor lost.
     fn virtual_loss(&self) -> u32 {
         1
     }

@@ -47,4 +47,10 @@ impl Rule for Uct {
     fn expand_after(&self) -> u32 {
         self.expand_after
     }
+
+    /// A visit without a result: its own weight sends other threads elsewhere, and statistics that
+    /// threads share are written half as often.
+    fn virtual_loss(&self) -> u32 {
+        0
+    }
 }

@@ -49,7 +49,10 @@ pub(crate) struct Full;
 macro_rules! add {
     ($shared:expr, $cell:expr, $amount:expr) => {
         if $shared {
-            $cell.fetch_add($amount, Ordering::Relaxed);
+            // An atomic addition costs much, one of nothing too.
+            if $amount != 0 {
+                $cell.fetch_add($amount, Ordering::Relaxed);
+            }
         } else {
             $cell.store($cell.load(Ordering::Relaxed).wrapping_add($amount), Ordering::Relaxed);
         }

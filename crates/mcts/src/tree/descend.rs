@@ -49,8 +49,35 @@ pub(crate) struct Settings {
     pub(crate) discount: f32,
     /// Whether leaves are expanded with the priors of an evaluator.
     pub(crate) priors: bool,
-    /// Lost visits for one on its way; 0 where there is never more than one.
-    pub(crate) virtual_loss: u32,
+    /// What a simulation on its way counts as, where there may be more than one.
+    pub(crate) on_way: OnWay,
+}
+
+/// Visits and losses that stand in for a simulation on its way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct OnWay {
+    visits: u32,
+    losses: u32,
+}
+
+impl OnWay {
+    /// So many lost visits; with 0, one visit that is neither won nor lost.
+    pub(crate) const fn new(losses: u32) -> Self {
+        Self { visits: if losses == 0 { 1 } else { losses }, losses }
+    }
+
+    /// Whether simulations on their way are counted.
+    pub(crate) const fn counts(self) -> bool {
+        self.visits > 0
+    }
+
+    fn add<const SHARED: bool>(self, arena: &Arena, slot: u32) {
+        arena.add::<SHARED>(slot, self.visits, -units(self.losses as f32));
+    }
+
+    fn take<const SHARED: bool>(self, arena: &Arena, slot: u32) {
+        arena.add::<SHARED>(slot, self.visits.wrapping_neg(), units(self.losses as f32));
+    }
 }
 
 impl Settings {
@@ -111,7 +138,7 @@ impl<G: Game> Worker<G> {
         leaves: &mut Leaves<G>,
     ) -> Result<Selected> {
         let &Context { arena, rule, settings, .. } = context;
-        let lost = settings.virtual_loss;
+        let on_way = settings.on_way;
         self.game.clone_from(context.root);
         self.path.clear();
         self.rewards.clear();
@@ -142,7 +169,7 @@ impl<G: Game> Worker<G> {
                 }
                 if settings.priors {
                     if arena.mark::<SHARED>(slot, EXPANDING).has(EXPANDING) {
-                        self.undo::<SHARED>(arena, lost);
+                        self.undo::<SHARED>(arena, on_way);
                         return Ok(Selected::Blocked);
                     }
                     self.list_actions()?;
@@ -173,8 +200,8 @@ impl<G: Game> Worker<G> {
                     rule.choose(&children)
                 }
             };
-            if lost > 0 {
-                arena.add::<SHARED>(slot, lost, -units(lost as f32));
+            if on_way.counts() {
+                on_way.add::<SHARED>(arena, slot);
             }
             slot = link.first() + child as u32;
             chooser = mover;
@@ -255,9 +282,8 @@ impl<G: Game> Worker<G> {
         {
             leaves.want_net(leaf);
         }
-        let lost = context.settings.virtual_loss;
-        if lost > 0 {
-            context.arena.add::<SHARED>(slot, lost, -units(lost as f32));
+        if context.settings.on_way.counts() {
+            context.settings.on_way.add::<SHARED>(context.arena, slot);
         }
         self.paths.extend_from_slice(&self.path);
         if G::REWARDS {
@@ -267,13 +293,11 @@ impl<G: Game> Worker<G> {
         self.pending.push(Pending { leaf, end: self.paths.len(), expands, turn });
     }
 
-    /// Backs up the path that has just reached a known result. Its last slot carries no virtual
-    /// loss yet.
+    /// Backs up the path that has just reached a known result. Its last slot does not count as on
+    /// its way yet.
     fn finish<const SHARED: bool>(&mut self, arena: &Arena, settings: Settings, values: Values) {
-        if settings.virtual_loss > 0 {
-            let slot = self.path[self.path.len() - 1];
-            let lost = settings.virtual_loss;
-            arena.add::<SHARED>(slot, lost, -units(lost as f32));
+        if settings.on_way.counts() {
+            settings.on_way.add::<SHARED>(arena, self.path[self.path.len() - 1]);
         }
         back_up::<SHARED, G>(arena, settings, &self.path, &self.rewards, values);
     }
@@ -295,11 +319,11 @@ impl<G: Game> Worker<G> {
         }
     }
 
-    /// Takes the virtual losses of a blocked path back; its last slot has none.
-    fn undo<const SHARED: bool>(&self, arena: &Arena, lost: u32) {
-        if lost > 0 {
+    /// Takes back what a blocked path counted as; its last slot has nothing.
+    fn undo<const SHARED: bool>(&self, arena: &Arena, on_way: OnWay) {
+        if on_way.counts() {
             for &slot in &self.path[..self.path.len() - 1] {
-                arena.add::<SHARED>(slot, lost.wrapping_neg(), units(lost as f32));
+                on_way.take::<SHARED>(arena, slot);
             }
         }
     }
@@ -355,13 +379,12 @@ impl<G: Game> Worker<G> {
     /// Gives up all that is on its way, as if it had never been selected.
     pub(crate) fn cancel<const SHARED: bool>(&mut self, arena: &Arena, settings: Settings) {
         let mut start = 0;
-        let lost = settings.virtual_loss;
         for &Pending { end, .. } in &self.pending {
             let path = &self.paths[start..end];
             arena.unmark(path[path.len() - 1], EXPANDING | NET);
-            if lost > 0 {
+            if settings.on_way.counts() {
                 for &slot in path {
-                    arena.add::<SHARED>(slot, lost.wrapping_neg(), units(lost as f32));
+                    settings.on_way.take::<SHARED>(arena, slot);
                 }
             }
             start = end;
@@ -391,7 +414,7 @@ fn check<G: Game>(leaves: &Leaves<G>, leaf: usize) -> Result<()> {
     Ok(())
 }
 
-/// Adds values along a path, each slot seen by its chooser, in place of the virtual losses.
+/// Adds values along a path, each slot seen by its chooser, in place of what was on its way.
 #[inline]
 fn back_up<const SHARED: bool, G: Game>(
     arena: &Arena,
@@ -400,9 +423,8 @@ fn back_up<const SHARED: bool, G: Game>(
     rewards: &[Values],
     mut values: Values,
 ) {
-    let lost = settings.virtual_loss;
-    let visits = 1_u32.wrapping_sub(lost);
-    let found = units(lost as f32);
+    let visits = 1_u32.wrapping_sub(settings.on_way.visits);
+    let found = units(settings.on_way.losses as f32);
     for depth in (1..path.len()).rev() {
         if G::REWARDS || settings.is_discounted() {
             let paid = rewards.get(depth).copied().unwrap_or_default();

@@ -41,7 +41,7 @@ pub use link::Proven;
 
 use self::arena::ROOT;
 pub(crate) use self::arena::{Apart, Arena};
-use self::descend::Settings;
+use self::descend::{OnWay, Settings};
 use crate::error::{Error, Result, require};
 use crate::found::{Choice, Found};
 use crate::game::{Action, Game};
@@ -77,7 +77,12 @@ impl<G: Game, R: Rule> Tree<G, R> {
             rule,
             root: game.clone(),
             root_state: R::Root::default(),
-            settings: Settings { solver: true, discount: 1.0, priors: true, virtual_loss: 0 },
+            settings: Settings {
+                solver: true,
+                discount: 1.0,
+                priors: true,
+                on_way: OnWay::default(),
+            },
             worker: Worker::new(game, Random::new(seed)),
             simulations: None,
             prepared: false,
@@ -117,7 +122,8 @@ impl<G: Game, R: Rule> Tree<G, R> {
         Ok(self)
     }
 
-    /// Lets several leaves of this tree be on their way at once: each counts as lost visits.
+    /// Lets several leaves of this tree be on their way at once: each counts as lost visits
+    /// ([`Rule::virtual_loss`]).
     #[must_use]
     pub fn with_virtual_loss(mut self) -> Self {
         self.share();
@@ -195,7 +201,7 @@ impl<G: Game, R: Rule> Tree<G, R> {
         if !self.make_room(1) {
             return Ok(Selected::Blocked);
         }
-        if self.settings.virtual_loss == 0 && self.worker.waiting() > 0 {
+        if !self.settings.on_way.counts() && self.worker.waiting() > 0 {
             return Ok(Selected::Blocked);
         }
         if !self.prepared {
@@ -393,14 +399,14 @@ impl<G: Game, R: Rule> Tree<G, R> {
         line
     }
 
-    /// Counts leaves on their way as lost visits from now on. What it was before.
-    pub(crate) fn share(&mut self) -> u32 {
-        std::mem::replace(&mut self.settings.virtual_loss, self.rule.virtual_loss())
+    /// Counts simulations on their way from now on. What it was before.
+    pub(crate) fn share(&mut self) -> OnWay {
+        std::mem::replace(&mut self.settings.on_way, OnWay::new(self.rule.virtual_loss()))
     }
 
     /// Goes back to what [`Tree::share`] returned.
-    pub(crate) const fn unshare(&mut self, virtual_loss: u32) {
-        self.settings.virtual_loss = virtual_loss;
+    pub(crate) const fn unshare(&mut self, on_way: OnWay) {
+        self.settings.on_way = on_way;
     }
 
     /// Makes sure that so many simulations can expand a node; `false` where leaves on their way

@@ -395,7 +395,7 @@ fn a_small_comparison_of_models_writes_its_figures() {
     }
     for picture in ["parameters", "multiply_adds", "latency", "dense", "residual"] {
         let file = format!("{picture}.svg");
-        assert!(fs::metadata(out.path().join(file)).unwrap().len() > 500, "{file}");
+        assert!(fs::metadata(out.path().join(&file)).unwrap().len() > 500, "{file}");
     }
 }
 

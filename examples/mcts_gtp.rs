@@ -5,20 +5,25 @@
 //! $ printf 'boardsize 9\nclear_board\ngenmove b\nshowboard\nquit\n' | cargo run --release --example mcts_gtp
 //! ```
 //!
-//! It searches with priors and playouts that know a little of the game; the tree is kept from move
-//! to move. Where the controller sets a clock, that counts; else `--seconds` a move.
-
-#![allow(clippy::print_stderr)]
+//! It searches with priors and playouts that know a little of the game, or with nets; the tree is
+//! kept from move to move. Where the controller sets a clock, that counts; else `--seconds` a move.
 
 mod common;
 
 use std::io::{stdin, stdout};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ::mcts::alphago::{AlphaGoEvaluator, PolicyNet, RolloutPolicy, ValueNet};
+use ::mcts::deep::NetEvaluator;
+use ::mcts::go::Go;
+use ::mcts::gtp::{Engine, Searcher};
+use ::mcts::rule::{Apv, Puct, Rule};
+use ::mcts::{Budget, Evaluator, Fork, Search};
 use clap::Parser;
 use common::go::RuleSet;
-use mcts::Budget;
-use mcts::gtp::{Engine, Searcher};
+use model_utils::device::DeviceSpec;
+use model_utils::weights::Stored as _;
 
 /// Play Go by the Go Text Protocol
 #[derive(Debug, Parser)]
@@ -38,6 +43,15 @@ struct Args {
     /// Resign below this value, from −1 to 1
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
     resign: Option<f32>,
+    /// A two-headed net to search with, as the pipeline of AlphaZero saves it
+    #[arg(long, value_name = "FILE")]
+    net: Option<PathBuf>,
+    /// A folder of `mcts_alphago` to search with: its nets and its rollout policy
+    #[arg(long, value_name = "DIR", conflicts_with = "net")]
+    alphago: Option<PathBuf>,
+    /// Where nets compute: flex, ndarray, cpu, wgpu, wgpu:N, cuda, cuda:N
+    #[arg(long, value_name = "SPEC", default_value_t)]
+    device: DeviceSpec,
     /// What all random draws follow from
     #[arg(long, value_name = "N", default_value_t = 42)]
     seed: u64,
@@ -45,11 +59,37 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    if let Some(path) = &args.net {
+        let evaluator = NetEvaluator::load(path, &args.device.open()?)?;
+        return serve(&args, Searcher::new("usagi", Search::new(Puct::default(), evaluator)));
+    }
+    if let Some(folder) = &args.alphago {
+        let search = Search::new(Apv::default(), alphago(folder, &args)?);
+        return serve(&args, Searcher::new("usagi", search.with_batch(8)));
+    }
+    serve(&args, Searcher::knowing(args.seed))
+}
+
+/// Nets and rollout policy of a folder.
+fn alphago(folder: &Path, args: &Args) -> anyhow::Result<AlphaGoEvaluator> {
+    let device = args.device.open()?;
+    let policy = PolicyNet::load(folder.join("sl_policy.safetensors"), &device)?;
+    let value = ValueNet::load(folder.join("value.safetensors"), &device)?;
+    let rollouts = RolloutPolicy::load(folder.join("rollout_policy.json"))?;
+    Ok(AlphaGoEvaluator::new(&policy, Some(&value), Some(&rollouts), args.seed)?)
+}
+
+/// Answers commands until `quit`.
+fn serve<R, E>(args: &Args, player: Searcher<R, E>) -> anyhow::Result<()>
+where
+    R: Rule,
+    E: Evaluator<Go> + Fork,
+{
     let budget = match args.simulations {
         Some(simulations) => Budget::simulations(simulations),
         None => Budget::time(Duration::try_from_secs_f64(args.seconds)?),
     };
-    let mut player = Searcher::knowing(args.seed).with_budget(budget).with_threads(args.threads);
+    let mut player = player.with_budget(budget).with_threads(args.threads);
     if let Some(value) = args.resign {
         player = player.with_resignation(value);
     }

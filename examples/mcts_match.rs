@@ -150,7 +150,7 @@ fn play(args: &Args, number: usize, black: bool) -> anyhow::Result<Game> {
     let game = engine.game();
     let score = game.score();
     let mut record = Record::from_game(game)?;
-    record.black = "usagi".to_owned();
+    "usagi".clone_into(&mut record.black);
     record.white = opponent.ask("name").unwrap_or_default();
     if !black {
         std::mem::swap(&mut record.black, &mut record.white);

@@ -79,6 +79,7 @@
 //! | [`game`] | what a game is; symmetry, encoding, hash |
 //! | [`games`] | tic-tac-toe, Connect Four with its exact solver, Othello |
 //! | [`go`], [`sgf`], [`gtp`] | Go, records of its games, the protocol of its programs |
+//! | [`alphago`] | AlphaGo's features, rollout policy, and (feature `deep`) its three steps |
 //! | [`search`], [`budget`], [`found`] | the driver of one tree, its limits, its result |
 //! | [`tree`] | the three verbs: select leaves, evaluate, back up; for one tree or a thousand |
 //! | [`rule`] | UCT, PUCT, AlphaGo's APV, Gumbel with sequential halving |

@@ -247,13 +247,17 @@ impl Slow {
             if self.cells[n] == Some(color.opponent()) {
                 let (chain, liberties) = self.chain(n);
                 if liberties.is_empty() {
-                    chain.into_iter().for_each(|stone| self.cells[stone] = None);
+                    for stone in chain {
+                        self.cells[stone] = None;
+                    }
                 }
             }
         }
         let (chain, liberties) = self.chain(i);
         if liberties.is_empty() {
-            chain.into_iter().for_each(|stone| self.cells[stone] = None);
+            for stone in chain {
+                self.cells[stone] = None;
+            }
         }
     }
 }

@@ -199,7 +199,9 @@ impl AlphaGoEvaluator {
                 };
                 total += *prior;
             }
-            priors.iter_mut().for_each(|prior| *prior /= total);
+            for prior in priors {
+                *prior /= total;
+            }
         }
         Ok(())
     }

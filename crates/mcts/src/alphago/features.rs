@@ -50,51 +50,12 @@ impl Features {
         require(fits, "planes", planes.len(), "48 or 49 planes of the board's points")?;
         planes.fill(0.0);
         let mut writer = Writer { planes, area };
-        self.stones(game, &mut writer);
+        stones(game, &mut writer);
         self.moves(game, &mut writer);
         if writer.planes.len() == VALUE_PLANES * area && game.to_play() == Color::Black {
             writer.fill(48);
         }
         Ok(())
-    }
-
-    /// What stands on the board.
-    fn stones(&self, game: &Go, writer: &mut Writer<'_>) {
-        let board = game.board();
-        let own = game.to_play().cell();
-        writer.fill(3);
-        let mut liberties = [0; crate::go::CELLS];
-        for index in 0..writer.area {
-            let v = board.vertex_of(index);
-            let cell = board.cell(v);
-            if cell == EMPTY {
-                writer.set(2, index);
-                continue;
-            }
-            writer.set(usize::from(cell != own), index);
-            let of_chain = &mut liberties[board.head(v).at()];
-            if *of_chain == 0 {
-                *of_chain = board.count_liberties(v, 8);
-            }
-            writer.set(12 + of_chain.saturating_sub(1), index);
-        }
-        // The newest stone on each point that has one.
-        let moves = game.moves();
-        let mut seen = vec![false; writer.area];
-        for (back, &action) in moves.iter().rev().take(7).enumerate() {
-            let index = usize::from(action);
-            if index < writer.area && !seen[index] {
-                seen[index] = true;
-                if board.cell(board.vertex_of(index)) != EMPTY {
-                    writer.set(4 + back, index);
-                }
-            }
-        }
-        for index in (0..writer.area).filter(|&index| !seen[index]) {
-            if board.cell(board.vertex_of(index)) != EMPTY {
-                writer.set(11, index);
-            }
-        }
     }
 
     /// What a move on each empty point would do.
@@ -150,6 +111,45 @@ impl Features {
             .near(v)
             .into_iter()
             .any(|n| board.cell(n) == own && board.in_atari(n) && self.ladders.escapes(board, n, v))
+    }
+}
+
+/// What stands on the board.
+fn stones(game: &Go, writer: &mut Writer<'_>) {
+    let board = game.board();
+    let own = game.to_play().cell();
+    writer.fill(3);
+    let mut liberties = [0; crate::go::CELLS];
+    for index in 0..writer.area {
+        let v = board.vertex_of(index);
+        let cell = board.cell(v);
+        if cell == EMPTY {
+            writer.set(2, index);
+            continue;
+        }
+        writer.set(usize::from(cell != own), index);
+        let of_chain = &mut liberties[board.head(v).at()];
+        if *of_chain == 0 {
+            *of_chain = board.count_liberties(v, 8);
+        }
+        writer.set(12 + of_chain.saturating_sub(1), index);
+    }
+    // The newest stone on each point that has one.
+    let moves = game.moves();
+    let mut seen = vec![false; writer.area];
+    for (back, &action) in moves.iter().rev().take(7).enumerate() {
+        let index = usize::from(action);
+        if index < writer.area && !seen[index] {
+            seen[index] = true;
+            if board.cell(board.vertex_of(index)) != EMPTY {
+                writer.set(4 + back, index);
+            }
+        }
+    }
+    for index in (0..writer.area).filter(|&index| !seen[index]) {
+        if board.cell(board.vertex_of(index)) != EMPTY {
+            writer.set(11, index);
+        }
     }
 }
 

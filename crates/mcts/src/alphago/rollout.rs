@@ -11,6 +11,9 @@ use crate::sgf::Record;
 /// 3×3 patterns: sixteen bits of neighbours, and which of the four beside are in atari.
 const PATTERNS: usize = 1 << 20;
 
+/// The bits of a weight that nothing was learned for.
+const UNTOUCHED: u32 = 1.0_f32.to_bits();
+
 /// Places for patterns of the twelve points around the last move.
 const RESPONSES: usize = 1 << 18;
 
@@ -218,7 +221,7 @@ impl RolloutPolicy {
                 continue;
             }
             let saves = saving.contains(&v);
-            let look = self.look(board, v, color, &around_last, saves);
+            let look = look(board, v, color, &around_last, saves);
             let mut weight = self.patterns[look.pattern];
             if let Some(response) = look.response {
                 weight *= self.responses[response] * self.response;
@@ -236,18 +239,6 @@ impl RolloutPolicy {
         total
     }
 
-    #[inline]
-    fn look(&self, board: &Board, v: Vertex, color: Color, around: &Diamond, saves: bool) -> Look {
-        let mut pattern = usize::from(seen_by(board.code(v), color));
-        for (direction, n) in board.near(v).into_iter().enumerate() {
-            if matches!(board.cell(n), 1 | 2) && board.in_atari(n) {
-                pattern |= 1 << (16 + direction);
-            }
-        }
-        let (response, neighbour) = around.of(v);
-        Look { pattern, response, neighbour, saves }
-    }
-
     /// Writes the policy to a file.
     ///
     /// # Errors
@@ -258,7 +249,12 @@ impl RolloutPolicy {
         let failed = |source| Error::Io { action: "write", path: path.to_owned(), source };
         // Most weights are untouched: only the others are written.
         let sparse = |weights: &[f32]| -> Vec<(usize, f32)> {
-            weights.iter().copied().enumerate().filter(|weight| weight.1 != 1.0).collect()
+            weights
+                .iter()
+                .copied()
+                .enumerate()
+                .filter(|weight| weight.1.to_bits() != UNTOUCHED)
+                .collect()
         };
         let file = File {
             size: self.size,
@@ -302,6 +298,19 @@ impl RolloutPolicy {
         policy.save = file.save;
         Ok(policy)
     }
+}
+
+/// What a move on an empty point looks like.
+#[inline]
+fn look(board: &Board, v: Vertex, color: Color, around: &Diamond, saves: bool) -> Look {
+    let mut pattern = usize::from(seen_by(board.code(v), color));
+    for (direction, n) in board.near(v).into_iter().enumerate() {
+        if matches!(board.cell(n), 1 | 2) && board.in_atari(n) {
+            pattern |= 1 << (16 + direction);
+        }
+    }
+    let (response, neighbour) = around.of(v);
+    Look { pattern, response, neighbour, saves }
 }
 
 /// The policy as its file has it.

@@ -1,0 +1,184 @@
+//! AlphaGo's steps on tiny nets: what is learned, what is refused.
+#![cfg(feature = "flex")]
+#![allow(missing_docs)]
+
+use mcts::alphago::{
+    AlphaGoEvaluator, Learner, LearnerConfig, PolicyNet, PolicyNetConfig, PolicyPlayer,
+    ReinforceConfig, RolloutPolicy, RolloutTraining, ValueNetConfig, move_examples, value_examples,
+    whole_game_examples,
+};
+use mcts::arena::Player as _;
+use mcts::go::{Color, Go, Move, Point, Rules};
+use mcts::random::Random;
+use mcts::rule::Apv;
+use mcts::sgf::Record;
+use mcts::{Budget, Game as _, Search};
+use model_utils::device::DeviceSpec;
+use model_utils::train::Silent;
+use model_utils::weights::Stored as _;
+
+fn device() -> burn::tensor::Device {
+    "flex".parse::<DeviceSpec>().unwrap().open().unwrap()
+}
+
+fn start() -> Go {
+    Go::new(5, Rules::chinese().with_komi(4.5).with_max_moves(60)).unwrap()
+}
+
+fn tiny() -> PolicyNetConfig {
+    PolicyNetConfig::new(5).with_filters(8).with_layers(3)
+}
+
+/// Games in which both sides answer in the point mirrored at the centre: easy to learn.
+fn records(count: u64) -> Vec<Record> {
+    let mut records = Vec::new();
+    for seed in 0..count {
+        let mut random = Random::new(seed);
+        let mut game = Go::new(5, Rules::tromp_taylor()).unwrap();
+        for _ in 0..5 {
+            let free: Vec<Point> = game
+                .points()
+                .filter(|&p| game.why_illegal(Move::Play(p)).is_none() && (p.x, p.y) != (2, 2))
+                .collect();
+            let point = free[random.below(free.len() as u32) as usize];
+            let mirrored = Point { x: 4 - point.x, y: 4 - point.y };
+            if game.make(Move::Play(point)).is_err() || game.make(Move::Play(mirrored)).is_err() {
+                break;
+            }
+        }
+        let mut record = Record::from_game(&game).unwrap();
+        record.result = if seed % 2 == 0 { "B+1" } else { "W+1" }.to_owned();
+        records.push(record);
+    }
+    records
+}
+
+#[test]
+fn the_rollout_policy_learns_and_is_saved() {
+    let (train, test) = (records(200), &records(230)[200..]);
+    let mut policy = RolloutPolicy::new(5, 5);
+    let (before, moves) = policy.accuracy(test).unwrap();
+    policy.learn(&train, RolloutTraining::default()).unwrap();
+    let (after, same) = policy.accuracy(test).unwrap();
+    assert!(moves == same && moves > 100);
+    assert!(after > before + 0.05, "{before} → {after}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.json");
+    policy.save(&path).unwrap();
+    assert_eq!(RolloutPolicy::load(&path).unwrap(), policy);
+    std::fs::write(&path, "{}").unwrap();
+    assert!(RolloutPolicy::load(&path).unwrap_err().to_string().contains("policy.json"));
+    assert!(policy.learn(&[], RolloutTraining::default()).is_err());
+    let wrong = RolloutTraining { learning_rate: f32::NAN, ..RolloutTraining::default() };
+    assert!(policy.learn(&train, wrong).unwrap_err().to_string().contains("learning_rate"));
+}
+
+#[test]
+fn the_policy_net_learns_moves_and_plays_only_sensible_ones() {
+    let examples = move_examples(&records(60), 5).unwrap();
+    let net = tiny().init(&device()).unwrap();
+    let before = Learner::accuracy(&net, &examples).unwrap();
+    let learner = LearnerConfig::new().with_steps(60).with_batch(32).init().unwrap();
+    let net = learner.policy(net, &examples, &mut Silent).unwrap();
+    let after = Learner::accuracy(&net, &examples).unwrap();
+    assert!(after > before + 0.1, "{before} → {after}");
+    // Games of the policy end, and no own eye is filled.
+    let mut player = PolicyPlayer::new(&net, 3);
+    let mut games = vec![start(); 3];
+    while games.iter().any(|game| !game.ended()) {
+        let actions = player.act(&games).unwrap();
+        for (game, action) in games.iter_mut().zip(actions) {
+            if !game.ended() {
+                game.try_play(action).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn reinforcement_follows_from_its_seed() {
+    let run = || {
+        let net = {
+            model_utils::device::seed(&device(), 5);
+            tiny().init(&device()).unwrap()
+        };
+        let config = ReinforceConfig::new().with_games(6).with_pool_every(1).with_batch(64);
+        let mut reinforce = config.init(&net, &start()).unwrap();
+        let first = reinforce.iterate().unwrap();
+        let second = reinforce.iterate().unwrap();
+        assert_eq!((first.pool, second.pool, second.iteration), (2, 3, 2));
+        assert!(first.moves > 20 && (0.0..=1.0).contains(&first.win_rate));
+        (first, second)
+    };
+    let net = tiny().init(&device()).unwrap();
+    let other = Go::new(7, Rules::chinese()).unwrap();
+    assert!(ReinforceConfig::new().init(&net, &other).is_err());
+    assert!(ReinforceConfig::new().with_games(0).init(&net, &start()).is_err());
+    let (one, again) = (run(), run());
+    assert_eq!(one.0.moves, again.0.moves);
+}
+
+#[test]
+fn value_examples_are_one_a_game() {
+    let net = tiny().init(&device()).unwrap();
+    let examples = value_examples(&net, &net, &start(), 20, 7).unwrap();
+    assert_eq!(examples.len(), 20);
+    assert_eq!(whole_game_examples(&net, &net, &start(), 50, 7).unwrap().len(), 50);
+    let value = ValueNetConfig::new(5).with_filters(8).with_layers(3).with_hidden(16);
+    let value = value.init(&device()).unwrap();
+    let before = Learner::mean_squared_error(&value, &examples).unwrap();
+    let learner = LearnerConfig::new().with_steps(80).with_batch(20).init().unwrap();
+    let value = learner.value(value, &examples, &mut Silent).unwrap();
+    let after = Learner::mean_squared_error(&value, &examples).unwrap();
+    assert!(after < 0.8 * before, "{before} → {after}");
+    assert!(value_examples(&net, &net, &start(), 0, 7).is_err());
+}
+
+#[test]
+fn the_search_puts_the_parts_together() {
+    let policy = tiny().init(&device()).unwrap();
+    let value = ValueNetConfig::new(5).with_filters(8).with_layers(3).init(&device()).unwrap();
+    let rollouts = RolloutPolicy::new(5, 5);
+    assert!(AlphaGoEvaluator::new(&policy, None, None, 1).is_err());
+    let evaluator = AlphaGoEvaluator::new(&policy, Some(&value), Some(&rollouts), 1).unwrap();
+    assert!(evaluator.clone().with_temperature(0.0).is_err());
+    let rule = Apv { expand_after: 2, ..Apv::default() };
+    let mut search = Search::new(rule, evaluator).with_batch(4);
+    let mut game = start();
+    // Black's chain is in atari and White's too: taking decides.
+    let stones: Vec<_> = (0..5)
+        .flat_map(|x| {
+            let white = (x < 4).then_some((Point::new(x, 4), Some(Color::White)));
+            [
+                Some((Point::new(x, 3), Some(Color::Black))),
+                Some((Point::new(x, 2), Some(Color::White))),
+                white,
+            ]
+        })
+        .flatten()
+        .collect();
+    game.set_up(&stones, Color::Black).unwrap();
+    let found = search.run(&game, Budget::simulations(300)).unwrap();
+    assert_eq!(game.action_name(found.best()), "E1");
+    assert!(found.choices[0].net.is_some(), "the net's values are kept apart");
+    let other = Go::new(6, Rules::chinese()).unwrap();
+    let refused = search.run(&other, Budget::simulations(10)).unwrap_err().to_string();
+    assert!(refused.contains("go 5x5") && refused.contains("go 6x6"), "{refused}");
+}
+
+#[test]
+fn nets_are_saved_and_bad_sizes_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.safetensors");
+    tiny().init(&device()).unwrap().save(&path).unwrap();
+    assert_eq!(PolicyNet::load(&path, &device()).unwrap().side(), 5);
+    assert!(mcts::alphago::ValueNet::load(&path, &device()).is_err());
+    assert!(PolicyNetConfig::new(0).init(&device()).is_err());
+    assert!(PolicyNetConfig::new(20).init(&device()).is_err());
+    assert!(tiny().with_layers(1).init(&device()).is_err());
+    assert!(ValueNetConfig::new(5).with_hidden(0).init(&device()).is_err());
+    let big = PolicyNetConfig::alphago();
+    assert_eq!((big.side, big.filters, big.layers), (19, 192, 13));
+    assert!(move_examples(&records(1), 6).is_err());
+    assert!(LearnerConfig::new().with_steps(0).init().is_err());
+}

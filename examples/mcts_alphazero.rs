@@ -77,7 +77,7 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 32)]
     self_play_simulations: u32,
     /// How the net is searched when it is graded
-    #[arg(long, value_enum, default_value = "gumbel")]
+    #[arg(long, value_enum, default_value = "puct")]
     rule: Rule,
     /// Simulations a move when it is graded
     #[arg(long, value_name = "N", default_value_t = 200)]

@@ -11,17 +11,13 @@ use super::{Context, Shown};
 
 /// Height and width of the images.
 const SIZE: usize = 24;
-const STEPS: u64 = 700;
+const STEPS: u64 = 600;
 
 pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
     let shapes = [Shape::Ring, Shape::Square, Shape::Star, Shape::Heart];
     let images = silhouettes(2000, Split::Train, SIZE, &shapes, context.seed)?;
     println!("data: {} white shapes on black, {SIZE}×{SIZE}", images.count());
-    let networks = DcganConfig::for_size(SIZE)
-        .with_channels(1)
-        .with_width(24)
-        .with_latent(32)
-        .with_classes(shapes.len());
+    let networks = DcganConfig::for_size(SIZE).with_channels(1).with_width(24).with_latent(32);
     let mut gan = GanConfig::new(networks, Loss::NonSaturating)
         .with_rates(1e-3)
         .with_ema_decay(0.99)

@@ -1,4 +1,4 @@
-//! A Go engine for Sabaki, GoGui or twogtp: GTP 2 on standard input and output.
+//! A Go engine for Sabaki, `GoGui` or twogtp: GTP 2 on standard input and output.
 //!
 //! ```console
 //! $ cargo run --release --example mcts_gtp

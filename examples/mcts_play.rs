@@ -49,7 +49,7 @@ struct Args {
     /// Who sits on the other side
     #[arg(long, value_enum, default_value = "search")]
     opponent: Opponent,
-    /// A net for the search, as mcts_alphazero saves it
+    /// A net for the search, as `mcts_alphazero` saves it
     #[arg(long, value_name = "FILE")]
     net: Option<PathBuf>,
     /// Simulations a move
@@ -96,18 +96,15 @@ impl<G: Game, R: mcts::rule::Rule, E: mcts::Evaluator<G>> Thinks<G> for Search<G
 
 fn play<G: Encode + Display + 'static>(args: &Args, start: G) -> anyhow::Result<()> {
     let out = args.common.out("mcts_play")?;
-    let mut search: Box<dyn Thinks<G>> = match &args.net {
-        Some(path) => {
-            let device = args.common.open()?;
-            let net = NetEvaluator::load(path, &device)
-                .with_context(|| format!("cannot play with {}", path.display()))?;
-            net.config().check_game(&start)?;
-            Box::new(Search::new(Puct::default(), net).with_seed(args.common.seed))
-        }
-        None => {
-            let rollout = Rollout::new(args.common.seed);
-            Box::new(Search::new(Uct::default(), rollout).with_seed(args.common.seed))
-        }
+    let mut search: Box<dyn Thinks<G>> = if let Some(path) = &args.net {
+        let device = args.common.open()?;
+        let net = NetEvaluator::load(path, &device)
+            .with_context(|| format!("cannot play with {}", path.display()))?;
+        net.config().check_game(&start)?;
+        Box::new(Search::new(Puct::default(), net).with_seed(args.common.seed))
+    } else {
+        let rollout = Rollout::new(args.common.seed);
+        Box::new(Search::new(Uct::default(), rollout).with_seed(args.common.seed))
     };
     let budget =
         Budget::simulations(args.simulations).or_time(Duration::from_secs_f64(args.seconds));
@@ -131,7 +128,9 @@ fn play<G: Encode + Display + 'static>(args: &Args, start: G) -> anyhow::Result<
                     let back = if args.opponent == Opponent::Person { 1 } else { 2 };
                     line.truncate(line.len().saturating_sub(back));
                     game = start.clone();
-                    line.iter().for_each(|action| game.play(*action));
+                    for action in &line {
+                        game.play(*action);
+                    }
                     continue;
                 }
                 "moves" => {

@@ -365,7 +365,10 @@ fn value(
         "value_mse_train_whole_games",
         "value_mse_test_whole_games",
     ] {
-        println!("{key}: {:.3}", metrics.get(key).and_then(|v| v.as_f64()).unwrap_or(f64::NAN));
+        println!(
+            "{key}: {:.3}",
+            metrics.get(key).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN)
+        );
     }
     Ok(net)
 }

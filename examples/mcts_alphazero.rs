@@ -15,6 +15,7 @@
 
 mod common;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -403,7 +404,7 @@ impl Curve {
         );
         let mut text = String::from("generation,wall_s,solver_accuracy\n");
         for (generation, wall_s, accuracy) in &self.0 {
-            text += &format!("{generation},{wall_s:.1},{accuracy:.4}\n");
+            writeln!(text, "{generation},{wall_s:.1},{accuracy:.4}")?;
         }
         model_utils::atomic::write(out.join("accuracy.csv"), text.as_bytes())?;
         let points: Vec<_> = self.0.iter().map(|(g, _, accuracy)| (*g as f64, *accuracy)).collect();

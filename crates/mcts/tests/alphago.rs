@@ -47,7 +47,7 @@ fn records(count: u64) -> Vec<Record> {
             }
         }
         let mut record = Record::from_game(&game).unwrap();
-        record.result = if seed % 2 == 0 { "B+1" } else { "W+1" }.to_owned();
+        (if seed % 2 == 0 { "B+1" } else { "W+1" }).clone_into(&mut record.result);
         records.push(record);
     }
     records

@@ -168,14 +168,14 @@ fn check_symmetry<G: Symmetry + Encode + Hashed>(start: &G, symmetries: &[usize]
             turned.try_play(turned.transform_action(symmetry, action)).unwrap();
         }
         let (mut a, mut b) =
-            (vec![9.0; planes * height * width], vec![9.0; planes * height * width]);
+            (vec![9.0_f32; planes * height * width], vec![9.0_f32; planes * height * width]);
         game.encode(&mut a);
         turned.encode(&mut b);
         let size = height * width;
         for point in 0..size {
             let to = game.transform_point(symmetry, point);
             for plane in 0..planes {
-                assert_eq!(a[plane * size + point], b[plane * size + to]);
+                assert_eq!(a[plane * size + point].to_bits(), b[plane * size + to].to_bits());
             }
         }
         assert_eq!(game.outcome(), turned.outcome());

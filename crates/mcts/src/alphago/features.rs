@@ -202,7 +202,8 @@ mod tests {
         // Black A5 and B5, White A4 and B4; Black E1, White D2; Black to move, chain A5-B5 in atari.
         let mut planes = vec![9.0; VALUE_PLANES * 25];
         Features::new().encode(&game, &mut planes).unwrap();
-        assert!(planes.iter().all(|&value| value == 0.0 || value == 1.0));
+        let bits = [0.0_f32, 1.0].map(f32::to_bits);
+        assert!(planes.iter().all(|value| bits.contains(&value.to_bits())));
         assert_eq!(which(&planes, 0..3, (0, 0)), Some(0));
         assert_eq!(which(&planes, 0..3, (1, 1)), Some(1));
         assert_eq!(which(&planes, 0..3, (2, 2)), Some(2));

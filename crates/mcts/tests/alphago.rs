@@ -102,11 +102,9 @@ fn the_policy_net_learns_moves_and_plays_only_sensible_ones() {
 
 #[test]
 fn reinforcement_follows_from_its_seed() {
+    // One net for both runs: the generator of initial weights is shared by all tests.
+    let net = tiny().init(&device()).unwrap();
     let run = || {
-        let net = {
-            model_utils::device::seed(&device(), 5);
-            tiny().init(&device()).unwrap()
-        };
         let config = ReinforceConfig::new().with_games(6).with_pool_every(1).with_batch(64);
         let mut reinforce = config.init(&net, &start()).unwrap();
         let first = reinforce.iterate().unwrap();
@@ -115,7 +113,6 @@ fn reinforcement_follows_from_its_seed() {
         assert!(first.moves > 20 && (0.0..=1.0).contains(&first.win_rate));
         (first, second)
     };
-    let net = tiny().init(&device()).unwrap();
     let other = Go::new(7, Rules::chinese()).unwrap();
     assert!(ReinforceConfig::new().init(&net, &other).is_err());
     assert!(ReinforceConfig::new().with_games(0).init(&net, &start()).is_err());
@@ -150,8 +147,8 @@ fn the_search_puts_the_parts_together() {
     // The nets know nothing yet: rollouts have to tell.
     let rule = Apv { c: 0.5, lambda: 0.95, expand_after: 2, ..Apv::default() };
     let mut search = Search::new(rule, evaluator).with_batch(4);
-    let mut game = start();
-    // Black's chain is in atari and White's too: taking decides.
+    // Black's chain is in atari and White's too: with this komi, who takes wins.
+    let mut game = Go::new(5, Rules::chinese().with_komi(-9.5).with_max_moves(60)).unwrap();
     let stones: Vec<_> = (0..5)
         .flat_map(|x| {
             let white = (x < 4).then_some((Point::new(x, 4), Some(Color::White)));

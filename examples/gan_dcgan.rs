@@ -160,8 +160,11 @@ fn main() -> anyhow::Result<()> {
     metrics.set("images_per_s", trained.samples_per_s);
     metrics.set("train_wall_s", trained.wall_s);
 
-    film.save(&out.join("training.gif"))?;
-    draw_curves(&history, &out)?;
+    // A run that was done already has nothing new to show.
+    if !history.curves.is_empty() {
+        film.save(&out.join("training.gif"))?;
+        draw_curves(&history, &out)?;
+    }
     grid(&gan.sample(100, 3)?)?.columns(10).scale(2).save(out.join("samples.png"))?;
     draw_nearest(&gan.sample_tensor(10, 3)?, &train, &out.join("nearest.png"))?;
     draw_paths(&gan, &out.join("paths.png"))?;

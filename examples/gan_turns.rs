@@ -279,8 +279,7 @@ fn draw_movement(turns: &[Turn], out: &Path) -> anyhow::Result<()> {
     Ok(bars.save(out.join("movement.svg"))?)
 }
 
-/// The discriminator's loss on the same images after each turn: it goes down in its own, and up in
-/// the generator's.
+/// Both losses on the same images and random numbers after each turn.
 fn draw_cycles(gan: &mut Player, images: &Images, cycles: usize, out: &Path) -> anyhow::Result<()> {
     let still = gan.latents(256, 9);
     let real = images.select(&(0..256).collect::<Vec<_>>(), &still.device())?.0;

@@ -150,8 +150,8 @@ pub(super) fn run(
                 Kind::Bool => Dispatch::bool_slice(x, &slices),
             }
         }
-        Op::Cat { axis } if is_a_pair && kind == Kind::Float => {
-            let (first, second) = (Tensor::<1>::from_dispatch(x), Tensor::from_dispatch(next()));
+        Op::Cat { axis } if is_a_pair && kind == Kind::Float && x.shape().num_dims() == 4 => {
+            let (first, second) = (Tensor::<4>::from_dispatch(x), Tensor::from_dispatch(next()));
             ops::concatenate(first, second, *axis).into_dispatch()
         }
         Op::Cat { axis } => {

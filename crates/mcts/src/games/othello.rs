@@ -205,11 +205,7 @@ impl Encode for Othello {
 
     /// Own stones, the other's stones.
     fn encode(&self, planes: &mut [f32]) {
-        for (plane, stones) in planes.chunks_exact_mut(64).zip([self.own, self.other]) {
-            for (point, value) in plane.iter_mut().enumerate() {
-                *value = (stones >> point & 1) as f32;
-            }
-        }
+        square::encode(8, [self.own, self.other], planes);
     }
 }
 
@@ -242,19 +238,6 @@ impl fmt::Display for Othello {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (black, white) =
             if self.mover == 0 { (self.own, self.other) } else { (self.other, self.own) };
-        writeln!(f, "  a b c d e f g h")?;
-        for row in 0..8 {
-            write!(f, "{}", row + 1)?;
-            for point in 8 * row..8 * row + 8 {
-                let stone = match (black >> point & 1, white >> point & 1) {
-                    (1, _) => 'X',
-                    (_, 1) => 'O',
-                    _ => '.',
-                };
-                write!(f, " {stone}")?;
-            }
-            writeln!(f)?;
-        }
-        Ok(())
+        square::write(f, 8, [black, white])
     }
 }

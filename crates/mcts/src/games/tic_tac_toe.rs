@@ -76,11 +76,7 @@ impl Encode for TicTacToe {
 
     /// Own stones, the other's stones.
     fn encode(&self, planes: &mut [f32]) {
-        for (plane, stones) in planes.chunks_exact_mut(9).zip([self.own, self.other]) {
-            for (point, value) in plane.iter_mut().enumerate() {
-                *value = f32::from(stones >> point & 1);
-            }
-        }
+        square::encode(3, [self.own, self.other].map(u64::from), planes);
     }
 }
 
@@ -109,19 +105,6 @@ impl fmt::Display for TicTacToe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (x, o) =
             if self.stones() & 1 == 0 { (self.own, self.other) } else { (self.other, self.own) };
-        writeln!(f, "  a b c")?;
-        for row in 0..3 {
-            write!(f, "{}", row + 1)?;
-            for point in 3 * row..3 * row + 3 {
-                let stone = match (x >> point & 1, o >> point & 1) {
-                    (1, _) => 'X',
-                    (_, 1) => 'O',
-                    _ => '.',
-                };
-                write!(f, " {stone}")?;
-            }
-            writeln!(f)?;
-        }
-        Ok(())
+        square::write(f, 3, [x, o].map(u64::from))
     }
 }

@@ -1,4 +1,5 @@
-//! Training operations of the `flex` device with a backward pass of their own.
+//! Operations of the `flex` device that this crate computes itself: in training with a backward pass
+//! of their own, without autodiff in [`inference`].
 //!
 //! Burn composes the backward passes of batch normalisation, clamping and convolution of general
 //! operations; on `flex` that costs many passes over memory and, for a convolution, up to 25

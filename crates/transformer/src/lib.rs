@@ -1,0 +1,1 @@
+//! Neural machine translation with attention.

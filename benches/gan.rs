@@ -59,6 +59,7 @@ fn devices() -> impl Iterator<Item = (DeviceSpec, Device)> {
 
 fn dcgan(criterion: &mut Criterion) {
     const BATCH: usize = 64;
+    model_utils::memory::keep_freed_memory();
     let mut group = criterion.benchmark_group("DCGAN step, width 64, batch 64");
     group.sample_size(10).throughput(Throughput::Elements(BATCH as u64));
     for (spec, device) in devices() {

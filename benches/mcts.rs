@@ -25,6 +25,7 @@ fn search<G: Game, R: Rule>(rule: R, game: G) -> impl FnMut() {
 }
 
 fn searches(criterion: &mut Criterion) {
+    model_utils::memory::keep_freed_memory();
     let mut group = criterion.benchmark_group("10000 simulations, one rollout each, one thread");
     group.throughput(Throughput::Elements(SIMULATIONS)).sample_size(20);
     let uct = Uct::default();

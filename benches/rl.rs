@@ -27,6 +27,7 @@ fn step<D: Dynamics>(mut lanes: Lanes<D>, indices: &[Vec<usize>]) -> impl FnMut(
 }
 
 fn stepping(criterion: &mut Criterion) {
+    model_utils::memory::keep_freed_memory();
     let mut group = criterion.benchmark_group("1024 environments, one thread");
     group.throughput(Throughput::Elements(LANES as u64));
     let indices: Vec<Vec<usize>> = (0..16)

@@ -25,6 +25,7 @@ fn folded<M: Classifier>(model: &M) -> Graph {
 }
 
 fn inference(criterion: &mut Criterion) {
+    model_utils::memory::keep_freed_memory();
     let mut group = criterion.benchmark_group("inference 224x224");
     group.sample_size(10);
     for spec in DeviceSpec::available().into_iter().map(|info| info.spec) {

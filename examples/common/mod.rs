@@ -41,6 +41,7 @@ impl Common {
 
     /// Opens and seeds the device, and says which one it is.
     pub fn open(&self) -> anyhow::Result<Device> {
+        model_utils::memory::keep_freed_memory();
         let device = self.device.open()?;
         println!("device: {}", self.device.info()?);
         model_utils::device::seed(&device, self.seed);

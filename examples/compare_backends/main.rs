@@ -94,6 +94,7 @@ impl Label {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    model_utils::memory::keep_freed_memory();
     let workloads = selected(&args)?;
     // Before the long work, so that a file that cannot be read is known at once.
     let old = args.against.as_ref().map(Comparison::load).transpose()?;

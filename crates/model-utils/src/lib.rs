@@ -71,6 +71,7 @@
 //! | `graph` | any module as a graph: counted, rewritten, folded, a module again; TensorFlow Lite import | `graph`, with `import` for TensorFlow Lite |
 //! | [`compare`] | the same work on several devices: agreement first, then time | its pictures with `picture` |
 //! | [`stats`] | intervals, McNemar's test, bootstrap | |
+//! | [`memory`] | freed memory kept for the next tensors | |
 //! | [`atomic`] | files that are whole or not there | |
 //! | `image`, `data` | images, data sets, procedural shapes, the batch loader | `data` |
 //! | `picture` | grids, heat maps, curves, bars, GIFs, an HTML page | `picture` |
@@ -103,6 +104,7 @@ pub mod graph;
 #[cfg(any(feature = "data", feature = "picture"))]
 pub mod image;
 pub mod layers;
+pub mod memory;
 pub mod ops;
 #[cfg(feature = "picture")]
 pub mod picture;

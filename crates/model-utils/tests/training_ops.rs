@@ -213,6 +213,8 @@ fn transposed_convolutions_agree() {
         [2, 3, 5, 6, 3, 2, 1, 1, 2, 1],
         [2, 4, 5, 5, 1, 1, 0, 0, 1, 1],
         [2, 4, 6, 5, 3, 2, 1, 0, 1, 2],
+        [12, 90, 20, 4, 4, 2, 1, 0, 1, 1],
+        [12, 20, 90, 3, 4, 2, 1, 0, 1, 1],
     ] {
         assert_transposed(sizes, false);
         assert_transposed(sizes, true);
@@ -244,7 +246,14 @@ fn the_convolutions_of_the_vision_models_agree() {
         layer([48, 48], 14, 3, 1, 48),
         layer([48, 48], 15, 3, 2, 48),
         layer([24, 24], 14, 5, 1, 24),
+        // Small planes, and more channels than have their columns made at once.
+        layer([70, 33], 8, 3, 2, 1),
+        layer([300, 20], 5, 1, 1, 1),
+        layer([90, 5], 9, 3, 2, 1),
+        layer([31, 64], 2, 3, 1, 1),
+        layer([6, 10], 9, 4, 3, 1),
     ] {
+        let sizes = Sizes { bias: sizes.channels[0] > 60, ..sizes };
         assert_conv(&sizes.conv(), &sizes.input());
     }
 }
@@ -259,6 +268,8 @@ fn gradients_do_not_depend_on_the_number_of_threads() {
         Conv2dConfig::new([24, 24], [3, 3]).with_groups(24).with_bias(false).init(&device());
     let transposed = ConvTranspose2dConfig::new([24, 12], [4, 4]).with_stride([2, 2]);
     let transposed = transposed.with_bias(false).init(&device());
+    let many = Conv2dConfig::new([24, 70], [5, 5]).with_stride([3, 3]).with_bias(false);
+    let many = many.init(&device());
     let all = |threads| {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
             [
@@ -267,6 +278,7 @@ fn gradients_do_not_depend_on_the_number_of_threads() {
                 }),
                 conv_results(&dense, &x, |x| ops::conv2d(&dense, x)),
                 conv_results(&depthwise, &x, |x| ops::conv2d(&depthwise, x)),
+                conv_results(&many, &x, |x| ops::conv2d(&many, x)),
                 Results::of(&x, &[("weight", &transposed.weight)], |x| {
                     ops::conv_transpose2d(&transposed, x)
                 }),

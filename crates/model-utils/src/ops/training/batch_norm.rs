@@ -1,6 +1,6 @@
 //! Batch normalisation with the statistics of the batch, on `[batch, channels, space]` numbers.
 
-use super::parallel::{channel_sums, for_each_chunk, sum_pairs};
+use super::parallel::{channel_sums, for_each_chunk, sum_pairs, written};
 
 /// Mean and biased variance of each channel, `[channels]` each, in two passes.
 pub(super) fn statistics(x: &[f32], shape: [usize; 3]) -> (Vec<f32>, Vec<f32>) {
@@ -33,15 +33,13 @@ pub(super) fn normalise(
         .zip(variances)
         .map(|(gamma, &variance)| gamma * inverse_deviation(variance, epsilon))
         .collect();
-    let mut output = vec![0.0; x.len()];
-    for_each_chunk(&mut output, space, |plane, output| {
+    written(x.len(), space, |plane, output| {
         let channel = plane % channels;
         let (mean, scale, shift) = (means[channel], scales[channel], beta[channel]);
         for (y, x) in output.iter_mut().zip(&x[plane * space..]) {
             *y = (x - mean) * scale + shift;
         }
-    });
-    output
+    })
 }
 
 /// Turns the gradient of the output into that of the input, in place, and returns the gradients

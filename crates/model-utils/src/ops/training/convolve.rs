@@ -2,6 +2,7 @@
 //! tiles in which each tap of the kernel reads at one shift, and blocks of outputs by positions are
 //! summed up in registers.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
@@ -37,15 +38,18 @@ pub(super) fn forward(
     geometry: &Geometry,
 ) -> Vec<f32> {
     let conv = Convolution { geometry, x, weight, bias };
-    let mut output = vec![0.0; geometry.batch * geometry.channels_out * geometry.space_out()];
-    let multiplications = output.len() * conv.row();
-    let tasks = conv.tasks(&mut output);
+    let len = geometry.batch * geometry.channels_out * geometry.space_out();
+    let mut output = Vec::with_capacity(len);
+    let multiplications = len * conv.row();
+    let tasks = conv.tasks(&mut output.spare_capacity_mut()[..len]);
     let least = (WORTH_SHARING * tasks.len()).div_ceil(multiplications.max(1));
     let arch = Arch::new();
     tasks
         .into_par_iter()
         .with_min_len(least)
         .for_each_init(Scratch::default, |scratch, task| arch.dispatch(Run { task, scratch }));
+    // SAFETY: the tasks hold all of the `len` numbers, and `Run` writes every position of a task.
+    unsafe { output.set_len(len) };
     output
 }
 
@@ -79,7 +83,7 @@ impl Convolution<'_> {
     }
 
     /// The output divided into rows of some outputs of one group of one image.
-    fn tasks<'b>(&'b self, mut output: &'b mut [f32]) -> Vec<Task<'b>> {
+    fn tasks<'b>(&'b self, mut output: &'b mut [MaybeUninit<f32>]) -> Vec<Task<'b>> {
         let Geometry { batch, channels_out, groups, output: [height, width], .. } = *self.geometry;
         let pitch = self.pitch();
         let a_group = channels_out / groups;
@@ -123,7 +127,7 @@ struct Task<'a> {
     /// The first output.
     first: usize,
     rows: Range<usize>,
-    output: Vec<&'a mut [f32]>,
+    output: Vec<&'a mut [MaybeUninit<f32>]>,
 }
 
 /// Room that a thread uses again and again.
@@ -318,9 +322,9 @@ impl Task<'_> {
 
 /// Writes what lies on the output, from position `at` on.
 #[inline(always)]
-fn keep(mut from: &[f32], at: usize, pitch: usize, width: usize, to: &mut [f32]) {
+fn keep(mut from: &[f32], at: usize, pitch: usize, width: usize, to: &mut [MaybeUninit<f32>]) {
     if pitch == width {
-        to[at..at + from.len()].copy_from_slice(from);
+        to[at..at + from.len()].write_copy_of_slice(from);
         return;
     }
     let (mut row, mut column) = (at / pitch, at % pitch);
@@ -328,7 +332,7 @@ fn keep(mut from: &[f32], at: usize, pitch: usize, width: usize, to: &mut [f32])
         let count = from.len().min(pitch - column);
         if column < width {
             let kept = count.min(width - column);
-            to[row * width + column..][..kept].copy_from_slice(&from[..kept]);
+            to[row * width + column..][..kept].write_copy_of_slice(&from[..kept]);
         }
         from = &from[count..];
         (row, column) = (row + 1, 0);

@@ -7,12 +7,9 @@ use burn::tensor::Tensor;
 use burn::tensor::ops::ConvOptions;
 use rayon::prelude::*;
 
-use super::conv2d::Geometry;
-use super::parallel::for_each_chunk;
-use super::{FlexTensor, batch_norm, convolve, is_float_on_flex, planes, tensor};
+use super::conv2d::{Geometry, forward_by_columns};
+use super::{FlexTensor, batch_norm, changed, convolve, is_float_on_flex, planes, tensor};
 
-/// Numbers that are changed one after the other.
-const CHUNK: usize = 1 << 12;
 /// Numbers that are copied at once.
 const COPY: usize = 1 << 15;
 
@@ -139,19 +136,15 @@ impl Inference for Flex {
     }
 
     fn rectify(x: FlexTensor) -> FlexTensor {
-        let mut x = x.to_contiguous();
-        for_each_chunk(x.storage_mut(), CHUNK, |_, x| {
+        changed(x, |_, x| {
             for x in x {
                 *x = if *x < 0.0 { 0.0 } else { *x };
             }
-        });
-        x
+        })
     }
 
     fn rectify_to_6(x: FlexTensor) -> FlexTensor {
-        let mut x = x.to_contiguous();
-        super::relu6::clamp(x.storage_mut());
-        x
+        changed(x, |_, x| super::relu6::clamp(x))
     }
 
     fn concatenate(first: FlexTensor, second: FlexTensor, axis: usize) -> FlexTensor {
@@ -198,12 +191,15 @@ pub(super) fn convolve(
 ) -> FlexTensor {
     let (input, kernel): ([usize; 4], [usize; 4]) = (x.shape().dims(), weight.shape().dims());
     let geometry = Geometry::of_forward(input, kernel, &options);
-    let Some(geometry) = geometry.filter(convolve::applies) else {
+    let Some(geometry) = geometry.filter(|of| of.has_many_small_planes() || convolve::applies(of))
+    else {
         return Flex::conv2d(x, weight, bias, options);
     };
     let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
     let bias = bias.map(|bias| bias.to_contiguous());
     let bias = bias.as_ref().map(FlexTensor::storage);
-    let output = convolve::forward(x.storage(), weight.storage(), bias, &geometry);
+    let forward =
+        if geometry.has_many_small_planes() { forward_by_columns } else { convolve::forward };
+    let output = forward(x.storage(), weight.storage(), bias, &geometry);
     tensor(output, geometry.output_shape())
 }

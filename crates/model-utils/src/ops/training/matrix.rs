@@ -1,34 +1,43 @@
 //! Matrix products through the `gemm` crate, with their bounds checked.
 
+use std::ops::Range;
+
 use gemm::Parallelism;
 
-/// A matrix in row-major numbers, or the transpose of one.
+/// A matrix of numbers in rows, some columns of one, or the transpose of either.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
     numbers: &'a [f32],
-    rows: usize,
-    columns: usize,
-    is_transposed: bool,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    /// From one row to the next, and from one column to the next.
+    strides: [usize; 2],
 }
 
 impl<'a> Matrix<'a> {
     pub(super) fn new(numbers: &'a [f32], rows: usize, columns: usize) -> Self {
         assert_eq!(numbers.len(), rows * columns, "a {rows}×{columns} matrix");
-        Self { numbers, rows, columns, is_transposed: false }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.numbers.len()
+        Self { numbers, rows, columns, strides: [columns, 1] }
     }
 
     pub(super) fn transposed(self) -> Self {
-        let (rows, columns) = (self.columns, self.rows);
-        Self { rows, columns, is_transposed: !self.is_transposed, ..self }
+        let [row, column] = self.strides;
+        Self { rows: self.columns, columns: self.rows, strides: [column, row], ..self }
     }
 
-    /// From one column to the next, and from one row to the next.
-    fn strides(&self) -> (isize, isize) {
-        if self.is_transposed { (self.rows as isize, 1) } else { (1, self.columns as isize) }
+    /// Some of the columns.
+    pub(super) fn columns(self, range: Range<usize>) -> Self {
+        assert!(range.start < range.end && range.end <= self.columns, "columns {range:?}");
+        let numbers = &self.numbers[range.start * self.strides[1]..];
+        Self { numbers, columns: range.len(), ..self }
+    }
+
+    /// Numbers up to the last that is reached.
+    fn reach(&self) -> usize {
+        if self.rows == 0 || self.columns == 0 {
+            return 0;
+        }
+        (self.rows - 1) * self.strides[0] + (self.columns - 1) * self.strides[1] + 1
     }
 }
 
@@ -36,9 +45,10 @@ impl<'a> Matrix<'a> {
 pub(super) fn product(a: Matrix, b: Matrix, to: &mut [f32], add: bool) {
     assert_eq!(a.columns, b.rows, "the inner sizes of a product");
     assert_eq!(to.len(), a.rows * b.columns, "the size of a product");
-    let ((a_column, a_row), (b_column, b_row)) = (a.strides(), b.strides());
-    // SAFETY: `Matrix::new` and the assertions above hold every element inside its slice, and the
-    // borrows keep `to` apart from the others.
+    assert!(a.reach() <= a.numbers.len() && b.reach() <= b.numbers.len(), "inside the numbers");
+    let [[a_row, a_column], [b_row, b_column]] = [a, b].map(|m| m.strides.map(|s| s as isize));
+    // SAFETY: the assertions hold every element inside its slice, and the borrows keep `to` apart
+    // from the others.
     unsafe {
         gemm::gemm(
             a.rows,

@@ -32,6 +32,7 @@ use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{DType, Tensor, TensorData};
 
 use conv2d::Geometry;
+use parallel::{for_each_chunk, written};
 
 /// Whether the operations here apply: 32-bit floats on `flex` with autodiff.
 pub(super) fn applies<const D: usize>(x: &Tensor<D>) -> bool {
@@ -148,15 +149,11 @@ impl Training for Flex {
     }
 
     fn relu6_training(x: FlexTensor) -> FlexTensor {
-        let mut x = x.to_contiguous();
-        relu6::clamp(x.storage_mut());
-        x
+        changed(x, |_, x| relu6::clamp(x))
     }
 
     fn tanh_training(x: FlexTensor) -> FlexTensor {
-        let mut x = x.to_contiguous();
-        tanh::tanh(x.storage_mut());
-        x
+        changed(x, |_, x| tanh::tanh(x))
     }
 
     fn conv2d_training(x: FlexTensor, weight: FlexTensor, options: ConvOptions<2>) -> FlexTensor {
@@ -181,9 +178,7 @@ impl Training for Flex {
     }
 
     fn leaky_relu_training(x: FlexTensor, slope: f64) -> FlexTensor {
-        let mut x = x.to_contiguous();
-        leaky_relu::leaky_relu(x.storage_mut(), slope as f32);
-        x
+        changed(x, |_, x| leaky_relu::leaky_relu(x, slope as f32))
     }
 }
 
@@ -354,7 +349,8 @@ impl Backward<Flex, 2> for ConvTranspose2dBackward {
                 conv2d::backward(gradient, weight.storage(), x, &geometry, wanted).weight
             });
             [
-                wants_x.then(|| Flex::conv2d(gradient.clone(), weight.clone(), None, options)),
+                wants_x
+                    .then(|| inference::convolve(gradient.clone(), weight.clone(), None, options)),
                 of_weight.flatten().map(|of_weight| tensor(of_weight, weight.shape())),
             ]
         } else {
@@ -386,10 +382,13 @@ impl Backward<Flex, 1> for LeakyReluBackward {
     type State = (FlexTensor, f64);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let mut gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let gradient = grads.consume::<Flex>(&ops.node);
         if let [Some(node)] = ops.parents {
             let (output, slope) = ops.state;
-            leaky_relu::backward(gradient.storage_mut(), output.storage(), slope as f32);
+            let output = output.storage();
+            let gradient = changed(gradient, |at, gradient| {
+                leaky_relu::backward(gradient, &output[at..], slope as f32);
+            });
             grads.register::<Flex>(node.id, gradient);
         }
     }
@@ -439,9 +438,12 @@ impl Backward<Flex, 1> for Relu6Backward {
     type State = FlexTensor;
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let mut gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let gradient = grads.consume::<Flex>(&ops.node);
         if let [Some(node)] = ops.parents {
-            relu6::backward(gradient.storage_mut(), ops.state.storage());
+            let output = ops.state.storage::<f32>();
+            let gradient = changed(gradient, |at, gradient| {
+                relu6::backward(gradient, &output[at..]);
+            });
             grads.register::<Flex>(node.id, gradient);
         }
     }
@@ -455,9 +457,12 @@ impl Backward<Flex, 1> for TanhBackward {
     type State = FlexTensor;
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let mut gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let gradient = grads.consume::<Flex>(&ops.node);
         if let [Some(node)] = ops.parents {
-            tanh::backward(gradient.storage_mut(), ops.state.storage());
+            let output = ops.state.storage::<f32>();
+            let gradient = changed(gradient, |at, gradient| {
+                tanh::backward(gradient, &output[at..]);
+            });
             grads.register::<Flex>(node.id, gradient);
         }
     }
@@ -519,6 +524,27 @@ impl Backward<Flex, 2> for Conv2dBackward {
             }
         }
     }
+}
+
+/// Numbers that are changed one after the other.
+const CHUNK: usize = 1 << 12;
+
+/// Calls `change(index of the first, numbers)` for some numbers at a time, in place where nobody
+/// else holds them.
+fn changed(x: FlexTensor, change: impl Fn(usize, &mut [f32]) + Sync) -> FlexTensor {
+    // A second handle would stand in the way of changing in place.
+    let contiguous = |x: FlexTensor| x.to_contiguous();
+    let mut x = contiguous(x);
+    if let Some(numbers) = x.try_storage_mut() {
+        for_each_chunk(numbers, CHUNK, |chunk, numbers| change(chunk * CHUNK, numbers));
+        return x;
+    }
+    let from = x.storage::<f32>();
+    let copied = written(from.len(), CHUNK, |chunk, numbers| {
+        numbers.copy_from_slice(&from[chunk * CHUNK..][..numbers.len()]);
+        change(chunk * CHUNK, numbers);
+    });
+    tensor(copied, x.shape())
 }
 
 /// `[batch, channels, …]` as `[batch, channels, space]`.

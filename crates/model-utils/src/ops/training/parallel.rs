@@ -1,5 +1,6 @@
 //! Loops over planes and channels, on all cores where there is enough to do.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use pulp::Arch;
@@ -13,6 +14,38 @@ const CHANNELS_A_TASK: usize = 8;
 
 /// Sums are kept in this many lanes, so that they come out the same on every processor.
 pub(super) const LANES: usize = 16;
+
+/// A vector whose chunks of `chunk` numbers `write(index, chunk)` writes; until then they are zero.
+pub(super) fn written(
+    len: usize,
+    chunk: usize,
+    write: impl Fn(usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let mut numbers = Vec::with_capacity(len);
+    let room = &mut numbers.spare_capacity_mut()[..len];
+    let a_task =
+        if len < WORTH_SHARING { len } else { (WORTH_SHARING / 2).next_multiple_of(chunk) };
+    let write = |(task, room): (usize, &mut [MaybeUninit<f32>])| {
+        for number in &mut *room {
+            number.write(0.0);
+        }
+        // SAFETY: the loop wrote each of them.
+        let numbers = unsafe { room.assume_init_mut() };
+        vectorised(|| {
+            for (index, numbers) in numbers.chunks_mut(chunk).enumerate() {
+                write(task * a_task / chunk + index, numbers);
+            }
+        });
+    };
+    if len < WORTH_SHARING {
+        write((0, room));
+    } else {
+        room.par_chunks_mut(a_task).enumerate().for_each(write);
+    }
+    // SAFETY: `write` filled all chunks, and they are all of the `len` numbers.
+    unsafe { numbers.set_len(len) };
+    numbers
+}
 
 /// Calls `write(index, chunk)` for each chunk of `chunk` numbers.
 pub(super) fn for_each_chunk(

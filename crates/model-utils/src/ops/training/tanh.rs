@@ -1,8 +1,5 @@
 //! The hyperbolic tangent, without branches, so that loops over it become vector code.
 
-use super::parallel::for_each_chunk;
-
-const CHUNK: usize = 1 << 12;
 /// Below this the series of the tangent is used, above it the exponential.
 const SMALL: f32 = 0.25;
 /// From here on the tangent is 1 in single precision.
@@ -13,21 +10,19 @@ const ROUND: f32 = 12_582_912.0;
 const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 
 /// Takes the tangent of each number; NaN stays NaN.
+#[inline(always)]
 pub(super) fn tanh(x: &mut [f32]) {
-    for_each_chunk(x, CHUNK, |_, x| {
-        for x in x {
-            *x = of(*x);
-        }
-    });
+    for x in x {
+        *x = of(*x);
+    }
 }
 
 /// Multiplies by 1 − y², the slope at the output y.
+#[inline(always)]
 pub(super) fn backward(gradient: &mut [f32], output: &[f32]) {
-    for_each_chunk(gradient, CHUNK, |chunk, gradient| {
-        for (g, &y) in gradient.iter_mut().zip(&output[chunk * CHUNK..]) {
-            *g *= 1.0 - y * y;
-        }
-    });
+    for (g, &y) in gradient.iter_mut().zip(output) {
+        *g *= 1.0 - y * y;
+    }
 }
 
 /// x − x³/3 + 2x⁵/15 − … near 0, elsewhere (1 − e⁻²ˣ) / (1 + e⁻²ˣ).

@@ -27,6 +27,10 @@ pub struct DqnConfig {
     /// Adam's learning rate.
     #[config(default = 1e-4)]
     pub learning_rate: f64,
+    /// Environment steps over which the learning rate falls to 0, on a straight line; none: it
+    /// stays.
+    #[config(default = "None")]
+    pub anneal_steps: Option<u64>,
     /// γ, what a reward is worth one step later.
     #[config(default = 0.99)]
     pub discount: f64,
@@ -94,11 +98,13 @@ impl DqnConfig {
             .with_epsilon(0.04)
     }
 
-    /// The tuned settings of rl-baselines3-zoo for `MountainCar`, 120,000 steps.
+    /// The tuned settings of rl-baselines3-zoo for `MountainCar`, 120,000 steps, with a learning rate
+    /// that falls to 0 over them: at its height the policy never settles.
     pub fn mountain_car() -> Self {
         Self::new()
             .with_hidden(vec![256, 256])
             .with_learning_rate(4e-3)
+            .with_anneal_steps(Some(120_000))
             .with_batch_size(128)
             .with_buffer(10_000)
             .with_discount(0.98)
@@ -138,6 +144,7 @@ impl DqnConfig {
         let share = |x: f64| (0.0..=1.0).contains(&x);
         let rate = self.learning_rate;
         require(rate > 0.0 && rate.is_finite(), "learning_rate", rate, "above 0")?;
+        require(self.anneal_steps != Some(0), "anneal_steps", 0, "at least 1")?;
         require(share(self.discount), "discount", self.discount, "a share from 0 to 1")?;
         require(share(self.epsilon), "epsilon", self.epsilon, "a share from 0 to 1")?;
         require(share(self.beta), "beta", self.beta, "a share from 0 to 1")?;
@@ -280,7 +287,11 @@ impl Dqn {
         let slopes = Tensor::<2>::from_data(TensorData::new(slopes, [count, 1]), &self.device);
         let mut gradients = layers.gradients(&(said * slopes).sum().backward())?;
         clip(&mut gradients, config.max_grad_norm);
-        step_all(&mut self.adam, &mut [&mut self.online], &gradients, config.learning_rate);
+        let left = config
+            .anneal_steps
+            .map_or(1.0, |over| (1.0 - self.journal.steps as f64 / over as f64).max(0.0));
+        let rate = config.learning_rate * left;
+        step_all(&mut self.adam, &mut [&mut self.online], &gradients, rate);
         self.replay.set_priorities(&batch.indices, &errors);
         self.journal.updates += 1;
         Ok(loss)

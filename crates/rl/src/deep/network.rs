@@ -109,8 +109,13 @@ impl Network {
 
     /// `[rows, inputs]` → `[rows, outputs]`, on the host without gradients.
     pub fn forward(&self, rows: &[f32]) -> Vec<f32> {
+        self.forward_from_latent(rows).1
+    }
+
+    /// What the last layer reads, `[rows, last hidden width]`, and what it gives.
+    pub(super) fn forward_from_latent(&self, rows: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let count = rows.len() / self.sizes[0];
-        let mut x = rows.to_vec();
+        let (mut latent, mut x) = (Vec::new(), rows.to_vec());
         let last = self.sizes.len() - 2;
         for (number, (inputs, outputs, weights, biases)) in self.parts().enumerate() {
             let mut y = Vec::with_capacity(count * outputs);
@@ -125,9 +130,9 @@ impl Network {
                     Activation::Tanh => y.iter_mut().for_each(|x| *x = x.tanh()),
                 }
             }
-            x = y;
+            latent = std::mem::replace(&mut x, y);
         }
-        x
+        (latent, x)
     }
 
     /// The layers on a device; with gradients where it has autodiff and `trained` is set.
@@ -221,18 +226,21 @@ fn accumulate(y: &mut [f32], row: &[f32], weights: &[f32]) {
 
 impl Layers {
     /// `[rows, inputs]` → `[rows, outputs]`
-    pub(super) fn forward(&self, mut x: Tensor<2>) -> Tensor<2> {
-        let last = self.layers.len() - 1;
-        for (number, layer) in self.layers.iter().enumerate() {
+    pub(super) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        self.forward_from_latent(x).1
+    }
+
+    /// What the last layer reads, `[rows, last hidden width]`, and what it gives.
+    pub(super) fn forward_from_latent(&self, mut x: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        let (last, hidden) = self.layers.split_last().expect("a network has a layer");
+        for layer in hidden {
             x = ops::linear(layer, x);
-            if number < last {
-                x = match self.activation {
-                    Activation::Relu => relu(x),
-                    Activation::Tanh => ops::tanh(x),
-                };
-            }
+            x = match self.activation {
+                Activation::Relu => relu(x),
+                Activation::Tanh => ops::tanh(x),
+            };
         }
-        x
+        (x.clone(), ops::linear(last, x))
     }
 
     /// The gradients in the order of [`Network::values`].

@@ -1,6 +1,6 @@
 use burn::config::Config;
 use burn::tensor::activation::softplus;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use model_utils::train::{Budget, Observer};
 use serde_json::json;
 
@@ -19,6 +19,8 @@ use crate::vector::{Actions, VectorEnvironment};
 const TELL_EVERY: u64 = 500;
 /// The ends of the logarithm of the deviation.
 const LOG_STD: (f32, f32) = (-20.0, 2.0);
+/// The ends of the mean under state-dependent exploration.
+const CLIP_MEAN: f32 = 2.0;
 /// ln √(2π)
 const LOG_ROOT_TAU: f32 = 0.918_938_5;
 
@@ -58,6 +60,14 @@ pub struct SacConfig {
     /// The temperature at first.
     #[config(default = 1.0)]
     pub temperature: f64,
+    /// Whether the temperature is learned, so that it keeps the entropy, or stays.
+    #[config(default = true)]
+    pub learn_temperature: bool,
+    /// State-dependent exploration (gSDE, Raffin et al. 2022) in place of a noise of its own at
+    /// each step, with this logarithm of the deviation at first: a matrix is drawn every
+    /// `train_every` steps, and the noise is what it makes of the actor's last hidden layer.
+    #[config(default = "None")]
+    pub state_dependent: Option<f64>,
     /// The deviation of noise that wanders back to 0 (Ornstein and Uhlenbeck 1930), added to the
     /// actions while collecting, as a share of their half range; 0 for none.
     #[config(default = 0.0)]
@@ -73,8 +83,7 @@ impl SacConfig {
         Self::new().with_learning_rate(1e-3)
     }
 
-    /// For `MountainCarContinuous`, 50,000 steps: the settings of rl-baselines3-zoo, with noise
-    /// that wanders in place of its state-dependent exploration.
+    /// The tuned settings of rl-baselines3-zoo for `MountainCarContinuous`, 50,000 steps.
     pub fn mountain_car_continuous() -> Self {
         Self::new()
             .with_hidden(vec![64, 64])
@@ -84,9 +93,10 @@ impl SacConfig {
             .with_tau(0.01)
             .with_train_every(32)
             .with_gradient_steps(32)
-            .with_learning_starts(1000)
+            .with_learning_starts(0)
             .with_temperature(0.1)
-            .with_noise(0.5)
+            .with_learn_temperature(false)
+            .with_state_dependent(Some(-3.67))
     }
 
     /// A fresh agent for these spaces.
@@ -107,6 +117,8 @@ impl SacConfig {
         require(share(self.tau), "tau", self.tau, "a share from 0 to 1")?;
         require(self.temperature > 0.0, "temperature", self.temperature, "above 0")?;
         require(self.noise >= 0.0, "noise", self.noise, "at least 0")?;
+        let log_std = self.state_dependent.unwrap_or(0.0);
+        require(log_std.is_finite(), "state_dependent", log_std, "finite")?;
         require(self.batch_size > 0, "batch_size", 0, "at least 1")?;
         require(self.train_every > 0, "train_every", 0, "at least 1")?;
         let (batch, buffer) = (self.batch_size, self.buffer);
@@ -124,6 +136,8 @@ pub struct Sac {
     /// The middle and the half range of each action number.
     ranges: Vec<(f32, f32)>,
     actor: Network,
+    /// log σ of the state-dependent exploration. `[last hidden width · actions]`
+    exploration: Option<Network>,
     critics: [Network; 2],
     targets: [Network; 2],
     log_temperature: Vec<f32>,
@@ -134,9 +148,29 @@ pub struct Sac {
     steps: Vec<NStep>,
     /// The wandering noise of each environment. `[environments, actions]`
     noise: Vec<f64>,
+    /// The exploration matrix of each environment. `[environments, last hidden width, actions]`
+    matrices: Vec<f32>,
     random: Random,
     journal: Journal,
     trained_at: u64,
+    /// When the matrices were drawn.
+    drawn_at: u64,
+}
+
+/// The actor and its state-dependent exploration on a device.
+struct Players {
+    actor: Layers,
+    exploration: Option<Layers>,
+}
+
+impl Players {
+    fn gradients(&self, gradients: &Gradients) -> Result<Vec<f32>> {
+        let mut all = self.actor.gradients(gradients)?;
+        if let Some(exploration) = &self.exploration {
+            all.extend(exploration.gradients(gradients)?);
+        }
+        Ok(all)
+    }
 }
 
 /// A squashed normal action on a device.
@@ -152,6 +186,12 @@ impl Sac {
         self.ranges.len()
     }
 
+    /// The width of what the actor's last layer reads.
+    fn latent(&self) -> usize {
+        let sizes = self.actor.sizes();
+        sizes[sizes.len() - 2]
+    }
+
     /// The temperature now.
     pub fn temperature(&self) -> f64 {
         f64::from(self.log_temperature[0]).exp()
@@ -163,23 +203,68 @@ impl Sac {
         self.critics[0].forward(&row)[0].min(self.critics[1].forward(&row)[0])
     }
 
-    /// The same on a device: `a = tanh(μ + σ ε)`, and by the change of variables
+    /// An action on a device and its density: `a = tanh(μ + σ ε)`, and by the change of variables
     /// `log p = log N(ε) − log σ − 2 (ln 2 − u − softplus(−2u))` summed over the numbers.
-    fn draw(layers: &Layers, observations: Tensor<2>, noise: Tensor<2>, width: usize) -> Drawn {
-        let output = layers.forward(observations);
+    fn draw(players: &Players, observations: Tensor<2>, noise: Tensor<2>, width: usize) -> Drawn {
+        let (latent, output) = players.actor.forward_from_latent(observations);
         let mean = output.clone().narrow(1, 0, width);
-        let log_std = output.narrow(1, width, width).clamp(LOG_STD.0, LOG_STD.1);
-        let raw = mean + log_std.clone().exp() * noise.clone();
+        let (raw, each) = if let Some(exploration) = &players.exploration {
+            let nothing = Tensor::zeros([1, 1], &output.device());
+            let [rows, _] = noise.dims();
+            let deviation = exploration.forward(nothing).reshape([rows, width]).exp();
+            let variance =
+                latent.clone().powi_scalar(2).matmul(deviation.clone().powi_scalar(2)) + 1e-6;
+            let noise = latent.matmul(deviation * noise);
+            let mean = mean.clamp(-CLIP_MEAN, CLIP_MEAN);
+            let each = noise.clone().powi_scalar(2) / variance.clone() * -0.5
+                - LOG_ROOT_TAU
+                - variance.log() * 0.5;
+            (mean + noise, each)
+        } else {
+            let log_std = output.narrow(1, width, width).clamp(LOG_STD.0, LOG_STD.1);
+            let raw = mean + log_std.clone().exp() * noise.clone();
+            (raw, noise.powi_scalar(2) * -0.5 - LOG_ROOT_TAU - log_std)
+        };
         let squash =
             (raw.clone() + softplus(raw.clone() * -2.0, 1.0)) * 2.0 - 2.0 * std::f32::consts::LN_2;
-        let each = noise.powi_scalar(2) * -0.5 - LOG_ROOT_TAU - log_std + squash;
-        Drawn { action: raw.tanh(), log_p: each.sum_dim(1) }
+        Drawn { action: raw.tanh(), log_p: (each + squash).sum_dim(1) }
     }
 
-    /// A squashed action on the host, in −1 to 1.
-    fn sample(&mut self, row: &[f32]) -> Vec<f32> {
-        let output = self.actor.forward(row);
-        let (means, log_stds) = output.split_at(self.ranges.len());
+    /// The actor and its exploration on a device.
+    fn players(&self, device: &Device, trained: bool) -> Players {
+        Players {
+            actor: self.actor.on(device, trained),
+            exploration: self.exploration.as_ref().map(|network| network.on(device, trained)),
+        }
+    }
+
+    /// Draws the exploration matrix of each environment anew.
+    fn draw_matrices(&mut self, environments: usize) {
+        if let Some(exploration) = &self.exploration {
+            let deviations = exploration.forward(&[0.0]);
+            let random = &mut self.random;
+            self.matrices = (0..environments)
+                .flat_map(|_| &deviations)
+                .map(|log_std| log_std.exp() * random.normal() as f32)
+                .collect();
+        }
+    }
+
+    /// A squashed action on the host for an environment, in −1 to 1.
+    fn sample(&mut self, row: &[f32], environment: usize) -> Vec<f32> {
+        let width = self.width();
+        let (latent, output) = self.actor.forward_from_latent(row);
+        let (means, log_stds) = output.split_at(width);
+        if self.exploration.is_some() {
+            let matrix = &self.matrices[environment * latent.len() * width..];
+            let noise = |action: usize| -> f32 {
+                latent.iter().enumerate().map(|(i, x)| x * matrix[i * width + action]).sum()
+            };
+            let explored = |(action, mean): (usize, &f32)| {
+                (mean.clamp(-CLIP_MEAN, CLIP_MEAN) + noise(action)).tanh()
+            };
+            return means.iter().enumerate().map(explored).collect();
+        }
         let random = &mut self.random;
         let one = |(mean, log_std): (&f32, &f32)| {
             let deviation = log_std.clamp(LOG_STD.0, LOG_STD.1).exp();
@@ -195,12 +280,17 @@ impl Sac {
     fn collect(&mut self, environments: &mut dyn VectorEnvironment) -> Result<()> {
         let (features, width) = (self.spaces.observation.features(), self.width());
         let before = environments.observations().to_vec();
+        if self.matrices.is_empty() || self.journal.steps - self.drawn_at >= self.config.train_every
+        {
+            self.drawn_at = self.journal.steps;
+            self.draw_matrices(environments.count());
+        }
         let mut actions = Vec::new();
         for (i, row) in before.chunks(features).enumerate() {
             let mut action: Vec<f32> = if self.journal.steps < self.config.learning_starts {
                 (0..width).map(|_| self.random.between(-1.0, 1.0) as f32).collect()
             } else {
-                self.sample(row)
+                self.sample(row, i)
             };
             if self.config.noise > 0.0 {
                 // θ = 0.15, dt = 0.01, as in stable-baselines3.
@@ -248,15 +338,21 @@ impl Sac {
         let tensor = |values: Vec<f32>, width: usize, device: &Device| {
             Tensor::<2>::from_data(TensorData::new(values, [count, width]), device)
         };
+        // A number each, or one matrix for all and for both.
+        let rows = if self.exploration.is_some() { self.latent() } else { count };
         let random = &mut self.random;
-        let mut noise = || (0..count * width).map(|_| random.normal() as f32).collect::<Vec<_>>();
-        let (noise_now, noise_next) = (noise(), noise());
+        let mut noise = || {
+            let numbers = (0..rows * width).map(|_| random.normal() as f32).collect();
+            TensorData::new(numbers, [rows, width])
+        };
+        let noise_now: TensorData = noise();
+        let noise_next = if self.exploration.is_some() { noise_now.clone() } else { noise() };
         let temperature = self.temperature();
 
         // What the critics are to say: r + γ (min Q′(s′, a′) − α log π(a′|s′)), without gradients.
         let nexts = tensor(batch.nexts, features, &plain);
-        let actor = self.actor.on(&plain, false);
-        let drawn = Self::draw(&actor, nexts.clone(), tensor(noise_next, width, &plain), width);
+        let noise_next = Tensor::<2>::from_data(noise_next, &plain);
+        let drawn = Self::draw(&self.players(&plain, false), nexts.clone(), noise_next, width);
         let pair = Tensor::cat(vec![nexts, drawn.action], 1);
         let [first, second] =
             [0, 1].map(|i| self.targets[i].on(&plain, false).forward(pair.clone()));
@@ -283,22 +379,26 @@ impl Sac {
         step_all(&mut self.critic_adam, &mut [first, second], &all, rate);
 
         // The actor: α log π(a|s) − min Q(s, a).
-        let actor = self.actor.on(&device, true);
-        let drawn =
-            Self::draw(&actor, observations.clone(), tensor(noise_now, width, &device), width);
+        let players = self.players(&device, true);
+        let noise_now = Tensor::<2>::from_data(noise_now, &device);
+        let drawn = Self::draw(&players, observations.clone(), noise_now, width);
         let pair = Tensor::cat(vec![observations, drawn.action], 1);
         let [first, second] =
             [0, 1].map(|i| self.critics[i].on(&device, false).forward(pair.clone()));
         let log_p = drawn.log_p.clone().mean();
         let loss = (drawn.log_p * temperature - first.min_pair(second)).mean();
-        let gradients = actor.gradients(&loss.backward())?;
+        let gradients = players.gradients(&loss.backward())?;
         let actor_loss = f64::from(loss.into_scalar::<f32>());
-        step_all(&mut self.actor_adam, &mut [&mut self.actor], &gradients, rate);
+        let mut moved = vec![&mut self.actor];
+        moved.extend(&mut self.exploration);
+        step_all(&mut self.actor_adam, &mut moved, &gradients, rate);
 
         // The temperature: −log α (log π + target entropy), by its derivative.
-        let target = self.config.target_entropy.unwrap_or(-(width as f64));
-        let slope = -(f64::from(log_p.into_scalar::<f32>()) + target);
-        self.temperature_adam.step(&mut [&mut self.log_temperature], &[slope as f32], rate);
+        if self.config.learn_temperature {
+            let target = self.config.target_entropy.unwrap_or(-(width as f64));
+            let slope = -(f64::from(log_p.into_scalar::<f32>()) + target);
+            self.temperature_adam.step(&mut [&mut self.log_temperature], &[slope as f32], rate);
+        }
 
         for (target, critic) in self.targets.iter_mut().zip(&self.critics) {
             target.move_towards(critic, self.config.tau as f32);
@@ -333,7 +433,13 @@ impl Agent for Sac {
         let ranges: Vec<(f32, f32)> = low.iter().zip(high).map(middle).collect();
         let (features, width) = (spaces.observation.features(), ranges.len());
         let mut random = Random::new(config.seed);
-        let actor = widths(features, &config.hidden, 2 * width)?;
+        // Under state-dependent exploration the deviations are no outputs.
+        let outputs = if config.state_dependent.is_some() { width } else { 2 * width };
+        let actor = widths(features, &config.hidden, outputs)?;
+        let latent = actor[actor.len() - 2];
+        let exploration = config
+            .state_dependent
+            .map(|log_std| Network::constant(&vec![log_std as f32; latent * width]));
         let critic = widths(features + width, &config.hidden, 1)?;
         let mut network = |sizes| Network::new(sizes, Activation::Relu, Start::Even, &mut random);
         let actor = network(actor);
@@ -343,19 +449,25 @@ impl Agent for Sac {
             spaces: spaces.clone(),
             device: device.clone().autodiff(),
             ranges,
-            actor_adam: Adam::new(actor.values().len(), 1e-8),
+            actor_adam: Adam::new(
+                actor.values().len() + exploration.as_ref().map_or(0, |e| e.values().len()),
+                1e-8,
+            ),
             critic_adam: Adam::new(2 * critics[0].values().len(), 1e-8),
             temperature_adam: Adam::new(1, 1e-8),
             actor,
+            exploration,
             targets: critics.clone(),
             critics,
             log_temperature: vec![config.temperature.ln() as f32],
             replay: Replay::new(config.buffer, features, width)?,
             steps: Vec::new(),
             noise: Vec::new(),
+            matrices: Vec::new(),
             random,
             journal: Journal::default(),
             trained_at: 0,
+            drawn_at: 0,
         })
     }
 
@@ -373,7 +485,9 @@ impl Agent for Sac {
 
     fn decide(&self, observation: &[f32], _mask: Option<&[bool]>) -> Decision {
         let output = self.actor.forward(observation);
-        let mean: Vec<f32> = output[..self.width()].iter().map(|x| x.tanh()).collect();
+        let most = if self.exploration.is_some() { CLIP_MEAN } else { f32::INFINITY };
+        let means = output[..self.width()].iter();
+        let mean: Vec<f32> = means.map(|x| x.clamp(-most, most).tanh()).collect();
         Decision::Numbers(self.scaled(&mean))
     }
 
@@ -387,6 +501,7 @@ impl Agent for Sac {
         if self.steps.len() != environments.count() {
             self.steps = vec![NStep::new(1, self.config.discount); environments.count()];
             self.noise = vec![0.0; environments.count() * self.width()];
+            self.matrices.clear();
         }
         let mut session = Session::start(Self::MODEL, budget, observer, &self.journal);
         let (mut critic, mut actor) = (f64::NAN, f64::NAN);
@@ -424,13 +539,13 @@ impl Agent for Sac {
             columns.push((name.to_owned(), target.values().to_vec()));
         }
         columns.extend(self.replay.columns().into_iter().map(|(n, c)| (n.to_owned(), c)));
+        columns.push(("matrices".to_owned(), self.matrices.clone()));
         let [first, second] = self.critics.clone();
+        let mut networks =
+            vec![("actor", self.actor.clone()), ("critic_1", first), ("critic_2", second)];
+        networks.extend(self.exploration.clone().map(|network| ("exploration", network)));
         Ok(Snapshot {
-            networks: vec![
-                ("actor", self.actor.clone()),
-                ("critic_1", first),
-                ("critic_2", second),
-            ],
+            networks,
             acting: json!(null),
             columns,
             learning: to_state(&(
@@ -438,7 +553,7 @@ impl Agent for Sac {
                 &self.journal,
                 &self.steps,
                 &self.noise,
-                (self.trained_at, self.replay.position()),
+                (self.trained_at, self.drawn_at, self.replay.position()),
             ))?,
         })
     }
@@ -447,6 +562,7 @@ impl Agent for Sac {
         for (name, network) in std::mem::take(&mut snapshot.networks) {
             match name {
                 "actor" => self.actor = network,
+                "exploration" => self.exploration = Some(network),
                 "critic_1" => self.critics[0] = network,
                 _ => self.critics[1] = network,
             }
@@ -456,8 +572,13 @@ impl Agent for Sac {
             return Ok(());
         }
         let position;
-        (self.random, self.journal, self.steps, self.noise, (self.trained_at, position)) =
-            part(&snapshot.learning)?;
+        (
+            self.random,
+            self.journal,
+            self.steps,
+            self.noise,
+            (self.trained_at, self.drawn_at, position),
+        ) = part(&snapshot.learning)?;
         let bad = || Error::Resume("moments or targets of another shape".to_owned());
         for (name, target) in ["target_1", "target_2"].into_iter().zip(&mut self.targets) {
             let values = snapshot.column(name).ok_or_else(bad)?;
@@ -467,6 +588,7 @@ impl Agent for Sac {
             target.values_mut().copy_from_slice(&values);
         }
         self.log_temperature = snapshot.column("log_temperature").ok_or_else(bad)?;
+        self.matrices = snapshot.column("matrices").ok_or_else(bad)?;
         let adams = [
             ("actor_adam", &mut self.actor_adam),
             ("critic_adam", &mut self.critic_adam),

@@ -1,1 +1,5 @@
 //! Neural machine translation with attention.
+
+pub mod error;
+
+pub use error::{Error, Result};

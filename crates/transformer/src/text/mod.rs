@@ -1,0 +1,5 @@
+//! Text as tokens.
+
+pub mod special;
+
+pub use special::SpecialTokens;

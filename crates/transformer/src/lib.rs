@@ -18,6 +18,6 @@ pub use error::{Error, Result};
 pub use loss::cross_entropy;
 pub use model::{DecoderState, Decoding, EncoderDecoder, Padded, Step};
 pub use position::Positions;
-pub use search::{Hypothesis, Limits, Search};
+pub use search::{Beam, Greedy, Hypothesis, LengthPenalty, Limits, Sampling, Search};
 pub use text::SpecialTokens;
 pub use transformer::{Transformer, TransformerConfig, Tying};

@@ -1,5 +1,6 @@
 //! Neural machine translation with attention.
 
 pub mod error;
+pub mod text;
 
 pub use error::{Error, Result};

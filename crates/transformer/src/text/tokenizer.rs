@@ -1,0 +1,339 @@
+//! Tokenizers: text to subword ids and back, trained here or read from `tokenizer.json`.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use burn::config::Config;
+use model_utils::data::read_sentences;
+use serde::{Deserialize, Serialize};
+use tokenizers::decoders::DecoderWrapper;
+use tokenizers::models::TrainerWrapper;
+use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
+use tokenizers::models::unigram::{Unigram, UnigramTrainer};
+use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainerBuilder};
+use tokenizers::normalizers::replace::{Replace, ReplacePattern};
+use tokenizers::normalizers::{Lowercase, NFC, NormalizerWrapper, Sequence, Strip};
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
+use tokenizers::pre_tokenizers::punctuation::Punctuation;
+use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
+use tokenizers::{AddedToken, DecodeStream, ModelWrapper, PostProcessorWrapper};
+
+use crate::error::{Error, Result, require};
+use crate::text::special::{SpecialNames, SpecialTokens};
+
+/// How words are cut into subwords.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subwords {
+    /// Byte-pair encoding: the most frequent neighbours are joined, again and again (Sennrich et al.
+    /// 2016, <https://arxiv.org/abs/1508.07909>).
+    #[default]
+    Bpe,
+    /// `WordPiece`: longest match first; pieces that go on a word begin with `##` (Schuster and
+    /// Nakajima 2012).
+    WordPiece,
+    /// A unigram language model: of all ways to cut a word, the most probable (Kudo 2018,
+    /// <https://arxiv.org/abs/1804.10959>).
+    Unigram,
+}
+
+impl std::str::FromStr for Subwords {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "bpe" => Ok(Self::Bpe),
+            "word_piece" | "wordpiece" => Ok(Self::WordPiece),
+            "unigram" => Ok(Self::Unigram),
+            _ => Err(Error::Config {
+                field: "subwords",
+                value: format!("{name:?}"),
+                expected: "bpe, word_piece or unigram".to_owned(),
+            }),
+        }
+    }
+}
+
+/// How a tokenizer is trained.
+#[derive(Config, Debug, PartialEq)]
+pub struct TokenizerConfig {
+    /// How words are cut.
+    #[config(default = "Subwords::Bpe")]
+    pub subwords: Subwords,
+    /// The most ids, with the special tokens; little text gives fewer.
+    #[config(default = 6000)]
+    pub vocabulary: usize,
+    /// Whether letters are made small first; what is decoded then has small letters.
+    #[config(default = false)]
+    pub lowercase: bool,
+    /// Pairs of neighbours that come less often are not joined (BPE and `WordPiece`).
+    #[config(default = 2)]
+    pub min_frequency: u64,
+}
+
+/// Turns text into ids and ids into text.
+///
+/// Words carry the mark `▁` where a space stood before them, so that decoding is exact but for white
+/// space: runs of it become one space, that at the ends is cut off. Text is brought to the
+/// normalisation form NFC. All of it is kept in the file.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    names: SpecialNames,
+    special: SpecialTokens,
+}
+
+impl Tokenizer {
+    /// Trains on sentences. The same sentences give the same tokenizer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a vocabulary that the characters do not fit into, [`Error::Tokenizer`]
+    /// where there is no sentence.
+    pub fn train<S: AsRef<str>>(
+        config: &TokenizerConfig,
+        sentences: impl IntoIterator<Item = S>,
+    ) -> Result<Self> {
+        let names = SpecialNames::default();
+        let sentences: Vec<String> =
+            sentences.into_iter().map(|sentence| sentence.as_ref().to_owned()).collect();
+        if sentences.iter().all(|sentence| sentence.trim().is_empty()) {
+            return Err(Error::tokenizer("in training", "there is no sentence to learn from"));
+        }
+        let letters: HashSet<char> =
+            sentences.iter().flat_map(|sentence| sentence.chars()).collect();
+        let least = names.all().len() + 1 + letters.len();
+        require(
+            config.vocabulary >= least,
+            "vocabulary",
+            config.vocabulary,
+            &format!("at least {least}: the special tokens, the space and every character"),
+        )?;
+        let fail = |error: tokenizers::Error| Error::tokenizer("in training", error);
+        let mut inner = tokenizers::Tokenizer::new(untrained(config.subwords, &names)?);
+        inner.with_normalizer(Some(normalizer(config.lowercase)?));
+        inner.with_pre_tokenizer(Some(pre_tokenizer()));
+        inner.with_post_processor(None::<PostProcessorWrapper>);
+        inner.with_decoder(Some(decoder(config.subwords)?));
+        let mut trainer = trainer(config, &names)?;
+        inner.train(&mut trainer, sentences.into_iter()).map_err(fail)?;
+        Self::of(inner, names, "in training")
+    }
+
+    /// Trains on text files with a sentence a line, gzipped or not.
+    ///
+    /// # Errors
+    ///
+    /// As [`train`](Self::train), and what reading brings.
+    pub fn train_from_files(
+        config: &TokenizerConfig,
+        paths: &[impl AsRef<Path>],
+    ) -> Result<Self> {
+        let mut sentences = Vec::new();
+        for path in paths {
+            sentences.extend(read_sentences(path)?);
+        }
+        Self::train(config, sentences)
+    }
+
+    /// Reads a `tokenizer.json` whose special tokens have the names of this crate.
+    ///
+    /// # Errors
+    ///
+    /// As [`load_named`](Self::load_named).
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Self::load_named(path, SpecialNames::default())
+    }
+
+    /// Reads a `tokenizer.json` from anywhere, with the names of its special tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] with the path for a file that cannot be read, is no tokenizer, or does
+    /// not know one of the special tokens.
+    pub fn load_named(path: impl AsRef<Path>, names: SpecialNames) -> Result<Self> {
+        let path = path.as_ref();
+        let text = std::fs::read(path).map_err(model_utils::Error::io("read", path))?;
+        let place = path.display().to_string();
+        let inner = tokenizers::Tokenizer::from_bytes(&text)
+            .map_err(|error| Error::tokenizer(&place, format!("it cannot be read: {error}")))?;
+        Self::of(inner, names, &place)
+    }
+
+    fn of(mut inner: tokenizers::Tokenizer, names: SpecialNames, place: &str) -> Result<Self> {
+        let special = names.resolve(|name| inner.token_to_id(name), place)?;
+        // Text that spells a special token is text.
+        inner.set_encode_special_tokens(true);
+        Ok(Self { inner, names, special })
+    }
+
+    /// Writes `tokenizer.json`, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Utils`] where the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        Ok(model_utils::atomic::write(path, self.to_json()?.as_bytes())?)
+    }
+
+    /// The text of `tokenizer.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] for a part that cannot be written as JSON.
+    pub fn to_json(&self) -> Result<String> {
+        self.inner.to_string(false).map_err(|error| Error::tokenizer("to JSON", error))
+    }
+
+    /// The ids of a text, without begin and end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] where the model has no token for a part, not even the unknown one.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self
+            .inner
+            .encode_fast(text, false)
+            .map_err(|error| Error::tokenizer("on a sentence", error))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The text of ids; special tokens leave no trace.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] where the decoder fails.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        let special = self.special;
+        let ids: Vec<u32> = ids.iter().copied().filter(|&id| !special.is_special(id)).collect();
+        self.inner.decode(&ids, true).map_err(|error| Error::tokenizer("on ids", error))
+    }
+
+    /// The tokens behind ids as they stand in the vocabulary, for pictures and inspection.
+    pub fn tokens(&self, ids: &[u32]) -> Vec<String> {
+        ids.iter().map(|&id| self.inner.id_to_token(id).unwrap_or_else(|| format!("#{id}"))).collect()
+    }
+
+    /// Text as it grows, id by id.
+    pub fn stream(&self) -> TokenStream<'_> {
+        TokenStream { inner: self.inner.decode_stream(true), special: self.special }
+    }
+
+    /// How many ids there are, with the special tokens.
+    pub fn vocabulary_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// The ids of the special tokens.
+    pub fn special(&self) -> SpecialTokens {
+        self.special
+    }
+
+    /// The names of the special tokens.
+    pub fn special_names(&self) -> &SpecialNames {
+        &self.names
+    }
+}
+
+/// Text that grows with every id: of a prefix it gives what later ids do not change.
+pub struct TokenStream<'a> {
+    inner: DecodeStream<
+        'a,
+        ModelWrapper,
+        NormalizerWrapper,
+        PreTokenizerWrapper,
+        PostProcessorWrapper,
+        DecoderWrapper,
+    >,
+    special: SpecialTokens,
+}
+
+impl TokenStream<'_> {
+    /// Takes one more id and gives the text that it adds; special tokens add none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] where the decoder fails.
+    pub fn push(&mut self, id: u32) -> Result<String> {
+        if self.special.is_special(id) {
+            return Ok(String::new());
+        }
+        let text = self.inner.step(id).map_err(|error| Error::tokenizer("on ids", error))?;
+        Ok(text.unwrap_or_default())
+    }
+}
+
+fn untrained(subwords: Subwords, names: &SpecialNames) -> Result<ModelWrapper> {
+    let fail = |error: tokenizers::Error| Error::tokenizer("in training", error);
+    Ok(match subwords {
+        Subwords::Bpe => BPE::builder()
+            .unk_token(names.unk.clone())
+            .build()
+            .map_err(fail)?
+            .into(),
+        Subwords::WordPiece => WordPiece::builder()
+            .unk_token(names.unk.clone())
+            .max_input_chars_per_word(1000)
+            .build()
+            .map_err(fail)?
+            .into(),
+        Subwords::Unigram => Unigram::default().into(),
+    })
+}
+
+fn trainer(config: &TokenizerConfig, names: &SpecialNames) -> Result<TrainerWrapper> {
+    let special: Vec<AddedToken> =
+        names.all().iter().map(|name| AddedToken::from((*name).to_owned(), true)).collect();
+    Ok(match config.subwords {
+        Subwords::Bpe => BpeTrainerBuilder::new()
+            .vocab_size(config.vocabulary)
+            .min_frequency(config.min_frequency)
+            .special_tokens(special)
+            .show_progress(false)
+            .build()
+            .into(),
+        Subwords::WordPiece => WordPieceTrainerBuilder::new()
+            .vocab_size(config.vocabulary)
+            .min_frequency(config.min_frequency)
+            .special_tokens(special)
+            .show_progress(false)
+            .build()
+            .into(),
+        Subwords::Unigram => UnigramTrainer::builder()
+            .vocab_size(config.vocabulary as u32)
+            .special_tokens(special)
+            .unk_token(Some(names.unk.clone()))
+            .show_progress(false)
+            .build()
+            .map_err(|error| Error::tokenizer("in training", error))?
+            .into(),
+    })
+}
+
+fn normalizer(lowercase: bool) -> Result<NormalizerWrapper> {
+    let spaces = Replace::new(ReplacePattern::Regex(r"\s+".to_owned()), " ")
+        .map_err(|error| Error::tokenizer("in training", error))?;
+    let mut steps: Vec<NormalizerWrapper> =
+        vec![NFC.into(), spaces.into(), Strip::new(true, true).into()];
+    if lowercase {
+        steps.push(Lowercase.into());
+    }
+    Ok(Sequence::new(steps).into())
+}
+
+fn pre_tokenizer() -> PreTokenizerWrapper {
+    let spaces = Metaspace::new('▁', PrependScheme::Always, true);
+    PreTokenizers::new(vec![spaces.into(), Punctuation::default().into()]).into()
+}
+
+fn decoder(subwords: Subwords) -> Result<DecoderWrapper> {
+    let spaces = Metaspace::new('▁', PrependScheme::Always, true);
+    if subwords != Subwords::WordPiece {
+        return Ok(spaces.into());
+    }
+    // `#` is punctuation and stands alone: no token but a continuing one begins with two.
+    let marks = Replace::new(ReplacePattern::String("##".to_owned()), "")
+        .map_err(|error| Error::tokenizer("in training", error))?;
+    Ok(tokenizers::decoders::sequence::Sequence::new(vec![marks.into(), spaces.into()]).into())
+}

@@ -50,7 +50,9 @@ pub enum Error {
     #[error("the model does not fit: {0}")]
     Model(String),
     /// A loss or gradient that is NaN or infinite; the model is as it was before the step.
-    #[error("the {what} is {value} at step {step}: training stopped, the model is as it was before it")]
+    #[error(
+        "the {what} is {value} at step {step}: training stopped, the model is as it was before it"
+    )]
     NotFinite {
         /// `loss` or `gradient norm`.
         what: &'static str,

@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod loss;
+pub mod metrics;
 pub mod model;
 pub mod search;
 pub mod text;

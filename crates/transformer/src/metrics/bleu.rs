@@ -97,7 +97,7 @@ impl Bleu {
         Ok(self.parts(&sum(&self.counts_of(hypotheses, references)?), 1))
     }
 
-    fn parts(&self, counts: &[u64], references: usize) -> BleuScore {
+    fn parts(self, counts: &[u64], references: usize) -> BleuScore {
         let (hypothesis_words, reference_words) = (counts[0], counts[1]);
         let (matches, totals) = counts[2..].split_at(ORDER);
         let brevity_penalty = if hypothesis_words >= reference_words {
@@ -137,7 +137,7 @@ impl Bleu {
         }
     }
 
-    fn words(&self, text: &str) -> Vec<String> {
+    fn words(self, text: &str) -> Vec<String> {
         if self.lowercase {
             self.tokens.words(&text.to_lowercase())
         } else {

@@ -72,15 +72,12 @@ fn rewrite(text: &[char], rule: impl Fn(char, char) -> Option<Vec<char>>) -> Vec
     let mut out = Vec::with_capacity(text.len() + 16);
     let mut at = 0;
     while let Some(&a) = text.get(at) {
-        match text.get(at + 1).and_then(|&b| rule(a, b)) {
-            Some(replaced) => {
-                out.extend(replaced);
-                at += 2;
-            }
-            None => {
-                out.push(a);
-                at += 1;
-            }
+        if let Some(replaced) = text.get(at + 1).and_then(|&b| rule(a, b)) {
+            out.extend(replaced);
+            at += 2;
+        } else {
+            out.push(a);
+            at += 1;
         }
     }
     out

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::model::EncoderDecoder;
 use crate::text::tokenizer::{Tokenizer, TokenizerConfig};
 
 /// What becomes of a sentence that has more tokens than a model takes.
@@ -98,6 +99,27 @@ impl Tokenizers {
     /// Whether both sides have one.
     pub fn is_shared(&self) -> bool {
         self.target.is_none()
+    }
+
+    /// Refuses a model that knows other numbers of ids, and tokenizers that disagree on what is
+    /// special.
+    pub(crate) fn check_model(&self, model: &impl EncoderDecoder) -> Result<()> {
+        let [source, target] = model.vocabularies();
+        let sides = [("source", source, self.source()), ("target", target, self.target())];
+        for (side, knows, tokenizer) in sides {
+            let has = tokenizer.vocabulary_size();
+            if knows != has {
+                return Err(Error::Model(format!(
+                    "it knows {knows} ids on the {side} side, and its tokenizer has {has}"
+                )));
+            }
+        }
+        let (source, target) = (self.source().special(), self.target().special());
+        if source != target {
+            let reason = format!("its special tokens are {target:?}, those of the source {source:?}");
+            return Err(Error::tokenizer("of the target", reason));
+        }
+        Ok(())
     }
 
     /// The ids of a sentence to translate, with its end. `place` is told in errors.

@@ -20,6 +20,7 @@ use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::{AddedToken, DecodeStream, ModelWrapper, PostProcessorWrapper};
 
 use crate::error::{Error, Result, require};
+use crate::hash::fnv;
 use crate::text::special::{SpecialNames, SpecialTokens};
 
 /// How words are cut into subwords.
@@ -223,6 +224,17 @@ impl Tokenizer {
     /// How many ids there are, with the special tokens.
     pub fn vocabulary_size(&self) -> usize {
         self.inner.get_vocab_size(true)
+    }
+
+    /// A hash of the vocabulary: two tokenizers with the same give the same meaning to ids.
+    pub(crate) fn fingerprint(&self) -> String {
+        let mut tokens: Vec<(u32, String)> =
+            self.inner.get_vocab(true).into_iter().map(|(token, id)| (id, token)).collect();
+        tokens.sort_unstable();
+        let bytes = tokens.into_iter().flat_map(|(id, token)| {
+            id.to_le_bytes().into_iter().chain(token.into_bytes()).collect::<Vec<u8>>()
+        });
+        format!("{:016x}", fnv(bytes))
     }
 
     /// The ids of the special tokens.

@@ -1,7 +1,7 @@
 //! The loss of translation.
 
-use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
+use model_utils::ops;
 
 /// The label-smoothed cross-entropy of `[batch, time, vocabulary]` logits with `[batch, time]`
 /// targets, averaged over the targets that are not `pad` (Szegedy et al. 2016, as PyTorch's
@@ -20,16 +20,5 @@ pub fn cross_entropy(
 ) -> Tensor<1> {
     let [batch, time, vocabulary] = logits.dims();
     let logits = logits.reshape([batch * time, vocabulary]);
-    let targets = targets.reshape([batch * time]);
-    let counted = targets.clone().not_equal_elem(pad as i32).float();
-    let log_p = log_softmax(logits, 1);
-    let picked = log_p.clone().gather(1, targets.unsqueeze_dim(1)).squeeze_dim::<1>(1);
-    let gained = if smoothing == 0.0 {
-        picked
-    } else {
-        let all = log_p.mean_dim(1).squeeze_dim::<1>(1);
-        picked * (1.0 - smoothing) + all * smoothing
-    };
-    let count = counted.clone().sum().clamp_min(1.0);
-    (gained * counted).sum().neg() / count
+    ops::cross_entropy_without(pad, logits, targets.reshape([batch * time]), smoothing)
 }

@@ -5,8 +5,14 @@
 //! normalisation, `ReLU6`, leaky `ReLU` and the hyperbolic tangent are this crate's own. Inside this
 //! workspace nothing else calls the forwards of Burn's convolutions, normalisations and losses.
 
+mod attention;
 #[cfg(feature = "flex")]
 mod training;
+
+pub use attention::{
+    Mask, attention, attention_weights, join_heads, multi_head_attention, multi_head_weights,
+    split_heads,
+};
 
 #[cfg(feature = "flex")]
 use training::inference;
@@ -15,7 +21,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::nn::pool::{AvgPool2d, MaxPool2d};
-use burn::nn::{BatchNorm, Embedding, LayerNorm, Linear};
+use burn::nn::{BatchNorm, Dropout, Embedding, LayerNorm, Linear};
 use burn::optim::GradientsParams;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::ops::ConvOptions;
@@ -96,6 +102,28 @@ pub fn conv_transpose2d(conv: &ConvTranspose2d, x: Tensor<4>) -> Tensor<4> {
 /// A fully connected layer on the last axis. `[…, features_in]` → `[…, features_out]`.
 pub fn linear<const D: usize>(linear: &Linear, x: Tensor<D>) -> Tensor<D> {
     linear.forward(x)
+}
+
+/// A fully connected layer whose weight is a table of one row an output, such as an embedding:
+/// `[…, features_in]`, `[features_out, features_in]` → `[…, features_out]`.
+pub fn project<const D: usize>(
+    x: Tensor<D>,
+    table: Tensor<2>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<D> {
+    let mut shape = x.dims();
+    let rows = x.reshape([-1, shape[D - 1] as i64]);
+    shape[D - 1] = table.dims()[0];
+    let projected = rows.matmul(table.transpose()).reshape(shape);
+    match bias {
+        Some(bias) => projected + bias.unsqueeze(),
+        None => projected,
+    }
+}
+
+/// Sets numbers to 0 at random in training, and scales the others up.
+pub fn dropout<const D: usize>(dropout: &Dropout, x: Tensor<D>) -> Tensor<D> {
+    dropout.forward(x)
 }
 
 /// Rows of a table. `[batch, length]` of indices → `[batch, length, features]`.
@@ -225,6 +253,26 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>, smoothing: f64)
     } else {
         picked * (1.0 - smoothing) + log_p.mean().neg() * smoothing
     }
+}
+
+/// [`cross_entropy`] of `[batch, classes]` logits over the rows alone whose target is not
+/// `ignored`, averaged over these; 0 where all are ignored.
+pub fn cross_entropy_without(
+    ignored: u32,
+    logits: Tensor<2>,
+    targets: Tensor<1, Int>,
+    smoothing: f64,
+) -> Tensor<1> {
+    let counted = targets.clone().not_equal_elem(ignored as i32).float();
+    let log_p = log_softmax(logits, 1);
+    let picked = log_p.clone().gather(1, targets.unsqueeze_dim(1)).squeeze_dim::<1>(1);
+    let gained = if smoothing == 0.0 {
+        picked
+    } else {
+        picked * (1.0 - smoothing) + log_p.mean_dim(1).squeeze_dim::<1>(1) * smoothing
+    };
+    let count = counted.clone().sum().clamp_min(1.0);
+    (gained * counted).sum().neg() / count
 }
 
 /// How many rows of `[batch, classes]` logits have their largest value at the target.

@@ -110,7 +110,7 @@ fn train(args: &Args, device: &burn::tensor::Device) -> anyhow::Result<Translato
 
     let translator = Translator::of(trainer, &config)?.with_overlong(Overlong::Truncate);
     translator.save(out.join("translator"))?;
-    let greedy = translator.evaluate(&splits.test, &Greedy::new())?;
+    let greedy = translator.evaluate(&splits.test, &Greedy)?;
     let mut metrics = Metrics::default();
     metrics.set("train_pairs", counts[0]);
     metrics.set("parameters", parameters);

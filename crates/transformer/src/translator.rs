@@ -361,10 +361,11 @@ impl Translator {
 
     /// The limits of [`translate`](Self::translate): the model's special tokens and longest sentence.
     pub fn limits(&self) -> Limits {
-        let limits = Limits::new(self.tokenizers.target().special());
+        let mut limits = Limits::new(self.tokenizers.target().special());
         let positions = self.model.max_length().unwrap_or(usize::MAX);
         let most = limits.max_length.min(2 * self.max_tokens).min(positions.saturating_sub(1));
-        limits.with_max_length(most)
+        limits.max_length = most;
+        limits
     }
 
     /// Translates and measures pairs.

@@ -99,7 +99,7 @@ pub struct TrainingConfig {
     pub schedule: Schedule,
     /// Adam's decay of the mean and of the mean square of gradients.
     #[config(default = "[0.9, 0.98]")]
-    pub betas: [f64; 2],
+    pub betas: [f32; 2],
     /// ε of label smoothing.
     #[config(default = 0.1)]
     pub label_smoothing: f64,
@@ -135,7 +135,8 @@ impl TrainingConfig {
         self.schedule.check()?;
         let share = |x: f64| (0.0..1.0).contains(&x);
         let betas = self.betas;
-        require(betas.into_iter().all(share), "betas", betas, "both at least 0 and below 1")?;
+        let is_share = |beta: f32| (0.0..1.0).contains(&beta);
+        require(betas.into_iter().all(is_share), "betas", betas, "both at least 0 and below 1")?;
         let smoothing = self.label_smoothing;
         require(share(smoothing), "label_smoothing", smoothing, "at least 0 and below 1")?;
         let norm = self.clip_norm;

@@ -391,13 +391,8 @@ impl<M: EncoderDecoder> Trainer<M> {
             accumulator.accumulate(&self.model, gradients);
         }
         let gradients = accumulator.grads();
-        let (gradients, norm) = match self.config.clip_norm {
-            Some(most) => ops::clip_grad_norm(&self.model, gradients, most),
-            None => {
-                let norm = ops::grad_norm(&self.model, &gradients);
-                (gradients, norm)
-            }
-        };
+        let most = self.config.clip_norm.unwrap_or(f64::INFINITY);
+        let (gradients, norm) = ops::clip_grad_norm(&self.model, gradients, most);
         let grad_norm = scalar(norm);
         for (what, value) in [("loss", loss), ("gradient norm", grad_norm)] {
             if !value.is_finite() {
@@ -440,7 +435,7 @@ impl<M: EncoderDecoder> Trainer<M> {
         let (perplexity, token_accuracy) = teacher_forced(&model, &self.valid, pad, &device);
         let texts = &self.valid_texts;
         let pairs = &self.valid[..texts.len()];
-        let bleu = bleu(&model, pairs, texts, &self.tokenizers, &Greedy::new(), &device)?;
+        let bleu = bleu(&model, pairs, texts, &self.tokenizers, &Greedy, &device)?;
         let step = self.progress.step;
         let validation = Validation { step, bleu, perplexity, token_accuracy };
         self.progress.last = Some(validation);

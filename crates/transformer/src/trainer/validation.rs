@@ -61,7 +61,7 @@ pub(super) fn bleu<M: EncoderDecoder>(
     let sources: Vec<Vec<u32>> = pairs.iter().map(|pair| pair.source.clone()).collect();
     let mut limits = Limits::new(tokenizers.target().special());
     if let Some(most) = model.max_length() {
-        limits = limits.with_max_length(limits.max_length.min(most.saturating_sub(1)));
+        limits.max_length = limits.max_length.min(most.saturating_sub(1));
     }
     let found = decode(model, &sources, search, &limits, AtOnce::default(), device)?;
     let texts = found

@@ -27,7 +27,7 @@ pub use loss::cross_entropy;
 pub use model::{DecoderState, Decoding, EncoderDecoder, Padded, Step};
 pub use models::{Model, ModelConfig};
 pub use position::Positions;
-pub use search::{Hypothesis, Limits, Search};
+pub use search::{Beam, Greedy, Hypothesis, LengthPenalty, Limits, Sampling, Search};
 pub use text::{SpecialTokens, Splits, Tokenizer, TokenizerConfig, Tokenizers};
 pub use trainer::{Schedule, Trained, Trainer, TrainingConfig};
 pub use transformer::{Transformer, TransformerConfig, Tying};

@@ -334,13 +334,11 @@ impl Transformer {
     }
 
     fn project<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        match &self.projection {
-            Some(projection) => ops::linear(projection, x),
-            None => {
-                let bias = self.output_bias.as_ref().map(Param::val);
-                ops::project(x, self.target_embedding.weight.val(), bias)
-            }
+        if let Some(projection) = &self.projection {
+            return ops::linear(projection, x);
         }
+        let bias = self.output_bias.as_ref().map(Param::val);
+        ops::project(x, self.target_embedding.weight.val(), bias)
     }
 }
 
@@ -370,7 +368,7 @@ impl EncoderDecoder for Transformer {
         let (x, weights) = self.decoder.step(x, state, rotation.as_ref());
         // Of the last layer but one, whose attention follows the words best (Garg et al. 2019).
         let attention = weights.and_then(|mut weights| {
-            let layer = weights.len().checked_sub(2).unwrap_or(0);
+            let layer = weights.len().saturating_sub(2);
             (layer < weights.len()).then(|| {
                 let weights = weights.swap_remove(layer);
                 let [sentences, _, beams, keys] = weights.dims();

@@ -275,6 +275,12 @@ pub fn cross_entropy_without(
     (gained * counted).sum().neg() / count
 }
 
+/// log Σ exp of each row, `[rows, columns]` → `[rows]`: what turns logits into log-probabilities.
+pub fn log_sum_exp(x: Tensor<2>) -> Tensor<1> {
+    let largest = x.clone().max_dim(1);
+    ((x - largest.clone()).exp().sum_dim(1).log() + largest).squeeze_dim(1)
+}
+
 /// How many rows of `[batch, classes]` logits have their largest value at the target.
 pub fn correct(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1, Int> {
     logits.argmax(1).squeeze_dim::<1>(1).equal(targets).int().sum()

@@ -1,6 +1,7 @@
 //! What every search keeps to.
 
 use crate::error::{Result, require};
+use crate::model::{EncoderDecoder, Padded};
 use crate::text::SpecialTokens;
 
 /// What every search keeps to: special tokens and lengths.
@@ -74,7 +75,23 @@ impl Limits {
         by_ratio.unwrap_or(usize::MAX).min(self.max_length).max(self.min_length)
     }
 
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Refuses limits that cannot work, and what the model cannot take.
+    pub(crate) fn check_for<M: EncoderDecoder>(&self, model: &M, source: &Padded) -> Result<()> {
+        self.check()?;
+        let [_, targets] = model.vocabularies();
+        let special = self.special;
+        for (field, id) in [("pad", special.pad), ("bos", special.bos), ("eos", special.eos)] {
+            let what = format!("below the target vocabulary of {targets}");
+            require((id as usize) < targets, field, id, &what)?;
+        }
+        let Some(most) = model.max_length() else { return Ok(()) };
+        let longest =
+            source.time().max(source.lengths.iter().map(|&n| self.most(n)).max().unwrap_or(0));
+        let what = format!("at most the model's {most} positions, on either side");
+        require(longest <= most, "length", longest, &what)
+    }
+
+    fn check(&self) -> Result<()> {
         require(self.max_length > 0, "max_length", self.max_length, "at least 1")?;
         require(
             self.min_length <= self.max_length,

@@ -111,7 +111,8 @@ impl Recipe {
             .with_subwords(self.subwords)
             .with_vocabulary(self.vocabulary.unwrap_or(or(400, 6000)))
             .with_lowercase(self.lowercase);
-        TranslatorConfig::new(ModelConfig::Transformer(model), Budget::steps(steps))
+        TranslatorConfig::new(ModelConfig::Transformer(model))
+            .with_budget(Budget::steps(steps))
             .with_tokenizer(tokenizer)
             .with_shared(!self.separate)
             .with_max_tokens(self.max_tokens)

@@ -29,6 +29,7 @@ pub struct TranslatorConfig {
     /// The model; its numbers of ids are set to those of the tokenizers.
     pub model: ModelConfig,
     /// How long to train.
+    #[config(default = "Budget::steps(4000)")]
     pub budget: Budget,
     /// How tokenizers are trained.
     #[config(default = "TokenizerConfig::new()")]
@@ -56,7 +57,8 @@ impl TranslatorConfig {
             .with_schedule(Schedule::Linear { rate: 5e-3, warm_up: steps / 10, steps })
             .with_valid_every(steps.max(1));
         let model = TransformerConfig::tiny(0, 0).with_tying(Tying::All);
-        Self::new(ModelConfig::Transformer(model), Budget::steps(steps))
+        Self::new(ModelConfig::Transformer(model))
+            .with_budget(Budget::steps(steps))
             .with_tokenizer(TokenizerConfig::new().with_vocabulary(400))
             .with_training(training)
     }
@@ -70,7 +72,8 @@ impl TranslatorConfig {
             .with_d_ff(512)
             .with_dropout(0.2)
             .with_tying(Tying::All);
-        Self::new(ModelConfig::Transformer(model), Budget::steps(steps))
+        Self::new(ModelConfig::Transformer(model))
+            .with_budget(Budget::steps(steps))
             .with_tokenizer(TokenizerConfig::new().with_vocabulary(6000))
             .with_training(training)
     }

@@ -13,20 +13,38 @@ use crate::error::Result;
 /// n-grams of 1 to 4 words.
 const ORDER: usize = 4;
 
+/// What a precision of no match counts as (Chen and Cherry 2014,
+/// <https://aclanthology.org/W14-3346>).
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Smoothing {
+    /// 0, and with it the score.
+    None,
+    /// As so many matches.
+    Floor(f64),
+    /// So many are added to matches and n-grams, but for those of one word.
+    AddK(f64),
+    /// As half a match, the next as a quarter, and so on: that of `mteval-v13a.pl`.
+    #[default]
+    Exponential,
+}
+
 /// The metric: the geometric mean of the precisions of n-grams of 1 to 4 words over the whole corpus,
 /// times a penalty for translations that are shorter than their references:
 ///
 /// ```math
 /// \text{BLEU} = \min(1, e^{1 - r/c}) \Big(\prod_{n=1}^4 p_n\Big)^{1/4}
 /// ```
-///
-/// A precision of no match counts as half, a quarter, … of one match (sacreBLEU's `exp`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Bleu {
     /// How text is cut into words.
     pub tokens: BleuTokens,
     /// Whether large and small letters are the same.
     pub lowercase: bool,
+    /// What a precision of no match counts as.
+    pub smoothing: Smoothing,
+    /// Whether n-grams that are longer than every sentence are left out: for single sentences.
+    pub effective_order: bool,
 }
 
 /// BLEU with its parts.
@@ -83,6 +101,20 @@ impl Bleu {
         self
     }
 
+    /// Sets what a precision of no match counts as.
+    #[must_use]
+    pub fn with_smoothing(mut self, smoothing: Smoothing) -> Self {
+        self.smoothing = smoothing;
+        self
+    }
+
+    /// Sets whether n-grams that are longer than every sentence are left out.
+    #[must_use]
+    pub fn with_effective_order(mut self, effective_order: bool) -> Self {
+        self.effective_order = effective_order;
+        self
+    }
+
     /// The score of a corpus with its parts.
     ///
     /// # Errors
@@ -97,7 +129,7 @@ impl Bleu {
         Ok(self.parts(&sum(&self.counts_of(hypotheses, references)?), 1))
     }
 
-    fn parts(self, counts: &[u64], references: usize) -> BleuScore {
+    fn parts(&self, counts: &[u64], references: usize) -> BleuScore {
         let (hypothesis_words, reference_words) = (counts[0], counts[1]);
         let (matches, totals) = counts[2..].split_at(ORDER);
         let brevity_penalty = if hypothesis_words >= reference_words {
@@ -110,21 +142,34 @@ impl Bleu {
         let mut precisions = [0.0; ORDER];
         let mut score = 0.0;
         if matches.iter().any(|&count| count > 0) {
-            let mut share = 1.0;
-            for ((precision, &matched), &total) in precisions.iter_mut().zip(matches).zip(totals) {
-                if total == 0 {
+            let (mut share, mut order) = (1.0, ORDER);
+            for (n, (&matched, &total)) in matches.iter().zip(totals).enumerate() {
+                let added = match self.smoothing {
+                    Smoothing::AddK(k) if n > 0 => k,
+                    _ => 0.0,
+                };
+                let (matched, total) = (matched as f64 + added, total as f64 + added);
+                if total == 0.0 {
                     break;
                 }
-                *precision = if matched == 0 {
-                    share /= 2.0;
-                    100.0 * share / total as f64
-                } else {
-                    100.0 * matched as f64 / total as f64
+                if self.effective_order {
+                    order = n + 1;
+                }
+                let counted = match self.smoothing {
+                    _ if matched > 0.0 => matched,
+                    Smoothing::Exponential => {
+                        share /= 2.0;
+                        share
+                    }
+                    Smoothing::Floor(floor) => floor,
+                    Smoothing::None | Smoothing::AddK(_) => 0.0,
                 };
+                precisions[n] = 100.0 * counted / total;
             }
-            if precisions.iter().all(|&precision| precision > 0.0) {
-                let logarithms: f64 = precisions.iter().map(|precision| precision.ln()).sum();
-                score = brevity_penalty * (logarithms / ORDER as f64).exp();
+            let counted = &precisions[..order];
+            if counted.iter().all(|&precision| precision > 0.0) {
+                let logarithms: f64 = counted.iter().map(|precision| precision.ln()).sum();
+                score = brevity_penalty * (logarithms / order as f64).exp();
             }
         }
         BleuScore {
@@ -137,7 +182,7 @@ impl Bleu {
         }
     }
 
-    fn words(self, text: &str) -> Vec<String> {
+    fn words(&self, text: &str) -> Vec<String> {
         if self.lowercase {
             self.tokens.words(&text.to_lowercase())
         } else {
@@ -153,8 +198,15 @@ impl Metric for Bleu {
 
     fn signature(&self, references: usize) -> String {
         let case = if self.lowercase { "lc" } else { "mixed" };
+        let order = if self.effective_order { "yes" } else { "no" };
+        let smoothing = match self.smoothing {
+            Smoothing::None => "none".to_owned(),
+            Smoothing::Floor(floor) => format!("floor[{floor:.2}]"),
+            Smoothing::AddK(k) => format!("add-k[{k:.2}]"),
+            Smoothing::Exponential => "exp".to_owned(),
+        };
         format!(
-            "nrefs:{references}|case:{case}|eff:no|tok:{}|smooth:exp|version:usagi-{}",
+            "nrefs:{references}|case:{case}|eff:{order}|tok:{}|smooth:{smoothing}|version:usagi-{}",
             self.tokens.name(),
             env!("CARGO_PKG_VERSION")
         )

@@ -24,11 +24,23 @@ pub struct Chrf {
     pub beta: f64,
     /// Whether large and small letters are the same.
     pub lowercase: bool,
+    /// Whether white space counts.
+    pub whitespace: bool,
+    /// Whether the score is the mean of the scores of the orders, in which no match is next to
+    /// nothing, as NLTK has it; else orders that one side does not have are left out.
+    pub epsilon_smoothing: bool,
 }
 
 impl Default for Chrf {
     fn default() -> Self {
-        Self { characters: 6, words: 0, beta: 2.0, lowercase: false }
+        Self {
+            characters: 6,
+            words: 0,
+            beta: 2.0,
+            lowercase: false,
+            whitespace: false,
+            epsilon_smoothing: false,
+        }
     }
 }
 
@@ -41,6 +53,27 @@ impl Chrf {
     /// chrF++: with n-grams of one and two words.
     pub fn plus_plus() -> Self {
         Self { words: 2, ..Self::default() }
+    }
+
+    /// Sets how many times as much recall weighs as precision.
+    #[must_use]
+    pub fn with_beta(mut self, beta: f64) -> Self {
+        self.beta = beta;
+        self
+    }
+
+    /// Sets whether white space counts.
+    #[must_use]
+    pub fn with_whitespace(mut self, whitespace: bool) -> Self {
+        self.whitespace = whitespace;
+        self
+    }
+
+    /// Sets whether the score is the mean of the scores of the orders.
+    #[must_use]
+    pub fn with_epsilon_smoothing(mut self, epsilon_smoothing: bool) -> Self {
+        self.epsilon_smoothing = epsilon_smoothing;
+        self
     }
 
     /// Sets whether large and small letters are the same.
@@ -59,9 +92,11 @@ impl Metric for Chrf {
     fn signature(&self, references: usize) -> String {
         let case = if self.lowercase { "lc" } else { "mixed" };
         format!(
-            "nrefs:{references}|case:{case}|eff:yes|nc:{}|nw:{}|space:no|version:usagi-{}",
+            "nrefs:{references}|case:{case}|eff:{}|nc:{}|nw:{}|space:{}|version:usagi-{}",
+            if self.epsilon_smoothing { "no" } else { "yes" },
             self.characters,
             self.words,
+            if self.whitespace { "yes" } else { "no" },
             env!("CARGO_PKG_VERSION")
         )
     }
@@ -71,7 +106,8 @@ impl Metric for Chrf {
     fn counts(&self, hypothesis: &str, references: &[&str]) -> Vec<u64> {
         let cut = |text: &str| {
             let text = if self.lowercase { text.to_lowercase() } else { text.to_owned() };
-            let characters: Vec<char> = text.chars().filter(|&c| !is_space(c)).collect();
+            let characters: Vec<char> =
+                text.chars().filter(|&c| self.whitespace || !is_space(c)).collect();
             (characters, if self.words > 0 { words(&text) } else { Vec::new() })
         };
         let (characters, words) = cut(hypothesis);
@@ -97,6 +133,10 @@ impl Metric for Chrf {
     }
 
     fn score_of(&self, counts: &[u64]) -> f64 {
+        let factor = self.beta * self.beta;
+        if self.epsilon_smoothing {
+            return 100.0 * smoothed(counts, factor);
+        }
         let (mut precision, mut recall, mut orders) = (0.0, 0.0, 0_u32);
         for order in counts.chunks_exact(3) {
             let [hypothesis, reference, both] = [order[0], order[1], order[2]];
@@ -110,9 +150,21 @@ impl Metric for Chrf {
             return 0.0;
         }
         let (precision, recall) = (precision / f64::from(orders), recall / f64::from(orders));
-        let factor = self.beta * self.beta;
         100.0 * (1.0 + factor) * precision * recall / (factor * precision + recall)
     }
+}
+
+/// The mean of the scores of all orders, 0 to 1.
+fn smoothed(counts: &[u64], factor: f64) -> f64 {
+    const NEXT_TO_NOTHING: f64 = 1e-16;
+    let share = |part: u64, of: u64| if of > 0 { part as f64 / of as f64 } else { NEXT_TO_NOTHING };
+    let of_order = |order: &[u64]| {
+        let (precision, recall) = (share(order[2], order[0]), share(order[2], order[1]));
+        let below = factor * precision + recall;
+        if below > 0.0 { (1.0 + factor) * precision * recall / below } else { NEXT_TO_NOTHING }
+    };
+    let scores: Vec<f64> = counts.chunks_exact(3).map(of_order).collect();
+    scores.iter().sum::<f64>() / scores.len().max(1) as f64
 }
 
 /// Counts of the hypothesis (none where the reference has none), of the reference, of both.

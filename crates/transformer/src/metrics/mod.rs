@@ -11,7 +11,7 @@
 //!
 //! let theirs = ["The dog bit a man.", "It was a surprise."];
 //! let paired = compare(&Chrf::new(), &ours, &theirs, &references, 100, 42)?;
-//! assert!(paired.difference.value > 0.0);
+//! assert!(paired.difference.estimate > 0.0);
 //! # Ok::<(), transformer::Error>(())
 //! ```
 
@@ -20,7 +20,7 @@ mod chrf;
 mod compare;
 mod tokenize;
 
-pub use bleu::{Bleu, BleuScore};
+pub use bleu::{Bleu, BleuScore, Smoothing};
 pub use chrf::Chrf;
 pub use compare::{Compared, compare};
 pub use tokenize::BleuTokens;

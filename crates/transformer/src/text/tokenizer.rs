@@ -1,6 +1,6 @@
 //! Tokenizers: text to subword ids and back, trained here or read from `tokenizer.json`.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use burn::config::Config;
@@ -17,7 +17,10 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::pre_tokenizers::punctuation::Punctuation;
 use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
-use tokenizers::{AddedToken, DecodeStream, ModelWrapper, PostProcessorWrapper};
+use tokenizers::{
+    AddedToken, DecodeStream, ModelWrapper, NormalizedString, Normalizer as _,
+    PostProcessorWrapper,
+};
 
 use crate::error::{Error, Result, require};
 use crate::hash::fnv;
@@ -102,23 +105,22 @@ impl Tokenizer {
         if sentences.iter().all(|sentence| sentence.trim().is_empty()) {
             return Err(Error::tokenizer("in training", "there is no sentence to learn from"));
         }
-        let letters: HashSet<char> =
-            sentences.iter().flat_map(|sentence| sentence.chars()).collect();
-        let least = names.all().len() + 1 + letters.len();
+        let letters = letters(config, &sentences)?;
+        // Letters that go on a word are tokens of their own.
+        let forms = if config.subwords == Subwords::WordPiece { 2 } else { 1 };
+        let least = names.all().len() + 1 + forms * letters.len();
         require(
             config.vocabulary >= least,
             "vocabulary",
             config.vocabulary,
             &format!("at least {least}: the special tokens, the space and every character"),
         )?;
-        let fail = |error: tokenizers::Error| Error::tokenizer("in training", error);
-        let mut inner = tokenizers::Tokenizer::new(untrained(config.subwords, &names)?);
-        inner.with_normalizer(Some(normalizer(config.lowercase)?));
-        inner.with_pre_tokenizer(Some(pre_tokenizer()));
-        inner.with_post_processor(None::<PostProcessorWrapper>);
-        inner.with_decoder(Some(decoder(config.subwords)?));
-        let mut trainer = trainer(config, &names)?;
-        inner.train(&mut trainer, sentences.into_iter()).map_err(fail)?;
+        let mut learning = assemble(untrained(config.subwords, &names)?, config)?;
+        learning
+            .train(&mut trainer(config, &names, &letters)?, sentences.into_iter())
+            .map_err(|error| Error::tokenizer("in training", error))?;
+        let mut inner = assemble(learning.get_model().clone(), config)?;
+        inner.add_special_tokens(&added(names.all()));
         Self::of(inner, names, "in training")
     }
 
@@ -294,9 +296,39 @@ fn untrained(subwords: Subwords, names: &SpecialNames) -> Result<ModelWrapper> {
     })
 }
 
-fn trainer(config: &TokenizerConfig, names: &SpecialNames) -> Result<TrainerWrapper> {
-    let special: Vec<AddedToken> =
-        names.all().iter().map(|name| AddedToken::from((*name).to_owned(), true)).collect();
+/// The characters of sentences, normalised, in order.
+fn letters(config: &TokenizerConfig, sentences: &[String]) -> Result<BTreeSet<char>> {
+    let normalizer = normalizer(config.lowercase)?;
+    let mut letters = BTreeSet::new();
+    for sentence in sentences {
+        let mut text = NormalizedString::from(sentence.as_str());
+        normalizer
+            .normalize(&mut text)
+            .map_err(|error| Error::tokenizer("in training", error))?;
+        letters.extend(text.get().chars().filter(|c| *c != ' '));
+    }
+    Ok(letters)
+}
+
+fn added<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<AddedToken> {
+    names.into_iter().map(|name| AddedToken::from(name, true)).collect()
+}
+
+fn assemble(model: ModelWrapper, config: &TokenizerConfig) -> Result<tokenizers::Tokenizer> {
+    let mut inner = tokenizers::Tokenizer::new(model);
+    inner.with_normalizer(Some(normalizer(config.lowercase)?));
+    inner.with_pre_tokenizer(Some(pre_tokenizer()));
+    inner.with_post_processor(None::<PostProcessorWrapper>);
+    inner.with_decoder(Some(decoder(config.subwords)?));
+    Ok(inner)
+}
+
+fn trainer(
+    config: &TokenizerConfig,
+    names: &SpecialNames,
+    letters: &BTreeSet<char>,
+) -> Result<TrainerWrapper> {
+    let special = added(names.all());
     Ok(match config.subwords {
         Subwords::Bpe => BpeTrainerBuilder::new()
             .vocab_size(config.vocabulary)
@@ -305,13 +337,23 @@ fn trainer(config: &TokenizerConfig, names: &SpecialNames) -> Result<TrainerWrap
             .show_progress(false)
             .build()
             .into(),
-        Subwords::WordPiece => WordPieceTrainerBuilder::new()
-            .vocab_size(config.vocabulary)
-            .min_frequency(config.min_frequency)
-            .special_tokens(special)
-            .show_progress(false)
-            .build()
-            .into(),
+        Subwords::WordPiece => {
+            // The trainer numbers letters that go on a word as it meets them, which is in no order:
+            // told beforehand, they have one, and ties between pairs are broken the same way.
+            let continuing: Vec<String> = letters
+                .iter()
+                .filter(|letter| !letter.is_ascii_punctuation())
+                .map(|letter| format!("##{letter}"))
+                .collect();
+            let told = special.into_iter().chain(added(continuing.iter().map(String::as_str)));
+            WordPieceTrainerBuilder::new()
+                .vocab_size(config.vocabulary)
+                .min_frequency(config.min_frequency)
+                .special_tokens(told.collect())
+                .show_progress(false)
+                .build()
+                .into()
+        }
         Subwords::Unigram => UnigramTrainer::builder()
             .vocab_size(config.vocabulary as u32)
             .special_tokens(special)

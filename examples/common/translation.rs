@@ -6,11 +6,11 @@ use model_utils::data::SentencePairs;
 use model_utils::picture::Curves;
 use model_utils::train::{Budget, History};
 use transformer::text::Overlong;
+use transformer::text::Subwords;
 use transformer::{
     ModelConfig, Schedule, TokenizerConfig, TrainingConfig, TransformerConfig, TranslatorConfig,
     Tying,
 };
-use transformer::text::Subwords;
 
 /// The flags of a training.
 #[derive(Debug, Clone, clap::Args)]

@@ -265,9 +265,8 @@ fn sentences_line_by_line() {
     fails(tsv("um\t\n"), &["line 1", "empty"]);
     fails(tsv(""), &["there is no sentence"]);
 
-    let json = |text: &str| {
-        SentencePairs::open_json_lines(write(root.join("p.jsonl"), text), "pt", "en")
-    };
+    let json =
+        |text: &str| SentencePairs::open_json_lines(write(root.join("p.jsonl"), text), "pt", "en");
     let set = json("{\"pt\": \" olá \", \"en\": \"hi\", \"id\": 1}\n").unwrap();
     assert_eq!(set.pairs(), [SentencePair { source: "olá".into(), target: "hi".into() }]);
     let nested = json("{\"translation\": {\"pt\": \"olá\", \"en\": \"hi\"}}\n").unwrap();

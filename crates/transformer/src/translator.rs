@@ -66,12 +66,13 @@ impl TranslatorConfig {
     /// For some ten thousand real pairs: a model of 256 numbers a token, 3 + 3 layers, one vocabulary
     /// for both sides whose three tables are one.
     pub fn small(steps: u64) -> Self {
-        let training = TrainingConfig::new()
-            .with_schedule(Schedule::Linear { rate: 2e-3, warm_up: (steps / 10).min(400), steps });
-        let model = TransformerConfig::small(0, 0)
-            .with_d_ff(512)
-            .with_dropout(0.2)
-            .with_tying(Tying::All);
+        let training = TrainingConfig::new().with_schedule(Schedule::Linear {
+            rate: 2e-3,
+            warm_up: (steps / 10).min(400),
+            steps,
+        });
+        let model =
+            TransformerConfig::small(0, 0).with_d_ff(512).with_dropout(0.2).with_tying(Tying::All);
         Self::new(ModelConfig::Transformer(model))
             .with_budget(Budget::steps(steps))
             .with_tokenizer(TokenizerConfig::new().with_vocabulary(6000))
@@ -377,7 +378,8 @@ impl Translator {
     ///
     /// As [`translate`](Self::translate), and [`Error::Pairs`] for none.
     pub fn evaluate(&self, pairs: &SentencePairs, search: &impl Search) -> Result<Evaluation> {
-        let overlong = if self.overlong == Overlong::Skip { Overlong::Truncate } else { self.overlong };
+        let overlong =
+            if self.overlong == Overlong::Skip { Overlong::Truncate } else { self.overlong };
         let encoded = self.tokenizers.encode(pairs, "the evaluation", self.max_tokens, overlong)?;
         let pad = self.tokenizers.target().special().pad;
         let (perplexity, _) = teacher_forced(&self.model, &encoded, pad, &self.device);

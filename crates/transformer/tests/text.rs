@@ -153,7 +153,8 @@ fn a_folder_is_read_in_every_layout() {
     };
     let parts = folder("parts");
     for (part, count) in [("train", 4), ("val", 2), ("test_2016", 1)] {
-        let lines = |word: &str| (0..count).map(|n| format!("{word} {part} {n}\n")).collect::<String>();
+        let lines =
+            |word: &str| (0..count).map(|n| format!("{word} {part} {n}\n")).collect::<String>();
         gzip(&parts.join(format!("{part}.de.gz")), &lines("eins"));
         fs::write(parts.join(format!("{part}.en")), lines("one")).unwrap();
     }
@@ -343,7 +344,9 @@ fn the_grammar_agrees_and_contracts() {
     let pairs = Grammar::Full.pairs(30_000, 11).unwrap();
     let all: Vec<String> =
         pairs.pairs().iter().map(|pair| format!(" {} ", pair.source.to_lowercase())).collect();
-    for wrong in [" de o ", " de a ", " em o ", " em a ", " em este ", " a o ", " o menina ", " a gato "] {
+    for wrong in
+        [" de o ", " de a ", " em o ", " em a ", " em este ", " a o ", " o menina ", " a gato "]
+    {
         let found = all.iter().find(|text| text.contains(wrong));
         assert_eq!(found, None, "`{wrong}`");
     }

@@ -321,7 +321,10 @@ fn what_cannot_work_is_refused() {
         TrainingConfig::new(),
     );
     let error = trainer.err().unwrap().to_string();
-    assert!(error.contains("it knows 50 ids on the source side, and its tokenizer has 1"), "{error}");
+    assert!(
+        error.contains("it knows 50 ids on the source side, and its tokenizer has 1"),
+        "{error}"
+    );
     let size = tokenizers.source().vocabulary_size();
     let model = Model::Transformer(TransformerConfig::tiny(size, size).init(&device).unwrap());
     let limits = (100, Overlong::Refuse);

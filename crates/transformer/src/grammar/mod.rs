@@ -80,8 +80,7 @@ impl Grammar {
 
     fn pair(self, rng: &mut ChaCha8Rng) -> SentencePair {
         let is_simple = self == Self::Simple || rng.random_bool(0.6);
-        let sentence =
-            if is_simple { sentence::simple(rng) } else { sentence::compound(rng) };
+        let sentence = if is_simple { sentence::simple(rng) } else { sentence::compound(rng) };
         let finish = |text: &str| {
             let mut letters = text.chars();
             let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();

@@ -74,7 +74,13 @@ impl NounPhrase {
             4..6 => Determiner::A,
             6 => Determiner::My,
             7 => Determiner::This,
-            8 => if rng.random_bool(0.5) { Determiner::That } else { Determiner::Our },
+            8 => {
+                if rng.random_bool(0.5) {
+                    Determiner::That
+                } else {
+                    Determiner::Our
+                }
+            }
             _ => Determiner::Number(rng.random_range(0..NUMBERS.len())),
         };
         phrase.plural = match phrase.determiner {
@@ -91,8 +97,7 @@ impl NounPhrase {
         let noun = *nouns.choose(rng).unwrap_or(&&NOUNS[0]);
         let adjectives: Vec<&'static Adjective> =
             ADJECTIVES.iter().filter(|adjective| adjective.of.contains(&kind)).collect();
-        let adjective =
-            if rng.random_bool(0.3) { adjectives.choose(rng).copied() } else { None };
+        let adjective = if rng.random_bool(0.3) { adjectives.choose(rng).copied() } else { None };
         let plural = kind != Kind::Drink && kind != Kind::Place && rng.random_bool(0.3);
         Self { determiner: Determiner::The, noun, adjective, plural }
     }
@@ -131,10 +136,8 @@ impl NounPhrase {
             Determiner::That => ["aquele", "aquela", "aqueles", "aquelas"][form].to_owned(),
             Determiner::Number(at) => NUMBERS[at].0[feminine].to_owned(),
         };
-        let melts = matches!(
-            self.determiner,
-            Determiner::The | Determiner::This | Determiner::That
-        );
+        let melts =
+            matches!(self.determiner, Determiner::The | Determiner::This | Determiner::That);
         let start = match before {
             Before::Nothing => determiner,
             Before::De if melts => format!("d{determiner}"),

@@ -32,15 +32,8 @@ pub(super) struct Sentence {
     pub(super) mark: char,
 }
 
-const KINDS_OF_THINGS: [Kind; 7] = [
-    Kind::Person,
-    Kind::Animal,
-    Kind::Food,
-    Kind::Drink,
-    Kind::Thing,
-    Kind::Opening,
-    Kind::Place,
-];
+const KINDS_OF_THINGS: [Kind; 7] =
+    [Kind::Person, Kind::Animal, Kind::Food, Kind::Drink, Kind::Thing, Kind::Opening, Kind::Place];
 
 /// A sentence of one clause.
 pub(super) fn simple(rng: &mut ChaCha8Rng) -> Sentence {
@@ -129,11 +122,7 @@ fn conjugate(subject: &Subject, verb: &Verb, tense: Tense, mood: Mood) -> Both {
 }
 
 /// A tense that verb and subject have, and a time that goes with it.
-fn tense_and_time(
-    verb: &Verb,
-    subject: &Subject,
-    rng: &mut ChaCha8Rng,
-) -> (Tense, Option<Both>) {
+fn tense_and_time(verb: &Verb, subject: &Subject, rng: &mut ChaCha8Rng) -> (Tense, Option<Both>) {
     // Of `nós` present and past are spelt alike: `nós compramos` is always of the present here.
     let has = |tense: &Tense| match tense {
         Tense::Progressive => verb.progressive,

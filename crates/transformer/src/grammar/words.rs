@@ -24,12 +24,7 @@ pub(super) struct Noun {
     pub(super) at: &'static str,
 }
 
-const fn noun(
-    pt: [&'static str; 2],
-    feminine: bool,
-    en: [&'static str; 2],
-    kind: Kind,
-) -> Noun {
+const fn noun(pt: [&'static str; 2], feminine: bool, en: [&'static str; 2], kind: Kind) -> Noun {
     Noun { pt, feminine, en, kind, at: "in" }
 }
 

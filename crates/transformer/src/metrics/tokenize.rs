@@ -48,21 +48,18 @@ fn v13a(text: &str) -> String {
     }
     let mut text: Vec<char> = format!(" {text} ").chars().collect();
     // ASCII punctuation but for ' - , .
-    let stands_alone = |c: char| {
-        matches!(c, '{'..='~' | '['..='`' | ' '..='&' | '('..='+' | ':'..='@' | '/')
-    };
+    let stands_alone =
+        |c: char| matches!(c, '{'..='~' | '['..='`' | ' '..='&' | '('..='+' | ':'..='@' | '/');
     text = text
         .into_iter()
         .flat_map(|c| if stands_alone(c) { vec![' ', c, ' '] } else { vec![c] })
         .collect();
     let is_point = |c: char| c == '.' || c == ',';
     // A point or comma that no digit stands before, one that no digit follows, a dash after a digit.
-    text = rewrite(&text, |a, b| {
-        (!a.is_ascii_digit() && is_point(b)).then(|| vec![a, ' ', b, ' '])
-    });
-    text = rewrite(&text, |a, b| {
-        (is_point(a) && !b.is_ascii_digit()).then(|| vec![' ', a, ' ', b])
-    });
+    text =
+        rewrite(&text, |a, b| (!a.is_ascii_digit() && is_point(b)).then(|| vec![a, ' ', b, ' ']));
+    text =
+        rewrite(&text, |a, b| (is_point(a) && !b.is_ascii_digit()).then(|| vec![' ', a, ' ', b]));
     text = rewrite(&text, |a, b| (a.is_ascii_digit() && b == '-').then(|| vec![a, ' ', b, ' ']));
     text.into_iter().collect()
 }

@@ -116,7 +116,8 @@ impl Tokenizers {
         }
         let (source, target) = (self.source().special(), self.target().special());
         if source != target {
-            let reason = format!("its special tokens are {target:?}, those of the source {source:?}");
+            let reason =
+                format!("its special tokens are {target:?}, those of the source {source:?}");
             return Err(Error::tokenizer("of the target", reason));
         }
         Ok(())
@@ -179,19 +180,15 @@ impl Tokenizers {
             .enumerate()
             .map(|(at, pair)| {
                 let place = |side: &str| format!("{what}, line {}, {side}", at + 1);
-                let source =
-                    self.encode_source(&pair.source, limit, overlong, || place("source"));
-                let target =
-                    self.encode_target(&pair.target, limit, overlong, || place("target"));
+                let source = self.encode_source(&pair.source, limit, overlong, || place("source"));
+                let target = self.encode_target(&pair.target, limit, overlong, || place("target"));
                 match (source, target) {
                     (Err(Error::TooLong { .. }), _) | (_, Err(Error::TooLong { .. }))
                         if overlong == Overlong::Skip =>
                     {
                         Ok(None)
                     }
-                    (source, target) => {
-                        Ok(Some(EncodedPair { source: source?, target: target? }))
-                    }
+                    (source, target) => Ok(Some(EncodedPair { source: source?, target: target? })),
                 }
             })
             .collect::<Result<_>>()?;

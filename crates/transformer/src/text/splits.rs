@@ -110,7 +110,8 @@ impl Splits {
         }
         let count = groups.len();
         if count < 3 {
-            let reason = format!("{count} different sentences, expected at least 3 for three parts");
+            let reason =
+                format!("{count} different sentences, expected at least 3 for three parts");
             return Err(Error::pairs("the set", reason));
         }
         groups.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));

@@ -1,6 +1,6 @@
 //! Tokenizers: text to subword ids and back, trained here or read from `tokenizer.json`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use burn::config::Config;
@@ -18,8 +18,8 @@ use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::pre_tokenizers::punctuation::Punctuation;
 use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::{
-    AddedToken, DecodeStream, ModelWrapper, NormalizedString, Normalizer as _,
-    PostProcessorWrapper,
+    AddedToken, DecodeStream, ModelWrapper, NormalizedString, Normalizer as _, OffsetReferential,
+    OffsetType, PostProcessorWrapper, PreTokenizedString, PreTokenizer as _,
 };
 
 use crate::error::{Error, Result, require};
@@ -105,21 +105,28 @@ impl Tokenizer {
         if sentences.iter().all(|sentence| sentence.trim().is_empty()) {
             return Err(Error::tokenizer("in training", "there is no sentence to learn from"));
         }
-        let letters = letters(config, &sentences)?;
+        let words = words(config, &sentences)?;
+        let letters: BTreeSet<char> = words.keys().flat_map(|word| word.chars()).collect();
         // Letters that go on a word are tokens of their own.
         let forms = if config.subwords == Subwords::WordPiece { 2 } else { 1 };
-        let least = names.all().len() + 1 + forms * letters.len();
+        let least = names.all().len() + forms * letters.len();
         require(
             config.vocabulary >= least,
             "vocabulary",
             config.vocabulary,
-            &format!("at least {least}: the special tokens, the space and every character"),
+            &format!("at least {least}: the special tokens and every character"),
         )?;
-        let mut learning = assemble(untrained(config.subwords, &names)?, config)?;
-        learning
-            .train(&mut trainer(config, &names, &letters)?, sentences.into_iter())
-            .map_err(|error| Error::tokenizer("in training", error))?;
-        let mut inner = assemble(learning.get_model().clone(), config)?;
+        let model = match config.subwords {
+            Subwords::Unigram => unigram(config, &names, words)?,
+            Subwords::Bpe | Subwords::WordPiece => {
+                let mut learning = assemble(untrained(config.subwords, &names)?, config)?;
+                learning
+                    .train(&mut trainer(config, &names, &letters), sentences.into_iter())
+                    .map_err(|error| Error::tokenizer("in training", error))?;
+                learning.get_model().clone()
+            }
+        };
+        let mut inner = assemble(model, config)?;
         inner.add_special_tokens(&added(names.all()));
         Self::of(inner, names, "in training")
     }
@@ -129,10 +136,7 @@ impl Tokenizer {
     /// # Errors
     ///
     /// As [`train`](Self::train), and what reading brings.
-    pub fn train_from_files(
-        config: &TokenizerConfig,
-        paths: &[impl AsRef<Path>],
-    ) -> Result<Self> {
+    pub fn train_from_files(config: &TokenizerConfig, paths: &[impl AsRef<Path>]) -> Result<Self> {
         let mut sentences = Vec::new();
         for path in paths {
             sentences.extend(read_sentences(path)?);
@@ -215,7 +219,9 @@ impl Tokenizer {
 
     /// The tokens behind ids as they stand in the vocabulary, for pictures and inspection.
     pub fn tokens(&self, ids: &[u32]) -> Vec<String> {
-        ids.iter().map(|&id| self.inner.id_to_token(id).unwrap_or_else(|| format!("#{id}"))).collect()
+        ids.iter()
+            .map(|&id| self.inner.id_to_token(id).unwrap_or_else(|| format!("#{id}")))
+            .collect()
     }
 
     /// Text as it grows, id by id.
@@ -281,11 +287,7 @@ impl TokenStream<'_> {
 fn untrained(subwords: Subwords, names: &SpecialNames) -> Result<ModelWrapper> {
     let fail = |error: tokenizers::Error| Error::tokenizer("in training", error);
     Ok(match subwords {
-        Subwords::Bpe => BPE::builder()
-            .unk_token(names.unk.clone())
-            .build()
-            .map_err(fail)?
-            .into(),
+        Subwords::Bpe => BPE::builder().unk_token(names.unk.clone()).build().map_err(fail)?.into(),
         Subwords::WordPiece => WordPiece::builder()
             .unk_token(names.unk.clone())
             .max_input_chars_per_word(1000)
@@ -296,18 +298,21 @@ fn untrained(subwords: Subwords, names: &SpecialNames) -> Result<ModelWrapper> {
     })
 }
 
-/// The characters of sentences, normalised, in order.
-fn letters(config: &TokenizerConfig, sentences: &[String]) -> Result<BTreeSet<char>> {
-    let normalizer = normalizer(config.lowercase)?;
-    let mut letters = BTreeSet::new();
+/// How often each word comes, as the trainers see words: normalised, with their marks.
+fn words(config: &TokenizerConfig, sentences: &[String]) -> Result<BTreeMap<String, u32>> {
+    let fail = |error: tokenizers::Error| Error::tokenizer("in training", error);
+    let (normalizer, pre_tokenizer) = (normalizer(config.lowercase)?, pre_tokenizer());
+    let mut words = BTreeMap::new();
     for sentence in sentences {
         let mut text = NormalizedString::from(sentence.as_str());
-        normalizer
-            .normalize(&mut text)
-            .map_err(|error| Error::tokenizer("in training", error))?;
-        letters.extend(text.get().chars().filter(|c| *c != ' '));
+        normalizer.normalize(&mut text).map_err(fail)?;
+        let mut text = PreTokenizedString::from(text);
+        pre_tokenizer.pre_tokenize(&mut text).map_err(fail)?;
+        for (word, ..) in text.get_splits(OffsetReferential::Normalized, OffsetType::Byte) {
+            *words.entry(word.to_owned()).or_insert(0) += 1;
+        }
     }
-    Ok(letters)
+    Ok(words)
 }
 
 fn added<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<AddedToken> {
@@ -327,10 +332,10 @@ fn trainer(
     config: &TokenizerConfig,
     names: &SpecialNames,
     letters: &BTreeSet<char>,
-) -> Result<TrainerWrapper> {
+) -> TrainerWrapper {
     let special = added(names.all());
-    Ok(match config.subwords {
-        Subwords::Bpe => BpeTrainerBuilder::new()
+    match config.subwords {
+        Subwords::Bpe | Subwords::Unigram => BpeTrainerBuilder::new()
             .vocab_size(config.vocabulary)
             .min_frequency(config.min_frequency)
             .special_tokens(special)
@@ -354,15 +359,51 @@ fn trainer(
                 .build()
                 .into()
         }
-        Subwords::Unigram => UnigramTrainer::builder()
-            .vocab_size(config.vocabulary as u32)
-            .special_tokens(special)
-            .unk_token(Some(names.unk.clone()))
-            .show_progress(false)
-            .build()
-            .map_err(|error| Error::tokenizer("in training", error))?
-            .into(),
-    })
+    }
+}
+
+/// Trains a unigram model in one thread on words in order: sums of floating-point numbers are then
+/// always the same.
+fn unigram(
+    config: &TokenizerConfig,
+    names: &SpecialNames,
+    words: BTreeMap<String, u32>,
+) -> Result<ModelWrapper> {
+    let fail = |error: tokenizers::Error| Error::tokenizer("in training", error);
+    let trainer = UnigramTrainer::builder()
+        .vocab_size(config.vocabulary as u32)
+        .special_tokens(added(names.all()))
+        .unk_token(Some(names.unk.clone()))
+        .show_progress(false)
+        .build()
+        .map_err(|error| Error::tokenizer("in training", error))?;
+    let words: Vec<(String, u32)> = words.into_iter().collect();
+    let mut model = Unigram::default();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .map_err(|error| Error::tokenizer("in training", error))?;
+    pool.install(|| trainer.do_train(words, &mut model)).map_err(fail)?;
+
+    // Letters that the model has no use for get the lowest scores, which letter which is left to
+    // chance; equal scores stand in no order. Here both follow the letters.
+    let special = names.all().len();
+    let mut pieces: Vec<(String, f64)> = model.iter().cloned().collect();
+    let lowest = pieces[special..].iter().map(|piece| piece.1).fold(f64::INFINITY, f64::min);
+    let is_letter = |piece: &(String, f64)| piece.0.chars().nth(1).is_none();
+    let span = 1e-4 * pieces.iter().filter(|piece| is_letter(piece)).count() as f64;
+    let is_left = |piece: &&mut (String, f64)| is_letter(piece) && piece.1 <= lowest + span;
+    let left: Vec<&mut (String, f64)> = pieces[special..].iter_mut().filter(is_left).collect();
+    let mut scores: Vec<f64> = left.iter().map(|piece| piece.1).collect();
+    let mut letters: Vec<String> = left.iter().map(|piece| piece.0.clone()).collect();
+    scores.sort_by(|a, b| b.total_cmp(a));
+    letters.sort_unstable();
+    for (piece, told) in left.into_iter().zip(letters.into_iter().zip(scores)) {
+        *piece = told;
+    }
+    pieces[special..].sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let unknown = names.all().iter().position(|name| *name == names.unk);
+    Ok(Unigram::from(pieces, unknown, false).map_err(fail)?.into())
 }
 
 fn normalizer(lowercase: bool) -> Result<NormalizerWrapper> {

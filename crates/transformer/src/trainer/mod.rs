@@ -142,7 +142,8 @@ impl<M: EncoderDecoder> Trainer<M> {
         splits.check()?;
         tokenizers.check_model(&model)?;
         if let Some(most) = model.max_length().filter(|&most| most < max_tokens) {
-            let reason = format!("it has {most} positions, and sentences up to {max_tokens} tokens");
+            let reason =
+                format!("it has {most} positions, and sentences up to {max_tokens} tokens");
             return Err(Error::Model(reason));
         }
         let device = model.devices().into_iter().next().unwrap_or_default();
@@ -372,17 +373,13 @@ impl<M: EncoderDecoder> Trainer<M> {
         let number = self.progress.step + 1;
         let pad = self.tokenizers.target().special().pad;
         seed(&self.device, step_seed(self.config.seed, number));
-        let batches: Vec<Vec<&EncodedPair>> = batches
-            .iter()
-            .map(|batch| batch.iter().map(|&at| &self.train[at]).collect())
-            .collect();
-        let target_tokens: usize =
-            batches.iter().flatten().map(|pair| pair.target_tokens()).sum();
+        let batches: Vec<Vec<&EncodedPair>> =
+            batches.iter().map(|batch| batch.iter().map(|&at| &self.train[at]).collect()).collect();
+        let target_tokens: usize = batches.iter().flatten().map(|pair| pair.target_tokens()).sum();
         let mut accumulator = GradientsAccumulator::new();
         let mut loss = 0.0;
         for batch in &batches {
-            let Teaching { source, given, wanted, tokens } =
-                Teaching::of(batch, pad, &self.device);
+            let Teaching { source, given, wanted, tokens } = Teaching::of(batch, pad, &self.device);
             let logits = self.model.logits(&source, &given);
             let share = tokens as f64 / target_tokens as f64;
             let part = cross_entropy(logits, wanted.ids, pad, self.config.label_smoothing) * share;

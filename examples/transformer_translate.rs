@@ -44,6 +44,12 @@ struct Args {
     /// The language to translate to
     #[arg(long, value_name = "LANGUAGE", requires = "from")]
     to: Option<String>,
+    /// Where no pairs are given, sentences of one clause only
+    #[arg(long)]
+    simple: bool,
+    /// Where no pairs are given, how many are drawn to learn from
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pairs: usize,
     #[command(flatten)]
     recipe: Recipe,
     /// Hypotheses that the search keeps in the evaluation; 1 is greedy
@@ -73,7 +79,10 @@ fn train(args: &Args, device: &burn::tensor::Device) -> anyhow::Result<Translato
     let seed = args.common.seed;
     let splits = match &args.data {
         Some(folder) => Splits::open(folder, direction, seed)?,
-        None => Grammar::Full.splits([20_000, 500, 1000], seed)?,
+        None => {
+            let grammar = if args.simple { Grammar::Simple } else { Grammar::Full };
+            grammar.splits([args.pairs, 500, 1000], seed)?
+        }
     };
     let (splits, gone) = splits.deduplicated();
     let counts = [&splits.train, &splits.valid, &splits.test].map(|part| part.pairs().len());

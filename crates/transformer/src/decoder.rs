@@ -1,8 +1,8 @@
 //! The side that writes.
 
 use burn::module::Module;
-use burn::nn::LayerNorm;
 use burn::tensor::{Device, Tensor};
+use model_utils::layers::LayerNorm;
 
 use crate::attention::{Mask, MultiHeadAttention};
 use crate::cache::{Cache, KeysValues, row_indices};

@@ -1,8 +1,9 @@
 //! The side that reads.
 
 use burn::module::Module;
-use burn::nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig};
+use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Device, Tensor};
+use model_utils::layers::LayerNorm;
 use model_utils::ops;
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +61,7 @@ impl Residual {
 }
 
 pub(crate) fn norm(config: &TransformerConfig, device: &Device) -> LayerNorm {
-    LayerNormConfig::new(config.d_model).with_epsilon(config.norm_epsilon).init(device)
+    LayerNorm::new(config.d_model, config.norm_epsilon, device)
 }
 
 /// Self-attention, then the feed-forward layers.

@@ -87,6 +87,11 @@ pub fn multi_head_attention(
     mask: &Mask,
     on_weights: &Dropout,
 ) -> Tensor<3> {
+    #[cfg(feature = "flex")]
+    if super::sequence::applies(&q) {
+        let dropped = super::dropped(on_weights, &q.device());
+        return super::sequence::attention(q, k, v, heads, mask, dropped);
+    }
     let (k, v, hidden) = seen(&q, k, v, mask);
     let (q, k, v) = (split_heads(q, heads), split_heads(k, heads), split_heads(v, heads));
     let weights = dropout(on_weights, attention_weights(q, k, hidden));

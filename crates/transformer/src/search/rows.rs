@@ -42,9 +42,8 @@ pub(super) fn decode<M: EncoderDecoder>(
         let scores = Scores::read(model.step(&tokens, &mut state), limits, written);
         tokens.clear();
         for (at, &sentence) in live.iter().enumerate() {
-            for sample in 0..samples {
+            for (sample, hypothesis) in found[sentence].iter_mut().enumerate() {
                 let row = at * samples + sample;
-                let hypothesis = &mut found[sentence][sample];
                 if !hypothesis.is_over {
                     let id = choose(&scores, Place { row, sentence, sample });
                     hypothesis.log_probability += scores.log_p(row, id);

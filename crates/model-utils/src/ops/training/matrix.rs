@@ -8,13 +8,24 @@ pub(super) struct Matrix<'a> {
     numbers: &'a [f32],
     rows: usize,
     columns: usize,
+    /// From one row of the numbers to the next.
+    stride: usize,
     is_transposed: bool,
 }
 
 impl<'a> Matrix<'a> {
     pub(super) fn new(numbers: &'a [f32], rows: usize, columns: usize) -> Self {
         assert_eq!(numbers.len(), rows * columns, "a {rows}×{columns} matrix");
-        Self { numbers, rows, columns, is_transposed: false }
+        Self { numbers, rows, columns, stride: columns, is_transposed: false }
+    }
+
+    /// Part of a wider matrix: rows are `stride` numbers apart.
+    pub(super) fn part(numbers: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        assert!(
+            columns <= stride && holds(numbers, rows, columns, stride),
+            "a {rows}×{columns} part"
+        );
+        Self { numbers, rows, columns, stride, is_transposed: false }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -28,17 +39,41 @@ impl<'a> Matrix<'a> {
 
     /// From one column to the next, and from one row to the next.
     fn strides(&self) -> (isize, isize) {
-        if self.is_transposed { (self.rows as isize, 1) } else { (1, self.columns as isize) }
+        let stride = self.stride as isize;
+        if self.is_transposed { (stride, 1) } else { (1, stride) }
     }
+}
+
+/// Whether a matrix whose rows are `stride` apart lies inside the numbers.
+fn holds(numbers: &[f32], rows: usize, columns: usize, stride: usize) -> bool {
+    rows == 0 || (rows - 1) * stride + columns <= numbers.len()
 }
 
 /// `to = a · b`, or `to += a · b`, in row-major numbers, on this thread alone.
 pub(super) fn product(a: Matrix, b: Matrix, to: &mut [f32], add: bool) {
-    assert_eq!(a.columns, b.rows, "the inner sizes of a product");
     assert_eq!(to.len(), a.rows * b.columns, "the size of a product");
+    multiply(a, b, to, b.columns, add, Parallelism::None);
+}
+
+/// [`product`] on all threads.
+pub(super) fn shared_product(a: Matrix, b: Matrix, to: &mut [f32], add: bool) {
+    assert_eq!(to.len(), a.rows * b.columns, "the size of a product");
+    multiply(a, b, to, b.columns, add, Parallelism::Rayon(0));
+}
+
+/// [`product`] into part of a wider matrix, whose rows are `stride` numbers apart.
+pub(super) fn product_into_part(a: Matrix, b: Matrix, to: &mut [f32], stride: usize, add: bool) {
+    let fits = b.columns <= stride && holds(to, a.rows, b.columns, stride);
+    assert!(fits, "the size of a product");
+    multiply(a, b, to, stride, add, Parallelism::None);
+}
+
+fn multiply(a: Matrix, b: Matrix, to: &mut [f32], stride: usize, add: bool, threads: Parallelism) {
+    assert_eq!(a.columns, b.rows, "the inner sizes of a product");
+    assert!(holds(to, a.rows, b.columns, stride), "the size of a product");
     let ((a_column, a_row), (b_column, b_row)) = (a.strides(), b.strides());
-    // SAFETY: `Matrix::new` and the assertions above hold every element inside its slice, and the
-    // borrows keep `to` apart from the others.
+    // SAFETY: `Matrix`'s constructors and the assertions above hold every element inside its slice,
+    // and the borrows keep `to` apart from the others.
     unsafe {
         gemm::gemm(
             a.rows,
@@ -46,7 +81,7 @@ pub(super) fn product(a: Matrix, b: Matrix, to: &mut [f32], add: bool) {
             a.columns,
             to.as_mut_ptr(),
             1,
-            b.columns as isize,
+            stride as isize,
             add,
             a.numbers.as_ptr(),
             a_column,
@@ -59,7 +94,7 @@ pub(super) fn product(a: Matrix, b: Matrix, to: &mut [f32], add: bool) {
             false,
             false,
             false,
-            Parallelism::None,
+            threads,
         );
     }
 }

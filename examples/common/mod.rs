@@ -5,6 +5,7 @@ pub mod gan;
 pub mod go;
 pub mod mcts;
 pub mod rl;
+pub mod translation;
 pub mod vision;
 
 use std::io::IsTerminal as _;

@@ -1,4 +1,5 @@
-//! Files that are whole or not there: written beside their place, flushed, then renamed.
+//! Files and folders that are whole or not there: written beside their place, flushed, then
+//! renamed.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -49,6 +50,71 @@ pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     write_with(path, |file| file.write_all(bytes))
 }
 
+/// Writes a folder of files through `fill`, which is given the folder to write them to: a kill at any
+/// moment leaves the old folder or the new one. Killed between its last two renames, the old one
+/// stands aside until [`restore_folder`] is called.
+///
+/// # Errors
+///
+/// [`Error::Io`] names the step that failed, and what `fill` brings; the folder that was there before
+/// is untouched.
+pub fn write_folder<E: From<Error>>(
+    path: impl AsRef<Path>,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let path = path.as_ref();
+    restore_folder(path)?;
+    let folder = parent(path);
+    fs::create_dir_all(folder).map_err(Error::io("create folder", folder))?;
+    let making = tempfile::Builder::new()
+        .prefix(".making-")
+        .tempdir_in(folder)
+        .map_err(Error::io("create a folder in", folder))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let permissions = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(making.path(), permissions)
+            .map_err(Error::io("set permissions of", making.path()))?;
+    }
+    fill(making.path())?;
+    sync_folder(making.path())?;
+    let aside = aside_of(path);
+    let is_replaced = path.exists();
+    if is_replaced {
+        fs::rename(path, &aside).map_err(Error::io("rename", path))?;
+    }
+    fs::rename(making.keep(), path).map_err(Error::io("replace", path))?;
+    sync_folder(folder)?;
+    if is_replaced {
+        fs::remove_dir_all(&aside).map_err(Error::io("remove", &aside))?;
+    }
+    Ok(())
+}
+
+/// Puts the folder back that a killed [`write_folder`] had set aside, or clears it away where the new
+/// one is there.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+pub fn restore_folder(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    let aside = aside_of(path);
+    if !aside.exists() {
+        return Ok(());
+    }
+    if path.exists() {
+        return fs::remove_dir_all(&aside).map_err(Error::io("remove", &aside));
+    }
+    fs::rename(&aside, path).map_err(Error::io("rename", &aside))
+}
+
+fn aside_of(path: &Path) -> std::path::PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    parent(path).join(format!(".replaced-{name}"))
+}
+
 /// The folder of a path, `.` for a bare file name.
 pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -78,6 +144,30 @@ mod tests {
         assert!(matches!(failed, Err(Error::Io { action: "write", .. })), "{failed:?}");
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_is_the_old_one_or_the_new_one() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("deep/model");
+        let put = |text: &'static str| {
+            write_folder::<Error>(&path, |folder| write(folder.join("a"), text.as_bytes()))
+        };
+        put("old").unwrap();
+        let failed = write_folder::<Error>(&path, |folder| {
+            write(folder.join("a"), b"new")?;
+            Err(Error::data("test", "no"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read(path.join("a")).unwrap(), b"old");
+        assert_eq!(fs::read_dir(parent(&path)).unwrap().count(), 1);
+        // Killed between the renames: the old one is put back.
+        fs::rename(&path, aside_of(&path)).unwrap();
+        restore_folder(&path).unwrap();
+        assert_eq!(fs::read(path.join("a")).unwrap(), b"old");
+        put("new").unwrap();
+        assert_eq!(fs::read(path.join("a")).unwrap(), b"new");
+        assert_eq!(fs::read_dir(parent(&path)).unwrap().count(), 1);
     }
 
     /// `/dev/full` answers every write with "no space left on device".

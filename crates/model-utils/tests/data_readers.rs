@@ -9,7 +9,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use model_utils::data::{
     Classes, Classification, Dataset, Idx, IdxImages, ImageCsv, ImageFolder, ImageMasks, Labelled,
-    LabelledImages, SentencePairs, Split, VocBoxes, open_classification,
+    LabelledImages, SentencePair, SentencePairs, Split, VocBoxes, open_classification,
+    read_sentences,
 };
 use model_utils::error::{Error, Result};
 use model_utils::image::Image;
@@ -263,6 +264,23 @@ fn sentences_line_by_line() {
     fails(tsv("um\tone\ndois\n"), &["p.tsv", "line 2", "no tab"]);
     fails(tsv("um\t\n"), &["line 1", "empty"]);
     fails(tsv(""), &["there is no sentence"]);
+
+    let json =
+        |text: &str| SentencePairs::open_json_lines(write(root.join("p.jsonl"), text), "pt", "en");
+    let set = json("{\"pt\": \" olá \", \"en\": \"hi\", \"id\": 1}\n").unwrap();
+    assert_eq!(set.pairs(), [SentencePair { source: "olá".into(), target: "hi".into() }]);
+    let nested = json("{\"translation\": {\"pt\": \"olá\", \"en\": \"hi\"}}\n").unwrap();
+    assert_eq!(nested, set);
+    let good = "{\"pt\": \"a\", \"en\": \"b\"}\n";
+    fails(json(&format!("{good}{{\"pt\": 1}}")), &["p.jsonl", "line 2", "the key `pt`"]);
+    fails(json(&format!("{good}{{\"pt\": \"a\"}}")), &["p.jsonl", "line 2", "the key `en`"]);
+    fails(json("{\"pt\": \"a\", \"en\": \" \"}"), &["line 1", "`en` is empty"]);
+    fails(json(&format!("{good}no")), &["line 2", "expected a JSON object"]);
+    fails(json(&format!("{good}\n{good}")), &["line 2", "it is empty"]);
+    fails(json(""), &["there is no sentence"]);
+
+    assert_eq!(read_sentences(&source).unwrap(), ["um", "dois"]);
+    fails(read_sentences(&empty), &["there is no sentence"]);
 }
 
 const BOX: &str = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>4</xmax><ymax>3</ymax></bndbox>";

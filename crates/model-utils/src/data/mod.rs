@@ -62,7 +62,7 @@ pub use idx::{Idx, IdxImages};
 pub use labelled::{Classification, Labelled, LabelledImages, Split};
 pub use loader::{Epoch, Loader, Position};
 pub use masks::{ImageMasks, MaskedImage};
-pub use sentences::{SentencePair, SentencePairs};
+pub use sentences::{SentencePair, SentencePairs, read_sentences};
 pub use shapes::{Scene, Shape, Shapes, ShapesAs, ShapesConfig};
 pub use transform::{Augment, Spatial, Transform};
 pub use voc::VocBoxes;

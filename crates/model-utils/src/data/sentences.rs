@@ -4,6 +4,7 @@ use std::io::{BufRead, Read as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::data::dataset::{Dataset, out_of_range};
 use crate::data::files::open_unpacked;
@@ -91,6 +92,36 @@ impl SentencePairs {
         Self::not_empty(pairs, path)
     }
 
+    /// Reads one file with a JSON object a line, whose texts of these two keys are a pair; where an
+    /// object has the key `translation`, its value is looked into. Empty lines are errors, further
+    /// keys are passed over. The file may be gzipped.
+    ///
+    /// # Errors
+    ///
+    /// As [`SentencePairs::open`], and [`Error::Format`] with the line if it is not JSON or lacks a
+    /// key.
+    pub fn open_json_lines(
+        path: impl AsRef<Path>,
+        source_key: &str,
+        target_key: &str,
+    ) -> Result<Self> {
+        let path = path.as_ref();
+        let mut lines = Lines::open(path)?;
+        let mut pairs = Vec::new();
+        while let Some(line) = lines.sentence()? {
+            let value: Value = serde_json::from_str(&line)
+                .map_err(|e| lines.fail(format!("expected a JSON object: {e}")))?;
+            let object = value.get("translation").unwrap_or(&value);
+            let text = |key: &str| match object.get(key).and_then(Value::as_str).map(str::trim) {
+                None => Err(lines.fail(format!("expected a text of the key `{key}`"))),
+                Some("") => Err(lines.fail(format!("the text of `{key}` is empty"))),
+                Some(text) => Ok(text.to_owned()),
+            };
+            pairs.push(SentencePair { source: text(source_key)?, target: text(target_key)? });
+        }
+        Self::not_empty(pairs, path)
+    }
+
     fn not_empty(pairs: Vec<SentencePair>, path: &Path) -> Result<Self> {
         if pairs.is_empty() {
             return Err(Error::data(path.display().to_string(), "there is no sentence in it"));
@@ -144,6 +175,24 @@ impl Dataset for SentencePairs {
         let pair = self.pairs.get(index).cloned();
         pair.ok_or_else(|| out_of_range("sentence pairs", index, self.pairs.len()))
     }
+}
+
+/// Reads a text file with a sentence a line, gzipped or not, white space around each cut off.
+///
+/// # Errors
+///
+/// As [`SentencePairs::open`].
+pub fn read_sentences(path: impl AsRef<Path>) -> Result<Vec<String>> {
+    let path = path.as_ref();
+    let mut lines = Lines::open(path)?;
+    let mut sentences = Vec::new();
+    while let Some(sentence) = lines.sentence()? {
+        sentences.push(sentence);
+    }
+    if sentences.is_empty() {
+        return Err(Error::data(path.display().to_string(), "there is no sentence in it"));
+    }
+    Ok(sentences)
 }
 
 /// The lines of a text file, counted.

@@ -4,12 +4,14 @@
 mod activation;
 mod conv;
 mod init;
+mod layer_norm;
 mod residual;
 mod squeeze_excite;
 
 pub use activation::Activation;
 pub use conv::{ConvNormAct, ConvNormActConfig, NormConfig};
 pub use init::{he_normal, normal};
+pub use layer_norm::LayerNorm;
 pub use residual::{NormOrder, ResidualBlock, ResidualBlockConfig};
 pub use squeeze_excite::{SqueezeExcite, SqueezeExciteConfig};
 

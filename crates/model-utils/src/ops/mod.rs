@@ -5,23 +5,33 @@
 //! normalisation, `ReLU6`, leaky `ReLU` and the hyperbolic tangent are this crate's own. Inside this
 //! workspace nothing else calls the forwards of Burn's convolutions, normalisations and losses.
 
+mod attention;
 #[cfg(feature = "flex")]
 mod training;
 
+pub use attention::{
+    Mask, attention, attention_weights, join_heads, multi_head_attention, multi_head_weights,
+    split_heads,
+};
+
 #[cfg(feature = "flex")]
-use training::inference;
+use training::{inference, sequence};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::nn::pool::{AvgPool2d, MaxPool2d};
-use burn::nn::{BatchNorm, Embedding, LayerNorm, Linear};
+use burn::nn::{BatchNorm, Dropout, Embedding, Linear};
 use burn::optim::GradientsParams;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::ops::ConvOptions;
 #[cfg(feature = "flex")]
 use burn::tensor::ops::ConvTransposeOptions;
+#[cfg(feature = "flex")]
+use burn::tensor::{Device, Distribution};
 use burn::tensor::{Int, Tensor};
+
+use crate::layers::LayerNorm;
 
 /// A convolution. `[batch, channels_in, height, width]` → `[batch, channels_out, height, width]`.
 pub fn conv2d(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
@@ -95,7 +105,59 @@ pub fn conv_transpose2d(conv: &ConvTranspose2d, x: Tensor<4>) -> Tensor<4> {
 
 /// A fully connected layer on the last axis. `[…, features_in]` → `[…, features_out]`.
 pub fn linear<const D: usize>(linear: &Linear, x: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if sequence::applies(&x) {
+        let bias = linear.bias.as_ref().map(Param::val);
+        return sequence::linear(x, linear.weight.val(), bias, false);
+    }
     linear.forward(x)
+}
+
+/// A fully connected layer whose weight is a table of one row an output, such as an embedding:
+/// `[…, features_in]`, `[features_out, features_in]` → `[…, features_out]`.
+pub fn project<const D: usize>(
+    x: Tensor<D>,
+    table: Tensor<2>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if sequence::applies(&x) {
+        return sequence::linear(x, table, bias, true);
+    }
+    let mut shape = x.dims();
+    let rows = x.reshape([-1, shape[D - 1] as i64]);
+    shape[D - 1] = table.dims()[0];
+    let projected = rows.matmul(table.transpose()).reshape(shape);
+    match bias {
+        Some(bias) => projected + bias.unsqueeze(),
+        None => projected,
+    }
+}
+
+/// Sets numbers to 0 at random in training, and scales the others up.
+pub fn dropout<const D: usize>(dropout: &Dropout, x: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if sequence::applies(&x) {
+        return match dropped(dropout, &x.device()) {
+            Some((share, seed)) => sequence::dropout(x, share, seed),
+            None => x,
+        };
+    }
+    dropout.forward(x)
+}
+
+/// The share that a dropout drops now, and a seed from the device's generator; `None` where it drops
+/// nothing.
+#[cfg(feature = "flex")]
+fn dropped(dropout: &Dropout, device: &Device) -> Option<(f64, u32)> {
+    let drops = dropout.prob > 0.0 && dropout.training.is_enabled() && device.is_autodiff();
+    drops.then(|| {
+        let halves = Distribution::Uniform(0.0, 65_536.0);
+        let device = device.clone().without_autodiff();
+        let halves = Tensor::<1>::random([2], halves, &device).into_data();
+        let seed = halves.iter::<f32>().fold(0, |seed, half| seed << 16 | (half as u32 & 0xFFFF));
+        (dropout.prob, seed)
+    })
 }
 
 /// Rows of a table. `[batch, length]` of indices → `[batch, length, features]`.
@@ -131,7 +193,12 @@ pub fn batch_norm<const D: usize>(norm: &BatchNorm, x: Tensor<D>) -> Tensor<D> {
 
 /// Layer normalisation over the last axis (Ba et al. 2016).
 pub fn layer_norm<const D: usize>(norm: &LayerNorm, x: Tensor<D>) -> Tensor<D> {
-    norm.forward(x)
+    let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
+    #[cfg(feature = "flex")]
+    if sequence::applies(&x) {
+        return sequence::layer_norm(x, gamma, beta, norm.epsilon);
+    }
+    burn::tensor::module::layer_norm(x, gamma, Some(beta), norm.epsilon)
 }
 
 /// The largest value of each window.
@@ -152,6 +219,10 @@ pub fn adaptive_avg_pool2d(x: Tensor<4>, output: [usize; 2]) -> Tensor<4> {
 
 /// max(x, 0).
 pub fn relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if training::applies(&x) {
+        return training::leaky_relu(x, 0.0);
+    }
     #[cfg(feature = "flex")]
     if inference::applies(&x) {
         return inference::relu(x);
@@ -225,6 +296,40 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>, smoothing: f64)
     } else {
         picked * (1.0 - smoothing) + log_p.mean().neg() * smoothing
     }
+}
+
+/// [`cross_entropy`] of `[batch, classes]` logits over the rows alone whose target is not
+/// `ignored`, averaged over these; 0 where all are ignored.
+pub fn cross_entropy_without(
+    ignored: u32,
+    logits: Tensor<2>,
+    targets: Tensor<1, Int>,
+    smoothing: f64,
+) -> Tensor<1> {
+    #[cfg(feature = "flex")]
+    if sequence::applies(&logits) {
+        return sequence::cross_entropy(Some(ignored), logits, targets, smoothing);
+    }
+    let counted = targets.clone().not_equal_elem(ignored as i32).float();
+    let log_p = log_softmax(logits, 1);
+    let picked = log_p.clone().gather(1, targets.unsqueeze_dim(1)).squeeze_dim::<1>(1);
+    let gained = if smoothing == 0.0 {
+        picked
+    } else {
+        picked * (1.0 - smoothing) + log_p.mean_dim(1).squeeze_dim::<1>(1) * smoothing
+    };
+    let count = counted.clone().sum().clamp_min(1.0);
+    (gained * counted).sum().neg() / count
+}
+
+/// log Σ exp of each row, `[rows, columns]` → `[rows]`: what turns logits into log-probabilities.
+pub fn log_sum_exp(x: Tensor<2>) -> Tensor<1> {
+    #[cfg(feature = "flex")]
+    if inference::applies(&x) {
+        return sequence::log_sum_exp(x);
+    }
+    let largest = x.clone().max_dim(1);
+    ((x - largest.clone()).exp().sum_dim(1).log() + largest).squeeze_dim(1)
 }
 
 /// How many rows of `[batch, classes]` logits have their largest value at the target.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use gemm::Parallelism;
 
-/// A matrix of numbers in rows, some columns of one, or the transpose of either.
+/// A matrix of numbers in rows, part of a wider one, or the transpose of either.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
     numbers: &'a [f32],
@@ -20,9 +20,11 @@ impl<'a> Matrix<'a> {
         Self { numbers, rows, columns, strides: [columns, 1] }
     }
 
-    pub(super) fn transposed(self) -> Self {
-        let [row, column] = self.strides;
-        Self { rows: self.columns, columns: self.rows, strides: [column, row], ..self }
+    /// Part of a wider matrix: rows are `stride` numbers apart.
+    pub(super) fn part(numbers: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        let fits = columns <= stride && reach([rows, columns], [stride, 1]) <= numbers.len();
+        assert!(fits, "a {rows}×{columns} part");
+        Self { numbers, rows, columns, strides: [stride, 1] }
     }
 
     /// Some of the columns.
@@ -32,20 +34,46 @@ impl<'a> Matrix<'a> {
         Self { numbers, columns: range.len(), ..self }
     }
 
-    /// Numbers up to the last that is reached.
-    fn reach(&self) -> usize {
-        if self.rows == 0 || self.columns == 0 {
-            return 0;
-        }
-        (self.rows - 1) * self.strides[0] + (self.columns - 1) * self.strides[1] + 1
+    pub(super) fn transposed(self) -> Self {
+        let [row, column] = self.strides;
+        Self { rows: self.columns, columns: self.rows, strides: [column, row], ..self }
     }
+
+    fn is_inside(&self) -> bool {
+        reach([self.rows, self.columns], self.strides) <= self.numbers.len()
+    }
+}
+
+/// Numbers up to the last that is reached.
+fn reach([rows, columns]: [usize; 2], strides: [usize; 2]) -> usize {
+    if rows == 0 || columns == 0 {
+        return 0;
+    }
+    (rows - 1) * strides[0] + (columns - 1) * strides[1] + 1
 }
 
 /// `to = a · b`, or `to += a · b`, in row-major numbers, on this thread alone.
 pub(super) fn product(a: Matrix, b: Matrix, to: &mut [f32], add: bool) {
-    assert_eq!(a.columns, b.rows, "the inner sizes of a product");
     assert_eq!(to.len(), a.rows * b.columns, "the size of a product");
-    assert!(a.reach() <= a.numbers.len() && b.reach() <= b.numbers.len(), "inside the numbers");
+    multiply(a, b, to, b.columns, add, Parallelism::None);
+}
+
+/// [`product`] on all threads.
+pub(super) fn shared_product(a: Matrix, b: Matrix, to: &mut [f32], add: bool) {
+    assert_eq!(to.len(), a.rows * b.columns, "the size of a product");
+    multiply(a, b, to, b.columns, add, Parallelism::Rayon(0));
+}
+
+/// [`product`] into part of a wider matrix, whose rows are `stride` numbers apart.
+pub(super) fn product_into_part(a: Matrix, b: Matrix, to: &mut [f32], stride: usize, add: bool) {
+    multiply(a, b, to, stride, add, Parallelism::None);
+}
+
+fn multiply(a: Matrix, b: Matrix, to: &mut [f32], stride: usize, add: bool, threads: Parallelism) {
+    assert_eq!(a.columns, b.rows, "the inner sizes of a product");
+    let fits = b.columns <= stride && reach([a.rows, b.columns], [stride, 1]) <= to.len();
+    assert!(fits, "the size of a product");
+    assert!(a.is_inside() && b.is_inside(), "inside the numbers");
     let [[a_row, a_column], [b_row, b_column]] = [a, b].map(|m| m.strides.map(|s| s as isize));
     // SAFETY: the assertions hold every element inside its slice, and the borrows keep `to` apart
     // from the others.
@@ -56,7 +84,7 @@ pub(super) fn product(a: Matrix, b: Matrix, to: &mut [f32], add: bool) {
             a.columns,
             to.as_mut_ptr(),
             1,
-            b.columns as isize,
+            stride as isize,
             add,
             a.numbers.as_ptr(),
             a_column,
@@ -69,7 +97,7 @@ pub(super) fn product(a: Matrix, b: Matrix, to: &mut [f32], add: bool) {
             false,
             false,
             false,
-            Parallelism::None,
+            threads,
         );
     }
 }

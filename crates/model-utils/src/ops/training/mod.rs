@@ -7,14 +7,21 @@
 // Only what is inlined into `parallel::vectorised` is compiled for the widest vectors.
 #![allow(clippy::inline_always)]
 
+mod attention;
 mod batch_norm;
 mod conv2d;
 mod convolve;
+mod cross_entropy;
+mod dropout;
+mod exponential;
 pub(super) mod inference;
+mod layer_norm;
 mod leaky_relu;
+mod linear;
 mod matrix;
 mod parallel;
 mod relu6;
+pub(super) mod sequence;
 mod tanh;
 
 use burn::backend::autodiff::NodeId;

@@ -7,7 +7,10 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 /// Fewer numbers than this are not worth waking another thread for.
-const WORTH_SHARING: usize = 1 << 14;
+pub(super) const WORTH_SHARING: usize = 1 << 16;
+
+/// Numbers of a task, about.
+const A_TASK: usize = 1 << 13;
 
 /// Channels that one task sums together: their planes lie side by side in each image.
 const CHANNELS_A_TASK: usize = 8;
@@ -23,8 +26,7 @@ pub(super) fn written(
 ) -> Vec<f32> {
     let mut numbers = Vec::with_capacity(len);
     let room = &mut numbers.spare_capacity_mut()[..len];
-    let a_task =
-        if len < WORTH_SHARING { len } else { (WORTH_SHARING / 2).next_multiple_of(chunk) };
+    let a_task = if len < WORTH_SHARING { len } else { A_TASK.next_multiple_of(chunk) };
     let write = |(task, room): (usize, &mut [MaybeUninit<f32>])| {
         for number in &mut *room {
             number.write(0.0);
@@ -61,7 +63,7 @@ pub(super) fn for_each_chunk(
         });
         return;
     }
-    let a_task = (WORTH_SHARING / 2).div_ceil(chunk);
+    let a_task = A_TASK.div_ceil(chunk);
     numbers.par_chunks_mut(a_task * chunk).enumerate().for_each(|(task, numbers)| {
         vectorised(|| {
             for (index, chunk) in numbers.chunks_mut(chunk).enumerate() {

@@ -1,13 +1,11 @@
 //! The hyperbolic tangent, without branches, so that loops over it become vector code.
 
+use super::exponential::exp;
+
 /// Below this the series of the tangent is used, above it the exponential.
 const SMALL: f32 = 0.25;
 /// From here on the tangent is 1 in single precision.
 const LARGE: f32 = 10.0;
-/// 1.5 · 2²³: added to a number, it leaves the nearest whole number in the lowest bits.
-const ROUND: f32 = 12_582_912.0;
-/// ln 2 in two parts, of which the first has few bits.
-const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 
 /// Takes the tangent of each number; NaN stays NaN.
 #[inline(always)]
@@ -39,28 +37,6 @@ fn of(x: f32) -> f32 {
     let ratio = (1.0 - fallen) / (1.0 + fallen);
     let tangent = if size < SMALL { size * series } else { ratio };
     tangent.copysign(x)
-}
-
-/// The exponential of a number from −2 · [`LARGE`] to 0: 2ⁿ times the series of what is left.
-#[inline(always)]
-fn exp(x: f32) -> f32 {
-    let whole = x * std::f32::consts::LOG2_E + ROUND;
-    let count = whole - ROUND;
-    let left = x - count * LN_2[0] - count * LN_2[1];
-    let series = 1.0
-        + left
-            * (1.0
-                + left
-                    * (1.0 / 2.0
-                        + left
-                            * (1.0 / 6.0
-                                + left
-                                    * (1.0 / 24.0
-                                        + left
-                                            * (1.0 / 120.0
-                                                + left * (1.0 / 720.0 + left / 5_040.0))))));
-    let exponent = whole.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23;
-    series * f32::from_bits(exponent)
 }
 
 #[cfg(test)]

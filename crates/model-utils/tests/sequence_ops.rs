@@ -1,0 +1,238 @@
+//! The operations on sequences that `ops` computes itself on `flex`, against Burn's own.
+#![cfg(feature = "flex")]
+#![allow(missing_docs)]
+
+use burn::module::Param;
+use burn::nn::{DropoutConfig, LayerNormConfig, LinearConfig};
+use burn::tensor::activation::{self, log_softmax};
+use burn::tensor::{Device, Distribution, Gradients, Int, Tensor, TensorData};
+use model_utils::device::seed;
+use model_utils::layers::LayerNorm;
+use model_utils::ops::{self, Mask};
+use proptest::prelude::*;
+
+/// How far numbers may be from Burn's, in parts of the largest of them.
+const TOLERANCE: f32 = 2e-5;
+
+fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+fn numbers<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+    x.into_data().try_to_vec().unwrap()
+}
+
+fn normal<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+    let device = device();
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), &device).require_grad()
+}
+
+fn assert_near(what: &str, ours: &[f32], burns: &[f32]) {
+    assert_eq!(ours.len(), burns.len(), "{what}");
+    let largest = burns.iter().fold(1.0_f32, |largest, x| largest.max(x.abs()));
+    for (at, (ours, burns)) in ours.iter().zip(burns).enumerate() {
+        let off = (ours - burns).abs();
+        assert!(off <= TOLERANCE * largest, "{what}[{at}]: {ours} for {burns}");
+    }
+}
+
+/// The gradients of a sum in which each output weighs differently.
+fn gradients<const D: usize>(output: &Tensor<D>) -> Gradients {
+    let weights: Vec<f32> =
+        (0..output.shape().num_elements()).map(|i| (i as f32 * 0.7).sin()).collect();
+    let weights =
+        Tensor::<D>::from_data(TensorData::new(weights, output.shape()), &output.device());
+    (output.clone() * weights).sum().backward()
+}
+
+fn grad<const D: usize>(x: &Tensor<D>, gradients: &Gradients) -> Vec<f32> {
+    numbers(x.grad(gradients).unwrap())
+}
+
+/// Both give the same output and the same gradients for the tensors given.
+macro_rules! assert_same {
+    ($ours:expr, $burns:expr, $($input:expr),+) => {{
+        let (ours, burns) = ($ours, $burns);
+        assert_eq!(ours.dims(), burns.dims());
+        assert_near("output", &numbers(ours.clone()), &numbers(burns.clone()));
+        let (of_ours, of_burns) = (gradients(&ours), gradients(&burns));
+        $(assert_near(stringify!($input), &grad(&$input, &of_ours), &grad(&$input, &of_burns));)+
+    }};
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_linear_layer_agrees(
+        batch in 1..70_usize, time in 1..40_usize, from in 1..40_usize, to in 1..70_usize,
+        bias in any::<bool>(),
+    ) {
+        let linear = LinearConfig::new(from, to).with_bias(bias).init(&device());
+        let x = normal([batch, time, from]);
+        if let Some(bias) = linear.bias.as_ref().map(Param::val) {
+            let (ours, burns) = (ops::linear(&linear, x.clone()), linear.forward(x.clone()));
+            assert_same!(ours, burns, x, linear.weight.val(), bias);
+        } else {
+            let (ours, burns) = (ops::linear(&linear, x.clone()), linear.forward(x.clone()));
+            assert_same!(ours, burns, x, linear.weight.val());
+        }
+        let plain = ops::linear(&linear, x.clone().inner().set_require_grad(false));
+        assert_near("without autodiff", &numbers(plain), &numbers(linear.forward(x)));
+    }
+
+    #[test]
+    fn a_projection_onto_a_table_agrees(
+        rows in 1..300_usize, width in 1..40_usize, outputs in 1..90_usize,
+    ) {
+        let (x, table, bias) = (normal([rows, width]), normal([outputs, width]), normal([outputs]));
+        let burns = || x.clone().matmul(table.clone().transpose());
+        assert_same!(ops::project(x.clone(), table.clone(), None), burns(), x, table);
+        let ours = ops::project(x.clone(), table.clone(), Some(bias.clone()));
+        assert_same!(ours, burns() + bias.clone().unsqueeze(), x, table, bias);
+    }
+
+    #[test]
+    fn layer_normalisation_agrees(rows in 1..400_usize, width in 2..90_usize) {
+        let (gamma, beta) = (normal([width]), normal([width]));
+        let mut burns = LayerNormConfig::new(width).with_epsilon(1e-4).init(&device());
+        let mut ours = LayerNorm::new(width, 1e-4, &device());
+        burns.gamma = Param::from_tensor(gamma.clone());
+        ours.gamma = burns.gamma.clone();
+        burns.beta = Some(Param::from_tensor(beta.clone()));
+        ours.beta = Param::from_tensor(beta);
+        let x = (normal([rows, 1, width]) * 3.0 + 1.5).detach().require_grad();
+        let (of_ours, of_burns) = (ops::layer_norm(&ours, x.clone()), burns.forward(x.clone()));
+        assert_near("output", &numbers(of_ours.clone()), &numbers(of_burns.clone()));
+        let (of_ours, of_burns) = (gradients(&of_ours), gradients(&of_burns));
+        assert_near("x", &grad(&x, &of_ours), &grad(&x, &of_burns));
+        let gammas = [grad(&ours.gamma.val(), &of_ours), grad(&burns.gamma.val(), &of_burns)];
+        assert_near("gamma", &gammas[0], &gammas[1]);
+        let beta = burns.beta.unwrap();
+        let betas = [grad(&ours.beta.val(), &of_ours), grad(&beta.val(), &of_burns)];
+        assert_near("beta", &betas[0], &betas[1]);
+    }
+
+    #[test]
+    fn attention_agrees(
+        batch in 1..6_usize, queries in 1..14_usize, keys in 1..40_usize, heads in 1..5_usize,
+        width in 1..24_usize, causal in any::<bool>(), itself in any::<bool>(),
+    ) {
+        let keys = if causal { queries } else { keys };
+        let lengths: Vec<usize> = (0..batch).map(|row| 1 + (row * 7 + keys / 2) % keys).collect();
+        let mask = if causal { Mask::causal(&lengths) } else { Mask::padding(&lengths) };
+        let all = heads * width;
+        let (q, k, v) = (normal([batch, queries, all]), normal([batch, keys, all]), normal([batch, keys, all]));
+        let k = if itself && queries == keys { q.clone() } else { k };
+        let none = DropoutConfig::new(0.0).init();
+        let ours = ops::multi_head_attention(q.clone(), k.clone(), v.clone(), heads, &mask, &none);
+        let hidden = mask.to_tensor(queries, keys, &device());
+        let split = |x: &Tensor<3>| ops::split_heads(x.clone(), heads);
+        let (output, weights) = ops::attention(split(&q), split(&k), split(&v), Some(hidden));
+        assert_same!(ours, ops::join_heads(output), q, k, v);
+        // Without autodiff, and the weights up to the longest row's end.
+        let plain = |x: &Tensor<3>| x.clone().inner();
+        let output =
+            ops::multi_head_attention(plain(&q), plain(&k), plain(&v), heads, &mask, &none);
+        let of_all = ops::multi_head_weights(plain(&q), plain(&k), heads, &mask);
+        let longest = lengths.iter().copied().max().unwrap();
+        assert_near("weights", &numbers(of_all), &numbers(weights.narrow(3, 0, longest)));
+        let again = ops::multi_head_attention(q, k, v, heads, &mask, &none);
+        assert_near("without autodiff", &numbers(output), &numbers(again));
+    }
+
+    #[test]
+    fn cross_entropy_agrees(rows in 1..70_usize, classes in 2..90_usize, smooth in any::<bool>()) {
+        let smoothing = if smooth { 0.1 } else { 0.0 };
+        let logits = (normal([rows, classes]) * 4.0).detach().require_grad();
+        let ids: Vec<i32> = (0..rows).map(|row| ((row * 13) % classes) as i32).collect();
+        let targets = Tensor::<1, Int>::from_data(TensorData::new(ids.clone(), [rows]), &device());
+        let ours = ops::cross_entropy_without(0, logits.clone(), targets.clone(), smoothing);
+        let log_p = log_softmax(logits.clone(), 1);
+        let counted = targets.clone().not_equal_elem(0).float();
+        let picked = log_p.clone().gather(1, targets.unsqueeze_dim(1)).squeeze_dim::<1>(1);
+        let gained = picked * (1.0 - smoothing) + log_p.mean_dim(1).squeeze_dim::<1>(1) * smoothing;
+        let count = ids.iter().filter(|&&id| id != 0).count().max(1);
+        let burns = (gained * counted).sum().neg() / count as f32;
+        assert_same!(ours * 5.0, burns * 5.0, logits);
+        let plain = logits.clone().inner();
+        let sums = ops::log_sum_exp(plain.clone());
+        assert_near("log sum exp", &numbers(sums), &numbers(plain.exp().sum_dim(1).log()));
+    }
+}
+
+#[test]
+fn large_inputs_are_shared_between_threads_and_agree() {
+    let linear = LinearConfig::new(96, 200).init(&device());
+    let x = normal([700, 96]);
+    let (ours, burns) = (ops::linear(&linear, x.clone()), linear.forward(x.clone()));
+    assert_same!(ours, burns, x, linear.weight.val());
+    let relu = |x: &Tensor<2>| activation::relu(x.clone());
+    assert_same!(ops::relu(x.clone()), relu(&x), x);
+}
+
+/// Dropout drops its share, and the gradient of what is dropped is 0.
+#[test]
+fn dropout_drops_numbers_and_their_gradients() {
+    let dropout = DropoutConfig::new(0.25).init();
+    let x = (normal([300, 200]).abs() + 0.5).detach().require_grad();
+    seed(&device(), 5);
+    let dropped = ops::dropout(&dropout, x.clone());
+    let gradient = grad(&x, &dropped.clone().sum().backward());
+    let (outputs, inputs) = (numbers(dropped), numbers(x.clone()));
+    for ((output, input), gradient) in outputs.iter().zip(&inputs).zip(&gradient) {
+        let expected = if *output == 0.0 { 0.0 } else { 1.0 / 0.75 };
+        assert!((gradient - expected).abs() < 1e-6);
+        assert!((output - input * expected).abs() < 1e-5);
+    }
+    let share = outputs.iter().filter(|output| **output == 0.0).count() as f64 / 60_000.0;
+    assert!((share - 0.25).abs() < 0.01, "{share}");
+    let again = numbers(ops::dropout(&dropout, x.clone()));
+    assert_ne!(again, outputs);
+    seed(&device(), 5);
+    assert_eq!(numbers(ops::dropout(&dropout, x.clone())), outputs);
+    assert_eq!(numbers(ops::dropout(&dropout, x.clone().inner())), inputs);
+}
+
+/// With the dropout's seed held, the gradients are those of small differences.
+#[test]
+fn attention_with_dropout_has_the_gradients_of_small_differences() {
+    let dropout = DropoutConfig::new(0.4).init();
+    let mask = Mask::padding(&[5, 7]);
+    for queries in [2, 8] {
+        let inputs = [normal([2, queries, 6]), normal([2, 7, 6]), normal([2, 7, 6])];
+        let value = |inputs: &[Tensor<3>; 3]| {
+            seed(&device(), 9);
+            let [q, k, v] = inputs.clone();
+            let output = ops::multi_head_attention(q, k, v, 2, &mask, &dropout);
+            let weights: Vec<f32> = (0..2 * queries * 6).map(|i| (i as f32 * 0.7).sin()).collect();
+            let weights = TensorData::new(weights, output.shape());
+            (output * Tensor::from_data(weights, &device())).sum()
+        };
+        let gradients = value(&inputs).backward();
+        let none = DropoutConfig::new(0.0).init();
+        let [q, k, v] = inputs.clone();
+        let undropped = ops::multi_head_attention(q, k, v, 2, &mask, &none);
+        seed(&device(), 9);
+        let [q, k, v] = inputs.clone();
+        let dropped = ops::multi_head_attention(q, k, v, 2, &mask, &dropout);
+        assert!((undropped - dropped).abs().max().into_scalar::<f32>() > 0.1);
+        for which in 0..3 {
+            let analytic = grad(&inputs[which], &gradients);
+            let shape = inputs[which].dims();
+            for at in (0..analytic.len()).step_by(5) {
+                let moved = |by: f32| {
+                    let mut steps = vec![0.0; analytic.len()];
+                    steps[at] = by;
+                    let mut inputs = inputs.clone();
+                    let step = Tensor::from_data(TensorData::new(steps, shape), &device());
+                    inputs[which] = inputs[which].clone() + step;
+                    value(&inputs).into_scalar::<f32>()
+                };
+                let numeric = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+                let off = (numeric - analytic[at]).abs();
+                assert!(off < 5e-3, "input {which}, {at}: {} for {numeric}", analytic[at]);
+            }
+        }
+    }
+}

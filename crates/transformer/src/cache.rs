@@ -1,0 +1,74 @@
+//! The keys and values of what has been decoded.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+/// Projected keys and values, `[batch, time, width]` each.
+#[derive(Debug, Clone)]
+pub(crate) struct KeysValues {
+    pub(crate) keys: Tensor<3>,
+    pub(crate) values: Tensor<3>,
+}
+
+impl KeysValues {
+    pub(crate) fn select(&mut self, rows: &Tensor<1, Int>) {
+        let select = |x: &mut Tensor<3>| *x = x.clone().select(0, rows.clone());
+        select(&mut self.keys);
+        select(&mut self.values);
+    }
+}
+
+/// Positions that room is first made for.
+const FIRST_ROOM: usize = 32;
+
+/// The keys and values of a self-attention, with room for what will be decoded: each step writes
+/// its own in place.
+#[derive(Debug, Clone)]
+pub(crate) struct Cache {
+    /// `[rows, room, width]`, of which the first `used` positions are written.
+    pub(crate) kept: KeysValues,
+    used: usize,
+    most: usize,
+}
+
+impl Cache {
+    /// Room for `most` positions.
+    pub(crate) fn new(rows: usize, most: usize, width: usize, device: &Device) -> Self {
+        let room = || Tensor::zeros([rows, most.min(FIRST_ROOM), width], device);
+        Self { kept: KeysValues { keys: room(), values: room() }, used: 0, most }
+    }
+
+    /// Positions written.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
+    /// Writes the keys and values of the next position, `[rows, 1, width]` each.
+    pub(crate) fn push(&mut self, next: KeysValues) {
+        let [rows, room, width] = self.kept.keys.dims();
+        let at = self.used;
+        for (kept, next) in [(&mut self.kept.keys, next.keys), (&mut self.kept.values, next.values)]
+        {
+            let mut all = std::mem::replace(kept, Tensor::empty([0, 0, 0], &next.device()));
+            if at == room {
+                let more = room.max(1).min(self.most.max(room + 1) - room);
+                let more = Tensor::zeros([rows, more, width], &next.device());
+                all = Tensor::cat(vec![all, more], 1);
+            }
+            // With no other handle on it the tensor is written in place.
+            *kept = all.slice_assign([0..rows, at..at + 1, 0..width], next);
+        }
+        self.used += 1;
+    }
+
+    /// Row `i` becomes what row `rows[i]` was.
+    pub(crate) fn select(&mut self, rows: &Tensor<1, Int>) {
+        self.kept.select(rows);
+    }
+}
+
+/// Row numbers as a tensor.
+pub(crate) fn row_indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {
+    let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+    let count = rows.len();
+    Tensor::from_data(TensorData::new(rows, [count]), device)
+}

@@ -1,0 +1,216 @@
+//! The side that writes.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use model_utils::layers::LayerNorm;
+
+use crate::attention::{Mask, MultiHeadAttention};
+use crate::cache::{Cache, KeysValues, row_indices};
+use crate::encoder::{Residual, at_the_end, attend_itself, norm};
+use crate::feed_forward::FeedForward;
+use crate::model::DecoderState;
+use crate::position::Rotation;
+use crate::transformer::TransformerConfig;
+
+/// Self-attention to what came before, attention to the source, then the feed-forward layers.
+#[derive(Module, Debug)]
+pub struct DecoderLayer {
+    /// Among the tokens written so far.
+    pub self_attention: MultiHeadAttention,
+    /// Around it.
+    pub around_self: Residual,
+    /// To the encoder's output.
+    pub cross_attention: MultiHeadAttention,
+    /// Around it.
+    pub around_cross: Residual,
+    /// Each token alone.
+    pub feed_forward: FeedForward,
+    /// Around it.
+    pub around_feed_forward: Residual,
+}
+
+/// The weights of both attentions of the decoder, a tensor a layer, where they are asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Weights {
+    pub(crate) own: Option<Vec<Tensor<4>>>,
+    pub(crate) cross: Option<Vec<Tensor<4>>>,
+}
+
+impl DecoderLayer {
+    fn new(config: &TransformerConfig, device: &Device) -> Self {
+        let around = || Residual::new(config, device);
+        Self {
+            self_attention: config.attention(device),
+            around_self: around(),
+            cross_attention: config.attention(device),
+            around_cross: around(),
+            feed_forward: config.feed_forward(device),
+            around_feed_forward: around(),
+        }
+    }
+
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        own: &Mask,
+        (memory, source): (&Tensor<3>, &Mask),
+        rotation: Option<&Rotation>,
+        weights: &mut Weights,
+    ) -> Tensor<3> {
+        let x = self
+            .around_self
+            .around(x, |x| attend_itself(&self.self_attention, x, own, rotation, &mut weights.own));
+        let x = self.around_cross.around(x, |x| {
+            let keys_values = self.cross_attention.keys_values(memory.clone(), None);
+            let queries = self.cross_attention.queries(x, None);
+            self.look_up_source(queries, &keys_values, source, &mut weights.cross)
+        });
+        self.around_feed_forward.around(x, |x| self.feed_forward.forward(x))
+    }
+
+    fn look_up_source(
+        &self,
+        queries: Tensor<3>,
+        memory: &KeysValues,
+        source: &Mask,
+        weights: &mut Option<Vec<Tensor<4>>>,
+    ) -> Tensor<3> {
+        if let Some(weights) = weights {
+            let (queries, keys) = (queries.clone(), memory.keys.clone());
+            weights.push(self.cross_attention.weights_of(queries, keys, source));
+        }
+        self.cross_attention.look_up(queries, memory, source)
+    }
+
+    /// One token a row, `[rows, 1, width]`.
+    fn step(
+        &self,
+        x: Tensor<3>,
+        state: &mut LayerState,
+        source: &Mask,
+        rotation: Option<&Rotation>,
+        weights: &mut Option<Vec<Tensor<4>>>,
+    ) -> Tensor<3> {
+        let [rows, _, width] = x.dims();
+        let x = self.around_self.around(x, |x| {
+            let attention = &self.self_attention;
+            let queries = attention.queries(x.clone(), rotation);
+            state.own.push(attention.keys_values(x, rotation));
+            let written = Mask::padding(&vec![state.own.used(); rows]);
+            attention.look_up(queries, &state.own.kept, &written)
+        });
+        let x = self.around_cross.around(x, |x| {
+            // The beams of a sentence are so many queries to one memory.
+            let sentences = source.lengths.len();
+            let queries = self.cross_attention.queries(x, None);
+            let queries = queries.reshape([sentences, rows / sentences, width]);
+            let found = self.look_up_source(queries, &state.memory, source, weights);
+            found.reshape([rows, 1, width])
+        });
+        self.around_feed_forward.around(x, |x| self.feed_forward.forward(x))
+    }
+}
+
+/// The stack that turns embedded target tokens into what is projected onto the vocabulary.
+#[derive(Module, Debug)]
+pub struct Decoder {
+    /// From the first to the last.
+    pub layers: Vec<DecoderLayer>,
+    /// At the end, where the configuration has one.
+    pub norm: Option<LayerNorm>,
+}
+
+impl Decoder {
+    pub(crate) fn new(config: &TransformerConfig, device: &Device) -> Self {
+        Self {
+            layers: (0..config.decoder_layers).map(|_| DecoderLayer::new(config, device)).collect(),
+            norm: config.final_norm.then(|| norm(config, device)),
+        }
+    }
+
+    /// `[batch, time, width]` → `[batch, time, width]`.
+    pub(crate) fn forward(
+        &self,
+        x: Tensor<3>,
+        own: &Mask,
+        memory: (&Tensor<3>, &Mask),
+        rotation: Option<&Rotation>,
+        weights: &mut Weights,
+    ) -> Tensor<3> {
+        let layers = self.layers.iter();
+        let x = layers.fold(x, |x, layer| layer.forward(x, own, memory, rotation, weights));
+        at_the_end(self.norm.as_ref(), x)
+    }
+
+    /// Projects the memory once for all steps.
+    pub(crate) fn start(
+        &self,
+        memory: &Tensor<3>,
+        source: Mask,
+        steps: usize,
+        beams: usize,
+    ) -> TransformerState {
+        let [sentences, _, width] = memory.dims();
+        let layer = |layer: &DecoderLayer| LayerState {
+            own: Cache::new(sentences * beams, steps, width, &memory.device()),
+            memory: layer.cross_attention.keys_values(memory.clone(), None),
+        };
+        let layers = self.layers.iter().map(layer).collect();
+        TransformerState { layers, source, beams, position: 0, attention: false }
+    }
+
+    /// One token a row, `[rows, 1, width]`, and the weights of the attentions to the source,
+    /// `[sentences, heads, beams, source_time]` a layer, where they are asked for.
+    pub(crate) fn step(
+        &self,
+        mut x: Tensor<3>,
+        state: &mut TransformerState,
+        rotation: Option<&Rotation>,
+    ) -> (Tensor<3>, Option<Vec<Tensor<4>>>) {
+        let mut weights = state.attention.then(Vec::new);
+        for (layer, own) in self.layers.iter().zip(&mut state.layers) {
+            x = layer.step(x, own, &state.source, rotation, &mut weights);
+        }
+        state.position += 1;
+        (at_the_end(self.norm.as_ref(), x), weights)
+    }
+}
+
+/// Cached keys and values of one layer.
+#[derive(Debug, Clone)]
+struct LayerState {
+    own: Cache,
+    memory: KeysValues,
+}
+
+/// What a Transformer carries from step to step: the keys and values of what it has written, and
+/// those of the source, projected once.
+#[derive(Debug, Clone)]
+pub struct TransformerState {
+    layers: Vec<LayerState>,
+    /// Of the sentences still decoded.
+    source: Mask,
+    beams: usize,
+    pub(crate) position: usize,
+    pub(crate) attention: bool,
+}
+
+impl DecoderState for TransformerState {
+    fn select(&mut self, rows: &[usize]) {
+        let Some(first) = self.layers.first() else { return };
+        let device = first.memory.keys.device();
+        let sentences: Vec<usize> =
+            rows.chunks(self.beams).map(|group| group[0] / self.beams).collect();
+        let all: Vec<usize> = (0..self.source.lengths.len()).collect();
+        let indices = row_indices(rows, &device);
+        let of_memory = (sentences != all).then(|| row_indices(&sentences, &device));
+        for layer in &mut self.layers {
+            layer.own.select(&indices);
+            if let Some(sentences) = &of_memory {
+                layer.memory.select(sentences);
+            }
+        }
+        let lengths = &self.source.lengths;
+        self.source.lengths = sentences.iter().map(|&sentence| lengths[sentence]).collect();
+    }
+}

@@ -1,0 +1,202 @@
+//! chrF (Popović 2015, <https://aclanthology.org/W15-3049>), as sacreBLEU computes it.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use serde::{Deserialize, Serialize};
+
+use super::tokenize::is_space;
+use super::{Metric, ngrams};
+
+/// The metric: the mean precision P and the mean recall R of n-grams of characters, white space left
+/// out, and of words where asked for (chrF++), over the whole corpus:
+///
+/// ```math
+/// \text{chrF} = \frac{(1 + \beta^2) P R}{\beta^2 P + R}
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Chrf {
+    /// The longest n-grams of characters.
+    pub characters: usize,
+    /// The longest n-grams of words; 2 is chrF++.
+    pub words: usize,
+    /// How many times as much recall weighs as precision.
+    pub beta: f64,
+    /// Whether large and small letters are the same.
+    pub lowercase: bool,
+    /// Whether white space counts.
+    pub whitespace: bool,
+    /// Whether the score is the mean of the scores of the orders, in which no match is next to
+    /// nothing, as NLTK has it; else orders that one side does not have are left out.
+    pub epsilon_smoothing: bool,
+}
+
+impl Default for Chrf {
+    fn default() -> Self {
+        Self {
+            characters: 6,
+            words: 0,
+            beta: 2.0,
+            lowercase: false,
+            whitespace: false,
+            epsilon_smoothing: false,
+        }
+    }
+}
+
+impl Chrf {
+    /// Six characters, no words, β 2.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// chrF++: with n-grams of one and two words.
+    pub fn plus_plus() -> Self {
+        Self { words: 2, ..Self::default() }
+    }
+
+    /// Sets how many times as much recall weighs as precision.
+    #[must_use]
+    pub fn with_beta(mut self, beta: f64) -> Self {
+        self.beta = beta;
+        self
+    }
+
+    /// Sets whether white space counts.
+    #[must_use]
+    pub fn with_whitespace(mut self, whitespace: bool) -> Self {
+        self.whitespace = whitespace;
+        self
+    }
+
+    /// Sets whether the score is the mean of the scores of the orders.
+    #[must_use]
+    pub fn with_epsilon_smoothing(mut self, epsilon_smoothing: bool) -> Self {
+        self.epsilon_smoothing = epsilon_smoothing;
+        self
+    }
+
+    /// Sets whether large and small letters are the same.
+    #[must_use]
+    pub fn with_lowercase(mut self, lowercase: bool) -> Self {
+        self.lowercase = lowercase;
+        self
+    }
+}
+
+impl Metric for Chrf {
+    fn name(&self) -> &'static str {
+        if self.words > 0 { "chrF++" } else { "chrF" }
+    }
+
+    fn signature(&self, references: usize) -> String {
+        let case = if self.lowercase { "lc" } else { "mixed" };
+        format!(
+            "nrefs:{references}|case:{case}|eff:{}|nc:{}|nw:{}|space:{}|version:usagi-{}",
+            if self.epsilon_smoothing { "no" } else { "yes" },
+            self.characters,
+            self.words,
+            if self.whitespace { "yes" } else { "no" },
+            env!("CARGO_PKG_VERSION")
+        )
+    }
+
+    /// For each order n-grams of the hypothesis, of the reference and of both, with the reference
+    /// that scores best.
+    fn counts(&self, hypothesis: &str, references: &[&str]) -> Vec<u64> {
+        let cut = |text: &str| {
+            let text = if self.lowercase { text.to_lowercase() } else { text.to_owned() };
+            let characters: Vec<char> =
+                text.chars().filter(|&c| self.whitespace || !is_space(c)).collect();
+            (characters, if self.words > 0 { words(&text) } else { Vec::new() })
+        };
+        let (characters, words) = cut(hypothesis);
+        let counts = references.iter().map(|reference| {
+            let (of_characters, of_words) = cut(reference);
+            let mut counts = Vec::new();
+            for n in 1..=self.characters {
+                counts.extend(matches(&ngrams(&characters, n), &ngrams(&of_characters, n)));
+            }
+            for n in 1..=self.words {
+                counts.extend(matches(&ngrams(&words, n), &ngrams(&of_words, n)));
+            }
+            counts
+        });
+        let mut best: Option<(f64, Vec<u64>)> = None;
+        for counts in counts {
+            let score = self.score_of(&counts);
+            if best.as_ref().is_none_or(|(most, _)| score > *most) {
+                best = Some((score, counts));
+            }
+        }
+        best.map(|(_, counts)| counts).unwrap_or_default()
+    }
+
+    fn score_of(&self, counts: &[u64]) -> f64 {
+        let factor = self.beta * self.beta;
+        if self.epsilon_smoothing {
+            return 100.0 * smoothed(counts, factor);
+        }
+        let (mut precision, mut recall, mut orders) = (0.0, 0.0, 0_u32);
+        for order in counts.chunks_exact(3) {
+            let [hypothesis, reference, both] = [order[0], order[1], order[2]];
+            if hypothesis > 0 && reference > 0 {
+                precision += both as f64 / hypothesis as f64;
+                recall += both as f64 / reference as f64;
+                orders += 1;
+            }
+        }
+        if orders == 0 || precision + recall == 0.0 {
+            return 0.0;
+        }
+        let (precision, recall) = (precision / f64::from(orders), recall / f64::from(orders));
+        100.0 * (1.0 + factor) * precision * recall / (factor * precision + recall)
+    }
+}
+
+/// The mean of the scores of all orders, 0 to 1.
+fn smoothed(counts: &[u64], factor: f64) -> f64 {
+    const NEXT_TO_NOTHING: f64 = 1e-16;
+    let share = |part: u64, of: u64| if of > 0 { part as f64 / of as f64 } else { NEXT_TO_NOTHING };
+    let of_order = |order: &[u64]| {
+        let (precision, recall) = (share(order[2], order[0]), share(order[2], order[1]));
+        let below = factor * precision + recall;
+        if below > 0.0 { (1.0 + factor) * precision * recall / below } else { NEXT_TO_NOTHING }
+    };
+    let scores: Vec<f64> = counts.chunks_exact(3).map(of_order).collect();
+    scores.iter().sum::<f64>() / scores.len().max(1) as f64
+}
+
+/// Counts of the hypothesis (none where the reference has none), of the reference, of both.
+fn matches<T: Hash + Eq>(
+    hypothesis: &HashMap<&[T], u64>,
+    reference: &HashMap<&[T], u64>,
+) -> [u64; 3] {
+    let both = hypothesis
+        .iter()
+        .map(|(ngram, &count)| count.min(reference.get(ngram).copied().unwrap_or(0)))
+        .sum();
+    let all = if reference.is_empty() { 0 } else { hypothesis.values().sum() };
+    [all, reference.values().sum(), both]
+}
+
+/// Words, one sign of punctuation at an end cut off.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for word in text.split(is_space).filter(|word| !word.is_empty()) {
+        let mut characters = word.chars();
+        let (first, last) = (characters.next(), characters.next_back());
+        match (first, last) {
+            (Some(_), Some(last)) if last.is_ascii_punctuation() => {
+                words.push(word[..word.len() - 1].to_owned());
+                words.push(last.to_string());
+            }
+            (Some(first), Some(_)) if first.is_ascii_punctuation() => {
+                words.push(first.to_string());
+                words.push(word[1..].to_owned());
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
+}

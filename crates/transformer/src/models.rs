@@ -1,0 +1,107 @@
+//! The models that a translator may hold.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::decoder::TransformerState;
+use crate::error::Result;
+use crate::model::{DecoderState, Decoding, EncoderDecoder, Padded, Step};
+use crate::transformer::{Transformer, TransformerConfig};
+
+/// Configuration of a [`Model`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelConfig {
+    /// Attention alone.
+    Transformer(TransformerConfig),
+}
+
+impl ModelConfig {
+    /// Sets how many ids there are on either side.
+    #[must_use]
+    pub fn with_vocabularies(self, source: usize, target: usize) -> Self {
+        match self {
+            Self::Transformer(config) => Self::Transformer(TransformerConfig {
+                source_vocabulary: source,
+                target_vocabulary: target,
+                ..config
+            }),
+        }
+    }
+
+    /// Builds the model with fresh weights.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config) that names the field that cannot work.
+    pub fn init(&self, device: &Device) -> Result<Model> {
+        match self {
+            Self::Transformer(config) => Ok(Model::Transformer(config.init(device)?)),
+        }
+    }
+}
+
+/// A model of any kind.
+#[derive(Module, Debug)]
+pub enum Model {
+    /// Attention alone.
+    Transformer(Transformer),
+}
+
+impl Model {
+    /// What it was made from.
+    pub fn config(&self) -> ModelConfig {
+        match self {
+            Self::Transformer(model) => ModelConfig::Transformer(model.config().clone()),
+        }
+    }
+}
+
+/// What a [`Model`] carries from one step of decoding to the next.
+pub enum ModelState {
+    /// The Transformer's.
+    Transformer(TransformerState),
+}
+
+impl DecoderState for ModelState {
+    fn select(&mut self, rows: &[usize]) {
+        match self {
+            Self::Transformer(state) => state.select(rows),
+        }
+    }
+}
+
+impl EncoderDecoder for Model {
+    type State = ModelState;
+
+    fn logits(&self, source: &Padded, target: &Padded) -> Tensor<3> {
+        match self {
+            Self::Transformer(model) => model.logits(source, target),
+        }
+    }
+
+    fn start(&self, source: &Padded, decoding: Decoding) -> ModelState {
+        match self {
+            Self::Transformer(model) => ModelState::Transformer(model.start(source, decoding)),
+        }
+    }
+
+    fn step(&self, tokens: &[u32], state: &mut ModelState) -> Step {
+        match (self, state) {
+            (Self::Transformer(model), ModelState::Transformer(state)) => model.step(tokens, state),
+        }
+    }
+
+    fn vocabularies(&self) -> [usize; 2] {
+        match self {
+            Self::Transformer(model) => model.vocabularies(),
+        }
+    }
+
+    fn max_length(&self) -> Option<usize> {
+        match self {
+            Self::Transformer(model) => model.max_length(),
+        }
+    }
+}

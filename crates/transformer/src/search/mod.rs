@@ -1,0 +1,64 @@
+//! From a model to sentences.
+//!
+//! Each search is a value: [`Greedy`], [`Sampling`], [`Beam`]. What they find for a sentence does
+//! not depend on the others in its batch.
+
+mod beam;
+mod greedy;
+mod limits;
+mod rows;
+mod sampling;
+mod scores;
+mod stream;
+
+pub use beam::{Beam, LengthPenalty};
+pub use greedy::Greedy;
+pub use limits::Limits;
+pub use sampling::Sampling;
+pub use stream::Stream;
+
+use crate::error::Result;
+use crate::model::{EncoderDecoder, Padded};
+
+/// A sentence that a search found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hypothesis {
+    /// Its tokens, without those of begin and end.
+    pub ids: Vec<u32>,
+    /// What hypotheses are ranked by: the log-probability after length normalisation and penalties.
+    pub score: f64,
+    /// The sum of the tokens' log-probabilities, that of the end with them.
+    pub log_probability: f64,
+    /// Whether it ends with the token of end; otherwise the length limit cut it.
+    pub is_finished: bool,
+    /// For each of its tokens and its end the attention over the source tokens, where it was asked
+    /// for and the model attends.
+    pub attention: Option<Vec<Vec<f32>>>,
+}
+
+impl Hypothesis {
+    /// For each of its tokens the source token that it attends to most.
+    pub fn alignment(&self) -> Option<Vec<usize>> {
+        let attention = self.attention.as_ref()?;
+        let most = |weights: &Vec<f32>| {
+            let pairs = weights.iter().enumerate();
+            pairs.max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(token, _)| token)
+        };
+        Some(attention.iter().take(self.ids.len()).map(most).collect())
+    }
+}
+
+/// A way to find sentences.
+pub trait Search {
+    /// The hypotheses of each source row, the best first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config) that names the setting that cannot work.
+    fn search<M: EncoderDecoder>(
+        &self,
+        model: &M,
+        source: &Padded,
+        limits: &Limits,
+    ) -> Result<Vec<Vec<Hypothesis>>>;
+}

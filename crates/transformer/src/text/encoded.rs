@@ -1,0 +1,220 @@
+//! Sentence pairs as ids.
+
+use model_utils::data::SentencePairs;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::model::EncoderDecoder;
+use crate::text::tokenizer::{Tokenizer, TokenizerConfig};
+
+/// What becomes of a sentence that has more tokens than a model takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlong {
+    /// It is an error that names its place.
+    #[default]
+    Refuse,
+    /// Its end is cut off.
+    Truncate,
+    /// Its pair is left out; in translation it is refused.
+    Skip,
+}
+
+/// A pair as ids.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EncodedPair {
+    /// The sentence to translate and its end.
+    pub source: Vec<u32>,
+    /// Begin, the translation, and its end.
+    pub target: Vec<u32>,
+}
+
+impl EncodedPair {
+    /// Tokens that are predicted: all of the target but its begin.
+    pub fn target_tokens(&self) -> usize {
+        self.target.len().saturating_sub(1)
+    }
+
+    /// The length of the longer side.
+    pub fn longest(&self) -> usize {
+        self.source.len().max(self.target_tokens())
+    }
+}
+
+/// The tokenizers of both sides, one for both or one each.
+#[derive(Debug, Clone)]
+pub struct Tokenizers {
+    source: Tokenizer,
+    /// None: the source's.
+    target: Option<Tokenizer>,
+}
+
+impl Tokenizers {
+    /// One for both sides, trained on both.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokenizer::train`].
+    pub fn train_shared(config: &TokenizerConfig, pairs: &SentencePairs) -> Result<Self> {
+        let both = pairs.pairs().iter().flat_map(|pair| [&pair.source, &pair.target]);
+        Ok(Self::shared(Tokenizer::train(config, both)?))
+    }
+
+    /// One a side.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokenizer::train`].
+    pub fn train_each(
+        source: &TokenizerConfig,
+        target: &TokenizerConfig,
+        pairs: &SentencePairs,
+    ) -> Result<Self> {
+        let sources = pairs.pairs().iter().map(|pair| &pair.source);
+        let targets = pairs.pairs().iter().map(|pair| &pair.target);
+        Ok(Self::each(Tokenizer::train(source, sources)?, Tokenizer::train(target, targets)?))
+    }
+
+    /// One for both sides.
+    pub fn shared(tokenizer: Tokenizer) -> Self {
+        Self { source: tokenizer, target: None }
+    }
+
+    /// One a side.
+    pub fn each(source: Tokenizer, target: Tokenizer) -> Self {
+        Self { source, target: Some(target) }
+    }
+
+    /// The tokenizer of what is translated.
+    pub fn source(&self) -> &Tokenizer {
+        &self.source
+    }
+
+    /// The tokenizer of translations.
+    pub fn target(&self) -> &Tokenizer {
+        self.target.as_ref().unwrap_or(&self.source)
+    }
+
+    /// Whether both sides have one.
+    pub fn is_shared(&self) -> bool {
+        self.target.is_none()
+    }
+
+    /// Refuses a model that knows other numbers of ids, and tokenizers that disagree on what is
+    /// special.
+    pub(crate) fn check_model(&self, model: &impl EncoderDecoder) -> Result<()> {
+        let [source, target] = model.vocabularies();
+        let sides = [("source", source, self.source()), ("target", target, self.target())];
+        for (side, knows, tokenizer) in sides {
+            let has = tokenizer.vocabulary_size();
+            if knows != has {
+                return Err(Error::Model(format!(
+                    "it knows {knows} ids on the {side} side, and its tokenizer has {has}"
+                )));
+            }
+        }
+        let (source, target) = (self.source().special(), self.target().special());
+        if source != target {
+            let reason =
+                format!("its special tokens are {target:?}, those of the source {source:?}");
+            return Err(Error::tokenizer("of the target", reason));
+        }
+        Ok(())
+    }
+
+    /// The ids of a sentence to translate, with its end. `place` is told in errors.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLong`] for more than `limit` tokens, unless they are to be cut off.
+    pub fn encode_source(
+        &self,
+        text: &str,
+        limit: usize,
+        overlong: Overlong,
+        place: impl Fn() -> String,
+    ) -> Result<Vec<u32>> {
+        let mut ids = self.source.encode(text)?;
+        ids.push(self.source.special().eos);
+        fit(&mut ids, limit, overlong, place)?;
+        Ok(ids)
+    }
+
+    /// The ids of a translation between begin and end.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode_source`](Self::encode_source); the begin does not count.
+    pub fn encode_target(
+        &self,
+        text: &str,
+        limit: usize,
+        overlong: Overlong,
+        place: impl Fn() -> String,
+    ) -> Result<Vec<u32>> {
+        let special = self.target().special();
+        let mut ids = vec![special.bos];
+        ids.extend(self.target().encode(text)?);
+        ids.push(special.eos);
+        fit(&mut ids, limit + 1, overlong, place)?;
+        Ok(ids)
+    }
+
+    /// All pairs as ids, in their order. `what` names the set in errors, beside the line.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLong`] for the first pair with more than `limit` tokens on a side, where those are
+    /// refused; [`Error::Pairs`] if none is left.
+    pub fn encode(
+        &self,
+        pairs: &SentencePairs,
+        what: &str,
+        limit: usize,
+        overlong: Overlong,
+    ) -> Result<Vec<EncodedPair>> {
+        let encoded: Vec<Option<EncodedPair>> = pairs
+            .pairs()
+            .par_iter()
+            .enumerate()
+            .map(|(at, pair)| {
+                let place = |side: &str| format!("{what}, line {}, {side}", at + 1);
+                let source = self.encode_source(&pair.source, limit, overlong, || place("source"));
+                let target = self.encode_target(&pair.target, limit, overlong, || place("target"));
+                match (source, target) {
+                    (Err(Error::TooLong { .. }), _) | (_, Err(Error::TooLong { .. }))
+                        if overlong == Overlong::Skip =>
+                    {
+                        Ok(None)
+                    }
+                    (source, target) => Ok(Some(EncodedPair { source: source?, target: target? })),
+                }
+            })
+            .collect::<Result<_>>()?;
+        let encoded: Vec<EncodedPair> = encoded.into_iter().flatten().collect();
+        if encoded.is_empty() {
+            return Err(Error::pairs(what, "no pair is left"));
+        }
+        Ok(encoded)
+    }
+}
+
+/// Makes ids fit, or refuses them; a cut sentence keeps its end.
+fn fit(
+    ids: &mut Vec<u32>,
+    limit: usize,
+    overlong: Overlong,
+    place: impl Fn() -> String,
+) -> Result<()> {
+    if ids.len() <= limit {
+        return Ok(());
+    }
+    if overlong != Overlong::Truncate {
+        return Err(Error::TooLong { place: place(), tokens: ids.len(), limit });
+    }
+    let end = ids.pop();
+    ids.truncate(limit.saturating_sub(1));
+    ids.extend(end);
+    Ok(())
+}

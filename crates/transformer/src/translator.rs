@@ -1,0 +1,423 @@
+//! From sentence pairs to a translator, from a folder to an answer.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Instant;
+
+use burn::config::Config;
+use burn::tensor::Device;
+use model_utils::atomic;
+use model_utils::data::SentencePairs;
+use model_utils::device::seed;
+use model_utils::train::{Budget, Observer};
+use model_utils::weights::{self, Manifest};
+use serde::{Deserialize, Serialize};
+
+use crate::decode::{AtOnce, decode};
+use crate::error::{Error, Result, require};
+use crate::metrics::{Bleu, BleuScore, Chrf, Metric as _};
+use crate::model::EncoderDecoder as _;
+use crate::models::{Model, ModelConfig};
+use crate::search::{Hypothesis, Limits, Search};
+use crate::text::{Overlong, Splits, Tokenizer, TokenizerConfig, Tokenizers};
+use crate::trainer::{Schedule, Trainer, TrainingConfig, teacher_forced};
+use crate::transformer::{TransformerConfig, Tying};
+
+/// Configuration of a [`Translator`] and of its training.
+#[derive(Config, Debug)]
+pub struct TranslatorConfig {
+    /// The model; its numbers of ids are set to those of the tokenizers.
+    pub model: ModelConfig,
+    /// How long to train.
+    #[config(default = "Budget::steps(4000)")]
+    pub budget: Budget,
+    /// How tokenizers are trained.
+    #[config(default = "TokenizerConfig::new()")]
+    pub tokenizer: TokenizerConfig,
+    /// Whether both sides have one tokenizer.
+    #[config(default = true)]
+    pub shared: bool,
+    /// The most tokens of a sentence, its end included.
+    #[config(default = 128)]
+    pub max_tokens: usize,
+    /// What becomes of longer sentences.
+    #[config(default = "Overlong::Refuse")]
+    pub overlong: Overlong,
+    /// The training.
+    #[config(default = "TrainingConfig::new()")]
+    pub training: TrainingConfig,
+}
+
+impl TranslatorConfig {
+    /// For the [grammar](crate::grammar) and the like: a model of 64 numbers a token, trained in
+    /// seconds.
+    pub fn tiny(steps: u64) -> Self {
+        let training = TrainingConfig::new()
+            .with_batch_tokens(1000)
+            .with_schedule(Schedule::Linear { rate: 5e-3, warm_up: steps / 10, steps })
+            .with_valid_every(steps.max(1));
+        let model = TransformerConfig::tiny(0, 0).with_tying(Tying::All);
+        Self::new(ModelConfig::Transformer(model))
+            .with_budget(Budget::steps(steps))
+            .with_tokenizer(TokenizerConfig::new().with_vocabulary(400))
+            .with_training(training)
+    }
+
+    /// For some ten thousand real pairs: a model of 256 numbers a token, 3 + 3 layers, one vocabulary
+    /// for both sides whose three tables are one.
+    pub fn small(steps: u64) -> Self {
+        let training = TrainingConfig::new().with_schedule(Schedule::Linear {
+            rate: 2e-3,
+            warm_up: (steps / 10).min(400),
+            steps,
+        });
+        let model =
+            TransformerConfig::small(0, 0).with_d_ff(512).with_dropout(0.2).with_tying(Tying::All);
+        Self::new(ModelConfig::Transformer(model))
+            .with_budget(Budget::steps(steps))
+            .with_tokenizer(TokenizerConfig::new().with_vocabulary(6000))
+            .with_training(training)
+    }
+
+    /// The tokenizers, trained on the training part.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokenizer::train`].
+    pub fn tokenizers(&self, splits: &Splits) -> Result<Tokenizers> {
+        if self.shared {
+            Tokenizers::train_shared(&self.tokenizer, &splits.train)
+        } else {
+            Tokenizers::train_each(&self.tokenizer, &self.tokenizer, &splits.train)
+        }
+    }
+
+    /// A model with fresh weights in training: tokenizers are trained, the device is seeded.
+    ///
+    /// # Errors
+    ///
+    /// As [`trainer_with`](Self::trainer_with).
+    pub fn trainer(&self, splits: &Splits, device: &Device) -> Result<Trainer<Model>> {
+        self.trainer_with(self.tokenizers(splits)?, splits, device)
+    }
+
+    /// A model with fresh weights in training, with tokenizers that are there already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] that names the field that cannot work, and those of [`Trainer::new`].
+    pub fn trainer_with(
+        &self,
+        tokenizers: Tokenizers,
+        splits: &Splits,
+        device: &Device,
+    ) -> Result<Trainer<Model>> {
+        require(self.max_tokens >= 2, "max_tokens", self.max_tokens, "at least 2")?;
+        let device = device.clone().without_autodiff().autodiff();
+        seed(&device, self.training.seed);
+        let config = self.model.clone().with_vocabularies(
+            tokenizers.source().vocabulary_size(),
+            tokenizers.target().vocabulary_size(),
+        );
+        let model = config.init(&device)?;
+        let limits = (self.max_tokens, self.overlong);
+        let about = serde_json::to_value(&config).unwrap_or_default();
+        Ok(Trainer::new(model, tokenizers, splits, limits, self.training.clone())?.about(about))
+    }
+}
+
+/// A trained model with its tokenizers.
+#[derive(Debug, Clone)]
+pub struct Translator {
+    model: Model,
+    tokenizers: Tokenizers,
+    max_tokens: usize,
+    overlong: Overlong,
+    device: Device,
+}
+
+/// What a folder says of the translator in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct About {
+    model: ModelConfig,
+    max_tokens: usize,
+    shared: bool,
+    /// Hashes of the vocabularies.
+    vocabularies: [String; 2],
+}
+
+/// A translation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Translation {
+    /// The text.
+    pub text: String,
+    /// The tokens of the source, its end included.
+    pub source_tokens: Vec<String>,
+    /// The tokens of the text, without an end.
+    pub tokens: Vec<String>,
+    /// What the search found: ids, scores, attention.
+    pub hypothesis: Hypothesis,
+}
+
+impl fmt::Display for Translation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// What a translator is worth on pairs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// BLEU (13a).
+    pub bleu: BleuScore,
+    /// chrF, 0 to 100.
+    pub chrf: f64,
+    /// The share of translations that are the reference to the letter, 0 to 1.
+    pub exact_match: f64,
+    /// e to the mean cross-entropy of a token.
+    pub perplexity: f64,
+    /// The translations, in the order of the pairs.
+    pub translations: Vec<String>,
+    /// Tokens that were decoded, ends included.
+    pub target_tokens: usize,
+    /// The time that translating took, in seconds.
+    pub decode_s: f64,
+}
+
+const MODEL_FILE: &str = "model.safetensors";
+const SHARED_FILE: &str = "tokenizer.json";
+const SOURCE_FILE: &str = "source_tokenizer.json";
+const TARGET_FILE: &str = "target_tokenizer.json";
+/// The name in the manifest.
+const NAME: &str = "translator";
+
+impl Translator {
+    /// Trains tokenizers and a model on pairs, and keeps the weights that did best on the validation
+    /// part. For checkpoints and resuming see [`TranslatorConfig::trainer`].
+    ///
+    /// # Errors
+    ///
+    /// As [`TranslatorConfig::trainer`] and [`Trainer::train`].
+    pub fn train(
+        splits: &Splits,
+        config: &TranslatorConfig,
+        device: &Device,
+        progress: &mut dyn Observer,
+    ) -> Result<Self> {
+        let mut trainer = config.trainer(splits, device)?;
+        trainer.train(config.budget, progress)?;
+        Self::of(trainer, config)
+    }
+
+    /// Of a model in training: the weights that did best.
+    ///
+    /// # Errors
+    ///
+    /// Where weights cannot be averaged.
+    pub fn of(trainer: Trainer<Model>, config: &TranslatorConfig) -> Result<Self> {
+        let (model, tokenizers) = trainer.into_best()?;
+        Self::with_parts(model, tokenizers, config.max_tokens, config.overlong)
+    }
+
+    /// Of a model and tokenizers of one's own. Sentences of more than `max_tokens` tokens are treated
+    /// as `overlong` says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`] for a model with other vocabularies, [`Error::Tokenizer`] for tokenizers that
+    /// disagree on special tokens.
+    pub fn with_parts(
+        model: Model,
+        tokenizers: Tokenizers,
+        max_tokens: usize,
+        overlong: Overlong,
+    ) -> Result<Self> {
+        tokenizers.check_model(&model)?;
+        let model = burn::module::Module::valid(&model);
+        let device = burn::module::Module::devices(&model).into_iter().next().unwrap_or_default();
+        Ok(Self { model, tokenizers, max_tokens, overlong, device })
+    }
+
+    /// Saves a folder with `model.safetensors` and `tokenizer.json` (or one a side), whole or not at
+    /// all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Utils`] where it cannot be written; what was there before is untouched.
+    pub fn save(&self, folder: impl AsRef<Path>) -> Result<()> {
+        let manifest = Manifest::new(env!("CARGO_PKG_NAME"), NAME, &self.about())?;
+        atomic::write_folder(folder, |folder| {
+            if self.tokenizers.is_shared() {
+                self.tokenizers.source().save(folder.join(SHARED_FILE))?;
+            } else {
+                self.tokenizers.source().save(folder.join(SOURCE_FILE))?;
+                self.tokenizers.target().save(folder.join(TARGET_FILE))?;
+            }
+            let path = folder.join(MODEL_FILE);
+            Ok(weights::save(&self.model, &manifest, weights::same_names, path)?)
+        })
+    }
+
+    /// Loads a folder that [`save`](Self::save) wrote. Over-long sentences are refused until
+    /// [`with_overlong`](Self::with_overlong) says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Utils`] for files that are missing, damaged or of another kind, [`Error::Tokenizer`]
+    /// for a tokenizer that cannot be read or is not the model's.
+    pub fn load(folder: impl AsRef<Path>, device: &Device) -> Result<Self> {
+        let folder = folder.as_ref();
+        atomic::restore_folder(folder)?;
+        let path = folder.join(MODEL_FILE);
+        let manifest = Manifest::read(&path)?;
+        let differences = manifest.differences_of_kind(env!("CARGO_PKG_NAME"), NAME);
+        if !differences.is_empty() {
+            return Err(model_utils::Error::Mismatch { path, differences }.into());
+        }
+        let about: About = manifest.config(&path)?;
+        let load = |name: &str, vocabulary: &String| {
+            let path = folder.join(name);
+            let tokenizer = Tokenizer::load(&path)?;
+            let found = tokenizer.fingerprint();
+            if found != *vocabulary {
+                let reason = format!(
+                    "it does not fit the model: its vocabulary of {} ids has the hash {found}, and \
+                     the model was trained with {vocabulary}",
+                    tokenizer.vocabulary_size()
+                );
+                return Err(Error::tokenizer(path.display().to_string(), reason));
+            }
+            Ok(tokenizer)
+        };
+        let [source, target] = &about.vocabularies;
+        let tokenizers = if about.shared {
+            Tokenizers::shared(load(SHARED_FILE, source)?)
+        } else {
+            Tokenizers::each(load(SOURCE_FILE, source)?, load(TARGET_FILE, target)?)
+        };
+        let device = device.clone().without_autodiff();
+        let model = about.model.init(&device)?;
+        let model = weights::load(model, &manifest, weights::same_names, &path)?;
+        Self::with_parts(model, tokenizers, about.max_tokens, Overlong::Refuse)
+    }
+
+    /// Sets what becomes of sentences that are too long.
+    #[must_use]
+    pub fn with_overlong(mut self, overlong: Overlong) -> Self {
+        self.overlong = overlong;
+        self
+    }
+
+    /// The model, without autodiff.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The tokenizers.
+    pub fn tokenizers(&self) -> &Tokenizers {
+        &self.tokenizers
+    }
+
+    /// Translates sentences; the answers come in their order, each the same as if it were alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLong`] with the number of a sentence that is, [`Error::Config`] for a search that
+    /// cannot work.
+    pub fn translate<S: AsRef<str>>(
+        &self,
+        sentences: &[S],
+        search: &impl Search,
+    ) -> Result<Vec<Translation>> {
+        let best = self.n_best(sentences, search, &self.limits())?;
+        Ok(best.into_iter().filter_map(|found| found.into_iter().next()).collect())
+    }
+
+    /// All hypotheses that the search keeps of each sentence, the best first.
+    ///
+    /// # Errors
+    ///
+    /// As [`translate`](Self::translate), and for limits that cannot be kept.
+    pub fn n_best<S: AsRef<str>>(
+        &self,
+        sentences: &[S],
+        search: &impl Search,
+        limits: &Limits,
+    ) -> Result<Vec<Vec<Translation>>> {
+        let sources = self.encode(sentences)?;
+        let at_once = AtOnce::default();
+        let found = decode(&self.model, &sources, search, limits, at_once, &self.device)?;
+        let told = |source: &Vec<u32>, hypothesis: Hypothesis| {
+            let target = self.tokenizers.target();
+            Ok(Translation {
+                text: target.decode(&hypothesis.ids)?,
+                source_tokens: self.tokenizers.source().tokens(source),
+                tokens: target.tokens(&hypothesis.ids),
+                hypothesis,
+            })
+        };
+        sources
+            .iter()
+            .zip(found)
+            .map(|(source, found)| found.into_iter().map(|one| told(source, one)).collect())
+            .collect()
+    }
+
+    /// The limits of [`translate`](Self::translate): the model's special tokens and longest sentence.
+    pub fn limits(&self) -> Limits {
+        let mut limits = Limits::new(self.tokenizers.target().special());
+        let positions = self.model.max_length().unwrap_or(usize::MAX);
+        let most = limits.max_length.min(2 * self.max_tokens).min(positions.saturating_sub(1));
+        limits.max_length = most;
+        limits
+    }
+
+    /// Translates and measures pairs.
+    ///
+    /// # Errors
+    ///
+    /// As [`translate`](Self::translate), and [`Error::Pairs`] for none.
+    pub fn evaluate(&self, pairs: &SentencePairs, search: &impl Search) -> Result<Evaluation> {
+        let overlong =
+            if self.overlong == Overlong::Skip { Overlong::Truncate } else { self.overlong };
+        let encoded = self.tokenizers.encode(pairs, "the evaluation", self.max_tokens, overlong)?;
+        let pad = self.tokenizers.target().special().pad;
+        let (perplexity, _) = teacher_forced(&self.model, &encoded, pad, &self.device);
+        let sources: Vec<&str> = pairs.pairs().iter().map(|pair| pair.source.as_str()).collect();
+        let references: Vec<&str> = pairs.pairs().iter().map(|pair| pair.target.as_str()).collect();
+        let started = Instant::now();
+        let found = self.translate(&sources, search)?;
+        let decode_s = started.elapsed().as_secs_f64();
+        let target_tokens = found.iter().map(|found| found.hypothesis.ids.len() + 1).sum();
+        let translations: Vec<String> = found.into_iter().map(|found| found.text).collect();
+        let right = translations.iter().zip(&references).filter(|(a, b)| a == *b).count();
+        Ok(Evaluation {
+            bleu: Bleu::new().corpus(&translations, &references)?,
+            chrf: Chrf::new().score(&translations, &references)?,
+            exact_match: right as f64 / references.len() as f64,
+            perplexity,
+            translations,
+            target_tokens,
+            decode_s,
+        })
+    }
+
+    fn encode<S: AsRef<str>>(&self, sentences: &[S]) -> Result<Vec<Vec<u32>>> {
+        let encode = |(at, sentence): (usize, &S)| {
+            let place = || format!("sentence {}", at + 1);
+            let text = sentence.as_ref();
+            self.tokenizers.encode_source(text, self.max_tokens, self.overlong, place)
+        };
+        sentences.iter().enumerate().map(encode).collect()
+    }
+
+    fn about(&self) -> About {
+        let vocabularies = [self.tokenizers.source(), self.tokenizers.target()];
+        About {
+            model: self.model.config(),
+            max_tokens: self.max_tokens,
+            shared: self.tokenizers.is_shared(),
+            vocabularies: vocabularies.map(Tokenizer::fingerprint),
+        }
+    }
+}

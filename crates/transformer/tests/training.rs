@@ -1,0 +1,344 @@
+//! Training, stopping, resuming, saving and loading as a user sees them.
+
+use std::fs;
+
+use burn::module::Module as _;
+use burn::tensor::Device;
+use model_utils::checkpoint::Checkpoints;
+use model_utils::data::SentencePairs;
+use model_utils::device::DeviceSpec;
+use model_utils::train::{Budget, Event, History, Observer, Silent, Stop, StopReason};
+use model_utils::weights::{State, same_names};
+use transformer::search::{Beam, Greedy};
+use transformer::text::Overlong;
+use transformer::{
+    Error, Grammar, Model, ModelConfig, Schedule, Splits, TokenizerConfig, Trainer, TrainingConfig,
+    TransformerConfig, Translator, TranslatorConfig, Tying,
+};
+
+/// Dropout draws from the process's one generator: these tests run one at a time.
+static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn device() -> Device {
+    DeviceSpec::default().open().unwrap()
+}
+
+fn splits() -> Splits {
+    Grammar::Simple.splits([200, 20, 20], 3).unwrap()
+}
+
+fn config() -> TranslatorConfig {
+    let model = TransformerConfig::new(0, 0)
+        .with_d_model(16)
+        .with_heads(2)
+        .with_encoder_layers(1)
+        .with_decoder_layers(1)
+        .with_d_ff(32)
+        .with_dropout(0.1)
+        .with_tying(Tying::All);
+    let training = TrainingConfig::new()
+        .with_batch_tokens(200)
+        .with_schedule(Schedule::Linear { rate: 5e-3, warm_up: 5, steps: 40 })
+        .with_valid_every(6)
+        .with_valid_sentences(5)
+        .with_log_every(1);
+    TranslatorConfig::new(ModelConfig::Transformer(model))
+        .with_budget(Budget::steps(20))
+        .with_tokenizer(TokenizerConfig::new().with_vocabulary(120))
+        .with_training(training)
+}
+
+fn with_model(config: &mut TranslatorConfig, change: impl Fn(&mut TransformerConfig)) {
+    match &mut config.model {
+        ModelConfig::Transformer(model) => change(model),
+    }
+}
+
+fn weights(model: &Model) -> Vec<(String, Vec<f32>)> {
+    let state = State::of(model, same_names).unwrap();
+    let values = |entry: &model_utils::weights::TensorEntry| entry.data.iter::<f32>().collect();
+    state.tensors.iter().map(|(name, entry)| (name.clone(), values(entry))).collect()
+}
+
+/// Asks to stop at a step.
+struct StopAt(u64, Stop);
+
+impl Observer for StopAt {
+    fn observe(&mut self, event: &Event<'_>) {
+        if matches!(event, Event::Step { step, .. } if *step == self.0) {
+            self.1.stop();
+        }
+    }
+
+    fn wants_stop(&self) -> bool {
+        self.1.is_stopped()
+    }
+}
+
+#[test]
+fn a_run_that_was_stopped_ends_like_one_that_was_not() {
+    let _alone = alone();
+    let (splits, device) = (splits(), device());
+    let averages: [fn(TrainingConfig) -> TrainingConfig; 3] = [
+        |training| training,
+        |training| training.with_ema_decay(Some(0.9)).with_accumulate(2),
+        |training| training.with_average_last(3),
+    ];
+    for change in averages {
+        let mut config = config();
+        config.training = change(config.training.clone());
+        let mut whole = config.trainer(&splits, &device).unwrap();
+        let mut history = History::default();
+        let trained = whole.train(Budget::steps(20), &mut history).unwrap();
+        assert_eq!((trained.steps, trained.reason), (20, StopReason::BudgetSpent));
+
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Checkpoints::open(folder.path()).unwrap();
+        let part = || config.trainer(&splits, &device).unwrap().keep_in(open(), 4).unwrap();
+        let mut first = part();
+        let mut stop = StopAt(7, Stop::new());
+        let stopped = first.train(Budget::steps(20), &mut stop).unwrap();
+        assert_eq!((stopped.steps, stopped.reason), (7, StopReason::Asked));
+        drop(first);
+        let mut second = part();
+        assert_eq!(second.steps(), 7);
+        let mut rest = History::default();
+        let resumed = second.train(Budget::steps(20), &mut rest).unwrap();
+
+        assert_eq!(resumed.best, trained.best);
+        assert_eq!(weights(second.model()), weights(whole.model()));
+        assert_eq!(weights(&second.best().unwrap()), weights(&whole.best().unwrap()));
+        for name in ["train_loss", "valid_bleu", "valid_perplexity"] {
+            let all = &history.curve(name).unwrap().points;
+            let later: Vec<_> = all.iter().filter(|(step, _)| *step > 7).copied().collect();
+            assert_eq!(rest.curve(name).unwrap().points, later, "{name}");
+        }
+        // What is done already is not done again.
+        assert_eq!(part().train(Budget::steps(20), &mut Silent).unwrap().steps, 20);
+    }
+}
+
+#[test]
+fn a_checkpoint_of_another_run_is_refused_with_the_differences() {
+    let _alone = alone();
+    let (splits, device) = (splits(), device());
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Checkpoints::open(folder.path()).unwrap();
+    let mut trainer = config().trainer(&splits, &device).unwrap().keep_in(open(), 4).unwrap();
+    trainer.train(Budget::steps(2), &mut Silent).unwrap();
+
+    let mut other = config();
+    other.training = other.training.with_label_smoothing(0.2).with_log_every(7);
+    let error = other.trainer(&splits, &device).unwrap().keep_in(open(), 4).err().unwrap();
+    let message = error.to_string();
+    assert!(matches!(error, Error::Resume(_)), "{message}");
+    assert!(message.contains("label_smoothing") && message.contains("0.2"), "{message}");
+    assert!(!message.contains("log_every"), "{message}");
+
+    let fewer = Splits { train: splits.train.pairs()[..190].iter().cloned().collect(), ..splits };
+    let error = config().trainer(&fewer, &device).unwrap().keep_in(open(), 4).err().unwrap();
+    assert!(error.to_string().contains("pairs"), "{error}");
+}
+
+#[test]
+fn gradients_of_parts_are_those_of_the_whole() {
+    let _alone = alone();
+    let (splits, device) = (splits(), device());
+    let mut config = config();
+    with_model(&mut config, |model| model.dropout = 0.0);
+    let step = |batches: &[Vec<usize>]| {
+        let mut trainer = config.trainer(&splits, &device).unwrap();
+        let report = trainer.step(batches).unwrap();
+        (report, weights(trainer.model()))
+    };
+    let (whole, after_whole) = step(&[vec![0, 1, 2, 3, 4, 5]]);
+    let (parts, after_parts) = step(&[vec![0, 1], vec![2, 3, 4, 5]]);
+    assert_eq!(whole.target_tokens, parts.target_tokens);
+    assert!((whole.loss - parts.loss).abs() < 1e-5, "{whole:?} {parts:?}");
+    assert!((whole.grad_norm - parts.grad_norm).abs() < 1e-4 * whole.grad_norm);
+    let mut farthest = 0.0_f32;
+    for ((_, a), (_, b)) in after_whole.iter().zip(&after_parts) {
+        for (a, b) in a.iter().zip(b) {
+            farthest = farthest.max((a - b).abs());
+        }
+    }
+    // The first step of Adam moves every weight by the rate, 1e-3: only signs near 0 may differ.
+    assert!(farthest <= 2.1e-3, "{farthest}");
+}
+
+#[test]
+fn it_learns_and_early_stopping_ends_it() {
+    let _alone = alone();
+    let (splits, device) = (splits(), device());
+    let mut config = config();
+    config.training = config
+        .training
+        .with_schedule(Schedule::Constant { rate: 1e-2, warm_up: 5 })
+        .with_valid_every(20)
+        .with_patience(Some(2));
+    let mut trainer = config.trainer(&splits, &device).unwrap();
+    let mut history = History::default();
+    let trained = trainer.train(Budget::steps(400), &mut history).unwrap();
+    assert_eq!(trained.reason, StopReason::NoImprovement);
+    assert!(trained.steps < 400);
+    let losses = &history.curve("train_loss").unwrap().points;
+    assert!(losses.last().unwrap().1 < losses[0].1 - 0.3, "{losses:?}");
+    let scores = &history.curve("valid_bleu").unwrap().points;
+    let best = trained.best.unwrap();
+    assert!(scores.iter().all(|(_, bleu)| *bleu <= best.bleu));
+    let after = scores.iter().filter(|(step, _)| *step > best.step).count();
+    assert_eq!(after, 2);
+}
+
+#[test]
+fn schedules_have_their_published_values() {
+    let noam = Schedule::Noam { factor: 1.0, width: 512, warm_up: 4000 };
+    // 512^-½ · 4000^-½ at the peak (Vaswani et al. 2017, formula 3).
+    assert!((noam.rate(4000) - 6.987_712_4e-4).abs() < 1e-9);
+    assert!((noam.rate(1000) - noam.rate(4000) / 4.0).abs() < 1e-12);
+    assert!((noam.rate(16_000) - noam.rate(4000) / 2.0).abs() < 1e-12);
+    let root = Schedule::InverseSquareRoot { rate: 1e-3, warm_up: 400 };
+    let rates = [100, 400, 1600].map(|step| root.rate(step));
+    assert!((rates[0] - 2.5e-4).abs() < 1e-12 && (rates[1] - 1e-3).abs() < 1e-12);
+    assert!((rates[2] - 5e-4).abs() < 1e-12);
+    let linear = Schedule::Linear { rate: 1.0, warm_up: 10, steps: 110 };
+    let rates = [1, 10, 60, 110, 200].map(|step| linear.rate(step));
+    assert_eq!(rates, [0.1, 1.0, 0.5, 0.0, 0.0]);
+}
+
+#[test]
+fn a_saved_translator_gives_the_same_after_loading() {
+    let _alone = alone();
+    let (splits, device) = (splits(), device());
+    let folder = tempfile::tempdir().unwrap();
+    for shared in [true, false] {
+        let mut config = config().with_shared(shared);
+        if !shared {
+            with_model(&mut config, |model| model.tying = Tying::Output);
+        }
+        let translator = Translator::train(&splits, &config, &device, &mut Silent).unwrap();
+        let path = folder.path().join("model");
+        translator.save(&path).unwrap();
+        let loaded = Translator::load(&path, &device).unwrap();
+        let sources: Vec<&str> =
+            splits.test.pairs().iter().map(|pair| pair.source.as_str()).collect();
+        let one = translator.translate(&sources, &Beam::new(3)).unwrap();
+        assert_eq!(one, loaded.translate(&sources, &Beam::new(3)).unwrap());
+        assert_eq!(one.len(), sources.len());
+
+        // In the caller's order, each as if it were alone.
+        let alone: Vec<String> = sources
+            .iter()
+            .map(|source| loaded.translate(&[source], &Beam::new(3)).unwrap()[0].text.clone())
+            .collect();
+        let together: Vec<String> = one.iter().map(ToString::to_string).collect();
+        assert_eq!(together, alone);
+
+        let evaluation = loaded.evaluate(&splits.test, &Beam::new(3)).unwrap();
+        assert_eq!(evaluation.translations, together);
+        assert!(evaluation.perplexity > 1.0 && evaluation.perplexity < 200.0);
+    }
+    let none: [&str; 0] = [];
+    let loaded = Translator::load(folder.path().join("model"), &device).unwrap();
+    assert_eq!(loaded.translate(&none, &Greedy).unwrap().len(), 0);
+}
+
+#[test]
+fn folders_that_do_not_fit_are_refused() {
+    let _alone = alone();
+    let (splits, device) = (splits(), device());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model");
+    let save = |vocabulary: usize| {
+        let config = config()
+            .with_budget(Budget::steps(1))
+            .with_tokenizer(TokenizerConfig::new().with_vocabulary(vocabulary));
+        let translator = Translator::train(&splits, &config, &device, &mut Silent).unwrap();
+        translator.save(&path).unwrap();
+        fs::read(path.join("tokenizer.json")).unwrap()
+    };
+    let load = || Translator::load(&path, &device).unwrap_err().to_string();
+    let other = save(110);
+    save(120);
+    fs::write(path.join("tokenizer.json"), other).unwrap();
+    let error = load();
+    assert!(error.contains("does not fit the model: its vocabulary of 110 ids"), "{error}");
+    fs::remove_file(path.join("tokenizer.json")).unwrap();
+    assert!(load().contains("tokenizer.json"), "{}", load());
+    save(120);
+    let bytes = fs::read(path.join("model.safetensors")).unwrap();
+    fs::write(path.join("model.safetensors"), &bytes[..bytes.len() / 2]).unwrap();
+    assert!(load().contains("model.safetensors"), "{}", load());
+    let error = Translator::load(folder.path().join("none"), &device).unwrap_err().to_string();
+    assert!(error.contains("none"), "{error}");
+}
+
+#[test]
+fn what_cannot_work_is_refused() {
+    let _alone = alone();
+    let (splits, device) = (splits(), device());
+    let refused = |config: &TranslatorConfig, splits: &Splits| {
+        config.trainer(splits, &device).err().unwrap().to_string()
+    };
+    let changes: [(fn(TrainingConfig) -> TrainingConfig, &str); 9] = [
+        (|c| c.with_batch_tokens(3), "`batch_tokens` is 3"),
+        (|c| c.with_accumulate(0), "`accumulate` is 0"),
+        (|c| c.with_label_smoothing(1.0), "`label_smoothing` is 1.0"),
+        (|c| c.with_clip_norm(Some(0.0)), "`clip_norm` is Some(0.0)"),
+        (|c| c.with_ema_decay(Some(1.0)), "`ema_decay` is Some(1.0)"),
+        (|c| c.with_ema_decay(Some(0.9)).with_average_last(2), "`average_last` is 2"),
+        (|c| c.with_betas([0.9, 1.0]), "`betas`"),
+        (|c| c.with_valid_every(0), "`valid_every` is 0"),
+        (
+            |c| c.with_schedule(Schedule::Linear { rate: 1.0, warm_up: 5, steps: 5 }),
+            "`schedule.steps` is 5",
+        ),
+    ];
+    for (change, expected) in changes {
+        let mut config = config();
+        config.training = change(config.training.clone());
+        let error = refused(&config, &splits);
+        assert!(error.contains(expected), "{error}");
+    }
+    let error = refused(&config().with_max_tokens(4), &splits);
+    assert!(error.contains("the training part, line 1,"), "{error}");
+    let empty = Splits { valid: SentencePairs::default(), ..splits.clone() };
+    let error = refused(&config(), &empty);
+    assert!(error.contains("the validation part: there is none"), "{error}");
+
+    // Parts that were not made for each other.
+    let tokenizers = config().tokenizers(&splits).unwrap();
+    let model = TransformerConfig::tiny(50, 50).init(&device.clone().autodiff()).unwrap();
+    let trainer = Trainer::new(
+        Model::Transformer(model),
+        tokenizers.clone(),
+        &splits,
+        (100, Overlong::Refuse),
+        TrainingConfig::new(),
+    );
+    let error = trainer.err().unwrap().to_string();
+    assert!(
+        error.contains("it knows 50 ids on the source side, and its tokenizer has 1"),
+        "{error}"
+    );
+    let size = tokenizers.source().vocabulary_size();
+    let model = Model::Transformer(TransformerConfig::tiny(size, size).init(&device).unwrap());
+    let limits = (100, Overlong::Refuse);
+    let trainer =
+        Trainer::new(model.clone(), tokenizers.clone(), &splits, limits, TrainingConfig::new());
+    assert!(trainer.err().unwrap().to_string().contains("without autodiff"));
+
+    let translator = Translator::with_parts(model, tokenizers, 12, Overlong::Refuse).unwrap();
+    let long = "o gato ".repeat(40);
+    let error = translator.translate(&["o gato", &long], &Greedy).unwrap_err().to_string();
+    assert!(error.contains("sentence 2: the sentence has"), "{error}");
+    let cut = translator.clone().with_overlong(Overlong::Truncate);
+    assert_eq!(cut.translate(&["o gato", &long], &Greedy).unwrap().len(), 2);
+    let error = translator.translate(&["o gato"], &Beam::new(0)).unwrap_err().to_string();
+    assert!(error.contains("is 0, expected"), "{error}");
+    assert!(!translator.model().devices().is_empty());
+}

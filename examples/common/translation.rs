@@ -1,0 +1,161 @@
+//! Training translators and showing what they do.
+
+use std::path::Path;
+
+use model_utils::data::SentencePairs;
+use model_utils::picture::Curves;
+use model_utils::train::{Budget, History};
+use transformer::text::Overlong;
+use transformer::text::Subwords;
+use transformer::{
+    ModelConfig, Schedule, TokenizerConfig, TrainingConfig, TransformerConfig, TranslatorConfig,
+    Tying,
+};
+
+/// The flags of a training.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Recipe {
+    /// `bpe`, `word_piece` or `unigram`
+    #[arg(long, default_value = "bpe")]
+    pub subwords: Subwords,
+    /// Ids of the tokenizer, for both sides together [default: 400 for the grammar, else 6000]
+    #[arg(long)]
+    pub vocabulary: Option<usize>,
+    /// A tokenizer a side, each with that many ids
+    #[arg(long)]
+    pub separate: bool,
+    /// Small letters only
+    #[arg(long)]
+    pub lowercase: bool,
+    /// The most tokens of a sentence; longer ones are cut off
+    #[arg(long, default_value_t = 100)]
+    pub max_tokens: usize,
+    /// Width of the vectors between the layers [default: 64 for the grammar, else 256]
+    #[arg(long)]
+    pub d_model: Option<usize>,
+    /// Heads of each attention
+    #[arg(long, default_value_t = 4)]
+    pub heads: usize,
+    /// Layers of either side [default: 2 for the grammar, else 3]
+    #[arg(long)]
+    pub layers: Option<usize>,
+    /// Width inside the feed-forward layers [default: twice the width]
+    #[arg(long)]
+    pub d_ff: Option<usize>,
+    /// Dropout [default: 0 for the grammar, else 0.2]
+    #[arg(long)]
+    pub dropout: Option<f64>,
+    /// Optimiser steps [default: 1500 for the grammar, else 4000]
+    #[arg(long)]
+    pub steps: Option<u64>,
+    /// The most tokens a side and step
+    #[arg(long, default_value_t = 2000)]
+    pub batch_tokens: usize,
+    /// Batches whose gradients make one step
+    #[arg(long, default_value_t = 1)]
+    pub accumulate: usize,
+    /// The highest learning rate; it rises over the warm-up and falls in a straight line to 0
+    /// [default: 0.005 for the grammar, else 0.002]
+    #[arg(long)]
+    pub learning_rate: Option<f64>,
+    /// Steps over which the learning rate rises [default: a tenth of all, at most 400]
+    #[arg(long)]
+    pub warm_up: Option<u64>,
+    /// Label smoothing
+    #[arg(long, default_value_t = 0.1)]
+    pub label_smoothing: f64,
+    /// Share that stays at each step in the average of the weights
+    #[arg(long)]
+    pub ema: Option<f64>,
+    /// Steps between two validations [default: a tenth of all]
+    #[arg(long)]
+    pub valid_every: Option<u64>,
+    /// Validations without a better BLEU before the run ends
+    #[arg(long)]
+    pub patience: Option<usize>,
+    /// Steps between two checkpoints
+    #[arg(long, default_value_t = 500)]
+    pub checkpoint_every: u64,
+}
+
+impl Recipe {
+    /// The configuration; the defaults are others where the pairs are real ones.
+    pub fn config(&self, real: bool, seed: u64) -> TranslatorConfig {
+        let or = |small: usize, large: usize| if real { large } else { small };
+        let d_model = self.d_model.unwrap_or(or(64, 256));
+        let layers = self.layers.unwrap_or(or(2, 3));
+        let model = TransformerConfig::new(0, 0)
+            .with_d_model(d_model)
+            .with_heads(self.heads)
+            .with_encoder_layers(layers)
+            .with_decoder_layers(layers)
+            .with_d_ff(self.d_ff.unwrap_or(2 * d_model))
+            .with_dropout(self.dropout.unwrap_or(if real { 0.2 } else { 0.0 }))
+            .with_tying(if self.separate { Tying::Output } else { Tying::All });
+        let steps = self.steps.unwrap_or(if real { 4000 } else { 1500 });
+        let schedule = Schedule::Linear {
+            rate: self.learning_rate.unwrap_or(if real { 2e-3 } else { 5e-3 }),
+            warm_up: self.warm_up.unwrap_or((steps / 10).min(400)),
+            steps,
+        };
+        let training = TrainingConfig::new()
+            .with_batch_tokens(self.batch_tokens)
+            .with_accumulate(self.accumulate)
+            .with_schedule(schedule)
+            .with_label_smoothing(self.label_smoothing)
+            .with_ema_decay(self.ema)
+            .with_valid_every(self.valid_every.unwrap_or((steps / 10).max(1)))
+            .with_patience(self.patience)
+            .with_seed(seed);
+        let tokenizer = TokenizerConfig::new()
+            .with_subwords(self.subwords)
+            .with_vocabulary(self.vocabulary.unwrap_or(or(400, 6000)))
+            .with_lowercase(self.lowercase);
+        TranslatorConfig::new(ModelConfig::Transformer(model))
+            .with_budget(Budget::steps(steps))
+            .with_tokenizer(tokenizer)
+            .with_shared(!self.separate)
+            .with_max_tokens(self.max_tokens)
+            .with_overlong(Overlong::Truncate)
+            .with_training(training)
+    }
+}
+
+/// Loss, perplexity and BLEU over the steps.
+pub fn draw_training(history: &History, out: &Path) -> anyhow::Result<()> {
+    let curve = |name: &str, width: usize| {
+        history.curve(name).map(|curve| curve.smoothed(width)).unwrap_or_default()
+    };
+    let losses = history.curve("train_loss").map_or(1, |curve| curve.points.len().div_ceil(200));
+    if !curve("train_loss", losses).is_empty() {
+        let perplexity: Vec<(f64, f64)> = curve("valid_perplexity", 1)
+            .into_iter()
+            .map(|(step, perplexity)| (step, perplexity.ln()))
+            .collect();
+        Curves::new("Loss of a token")
+            .x_label("step")
+            .y_label("nats")
+            .line("training, with label smoothing", &curve("train_loss", losses))
+            .measurements("validation, without", &perplexity)
+            .save(out.join("loss.svg"))?;
+    }
+    if !curve("valid_bleu", 1).is_empty() {
+        Curves::new("BLEU on the validation part, greedy")
+            .x_label("step")
+            .y_label("BLEU")
+            .measurements("", &curve("valid_bleu", 1))
+            .save(out.join("bleu.svg"))?;
+    }
+    Ok(())
+}
+
+/// Prints some sentences, their translations and the references, spread over the set.
+pub fn examples(pairs: &SentencePairs, translations: &[String], count: usize) {
+    let every = (pairs.pairs().len() / count.max(1)).max(1);
+    for (pair, translation) in pairs.pairs().iter().zip(translations).step_by(every).take(count) {
+        println!(
+            "\n  source       {}\n  translation  {translation}\n  reference    {}",
+            pair.source, pair.target
+        );
+    }
+}

@@ -1,0 +1,172 @@
+//! A translator is trained on sentence pairs, measured, and then translates what it is given.
+//!
+//! ```console
+//! $ cargo run --release --example transformer_translate
+//! $ cargo run --release --example transformer_translate -- --data MULTI30K --vocabulary 6000
+//! $ echo "Ein Hund läuft am Strand." | cargo run --release --example transformer_translate -- \
+//!     --load out/transformer_translate/translator
+//! ```
+//!
+//! Without `--data` it learns a small grammar of Portuguese and English in half a minute. A folder
+//! holds `train`, `valid` (or `val`, `dev`) and `test` parts, or one set that is cut by its different
+//! target sentences into 90, 5 and 5 %; each is two files `NAME.LANGUAGE`, a `.tsv` or a `.jsonl`,
+//! gzipped or not. Ctrl-C stops at the next step; `--resume` goes on from there exactly.
+
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Parser;
+use common::translation::{Recipe, draw_training, examples};
+use common::{Common, Metrics, stop_on_ctrl_c};
+use model_utils::checkpoint::Checkpoints;
+use model_utils::ops::learnable_parameters;
+use model_utils::train::{CsvLog, History, ProgressBar, Stop};
+use transformer::search::{Beam, Greedy};
+use transformer::text::Overlong;
+use transformer::{Grammar, Splits, Translator};
+
+/// Train a translator, or use one
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Sentence pairs [default: a grammar of Portuguese and English]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The language to translate from, as files are called [default: the one that is not English]
+    #[arg(long, value_name = "LANGUAGE", requires = "to")]
+    from: Option<String>,
+    /// The language to translate to
+    #[arg(long, value_name = "LANGUAGE", requires = "from")]
+    to: Option<String>,
+    /// Where no pairs are given, sentences of one clause only
+    #[arg(long)]
+    simple: bool,
+    /// Where no pairs are given, how many are drawn to learn from
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pairs: usize,
+    #[command(flatten)]
+    recipe: Recipe,
+    /// Hypotheses that the search keeps in the evaluation; 1 is greedy
+    #[arg(long, default_value_t = 4)]
+    beam: usize,
+    /// Use the translator in this folder instead of training one
+    #[arg(long, value_name = "DIR")]
+    load: Option<PathBuf>,
+    /// Go on from the latest checkpoint in the output folder
+    #[arg(long)]
+    resume: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let device = args.common.open()?;
+    let translator = match &args.load {
+        Some(folder) => Translator::load(folder, &device)?,
+        None => train(&args, &device)?,
+    };
+    answer(&translator.with_overlong(Overlong::Truncate), args.beam)
+}
+
+fn train(args: &Args, device: &burn::tensor::Device) -> anyhow::Result<Translator> {
+    let out = args.common.out("transformer_translate")?;
+    let direction = args.from.as_deref().zip(args.to.as_deref());
+    let seed = args.common.seed;
+    let splits = match &args.data {
+        Some(folder) => Splits::open(folder, direction, seed)?,
+        None => {
+            let grammar = if args.simple { Grammar::Simple } else { Grammar::Full };
+            grammar.splits([args.pairs, 500, 1000], seed)?
+        }
+    };
+    let (splits, gone) = splits.deduplicated();
+    let counts = [&splits.train, &splits.valid, &splits.test].map(|part| part.pairs().len());
+    println!(
+        "data: {} training, {} validation and {} test pairs; {gone} training pairs repeat others",
+        counts[0], counts[1], counts[2]
+    );
+
+    let config = args.recipe.config(args.data.is_some(), seed);
+    let trainer = config.trainer(&splits, device)?;
+    let tokenizers = trainer.tokenizers();
+    let parameters = learnable_parameters(trainer.model());
+    println!(
+        "model: {parameters} parameters; {} source and {} target ids, {} target tokens a pass",
+        tokenizers.source().vocabulary_size(),
+        tokenizers.target().vocabulary_size(),
+        trainer.epoch_tokens()
+    );
+    let folder = out.join("checkpoints");
+    if !args.resume && folder.exists() {
+        std::fs::remove_dir_all(&folder)
+            .context("cannot clear the checkpoints of an earlier run")?;
+    }
+    let mut trainer = trainer.keep_in(Checkpoints::open(folder)?, args.recipe.checkpoint_every)?;
+    let stop: Stop = stop_on_ctrl_c()?;
+    let mut observer = (
+        (ProgressBar::new(), stop.clone()),
+        (History::default(), CsvLog::append(out.join("train.csv"))?),
+    );
+    let trained = trainer.train(config.budget, &mut observer)?;
+    let (_, (history, log)) = observer;
+    log.finish()?;
+    draw_training(&history, &out)?;
+
+    let translator = Translator::of(trainer, &config)?.with_overlong(Overlong::Truncate);
+    translator.save(out.join("translator"))?;
+    let greedy = translator.evaluate(&splits.test, &Greedy)?;
+    let mut metrics = Metrics::default();
+    metrics.set("train_pairs", counts[0]);
+    metrics.set("parameters", parameters);
+    metrics.set("steps", trained.steps);
+    metrics.set("epochs", trained.epochs);
+    if let Some(best) = trained.best {
+        metrics.set("best_step", best.step);
+        metrics.set("valid_bleu", best.bleu);
+        metrics.set("valid_perplexity", best.perplexity);
+        metrics.set("valid_token_accuracy", best.token_accuracy);
+    }
+    metrics.set("greedy_bleu", greedy.bleu.score);
+    let best = if args.beam > 1 {
+        translator.evaluate(&splits.test, &Beam::new(args.beam))?
+    } else {
+        greedy.clone()
+    };
+    metrics.set("bleu", best.bleu.score);
+    metrics.set("chrf", best.chrf);
+    metrics.set("exact_match", best.exact_match);
+    metrics.set("test_perplexity", best.perplexity);
+    metrics.set("train_target_tokens_per_s", trained.target_tokens_per_s);
+    metrics.set("decode_target_tokens_per_s", greedy.target_tokens as f64 / greedy.decode_s);
+    metrics.set("beam_target_tokens_per_s", best.target_tokens as f64 / best.decode_s);
+    metrics.set("train_wall_s", trained.wall_s);
+    println!("\n{}", best.bleu);
+    examples(&splits.test, &best.translations, 5);
+    metrics.finish(&out)?;
+    Ok(translator)
+}
+
+/// Translates standard input line by line.
+fn answer(translator: &Translator, beam: usize) -> anyhow::Result<()> {
+    let input = std::io::stdin().lock();
+    if input.is_terminal() {
+        println!("\ntype a sentence a line (end with Ctrl-D):");
+    }
+    for line in input.lines() {
+        let line = line.context("standard input")?;
+        if line.trim().is_empty() {
+            println!();
+            continue;
+        }
+        for translation in translator.translate(&[line], &Beam::new(beam))? {
+            println!("{translation}");
+        }
+        std::io::stdout().flush()?;
+    }
+    Ok(())
+}

@@ -261,6 +261,8 @@ fn n_steps_a_resume_and_n_steps_are_2n_steps_bit_for_bit() {
     let pendulums = || Box::new(Pendulum::many(2, 5).unwrap()) as Box<dyn VectorEnvironment>;
     let sac = SacConfig::new().with_hidden(vec![16]).with_batch_size(16).with_noise(0.1);
     resumes::<rl::deep::Sac>(&sac, pendulums, 301);
+    let explores = sac.with_state_dependent(Some(-2.0)).with_train_every(7);
+    resumes::<rl::deep::Sac>(&explores.with_learn_temperature(false), pendulums, 301);
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod on_policy;
 mod ppo;
 mod sac;
 mod session;
+mod squashed;
 
 pub use actor_critic::ActorCritic;
 pub use adam::{Adam, clip};

@@ -1,13 +1,13 @@
 use burn::config::Config;
-use burn::tensor::activation::softplus;
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use model_utils::train::{Budget, Observer};
 use serde_json::json;
 
 use super::adam::{Adam, step_all};
 use super::agent::{Agent, Decision, Snapshot, acts, check_spaces, part};
-use super::network::{Activation, Layers, Network, Start, read, widths};
+use super::network::{Activation, Network, Start, read, widths};
 use super::session::{Journal, Learned, Session};
+use super::squashed::{CLIP_MEAN, LOG_STD, Players};
 use crate::environment::to_state;
 use crate::error::{Error, Result, require};
 use crate::memory::{NStep, Replay};
@@ -17,12 +17,6 @@ use crate::vector::{Actions, VectorEnvironment};
 
 /// How often observers are told, in environment steps.
 const TELL_EVERY: u64 = 500;
-/// The ends of the logarithm of the deviation.
-const LOG_STD: (f32, f32) = (-20.0, 2.0);
-/// The ends of the mean under state-dependent exploration.
-const CLIP_MEAN: f32 = 2.0;
-/// ln √(2π)
-const LOG_ROOT_TAU: f32 = 0.918_938_5;
 
 /// How a [`Sac`] learns. The defaults are those of stable-baselines3 but for a smaller buffer.
 #[derive(Config, Debug, PartialEq)]
@@ -157,30 +151,6 @@ pub struct Sac {
     drawn_at: u64,
 }
 
-/// The actor and its state-dependent exploration on a device.
-struct Players {
-    actor: Layers,
-    exploration: Option<Layers>,
-}
-
-impl Players {
-    fn gradients(&self, gradients: &Gradients) -> Result<Vec<f32>> {
-        let mut all = self.actor.gradients(gradients)?;
-        if let Some(exploration) = &self.exploration {
-            all.extend(exploration.gradients(gradients)?);
-        }
-        Ok(all)
-    }
-}
-
-/// A squashed normal action on a device.
-struct Drawn {
-    /// In −1 to 1. `[rows, actions]`
-    action: Tensor<2>,
-    /// `[rows, 1]`
-    log_p: Tensor<2>,
-}
-
 impl Sac {
     fn width(&self) -> usize {
         self.ranges.len()
@@ -201,33 +171,6 @@ impl Sac {
     pub fn value(&self, observation: &[f32], action: &[f32]) -> f32 {
         let row = [observation, action].concat();
         self.critics[0].forward(&row)[0].min(self.critics[1].forward(&row)[0])
-    }
-
-    /// An action on a device and its density: `a = tanh(μ + σ ε)`, and by the change of variables
-    /// `log p = log N(ε) − log σ − 2 (ln 2 − u − softplus(−2u))` summed over the numbers.
-    fn draw(players: &Players, observations: Tensor<2>, noise: Tensor<2>, width: usize) -> Drawn {
-        let (latent, output) = players.actor.forward_from_latent(observations);
-        let mean = output.clone().narrow(1, 0, width);
-        let (raw, each) = if let Some(exploration) = &players.exploration {
-            let nothing = Tensor::zeros([1, 1], &output.device());
-            let [rows, _] = noise.dims();
-            let deviation = exploration.forward(nothing).reshape([rows, width]).exp();
-            let variance =
-                latent.clone().powi_scalar(2).matmul(deviation.clone().powi_scalar(2)) + 1e-6;
-            let noise = latent.matmul(deviation * noise);
-            let mean = mean.clamp(-CLIP_MEAN, CLIP_MEAN);
-            let each = noise.clone().powi_scalar(2) / variance.clone() * -0.5
-                - LOG_ROOT_TAU
-                - variance.log() * 0.5;
-            (mean + noise, each)
-        } else {
-            let log_std = output.narrow(1, width, width).clamp(LOG_STD.0, LOG_STD.1);
-            let raw = mean + log_std.clone().exp() * noise.clone();
-            (raw, noise.powi_scalar(2) * -0.5 - LOG_ROOT_TAU - log_std)
-        };
-        let squash =
-            (raw.clone() + softplus(raw.clone() * -2.0, 1.0)) * 2.0 - 2.0 * std::f32::consts::LN_2;
-        Drawn { action: raw.tanh(), log_p: (each + squash).sum_dim(1) }
     }
 
     /// The actor and its exploration on a device.
@@ -352,7 +295,7 @@ impl Sac {
         // What the critics are to say: r + γ (min Q′(s′, a′) − α log π(a′|s′)), without gradients.
         let nexts = tensor(batch.nexts, features, &plain);
         let noise_next = Tensor::<2>::from_data(noise_next, &plain);
-        let drawn = Self::draw(&self.players(&plain, false), nexts.clone(), noise_next, width);
+        let drawn = self.players(&plain, false).draw(nexts.clone(), noise_next);
         let pair = Tensor::cat(vec![nexts, drawn.action], 1);
         let [first, second] =
             [0, 1].map(|i| self.targets[i].on(&plain, false).forward(pair.clone()));
@@ -381,7 +324,7 @@ impl Sac {
         // The actor: α log π(a|s) − min Q(s, a).
         let players = self.players(&device, true);
         let noise_now = Tensor::<2>::from_data(noise_now, &device);
-        let drawn = Self::draw(&players, observations.clone(), noise_now, width);
+        let drawn = players.draw(observations.clone(), noise_now);
         let pair = Tensor::cat(vec![observations, drawn.action], 1);
         let [first, second] =
             [0, 1].map(|i| self.critics[i].on(&device, false).forward(pair.clone()));

@@ -53,13 +53,13 @@ impl TranslatorConfig {
     /// seconds.
     pub fn tiny(steps: u64) -> Self {
         let training = TrainingConfig::new()
-            .with_batch_tokens(1000)
+            .with_batch_tokens(500)
             .with_schedule(Schedule::Linear { rate: 5e-3, warm_up: steps / 10, steps })
             .with_valid_every(steps.max(1));
         let model = TransformerConfig::tiny(0, 0).with_tying(Tying::All);
         Self::new(ModelConfig::Transformer(model))
             .with_budget(Budget::steps(steps))
-            .with_tokenizer(TokenizerConfig::new().with_vocabulary(400))
+            .with_tokenizer(TokenizerConfig::new().with_vocabulary(1000))
             .with_training(training)
     }
 

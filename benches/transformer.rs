@@ -82,15 +82,15 @@ fn positions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("one token of 32 sentences, d 256, 3+3 layers");
     group.sample_size(20).throughput(Throughput::Elements(32));
     for (spec, device) in devices() {
-        let model = small(&device);
-        let source = sentences(32, 20, &device);
         for position in [20, 200] {
-            let decoding = Decoding { steps: 256, beams: 1, attention: false };
-            let mut state = model.start(&source, decoding);
-            for _ in 0..position {
-                model.step(&[5; 32], &mut state);
-            }
             group.bench_function(format!("behind {position}/{spec}"), |bencher| {
+                let model = small(&device);
+                let source = sentences(32, 20, &device);
+                let decoding = Decoding { steps: 256, beams: 1, attention: false };
+                let mut state = model.start(&source, decoding);
+                for _ in 0..position {
+                    model.step(&[5; 32], &mut state);
+                }
                 bencher.iter_custom(|iterations| {
                     let mut spent = std::time::Duration::ZERO;
                     for _ in 0..iterations {

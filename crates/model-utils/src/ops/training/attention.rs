@@ -114,28 +114,24 @@ fn forward_row(
     let stride = layout.stride();
     let most = layout.seen(row, queries - 1);
     let scale = layout.scale();
+    if queries < FEW_QUERIES {
+        for query in 0..queries {
+            let asked = &q[query * stride..][..stride];
+            let found = &mut output[query * stride..][..stride];
+            let seen = layout.seen(row, query);
+            few(asked, [k, v], layout, row, (query, seen), dropout, found, weights, scratch);
+        }
+        return;
+    }
     for head in 0..heads {
         let at = head * width;
         let weights = &mut weights[head * queries * keys..][..queries * keys];
-        if queries < FEW_QUERIES {
-            for query in 0..queries {
-                let seen = layout.seen(row, query);
-                let asked = &q[query * stride + at..][..width];
-                let scores = &mut weights[query * keys..][..keys];
-                for (score, key) in scores[..seen].iter_mut().zip(k.chunks(stride)) {
-                    let [dot] = sum_pairs(asked, &key[at..at + width], |a, b| [a * b]);
-                    *score = dot;
-                }
-                softmax(scores, seen, scale);
-            }
-        } else {
-            let asked = Matrix::part(&q[at..], queries, width, stride);
-            let looked_up = Matrix::part(&k[at..], most, width, stride).transposed();
-            product_into_part(asked, looked_up, weights, keys, false);
-            for query in 0..queries {
-                let scores = &mut weights[query * keys..][..keys];
-                softmax(scores, layout.seen(row, query), scale);
-            }
+        let asked = Matrix::part(&q[at..], queries, width, stride);
+        let looked_up = Matrix::part(&k[at..], most, width, stride).transposed();
+        product_into_part(asked, looked_up, weights, keys, false);
+        for query in 0..queries {
+            let scores = &mut weights[query * keys..][..keys];
+            softmax(scores, layout.seen(row, query), scale);
         }
         let weights = match dropout {
             Some(kept) => {
@@ -146,23 +142,84 @@ fn forward_row(
             }
             None => weights,
         };
-        if queries < FEW_QUERIES {
-            for query in 0..queries {
-                let found = &mut output[query * stride + at..][..width];
-                found.fill(0.0);
-                let seen = &weights[query * keys..][..layout.seen(row, query)];
-                for (&weight, value) in seen.iter().zip(v.chunks(stride)) {
-                    for (found, &value) in found.iter_mut().zip(&value[at..at + width]) {
-                        *found += weight * value;
-                    }
-                }
-            }
-        } else {
-            let weights = Matrix::part(weights, queries, most, keys);
-            let values = Matrix::part(&v[at..], most, width, stride);
-            product_into_part(weights, values, &mut output[at..], stride, false);
+        let weights = Matrix::part(weights, queries, most, keys);
+        let values = Matrix::part(&v[at..], most, width, stride);
+        product_into_part(weights, values, &mut output[at..], stride, false);
+    }
+}
+
+/// One query by all heads, key by key, as they lie in memory.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn few(
+    asked: &[f32],
+    [k, v]: [&[f32]; 2],
+    layout: &Layout,
+    row: usize,
+    (query, seen): (usize, usize),
+    dropout: Option<Kept>,
+    found: &mut [f32],
+    weights: &mut [f32],
+    scratch: &mut Vec<f32>,
+) {
+    let &Layout { queries, keys, heads, width, .. } = layout;
+    let stride = layout.stride();
+    // [keys seen, heads]
+    scratch.clear();
+    scratch.resize(seen * heads, 0.0);
+    for (scores, key) in scratch.chunks_mut(heads).zip(k.chunks(stride)) {
+        for ((score, asked), key) in
+            scores.iter_mut().zip(asked.chunks(width)).zip(key.chunks(width))
+        {
+            *score = dot(asked, key);
         }
     }
+    for head in 0..heads {
+        let start = (head * queries + query) * keys;
+        let weights = &mut weights[start..start + keys];
+        for (weight, scores) in weights.iter_mut().zip(scratch.chunks(heads)) {
+            *weight = scores[head];
+        }
+        softmax(weights, seen, layout.scale());
+        let place = ((row * heads + head) * queries + query) * keys;
+        for (key, (scores, &weight)) in scratch.chunks_mut(heads).zip(&*weights).enumerate() {
+            scores[head] = weight * dropout.map_or(1.0, |kept| kept.factor(place + key));
+        }
+    }
+    found.fill(0.0);
+    for (weights, value) in scratch.chunks(heads).zip(v.chunks(stride)) {
+        for ((&weight, found), value) in
+            weights.iter().zip(found.chunks_mut(width)).zip(value.chunks(width))
+        {
+            for (found, &value) in found.iter_mut().zip(value) {
+                *found += weight * value;
+            }
+        }
+    }
+}
+
+/// The sum of products, in lanes that are added in halves.
+#[inline(always)]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let (a_chunks, a_rest) = a.as_chunks::<LANES>();
+    let (b_chunks, b_rest) = b.as_chunks::<LANES>();
+    for (a, b) in a_chunks.iter().zip(b_chunks) {
+        for lane in 0..LANES {
+            lanes[lane] += a[lane] * b[lane];
+        }
+    }
+    for (lane, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
+        lanes[lane] += a * b;
+    }
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] += lanes[lane + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
 }
 
 /// Of the first `seen` scores times `scale`; the others become 0.

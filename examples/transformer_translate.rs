@@ -163,6 +163,15 @@ fn answer(translator: &Translator, beam: usize) -> anyhow::Result<()> {
             println!();
             continue;
         }
+        if beam == 1 {
+            // As it is found.
+            for piece in translator.stream(&line)? {
+                print!("{}", piece?);
+                std::io::stdout().flush()?;
+            }
+            println!();
+            continue;
+        }
         for translation in translator.translate(&[line], &Beam::new(beam))? {
             println!("{translation}");
         }

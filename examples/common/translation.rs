@@ -46,6 +46,9 @@ pub struct Recipe {
     /// Dropout [default: 0 for the grammar, else 0.2]
     #[arg(long)]
     pub dropout: Option<f64>,
+    /// Let target tokens see those that they are to predict, for the ablation
+    #[arg(long)]
+    pub without_causal_mask: bool,
     /// Optimiser steps [default: 1500 for the grammar, else 4000]
     #[arg(long)]
     pub steps: Option<u64>,
@@ -91,6 +94,7 @@ impl Recipe {
             .with_encoder_layers(layers)
             .with_decoder_layers(layers)
             .with_d_ff(self.d_ff.unwrap_or(2 * d_model))
+            .with_causal(!self.without_causal_mask)
             .with_dropout(self.dropout.unwrap_or(if real { 0.2 } else { 0.0 }))
             .with_tying(if self.separate { Tying::Output } else { Tying::All });
         let steps = self.steps.unwrap_or(if real { 4000 } else { 1500 });

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::decode::{AtOnce, decode};
 use crate::error::{Error, Result, require};
 use crate::metrics::{Bleu, BleuScore, Chrf, Metric as _};
-use crate::model::EncoderDecoder as _;
+use crate::model::{EncoderDecoder as _, Padded};
 use crate::models::{Model, ModelConfig};
-use crate::search::{Hypothesis, Limits, Search};
+use crate::search::{Greedy, Hypothesis, Limits, Search};
 use crate::text::{Overlong, Splits, Tokenizer, TokenizerConfig, Tokenizers};
 use crate::trainer::{Schedule, Trainer, TrainingConfig, teacher_forced};
 use crate::transformer::{TransformerConfig, Tying};
@@ -361,6 +361,20 @@ impl Translator {
             .zip(found)
             .map(|(source, found)| found.into_iter().map(|one| told(source, one)).collect())
             .collect()
+    }
+
+    /// Translates one sentence greedily and gives its text piece by piece, as it is found.
+    ///
+    /// # Errors
+    ///
+    /// As [`translate`](Self::translate).
+    pub fn stream(&self, sentence: &str) -> Result<impl Iterator<Item = Result<String>> + '_> {
+        let source = self.encode(&[sentence])?;
+        let limits = self.limits();
+        let source = Padded::new(&source, limits.special.pad, &self.device);
+        let mut text = self.tokenizers.target().stream();
+        let tokens = Greedy.stream(&self.model, &source, &limits)?;
+        Ok(tokens.map(move |id| text.push(id)))
     }
 
     /// The limits of [`translate`](Self::translate): the model's special tokens and longest sentence.

@@ -238,6 +238,13 @@ fn a_saved_translator_gives_the_same_after_loading() {
         let together: Vec<String> = one.iter().map(ToString::to_string).collect();
         assert_eq!(together, alone);
 
+        // Piece by piece it is the greedy one.
+        let greedy = loaded.translate(&sources[..5], &Greedy).unwrap();
+        for (source, whole) in sources.iter().zip(greedy) {
+            let pieces: Result<String, _> = loaded.stream(source).unwrap().collect();
+            assert_eq!(pieces.unwrap(), whole.text);
+        }
+
         let evaluation = loaded.evaluate(&splits.test, &Beam::new(3)).unwrap();
         assert_eq!(evaluation.translations, together);
         assert!(evaluation.perplexity > 1.0 && evaluation.perplexity < 200.0);

@@ -77,12 +77,10 @@ fn train(args: &Args, device: &burn::tensor::Device) -> anyhow::Result<Translato
     let out = args.common.out("transformer_translate")?;
     let direction = args.from.as_deref().zip(args.to.as_deref());
     let seed = args.common.seed;
+    let grammar = if args.simple { Grammar::Simple } else { Grammar::Full };
     let splits = match &args.data {
         Some(folder) => Splits::open(folder, direction, seed)?,
-        None => {
-            let grammar = if args.simple { Grammar::Simple } else { Grammar::Full };
-            grammar.splits([args.pairs, 500, 1000], seed)?
-        }
+        None => grammar.splits([args.pairs, 500, 1000], seed)?,
     };
     let (splits, gone) = splits.deduplicated();
     let counts = [&splits.train, &splits.valid, &splits.test].map(|part| part.pairs().len());

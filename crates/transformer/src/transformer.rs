@@ -41,6 +41,8 @@ pub enum Tying {
 /// # Ok::<(), transformer::Error>(())
 /// ```
 #[derive(Config, Debug, PartialEq)]
+// Each is a choice of its own.
+#[allow(clippy::struct_excessive_bools)]
 pub struct TransformerConfig {
     /// Ids of the source side.
     pub source_vocabulary: usize,

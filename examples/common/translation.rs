@@ -49,7 +49,7 @@ pub struct Recipe {
     /// Let target tokens see those that they are to predict, for the ablation
     #[arg(long)]
     pub without_causal_mask: bool,
-    /// Optimiser steps [default: 1500 for the grammar, else 4000]
+    /// Optimiser steps [default: 1500 for the grammar, else 5000]
     #[arg(long)]
     pub steps: Option<u64>,
     /// The most tokens a side and step [default: 500 for the grammar, else 2000]
@@ -97,7 +97,7 @@ impl Recipe {
             .with_causal(!self.without_causal_mask)
             .with_dropout(self.dropout.unwrap_or(if real { 0.2 } else { 0.0 }))
             .with_tying(if self.separate { Tying::Output } else { Tying::All });
-        let steps = self.steps.unwrap_or(if real { 4000 } else { 1500 });
+        let steps = self.steps.unwrap_or(if real { 5000 } else { 1500 });
         let schedule = Schedule::Linear {
             rate: self.learning_rate.unwrap_or(if real { 2e-3 } else { 5e-3 }),
             warm_up: self.warm_up.unwrap_or((steps / 10).min(400)),

@@ -400,7 +400,7 @@ impl Translator {
         let sources: Vec<&str> = pairs.pairs().iter().map(|pair| pair.source.as_str()).collect();
         let references: Vec<&str> = pairs.pairs().iter().map(|pair| pair.target.as_str()).collect();
         let started = Instant::now();
-        let found = self.translate(&sources, search)?;
+        let found = self.clone().with_overlong(overlong).translate(&sources, search)?;
         let decode_s = started.elapsed().as_secs_f64();
         let target_tokens = found.iter().map(|found| found.hypothesis.ids.len() + 1).sum();
         let translations: Vec<String> = found.into_iter().map(|found| found.text).collect();

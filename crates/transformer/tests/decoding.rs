@@ -1,6 +1,6 @@
 //! Cached steps, and what the searches find.
 #![cfg(feature = "flex")]
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::needless_range_loop)]
 
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -202,7 +202,9 @@ fn assert_batch_is_single(
     let together = search.search(model, &padded(&rows), &limits()).unwrap();
     let alone: Vec<Vec<Hypothesis>> = rows
         .iter()
-        .flat_map(|row| search.search(model, &padded(&[row.clone()]), &limits()).unwrap())
+        .flat_map(|row| {
+            search.search(model, &padded(std::slice::from_ref(row)), &limits()).unwrap()
+        })
         .collect();
     assert_same(&together, &alone);
     together

@@ -77,12 +77,10 @@ fn train(args: &Args, device: &burn::tensor::Device) -> anyhow::Result<Translato
     let out = args.common.out("transformer_translate")?;
     let direction = args.from.as_deref().zip(args.to.as_deref());
     let seed = args.common.seed;
+    let grammar = if args.simple { Grammar::Simple } else { Grammar::Full };
     let splits = match &args.data {
         Some(folder) => Splits::open(folder, direction, seed)?,
-        None => {
-            let grammar = if args.simple { Grammar::Simple } else { Grammar::Full };
-            grammar.splits([args.pairs, 500, 1000], seed)?
-        }
+        None => grammar.splits([args.pairs, 500, 1000], seed)?,
     };
     let (splits, gone) = splits.deduplicated();
     let counts = [&splits.train, &splits.valid, &splits.test].map(|part| part.pairs().len());
@@ -160,6 +158,15 @@ fn answer(translator: &Translator, beam: usize) -> anyhow::Result<()> {
     for line in input.lines() {
         let line = line.context("standard input")?;
         if line.trim().is_empty() {
+            println!();
+            continue;
+        }
+        if beam == 1 {
+            // As it is found.
+            for piece in translator.stream(&line)? {
+                print!("{}", piece?);
+                std::io::stdout().flush()?;
+            }
             println!();
             continue;
         }

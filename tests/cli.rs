@@ -507,3 +507,110 @@ fn mixtures_and_turns_write_their_figures() {
     assert_eq!(metrics["same_samples_after_discriminator"], true);
     assert!(out.path().join("cycles.svg").is_file() && out.path().join("movement.svg").is_file());
 }
+
+/// Two files of sentence pairs a part, from Portuguese to English.
+fn sentence_pairs(folder: &Path) {
+    for (part, count) in [("train", 60), ("valid", 6), ("test", 6)] {
+        let lines = |word: &str| {
+            let lines: Vec<String> =
+                (0..count).map(|n| format!("{word} {part} {n} de {}", n % 7)).collect();
+            lines.join("\n") + "\n"
+        };
+        fs::write(folder.join(format!("{part}.por")), lines("o coelho")).unwrap();
+        fs::write(folder.join(format!("{part}.eng")), lines("the rabbit")).unwrap();
+    }
+}
+
+const SMALL: [&str; 12] = [
+    "--vocabulary",
+    "60",
+    "--d-model",
+    "16",
+    "--heads",
+    "2",
+    "--layers",
+    "1",
+    "--batch-tokens",
+    "200",
+    "--beam",
+    "2",
+];
+
+#[test]
+fn sentence_pairs_that_cannot_be_used_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = path(folder.path());
+    let refused = |expected: &str| says("transformer_translate", &["--data", data], expected);
+    refused("no pairs in it");
+    sentence_pairs(folder.path());
+    let train = folder.path().join("train.eng");
+    let good = fs::read(&train).unwrap();
+    fs::write(&train, [&good[..], b"one more\n"].concat()).unwrap();
+    refused("train.por ends after 60 lines, but");
+    fs::write(&train, [&good[..good.len() - 4], b"\xff\xfe\n"].concat()).unwrap();
+    refused("line 60: it is not UTF-8");
+    fs::write(&train, b"one\n\nthree\n").unwrap();
+    refused("line 2: it is empty");
+    says("transformer_translate", &["--data", "no/such"], "cannot list no/such");
+    says("transformer_translate", &["--load", "no/such"], "no/such");
+    says(
+        "transformer_translate",
+        &["--subwords", "letters"],
+        "expected bpe, word_piece or unigram",
+    );
+    says("transformer_translate", &["--pairs", "50", "--heads", "3"], "`heads` is 3");
+    says("transformer_translate", &["--pairs", "50", "--from", "por"], "--to");
+}
+
+#[test]
+fn a_translator_resumes_and_gives_the_same_in_another_process() {
+    let folder = tempfile::tempdir().unwrap();
+    sentence_pairs(folder.path());
+    let data = ["--data", path(folder.path())];
+    let out = tempfile::tempdir().unwrap();
+    let run = |out: &Path, args: &[&str]| {
+        let args = [&data[..], &SMALL, args].concat();
+        metrics_of("transformer_translate", out, &args)
+    };
+    let metrics = run(out.path(), &["--steps", "30"]);
+    for key in [
+        "bleu",
+        "chrf",
+        "valid_perplexity",
+        "train_target_tokens_per_s",
+        "decode_target_tokens_per_s",
+        "train_wall_s",
+    ] {
+        assert!(metrics[key].is_number(), "{key}: {metrics}");
+    }
+    for file in
+        ["loss.svg", "train.csv", "translator/model.safetensors", "translator/tokenizer.json"]
+    {
+        assert!(fs::metadata(out.path().join(file)).unwrap().len() > 100, "{file}");
+    }
+    let again = run(out.path(), &["--steps", "30", "--resume"]);
+    assert_eq!(again["bleu"], metrics["bleu"]);
+    says("transformer_translate", &["--resume", "--pairs", "50", "--steps", "x"], "invalid value");
+
+    // Each run is a process of its own.
+    let translator = out.path().join("translator");
+    let translate = |beam: &str| {
+        let mut child = example("transformer_translate")
+            .args(["--load", path(&translator), "--beam", beam])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let input = "o coelho test 1 de 1\n\no coelho test 5 de 5\n";
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines: Vec<String> = text.lines().skip(1).map(str::to_owned).collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert_eq!(lines[1], "");
+        lines
+    };
+    assert_eq!(translate("2"), translate("2"));
+    assert_eq!(translate("1"), translate("1"));
+}

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use model_utils::data::SentencePairs;
-use model_utils::picture::Curves;
+use model_utils::picture::{Curves, HeatMap};
 use model_utils::train::{Budget, History};
-use transformer::text::Overlong;
-use transformer::text::Subwords;
+use transformer::search::Greedy;
+use transformer::text::{Overlong, Subwords};
 use transformer::{
-    ModelConfig, Schedule, TokenizerConfig, TrainingConfig, TransformerConfig, TranslatorConfig,
-    Tying,
+    ModelConfig, Schedule, TokenizerConfig, TrainingConfig, TransformerConfig, Translator,
+    TranslatorConfig, Tying,
 };
 
 /// The flags of a training.
@@ -18,7 +19,7 @@ pub struct Recipe {
     /// `bpe`, `word_piece` or `unigram`
     #[arg(long, default_value = "bpe")]
     pub subwords: Subwords,
-    /// Ids of the tokenizer, for both sides together [default: 400 for the grammar, else 6000]
+    /// Ids of the tokenizer, for both sides together [default: 1000 for the grammar, else 6000]
     #[arg(long)]
     pub vocabulary: Option<usize>,
     /// A tokenizer a side, each with that many ids
@@ -45,12 +46,15 @@ pub struct Recipe {
     /// Dropout [default: 0 for the grammar, else 0.2]
     #[arg(long)]
     pub dropout: Option<f64>,
-    /// Optimiser steps [default: 1500 for the grammar, else 4000]
+    /// Let target tokens see those that they are to predict, for the ablation
+    #[arg(long)]
+    pub without_causal_mask: bool,
+    /// Optimiser steps [default: 1500 for the grammar, else 5000]
     #[arg(long)]
     pub steps: Option<u64>,
-    /// The most tokens a side and step
-    #[arg(long, default_value_t = 2000)]
-    pub batch_tokens: usize,
+    /// The most tokens a side and step [default: 500 for the grammar, else 2000]
+    #[arg(long)]
+    pub batch_tokens: Option<usize>,
     /// Batches whose gradients make one step
     #[arg(long, default_value_t = 1)]
     pub accumulate: usize,
@@ -90,16 +94,17 @@ impl Recipe {
             .with_encoder_layers(layers)
             .with_decoder_layers(layers)
             .with_d_ff(self.d_ff.unwrap_or(2 * d_model))
+            .with_causal(!self.without_causal_mask)
             .with_dropout(self.dropout.unwrap_or(if real { 0.2 } else { 0.0 }))
             .with_tying(if self.separate { Tying::Output } else { Tying::All });
-        let steps = self.steps.unwrap_or(if real { 4000 } else { 1500 });
+        let steps = self.steps.unwrap_or(if real { 5000 } else { 1500 });
         let schedule = Schedule::Linear {
             rate: self.learning_rate.unwrap_or(if real { 2e-3 } else { 5e-3 }),
             warm_up: self.warm_up.unwrap_or((steps / 10).min(400)),
             steps,
         };
         let training = TrainingConfig::new()
-            .with_batch_tokens(self.batch_tokens)
+            .with_batch_tokens(self.batch_tokens.unwrap_or(or(500, 2000)))
             .with_accumulate(self.accumulate)
             .with_schedule(schedule)
             .with_label_smoothing(self.label_smoothing)
@@ -109,7 +114,7 @@ impl Recipe {
             .with_seed(seed);
         let tokenizer = TokenizerConfig::new()
             .with_subwords(self.subwords)
-            .with_vocabulary(self.vocabulary.unwrap_or(or(400, 6000)))
+            .with_vocabulary(self.vocabulary.unwrap_or(or(1000, 6000)))
             .with_lowercase(self.lowercase);
         TranslatorConfig::new(ModelConfig::Transformer(model))
             .with_budget(Budget::steps(steps))
@@ -158,4 +163,25 @@ pub fn examples(pairs: &SentencePairs, translations: &[String], count: usize) {
             pair.source, pair.target
         );
     }
+}
+
+/// Where a translator looks while it writes: rows are the tokens it writes, columns those it reads.
+pub fn draw_attention(translator: &Translator, source: &str, path: &Path) -> anyhow::Result<()> {
+    let limits = translator.limits().with_attention(true);
+    let found = translator.n_best(&[source], &Greedy, &limits)?;
+    let best = found.into_iter().flatten().next().context("there is no translation")?;
+    let attention = best.hypothesis.attention.context("the model has no attention")?;
+    let rows: Vec<Vec<f64>> =
+        attention.iter().map(|row| row.iter().map(|&x| f64::from(x)).collect()).collect();
+    let mut written = best.tokens;
+    written.resize(rows.len(), "<eos>".to_owned());
+    HeatMap::new(best.text, &rows)?
+        .x_label("read")
+        .y_label("written")
+        .row_labels(&written)
+        .column_labels(&best.source_tokens)
+        .range(0.0, 1.0)
+        .decimals(2)
+        .save(path)?;
+    Ok(())
 }

@@ -22,6 +22,7 @@ mod policy_value;
 mod ppo;
 mod resnet;
 mod shared;
+mod translation;
 mod vgg;
 
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ use model_utils::picture::{Page, Section};
 use model_utils::train::ProgressBar;
 
 /// Each workload from the seed of its weights and inputs, in the order they run.
-const WORKLOADS: [fn(u64) -> Workload; 10] = [
+const WORKLOADS: [fn(u64) -> Workload; 12] = [
     matmul::workload,
     mlp::workload,
     mobilenet::workload,
@@ -46,6 +47,8 @@ const WORKLOADS: [fn(u64) -> Workload; 10] = [
     vgg::workload,
     policy_value::workload,
     gan::workload,
+    translation::training,
+    translation::decoding,
 ];
 
 /// Compare devices: agreement first, then time

@@ -12,6 +12,7 @@ mod common;
 mod gan;
 mod mcts;
 mod rl;
+mod transformer;
 mod vision;
 
 use std::path::Path;
@@ -39,6 +40,7 @@ enum Topic {
     Rl,
     Mcts,
     Gan,
+    Transformer,
 }
 
 /// What a stage gets.
@@ -66,7 +68,7 @@ struct Stage {
     run: fn(&Context<'_>) -> anyhow::Result<Shown>,
 }
 
-const STAGES: [Stage; 4] = [
+const STAGES: [Stage; 5] = [
     Stage {
         topic: Topic::Vision,
         title: "MobileNetV2 and DenseNet",
@@ -90,6 +92,12 @@ const STAGES: [Stage; 4] = [
         title: "Generative adversarial networks",
         shows: "A generator learns to make shapes against a discriminator that learns to tell them.",
         run: gan::run,
+    },
+    Stage {
+        topic: Topic::Transformer,
+        title: "Machine translation with attention",
+        shows: "A Transformer learns to translate Portuguese, and shows where it looks.",
+        run: transformer::run,
     },
 ];
 

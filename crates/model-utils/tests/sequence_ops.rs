@@ -142,6 +142,25 @@ proptest! {
     }
 
     #[test]
+    fn recurrent_cells_agree(rows in 1..90_usize, width in 1..40_usize) {
+        let (input, state) = (normal([rows, 3 * width]), normal([rows, 3 * width]));
+        let (hidden, gates) = (normal([rows, width]), normal([rows, 4 * width]));
+        let gate = |x: &Tensor<2>, at: usize| x.clone().narrow(1, at * width, width);
+        let (sigmoid, tanh) = (activation::sigmoid::<2>, activation::tanh::<2>);
+        let reset = sigmoid(gate(&input, 0) + gate(&state, 0));
+        let update = sigmoid(gate(&input, 1) + gate(&state, 1));
+        let new = tanh(gate(&input, 2) + reset * gate(&state, 2));
+        let burns = (-update.clone() + 1.0) * new + update * hidden.clone();
+        let ours = ops::gru_cell(input.clone(), state.clone(), hidden.clone());
+        assert_same!(ours, burns, input, state, hidden);
+        let cell = sigmoid(gate(&gates, 1)) * hidden.clone()
+            + sigmoid(gate(&gates, 0)) * tanh(gate(&gates, 2));
+        let burns = sigmoid(gate(&gates, 3)) * tanh(cell.clone()) + cell * 0.3;
+        let (output, cell) = ops::lstm_cell(gates.clone(), hidden.clone());
+        assert_same!(output + cell * 0.3, burns, gates, hidden);
+    }
+
+    #[test]
     fn cross_entropy_agrees(rows in 1..70_usize, classes in 2..90_usize, smooth in any::<bool>()) {
         let smoothing = if smooth { 0.1 } else { 0.0 };
         let logits = (normal([rows, classes]) * 4.0).detach().require_grad();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::decoder::TransformerState;
 use crate::error::Result;
 use crate::model::{DecoderState, Decoding, EncoderDecoder, Padded, Step};
+use crate::recurrent::{Recurrent, RecurrentConfig, RecurrentState};
 use crate::transformer::{Transformer, TransformerConfig};
 
 /// Configuration of a [`Model`].
@@ -15,6 +16,8 @@ use crate::transformer::{Transformer, TransformerConfig};
 pub enum ModelConfig {
     /// Attention alone.
     Transformer(TransformerConfig),
+    /// A recurrent network, with attention or without.
+    Recurrent(RecurrentConfig),
 }
 
 impl ModelConfig {
@@ -23,6 +26,11 @@ impl ModelConfig {
     pub fn with_vocabularies(self, source: usize, target: usize) -> Self {
         match self {
             Self::Transformer(config) => Self::Transformer(TransformerConfig {
+                source_vocabulary: source,
+                target_vocabulary: target,
+                ..config
+            }),
+            Self::Recurrent(config) => Self::Recurrent(RecurrentConfig {
                 source_vocabulary: source,
                 target_vocabulary: target,
                 ..config
@@ -38,6 +46,7 @@ impl ModelConfig {
     pub fn init(&self, device: &Device) -> Result<Model> {
         match self {
             Self::Transformer(config) => Ok(Model::Transformer(config.init(device)?)),
+            Self::Recurrent(config) => Ok(Model::Recurrent(config.init(device)?)),
         }
     }
 }
@@ -47,6 +56,8 @@ impl ModelConfig {
 pub enum Model {
     /// Attention alone.
     Transformer(Transformer),
+    /// A recurrent network, with attention or without.
+    Recurrent(Recurrent),
 }
 
 impl Model {
@@ -54,6 +65,7 @@ impl Model {
     pub fn config(&self) -> ModelConfig {
         match self {
             Self::Transformer(model) => ModelConfig::Transformer(model.config().clone()),
+            Self::Recurrent(model) => ModelConfig::Recurrent(model.config().clone()),
         }
     }
 }
@@ -62,12 +74,15 @@ impl Model {
 pub enum ModelState {
     /// The Transformer's.
     Transformer(TransformerState),
+    /// The recurrent network's.
+    Recurrent(Box<RecurrentState>),
 }
 
 impl DecoderState for ModelState {
     fn select(&mut self, rows: &[usize]) {
         match self {
             Self::Transformer(state) => state.select(rows),
+            Self::Recurrent(state) => state.select(rows),
         }
     }
 }
@@ -78,30 +93,38 @@ impl EncoderDecoder for Model {
     fn logits(&self, source: &Padded, target: &Padded) -> Tensor<3> {
         match self {
             Self::Transformer(model) => model.logits(source, target),
+            Self::Recurrent(model) => model.logits(source, target),
         }
     }
 
     fn start(&self, source: &Padded, decoding: Decoding) -> ModelState {
         match self {
             Self::Transformer(model) => ModelState::Transformer(model.start(source, decoding)),
+            Self::Recurrent(model) => {
+                ModelState::Recurrent(Box::new(model.start(source, decoding)))
+            }
         }
     }
 
     fn step(&self, tokens: &[u32], state: &mut ModelState) -> Step {
         match (self, state) {
             (Self::Transformer(model), ModelState::Transformer(state)) => model.step(tokens, state),
+            (Self::Recurrent(model), ModelState::Recurrent(state)) => model.step(tokens, state),
+            _ => unreachable!("a state is the model's that started it"),
         }
     }
 
     fn vocabularies(&self) -> [usize; 2] {
         match self {
             Self::Transformer(model) => model.vocabularies(),
+            Self::Recurrent(model) => model.vocabularies(),
         }
     }
 
     fn max_length(&self) -> Option<usize> {
         match self {
             Self::Transformer(model) => model.max_length(),
+            Self::Recurrent(model) => model.max_length(),
         }
     }
 }

@@ -41,6 +41,8 @@ pub enum Tying {
 /// # Ok::<(), transformer::Error>(())
 /// ```
 #[derive(Config, Debug, PartialEq)]
+// Each is a choice of its own.
+#[allow(clippy::struct_excessive_bools)]
 pub struct TransformerConfig {
     /// Ids of the source side.
     pub source_vocabulary: usize,
@@ -97,6 +99,10 @@ pub struct TransformerConfig {
     /// Whether a tied output projection has a bias.
     #[config(default = false)]
     pub output_bias: bool,
+    /// Whether, in training, a target token sees only itself and those before it. Without that it
+    /// sees the token that it is to predict: for the ablation.
+    #[config(default = true)]
+    pub causal: bool,
 }
 
 impl TransformerConfig {
@@ -296,7 +302,8 @@ impl Transformer {
     ) -> Tensor<3> {
         let x = self.embed(&self.target_embedding, &self.target_positions, target.ids.clone(), 0);
         let rotation = self.rotation(0, target.time(), &x.device());
-        let (own, source) = (Mask::causal(&target.lengths), Mask::padding(source));
+        let own = if self.config.causal { Mask::causal } else { Mask::padding };
+        let (own, source) = (own(&target.lengths), Mask::padding(source));
         self.decoder.forward(x, &own, (memory, &source), rotation.as_ref(), weights)
     }
 

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::decode::{AtOnce, decode};
 use crate::error::{Error, Result, require};
 use crate::metrics::{Bleu, BleuScore, Chrf, Metric as _};
-use crate::model::EncoderDecoder as _;
+use crate::model::{EncoderDecoder as _, Padded};
 use crate::models::{Model, ModelConfig};
-use crate::search::{Hypothesis, Limits, Search};
+use crate::search::{Greedy, Hypothesis, Limits, Search};
 use crate::text::{Overlong, Splits, Tokenizer, TokenizerConfig, Tokenizers};
 use crate::trainer::{Schedule, Trainer, TrainingConfig, teacher_forced};
 use crate::transformer::{TransformerConfig, Tying};
@@ -53,13 +53,13 @@ impl TranslatorConfig {
     /// seconds.
     pub fn tiny(steps: u64) -> Self {
         let training = TrainingConfig::new()
-            .with_batch_tokens(1000)
+            .with_batch_tokens(500)
             .with_schedule(Schedule::Linear { rate: 5e-3, warm_up: steps / 10, steps })
             .with_valid_every(steps.max(1));
         let model = TransformerConfig::tiny(0, 0).with_tying(Tying::All);
         Self::new(ModelConfig::Transformer(model))
             .with_budget(Budget::steps(steps))
-            .with_tokenizer(TokenizerConfig::new().with_vocabulary(400))
+            .with_tokenizer(TokenizerConfig::new().with_vocabulary(1000))
             .with_training(training)
     }
 
@@ -363,6 +363,20 @@ impl Translator {
             .collect()
     }
 
+    /// Translates one sentence greedily and gives its text piece by piece, as it is found.
+    ///
+    /// # Errors
+    ///
+    /// As [`translate`](Self::translate).
+    pub fn stream(&self, sentence: &str) -> Result<impl Iterator<Item = Result<String>> + '_> {
+        let source = self.encode(&[sentence])?;
+        let limits = self.limits();
+        let source = Padded::new(&source, limits.special.pad, &self.device);
+        let mut text = self.tokenizers.target().stream();
+        let tokens = Greedy.stream(&self.model, &source, &limits)?;
+        Ok(tokens.map(move |id| text.push(id)))
+    }
+
     /// The limits of [`translate`](Self::translate): the model's special tokens and longest sentence.
     pub fn limits(&self) -> Limits {
         let mut limits = Limits::new(self.tokenizers.target().special());
@@ -386,7 +400,7 @@ impl Translator {
         let sources: Vec<&str> = pairs.pairs().iter().map(|pair| pair.source.as_str()).collect();
         let references: Vec<&str> = pairs.pairs().iter().map(|pair| pair.target.as_str()).collect();
         let started = Instant::now();
-        let found = self.translate(&sources, search)?;
+        let found = self.clone().with_overlong(overlong).translate(&sources, search)?;
         let decode_s = started.elapsed().as_secs_f64();
         let target_tokens = found.iter().map(|found| found.hypothesis.ids.len() + 1).sum();
         let translations: Vec<String> = found.into_iter().map(|found| found.text).collect();

@@ -1,14 +1,15 @@
 //! Cached steps, and what the searches find.
 #![cfg(feature = "flex")]
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::needless_range_loop)]
 
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 use model_utils::device::seed;
 use transformer::model::{DecoderState, Decoding, EncoderDecoder, Padded};
+use transformer::recurrent::{Cell, Looking};
 use transformer::{
-    Beam, Greedy, Hypothesis, LengthPenalty, Limits, NormOrder, Positions, Sampling, Search,
-    SpecialTokens, Transformer, TransformerConfig, Tying,
+    Beam, Greedy, Hypothesis, LengthPenalty, Limits, NormOrder, Positions, RecurrentConfig,
+    Sampling, Search, SpecialTokens, Transformer, TransformerConfig, Tying,
 };
 
 fn device() -> Device {
@@ -70,7 +71,7 @@ fn assert_near(ours: &[f32], theirs: &[f32], tolerance: f32) {
 
 /// Steps through teacher-forced targets with three beams a sentence, whose rows are moved about,
 /// and drops a sentence on the way.
-fn assert_cached_is_uncached(model: &Transformer) {
+fn assert_cached_is_uncached<M: EncoderDecoder>(model: &M) {
     let rows = sentences(30);
     let source = padded(&rows[..3]);
     let targets: Vec<Vec<u32>> = (0..9_u32)
@@ -92,9 +93,10 @@ fn assert_cached_is_uncached(model: &Transformer) {
             let theirs = numbers(expected.clone().slice([row..row + 1, t..t + 1, 0..30]));
             assert_near(&logits[at * 30..][..30], &theirs, 2e-5);
         }
-        let attention = step.attention.unwrap();
-        let sums = numbers(attention.sum_dim(1));
-        assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-5), "{sums:?}");
+        if let Some(attention) = step.attention {
+            let sums = numbers(attention.sum_dim(1));
+            assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-5), "{sums:?}");
+        }
         let moved: Vec<usize> = match t {
             2 => vec![1, 0, 2, 5, 3, 4, 6, 8, 7],
             20 => vec![2, 2, 0, 6, 7, 8],
@@ -121,6 +123,39 @@ fn cached_steps_give_the_logits_of_a_whole_sentence() {
             });
             assert_cached_is_uncached(&model);
         }
+    }
+}
+
+#[test]
+fn recurrent_models_step_as_they_are_trained() {
+    for cell in [Cell::Gru, Cell::Lstm] {
+        for looking in [Looking::None, Looking::Bahdanau, Looking::Luong] {
+            seed(&device(), 7);
+            let config = RecurrentConfig::new(30, 30)
+                .with_d_embedding(12)
+                .with_d_hidden(10)
+                .with_layers(2)
+                .with_cell(cell)
+                .with_looking(looking);
+            let model = config.init(&device()).unwrap();
+            assert_cached_is_uncached(&model);
+            assert_batch_is_single(&Greedy, &model);
+            let beam = Beam::new(3).with_n_best(2);
+            assert_batch_is_single(&beam, &model);
+            let asked = limits().with_attention(true);
+            let found = Greedy.search(&model, &padded(&sentences(30)), &asked).unwrap();
+            let attends = found.iter().flatten().all(|found| found.attention.is_some());
+            assert_eq!(attends, looking != Looking::None);
+        }
+    }
+    let config = || RecurrentConfig::new(10, 12);
+    for (field, config) in [
+        ("d_hidden", config().with_d_hidden(0)),
+        ("dropout", config().with_dropout(-0.1)),
+        ("source_vocabulary", config().with_shared(true)),
+    ] {
+        let error = config.init(&device()).unwrap_err().to_string();
+        assert!(error.contains(&format!("`{field}`")), "{error}");
     }
 }
 
@@ -159,12 +194,17 @@ fn assert_same(ours: &[Vec<Hypothesis>], theirs: &[Vec<Hypothesis>]) {
 }
 
 /// Together in the batch, and each alone.
-fn assert_batch_is_single(search: &impl Search, model: &Transformer) -> Vec<Vec<Hypothesis>> {
+fn assert_batch_is_single(
+    search: &impl Search,
+    model: &impl EncoderDecoder,
+) -> Vec<Vec<Hypothesis>> {
     let rows = sentences(30);
     let together = search.search(model, &padded(&rows), &limits()).unwrap();
     let alone: Vec<Vec<Hypothesis>> = rows
         .iter()
-        .flat_map(|row| search.search(model, &padded(&[row.clone()]), &limits()).unwrap())
+        .flat_map(|row| {
+            search.search(model, &padded(std::slice::from_ref(row)), &limits()).unwrap()
+        })
         .collect();
     assert_same(&together, &alone);
     together

@@ -103,7 +103,7 @@ fn words_and_single_sentences_are_those_of_sacrebleu() {
     }
 }
 
-/// The figures stand in sacreBLEU's test_bleu.py and test_chrf.py.
+/// The figures stand in sacreBLEU's `test_bleu.py` and `test_chrf.py`.
 #[test]
 fn figures_of_its_own_tests() {
     let hypotheses =

@@ -143,6 +143,12 @@ fn gzip(path: &Path, text: &str) {
     file.finish().unwrap();
 }
 
+/// So many lines.
+fn numbered(count: usize, line: impl Fn(usize) -> String) -> String {
+    let lines: Vec<String> = (0..count).map(line).collect();
+    lines.join("\n") + "\n"
+}
+
 #[test]
 fn a_folder_is_read_in_every_layout() {
     let root = tempfile::tempdir().unwrap();
@@ -153,8 +159,7 @@ fn a_folder_is_read_in_every_layout() {
     };
     let parts = folder("parts");
     for (part, count) in [("train", 4), ("val", 2), ("test_2016", 1)] {
-        let lines =
-            |word: &str| (0..count).map(|n| format!("{word} {part} {n}\n")).collect::<String>();
+        let lines = |word: &str| numbered(count, |n| format!("{word} {part} {n}"));
         gzip(&parts.join(format!("{part}.de.gz")), &lines("eins"));
         fs::write(parts.join(format!("{part}.en")), lines("one")).unwrap();
     }
@@ -166,7 +171,7 @@ fn a_folder_is_read_in_every_layout() {
     assert_eq!(turned, splits.clone().reversed());
 
     let one = folder("one");
-    let lines = |word: &str| (0..40).map(|n| format!("{word} {}\n", n / 2)).collect::<String>();
+    let lines = |word: &str| numbered(40, |n| format!("{word} {}", n / 2));
     fs::write(one.join("pairs.eng"), lines("rabbit")).unwrap();
     fs::write(one.join("pairs.por"), lines("coelho")).unwrap();
     let cut = Splits::open(&one, None, 1).unwrap();

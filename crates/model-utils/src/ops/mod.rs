@@ -6,6 +6,7 @@
 //! workspace nothing else calls the forwards of Burn's convolutions, normalisations and losses.
 
 mod attention;
+mod recurrent;
 #[cfg(feature = "flex")]
 mod training;
 
@@ -14,8 +15,9 @@ pub use attention::{
     split_heads,
 };
 
+pub use recurrent::{gru_cell, lstm_cell};
 #[cfg(feature = "flex")]
-use training::{inference, sequence};
+use training::{inference, recurrence, sequence};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::PaddingConfig2d;

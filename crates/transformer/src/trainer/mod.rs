@@ -91,6 +91,8 @@ pub struct Trained {
     pub epochs: u64,
     /// Time spent in seconds, validations and the parts before a resume included.
     pub wall_s: f64,
+    /// Time of the steps alone in seconds, without validations and saving.
+    pub steps_s: f64,
     /// Target tokens a second while training, padding, validations and saving left out.
     pub target_tokens_per_s: f64,
     /// The validation of the weights that are kept.
@@ -357,6 +359,7 @@ impl<M: EncoderDecoder> Trainer<M> {
             steps: step,
             epochs: self.progress.position.epoch,
             wall_s,
+            steps_s: self.progress.steps_s,
             target_tokens_per_s: self.progress.target_tokens as f64
                 / self.progress.steps_s.max(1e-9),
             best: self.best.as_ref().map(|best| best.validation),

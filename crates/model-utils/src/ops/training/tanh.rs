@@ -25,7 +25,7 @@ pub(super) fn backward(gradient: &mut [f32], output: &[f32]) {
 
 /// x − x³/3 + 2x⁵/15 − … near 0, elsewhere (1 − e⁻²ˣ) / (1 + e⁻²ˣ).
 #[inline(always)]
-fn of(x: f32) -> f32 {
+pub(super) fn of(x: f32) -> f32 {
     let size = x.abs();
     let size = if size > LARGE { LARGE } else { size };
     let y = size * size;

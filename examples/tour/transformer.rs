@@ -1,0 +1,66 @@
+//! The stage of transformer.
+
+use model_utils::train::{Budget, History, ProgressBar};
+use transformer::search::Greedy;
+use transformer::{
+    Grammar, ModelConfig, Schedule, TokenizerConfig, TrainingConfig, TransformerConfig, Translator,
+    TranslatorConfig, Tying,
+};
+
+use super::common::Metrics;
+use super::common::translation::{draw_attention, draw_training, examples};
+use super::{Context, Shown};
+
+const STEPS: u64 = 1300;
+
+pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
+    let splits = Grammar::Simple.splits([12_000, 200, 1000], context.seed)?;
+    let model = TransformerConfig::tiny(0, 0)
+        .with_encoder_layers(1)
+        .with_decoder_layers(1)
+        .with_d_ff(128)
+        .with_dropout(0.0)
+        .with_tying(Tying::All);
+    let training = TrainingConfig::new()
+        .with_batch_tokens(300)
+        .with_schedule(Schedule::Linear { rate: 8e-3, warm_up: STEPS / 10, steps: STEPS })
+        .with_valid_every(STEPS / 3)
+        .with_valid_sentences(100)
+        .with_seed(context.seed);
+    let config = TranslatorConfig::new(ModelConfig::Transformer(model))
+        .with_budget(Budget::steps(STEPS))
+        .with_tokenizer(TokenizerConfig::new().with_vocabulary(1000))
+        .with_training(training);
+    let mut trainer = config.trainer(&splits, context.device)?;
+    println!("data: {} pairs of a small Portuguese and English grammar", trainer.pairs());
+    let mut observer = (ProgressBar::new(), context.stop.clone(), History::default());
+    let trained = trainer.train(config.budget, &mut observer)?;
+    draw_training(&observer.2, context.out)?;
+
+    let translator = Translator::of(trainer, &config)?;
+    let found = translator.evaluate(&splits.test, &Greedy)?;
+    examples(&splits.test, &found.translations, 3);
+    println!();
+    let longest = splits.test.pairs().iter().max_by_key(|pair| pair.source.len());
+    if let Some(pair) = longest {
+        draw_attention(&translator, &pair.source, &context.out.join("attention.svg"))?;
+    }
+
+    let mut metrics = Metrics::default();
+    metrics.set("exact_match", found.exact_match);
+    metrics.set("bleu", found.bleu.score);
+    metrics.set("train_target_tokens_per_s", trained.target_tokens_per_s);
+    metrics.set("decode_target_tokens_per_s", found.target_tokens as f64 / found.decode_s);
+    metrics.set("train_wall_s", trained.wall_s);
+    metrics.set("steps", trained.steps);
+    Ok(Shown {
+        metrics,
+        pictures: vec![
+            ("loss.svg", "The loss of a token while the translator learns"),
+            (
+                "attention.svg",
+                "An unseen sentence: where the translator looks (columns) as it writes each word (rows)",
+            ),
+        ],
+    })
+}

@@ -222,7 +222,7 @@ impl Block {
         let [batch, length] = tokens.dims();
         let mask = generate_autoregressive_mask(batch, length, &tokens.device());
         let x = ops::embedding(&self.tokens, tokens) + self.places.val();
-        let input = MhaInput::self_attn(ops::layer_norm(&self.norm, x.clone())).mask_attn(mask);
+        let input = MhaInput::self_attn(self.norm.forward(x.clone())).mask_attn(mask);
         let x = x + self.attention.forward(input).context;
         let hidden = self.gelu.forward(ops::linear(&self.forward[0], x.clone()));
         x + ops::linear(&self.forward[1], hidden)

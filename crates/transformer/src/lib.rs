@@ -33,6 +33,7 @@
 //! | [`grammar`] | Portuguese and English pairs without a file |
 //! | [`attention`], [`encoder`], [`decoder`], [`position`], [`feed_forward`] | the parts of the paper, each alone |
 //! | [`transformer`] | Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>: configuration, presets, attention maps |
+//! | [`recurrent`] | GRU and LSTM, plain and with Bahdanau's and Luong's attention |
 //! | [`model`], [`models`] | what trainer and searches ask of a model, and the models that a translator may hold |
 //! | [`loss`] | label-smoothed cross-entropy without a dense target |
 //! | [`trainer`] | schedules, accumulation, averages, validation by BLEU, exact resume |

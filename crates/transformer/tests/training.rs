@@ -55,8 +55,8 @@ fn config() -> TranslatorConfig {
 }
 
 fn with_model(config: &mut TranslatorConfig, change: impl Fn(&mut TransformerConfig)) {
-    match &mut config.model {
-        ModelConfig::Transformer(model) => change(model),
+    if let ModelConfig::Transformer(model) = &mut config.model {
+        change(model);
     }
 }
 

@@ -1,0 +1,320 @@
+//! Sequence-to-sequence, the same with attention, and the Transformer: as many parameters, the same
+//! pairs, tokenizer, loss, search and measure. How good is each on short and on long sentences?
+//!
+//! ```console
+//! $ cargo run --release --example transformer_compare
+//! $ cargo run --release --example transformer_compare -- --data MULTI30K --minutes 60
+//! ```
+//!
+//! With `--minutes` each trains for that long: its steps are timed first, so that its learning rate
+//! is down when the time is. Without, each makes the same steps.
+
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use burn::tensor::Device;
+use clap::Parser;
+use common::translation::{Recipe, examples};
+use common::{Common, Metrics, stop_on_ctrl_c};
+use model_utils::data::SentencePairs;
+use model_utils::ops::learnable_parameters;
+use model_utils::picture::Curves;
+use model_utils::train::{Budget, CsvLog, History, ProgressBar, Silent, Stop};
+use transformer::metrics::{Bleu, Metric as _, compare};
+use transformer::recurrent::{Cell, Looking};
+use transformer::search::{Beam, Greedy};
+use transformer::{
+    Grammar, ModelConfig, RecurrentConfig, Schedule, Splits, Tokenizers, Translator,
+    TranslatorConfig,
+};
+
+/// Compare translation models by the length of sentences
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Sentence pairs [default: a grammar of Portuguese and English]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    recipe: Recipe,
+    /// How long each model trains, instead of a number of steps
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// `gru` or `lstm`
+    #[arg(long, default_value = "gru", value_parser = cell)]
+    cell: Cell,
+    /// The attention of the recurrent model: `bahdanau` or `luong`
+    #[arg(long, default_value = "bahdanau", value_parser = looking)]
+    looking: Looking,
+    /// The highest learning rate of the recurrent models
+    #[arg(long, default_value_t = 2e-3)]
+    recurrent_learning_rate: f64,
+    /// Hypotheses that the search keeps; 1 is greedy
+    #[arg(long, default_value_t = 4)]
+    beam: usize,
+    /// Resamples of the bootstrap
+    #[arg(long, default_value_t = 1000)]
+    resamples: usize,
+}
+
+fn cell(name: &str) -> Result<Cell, String> {
+    match name {
+        "gru" => Ok(Cell::Gru),
+        "lstm" => Ok(Cell::Lstm),
+        _ => Err("expected gru or lstm".to_owned()),
+    }
+}
+
+fn looking(name: &str) -> Result<Looking, String> {
+    match name {
+        "bahdanau" => Ok(Looking::Bahdanau),
+        "luong" => Ok(Looking::Luong),
+        _ => Err("expected bahdanau or luong".to_owned()),
+    }
+}
+
+/// A trained model and its translations of the test part.
+struct System {
+    name: &'static str,
+    key: &'static str,
+    translations: Vec<String>,
+    history: History,
+}
+
+/// Groups of test sentences of like length.
+const GROUPS: usize = 5;
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let out = args.common.out("transformer_compare")?;
+    let device = args.common.open()?;
+    let seed = args.common.seed;
+    let splits = match &args.data {
+        Some(folder) => Splits::open(folder, None, seed)?,
+        None => Grammar::Full.splits([12_000, 200, 1000], seed)?,
+    };
+    let (splits, _) = splits.deduplicated();
+    let config = args.recipe.config(args.data.is_some(), seed);
+    let tokenizers = config.tokenizers(&splits)?;
+    let stop = stop_on_ctrl_c()?;
+
+    let mut metrics = Metrics::default();
+    let mut systems = Vec::new();
+    for (name, key, model) in models(&args, &config, &tokenizers, &device)? {
+        let learning_rate = match model {
+            ModelConfig::Recurrent(_) => Some(args.recurrent_learning_rate),
+            ModelConfig::Transformer(_) => None,
+        };
+        let config = TranslatorConfig { model, ..config.clone() };
+        let setting = Setting { splits: &splits, tokenizers: &tokenizers, device: &device };
+        let config = timed(config, &setting, args.minutes, learning_rate)?;
+        let system = train(name, key, &config, &setting, &args, &stop, &out, &mut metrics)?;
+        systems.push(system);
+        if stop.is_stopped() {
+            break;
+        }
+    }
+
+    let references: Vec<&str> =
+        splits.test.pairs().iter().map(|pair| pair.target.as_str()).collect();
+    by_length(&systems, &splits.test, &out, &mut metrics)?;
+    draw_learning(&systems, &out)?;
+    if let [.., before, last] = systems.as_slice() {
+        let (a, b) = (&last.translations, &before.translations);
+        let compared = compare(&Bleu::new(), a, b, &references, args.resamples, seed)?;
+        println!("\n{} less {}: {} BLEU", last.name, before.name, compared.difference);
+        metrics.set("difference_bleu", compared.difference.estimate);
+        metrics.set("difference_bleu_low", compared.difference.low);
+        metrics.set("difference_bleu_high", compared.difference.high);
+    }
+    metrics.finish(&out)
+}
+
+/// The three models; the recurrent ones are as wide as makes them as large as the Transformer.
+fn models(
+    args: &Args,
+    config: &TranslatorConfig,
+    tokenizers: &Tokenizers,
+    device: &Device,
+) -> anyhow::Result<[(&'static str, &'static str, ModelConfig); 3]> {
+    let sizes = [tokenizers.source().vocabulary_size(), tokenizers.target().vocabulary_size()];
+    let count = |model: &ModelConfig| -> anyhow::Result<usize> {
+        let model = model.clone().with_vocabularies(sizes[0], sizes[1]);
+        Ok(learnable_parameters(&model.init(device)?))
+    };
+    let wanted = count(&config.model)?;
+    let ModelConfig::Transformer(transformer) = &config.model else {
+        anyhow::bail!("the recipe is of a Transformer")
+    };
+    let matched = |looking: Looking| -> anyhow::Result<ModelConfig> {
+        let mut best: Option<(usize, ModelConfig)> = None;
+        for d_hidden in (16..=1024).step_by(8) {
+            let model = ModelConfig::Recurrent(
+                RecurrentConfig::new(0, 0)
+                    .with_d_embedding(transformer.d_model)
+                    .with_d_hidden(d_hidden)
+                    .with_cell(args.cell)
+                    .with_looking(looking)
+                    .with_dropout(transformer.dropout)
+                    .with_shared(tokenizers.is_shared()),
+            );
+            let off = count(&model)?.abs_diff(wanted);
+            if best.as_ref().is_none_or(|(least, _)| off < *least) {
+                best = Some((off, model));
+            }
+        }
+        best.map(|(_, model)| model).ok_or_else(|| anyhow::anyhow!("no width fits"))
+    };
+    Ok([
+        ("seq2seq", "seq2seq", matched(Looking::None)?),
+        ("seq2seq with attention", "attention", matched(args.looking)?),
+        ("Transformer", "transformer", config.model.clone()),
+    ])
+}
+
+/// What all models share.
+struct Setting<'a> {
+    splits: &'a Splits,
+    tokenizers: &'a Tokenizers,
+    device: &'a Device,
+}
+
+/// The configuration with as many steps as the time holds, and its learning rate.
+fn timed(
+    mut config: TranslatorConfig,
+    setting: &Setting<'_>,
+    minutes: Option<f64>,
+    learning_rate: Option<f64>,
+) -> anyhow::Result<TranslatorConfig> {
+    let Schedule::Linear { mut rate, mut warm_up, mut steps } = config.training.schedule else {
+        anyhow::bail!("the recipe has a linear schedule")
+    };
+    rate = learning_rate.unwrap_or(rate);
+    if let Some(minutes) = minutes {
+        const PROBE: u64 = 20;
+        let mut probe = config.clone();
+        probe.training.valid_sentences = 1;
+        let (splits, tokenizers) = (setting.splits, setting.tokenizers.clone());
+        let mut trainer = probe.trainer_with(tokenizers, splits, setting.device)?;
+        let before = trainer.train(Budget::steps(PROBE / 4), &mut Silent)?;
+        let after = trainer.train(Budget::steps(PROBE + PROBE / 4), &mut Silent)?;
+        let step_s = (after.steps_s - before.steps_s) / PROBE as f64;
+        // A twentieth for validations.
+        steps = ((0.95 * 60.0 * minutes / step_s) as u64).max(2);
+        warm_up = (steps / 10).min(400);
+        config.training.valid_every = (steps / 10).max(1);
+        config.budget = Budget::steps(steps).or_time(Duration::from_secs_f64(60.0 * minutes));
+    }
+    config.training.schedule = Schedule::Linear { rate, warm_up, steps };
+    Ok(config)
+}
+
+#[allow(clippy::too_many_arguments)] // Once, from `main`.
+fn train(
+    name: &'static str,
+    key: &'static str,
+    config: &TranslatorConfig,
+    setting: &Setting<'_>,
+    args: &Args,
+    stop: &Stop,
+    out: &Path,
+    metrics: &mut Metrics,
+) -> anyhow::Result<System> {
+    let (splits, tokenizers) = (setting.splits, setting.tokenizers.clone());
+    let mut trainer = config.trainer_with(tokenizers, splits, setting.device)?;
+    let parameters = learnable_parameters(trainer.model());
+    println!("\n{name}: {parameters} parameters");
+    let mut observer = (
+        (ProgressBar::new(), stop.clone()),
+        (History::default(), CsvLog::append(out.join(format!("{key}.csv")))?),
+    );
+    let trained = trainer.train(config.budget, &mut observer)?;
+    let (_, (history, log)) = observer;
+    log.finish()?;
+    let translator = Translator::of(trainer, config)?;
+    translator.save(out.join(key))?;
+    let greedy = translator.evaluate(&splits.test, &Greedy)?;
+    let found = if args.beam > 1 {
+        translator.evaluate(&splits.test, &Beam::new(args.beam))?
+    } else {
+        greedy.clone()
+    };
+    println!("{}", found.bleu);
+    examples(&splits.test, &found.translations, 2);
+    let mut set = |what: &str, value: f64| metrics.set(&format!("{key}_{what}"), value);
+    set("bleu", found.bleu.score);
+    set("greedy_bleu", greedy.bleu.score);
+    set("exact_match", found.exact_match);
+    set("test_perplexity", found.perplexity);
+    set("train_target_tokens_per_s", trained.target_tokens_per_s);
+    set("decode_target_tokens_per_s", greedy.target_tokens as f64 / greedy.decode_s);
+    set("train_wall_s", trained.wall_s);
+    metrics.set(&format!("{key}_steps"), trained.steps);
+    metrics.set(&format!("{key}_parameters"), parameters);
+    Ok(System { name, key, translations: found.translations, history })
+}
+
+/// BLEU of five groups of test sentences, from the shortest to the longest.
+fn by_length(
+    systems: &[System],
+    test: &SentencePairs,
+    out: &Path,
+    metrics: &mut Metrics,
+) -> anyhow::Result<()> {
+    let words: Vec<usize> =
+        test.pairs().iter().map(|pair| pair.source.split_whitespace().count()).collect();
+    let mut order: Vec<usize> = (0..words.len()).collect();
+    order.sort_by_key(|&at| (words[at], at));
+    // Sentences of one length stay together.
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for at in order {
+        let full = words.len().div_ceil(GROUPS);
+        match groups.last_mut() {
+            Some(group)
+                if group.len() < full || group.last().is_some_and(|&l| words[l] == words[at]) =>
+            {
+                group.push(at);
+            }
+            _ => groups.push(vec![at]),
+        }
+    }
+    let mut curves = Curves::new("BLEU by the length of the source")
+        .x_label("words of the source, mean of the group")
+        .y_label("BLEU");
+    println!();
+    for system in systems {
+        let mut points = Vec::new();
+        for group in &groups {
+            let pick = |of: &dyn Fn(usize) -> String| group.iter().map(|&at| of(at)).collect();
+            let found: Vec<String> = pick(&|at| system.translations[at].clone());
+            let wanted: Vec<String> = pick(&|at| test.pairs()[at].target.clone());
+            let bleu = Bleu::new().score(&found, &wanted)?;
+            let sum: usize = group.iter().map(|&at| words[at]).sum();
+            let (low, high) = (words[group[0]], words[group[group.len() - 1]]);
+            points.push((sum as f64 / group.len() as f64, bleu));
+            metrics.set(&format!("{}_bleu_{low}_to_{high}_words", system.key), bleu);
+        }
+        curves = curves.measurements(system.name, &points);
+    }
+    Ok(curves.save(out.join("bleu_by_length.svg"))?)
+}
+
+/// BLEU on the validation part over time.
+fn draw_learning(systems: &[System], out: &Path) -> anyhow::Result<()> {
+    let mut curves =
+        Curves::new("BLEU on the validation part, greedy").x_label("time, s").y_label("BLEU");
+    for system in systems {
+        let points = |name: &str| system.history.curve(name).map(|curve| curve.points.clone());
+        let (Some(bleu), Some(time)) = (points("valid_bleu"), points("wall_s")) else { continue };
+        let line: Vec<(f64, f64)> =
+            time.iter().zip(&bleu).map(|((_, time), (_, bleu))| (*time, *bleu)).collect();
+        curves = curves.measurements(system.name, &line);
+    }
+    curves.save(out.join("bleu_by_time.svg"))?;
+    Ok(())
+}

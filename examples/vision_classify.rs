@@ -64,7 +64,7 @@ struct Args {
     /// The model, for example `mobilenet_v2` [default: by the file's name]
     #[arg(long, value_name = "NAME")]
     model: Option<Architecture>,
-    /// The names of the classes, one a line, or Keras's imagenet_class_index.json
+    /// The names of the classes, one a line, or Keras's `imagenet_class_index.json`
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Side of the images for what `vision_train` saved

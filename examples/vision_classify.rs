@@ -43,6 +43,7 @@ enum Source {
     Timm,
     TimmTf,
     Tflite,
+    Keras,
     Usagi,
 }
 
@@ -63,7 +64,7 @@ struct Args {
     /// The model, for example `mobilenet_v2` [default: by the file's name]
     #[arg(long, value_name = "NAME")]
     model: Option<Architecture>,
-    /// The names of the classes, one a line
+    /// The names of the classes, one a line, or Keras's `imagenet_class_index.json`
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Side of the images for what `vision_train` saved
@@ -88,6 +89,7 @@ fn main() -> anyhow::Result<()> {
         Source::Timm => Weights::Timm(path),
         Source::TimmTf => Weights::TimmTf(path),
         Source::Tflite => Weights::TfLite(path),
+        Source::Keras => Weights::Keras(path),
         Source::Usagi => return saved(&args, &device, &out),
     };
     let architecture = match args.model {
@@ -122,8 +124,10 @@ fn main() -> anyhow::Result<()> {
 
 /// Whose weights a file holds, by what it is.
 fn source_of(path: &Path) -> anyhow::Result<Source> {
-    if path.extension().is_some_and(|extension| extension == "tflite") {
-        return Ok(Source::Tflite);
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("tflite") => return Ok(Source::Tflite),
+        Some("h5") => return Ok(Source::Keras),
+        _ => {}
     }
     std::fs::metadata(path).with_context(|| format!("--weights: {}", path.display()))?;
     Ok(if Manifest::read(path).is_ok() { Source::Usagi } else { Source::Torchvision })
@@ -132,6 +136,11 @@ fn source_of(path: &Path) -> anyhow::Result<Source> {
 /// The model that a file is called after: the longest name that it begins with.
 fn by_name(path: &Path) -> Option<Architecture> {
     let name = path.file_name()?.to_str()?;
+    // Keras's ways.
+    let name = name.strip_prefix("weights_").unwrap_or(name);
+    if name.starts_with("mobilenet_") && !name.starts_with("mobilenet_v") {
+        return Some(Architecture::MobileNetV1);
+    }
     let called = |architecture: &Architecture| name.starts_with(architecture.name());
     Architecture::all().filter(called).max_by_key(|architecture| architecture.name().len())
 }

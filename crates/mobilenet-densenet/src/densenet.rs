@@ -24,7 +24,7 @@ use model_utils::weights::{Import, Report, Stored};
 
 use crate::classifier::Classifier;
 use crate::error::{Error, Result, check_common};
-use crate::layout::{Stem, another_head};
+use crate::layout::Stem;
 use crate::stage::{Stage, Striding, check_output_stride};
 
 /// Configuration of [`DenseNet`].
@@ -343,16 +343,7 @@ impl Classifier for DenseNet {
         ops::linear(&self.classifier, ops::global_avg_pool(features))
     }
 
-    fn stages(&self) -> &[Stage] {
-        &self.stages
-    }
-
-    fn reset_classifier(mut self, classes: usize) -> Result<Self> {
-        self.config.classes = classes;
-        check_common(classes, self.config.channels, self.config.dropout)?;
-        self.classifier = another_head(&self.classifier, classes);
-        Ok(self)
-    }
+    crate::alike::classifier!();
 
     fn freeze_backbone(self) -> Self {
         Self {
@@ -363,14 +354,6 @@ impl Classifier for DenseNet {
             norm5: self.norm5.freeze(),
             ..self
         }
-    }
-
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
-
-    fn channels(&self) -> usize {
-        self.config.channels
     }
 
     /// Every transition halves the side and drops an odd row.
@@ -386,18 +369,7 @@ impl Classifier for DenseNet {
 }
 
 impl Stored for DenseNet {
-    type Config = DenseNetConfig;
-    type Error = Error;
-    const CRATE: &'static str = env!("CARGO_PKG_NAME");
-    const MODEL: &'static str = "densenet";
-
-    fn config(&self) -> &DenseNetConfig {
-        &self.config
-    }
-
-    fn from_config(config: &DenseNetConfig, device: &Device) -> Result<Self> {
-        config.init(device)
-    }
+    crate::alike::stored!(DenseNetConfig, "densenet");
 
     /// torchvision counts blocks and layers from 1: `features.denseblock1.denselayer1.norm1`.
     fn torch_name(path: &str) -> String {

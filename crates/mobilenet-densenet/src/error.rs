@@ -40,11 +40,14 @@ impl Error {
     }
 }
 
+/// Refuses a model that tells no classes apart.
+pub(crate) fn check_classes(classes: usize) -> Result<()> {
+    if classes == 0 { Err(Error::config("classes", classes, "at least 1")) } else { Ok(()) }
+}
+
 /// The checks that all configurations share.
 pub(crate) fn check_common(classes: usize, channels: usize, dropout: f64) -> Result<()> {
-    if classes == 0 {
-        return Err(Error::config("classes", classes, "at least 1"));
-    }
+    check_classes(classes)?;
     if channels == 0 {
         return Err(Error::config("channels", channels, "at least 1 (3 for colour)"));
     }

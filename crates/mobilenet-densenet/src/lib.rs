@@ -66,6 +66,7 @@
 //! `explain`. `download`: torchvision's files by name. `burn-train`: the models implement
 //! `TrainStep` and `InferenceStep`, so that Burn's own `Learner` and dashboard train them.
 
+mod alike;
 pub mod architecture;
 pub mod classifier;
 pub mod densenet;

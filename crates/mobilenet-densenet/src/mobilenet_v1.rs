@@ -18,8 +18,8 @@ use model_utils::ops;
 use model_utils::weights::Stored;
 
 use crate::classifier::Classifier;
-use crate::error::{Error, Result, check_common, check_strides, check_width};
-use crate::layout::{Padding, another_head, linear};
+use crate::error::{Result, check_common, check_strides, check_width};
+use crate::layout::{Padding, linear};
 use crate::stage::{Stage, Step, Striding, check_output_stride};
 
 /// The paper's table 1: channels and repeats; the stride of a row's first block is 2 where
@@ -87,7 +87,7 @@ impl MobileNetV1Config {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] names the field that cannot work.
+    /// [`Error::Config`](crate::Error::Config) names the field that cannot work.
     pub fn init(&self, device: &Device) -> Result<MobileNetV1> {
         check_common(self.classes, self.channels, self.dropout)?;
         check_width(self.width)?;
@@ -160,43 +160,15 @@ impl Classifier for MobileNetV1 {
         ops::linear(&self.classifier, x)
     }
 
-    fn stages(&self) -> &[Stage] {
-        &self.stages
-    }
-
-    fn reset_classifier(mut self, classes: usize) -> Result<Self> {
-        self.config.classes = classes;
-        check_common(classes, self.config.channels, self.config.dropout)?;
-        self.classifier = another_head(&self.classifier, classes);
-        Ok(self)
-    }
+    crate::alike::classifier!();
 
     fn freeze_backbone(self) -> Self {
         Self { stem: self.stem.freeze(), rows: self.rows.freeze(), ..self }
     }
-
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
-
-    fn channels(&self) -> usize {
-        self.config.channels
-    }
 }
 
 impl Stored for MobileNetV1 {
-    type Config = MobileNetV1Config;
-    type Error = Error;
-    const CRATE: &'static str = env!("CARGO_PKG_NAME");
-    const MODEL: &'static str = "mobilenet_v1";
-
-    fn config(&self) -> &MobileNetV1Config {
-        &self.config
-    }
-
-    fn from_config(config: &MobileNetV1Config, device: &Device) -> Result<Self> {
-        config.init(device)
-    }
+    crate::alike::stored!(MobileNetV1Config, "mobilenet_v1");
 
     /// timm's names: `conv_stem`, `bn1`, `blocks.0.0.conv_dw`, `bn1`, `conv_pw`, `bn2`.
     fn torch_name(path: &str) -> String {

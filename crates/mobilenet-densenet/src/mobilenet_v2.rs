@@ -17,8 +17,8 @@ use model_utils::ops;
 use model_utils::weights::Stored;
 
 use crate::classifier::Classifier;
-use crate::error::{Error, Result, check_common, check_strides, check_width};
-use crate::layout::{Padding, another_head, linear, place};
+use crate::error::{Result, check_common, check_strides, check_width};
+use crate::layout::{Padding, linear, place};
 use crate::stage::{Stage, Step, Striding, check_output_stride};
 
 /// The paper's table 2: expansion t, channels c, repeats n; the stride of a row's first block
@@ -104,7 +104,7 @@ impl MobileNetV2Config {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] names the field that cannot work.
+    /// [`Error::Config`](crate::Error::Config) names the field that cannot work.
     pub fn init(&self, device: &Device) -> Result<MobileNetV2> {
         check_common(self.classes, self.channels, self.dropout)?;
         check_width(self.width)?;
@@ -211,16 +211,7 @@ impl Classifier for MobileNetV2 {
         ops::linear(&self.classifier, x)
     }
 
-    fn stages(&self) -> &[Stage] {
-        &self.stages
-    }
-
-    fn reset_classifier(mut self, classes: usize) -> Result<Self> {
-        self.config.classes = classes;
-        check_common(classes, self.config.channels, self.config.dropout)?;
-        self.classifier = another_head(&self.classifier, classes);
-        Ok(self)
-    }
+    crate::alike::classifier!();
 
     fn freeze_backbone(self) -> Self {
         Self {
@@ -230,29 +221,10 @@ impl Classifier for MobileNetV2 {
             ..self
         }
     }
-
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
-
-    fn channels(&self) -> usize {
-        self.config.channels
-    }
 }
 
 impl Stored for MobileNetV2 {
-    type Config = MobileNetV2Config;
-    type Error = Error;
-    const CRATE: &'static str = env!("CARGO_PKG_NAME");
-    const MODEL: &'static str = "mobilenet_v2";
-
-    fn config(&self) -> &MobileNetV2Config {
-        &self.config
-    }
-
-    fn from_config(config: &MobileNetV2Config, device: &Device) -> Result<Self> {
-        config.init(device)
-    }
+    crate::alike::stored!(MobileNetV2Config, "mobilenet_v2");
 
     /// torchvision numbers everything: `features.0` is the stem, `features.1` to `17` are the
     /// blocks with `conv.0` … inside, `features.18` is the head.

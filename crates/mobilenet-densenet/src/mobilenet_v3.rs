@@ -19,8 +19,8 @@ use model_utils::weights::Stored;
 use serde::{Deserialize, Serialize};
 
 use crate::classifier::Classifier;
-use crate::error::{Error, Result, check_common, check_strides, check_width};
-use crate::layout::{Padding, another_head, linear, place};
+use crate::error::{Result, check_common, check_strides, check_width};
+use crate::layout::{Padding, linear, place};
 use crate::stage::{Stage, Striding, check_output_stride};
 
 /// Which of the two that the paper found.
@@ -185,7 +185,7 @@ impl MobileNetV3Config {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] names the field that cannot work.
+    /// [`Error::Config`](crate::Error::Config) names the field that cannot work.
     pub fn init(&self, device: &Device) -> Result<MobileNetV3> {
         check_common(self.classes, self.channels, self.dropout)?;
         check_width(self.width)?;
@@ -298,43 +298,15 @@ impl Classifier for MobileNetV3 {
         ops::linear(&self.classifier, x)
     }
 
-    fn stages(&self) -> &[Stage] {
-        &self.stages
-    }
-
-    fn reset_classifier(mut self, classes: usize) -> Result<Self> {
-        self.config.classes = classes;
-        check_common(classes, self.config.channels, self.config.dropout)?;
-        self.classifier = another_head(&self.classifier, classes);
-        Ok(self)
-    }
+    crate::alike::classifier!();
 
     fn freeze_backbone(self) -> Self {
         Self { features: self.features.freeze(), ..self }
     }
-
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
-
-    fn channels(&self) -> usize {
-        self.config.channels
-    }
 }
 
 impl Stored for MobileNetV3 {
-    type Config = MobileNetV3Config;
-    type Error = Error;
-    const CRATE: &'static str = env!("CARGO_PKG_NAME");
-    const MODEL: &'static str = "mobilenet_v3";
-
-    fn config(&self) -> &MobileNetV3Config {
-        &self.config
-    }
-
-    fn from_config(config: &MobileNetV3Config, device: &Device) -> Result<Self> {
-        config.init(device)
-    }
+    crate::alike::stored!(MobileNetV3Config, "mobilenet_v3");
 
     /// The sequences are torchvision's; a convolution is `0`, its normalisation `1`.
     fn torch_name(path: &str) -> String {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::classifier::Classifier;
 use crate::error::{Error, Result, check_common, check_width};
-use crate::layout::{Padding, Stem, another_head, place};
+use crate::layout::{Padding, Stem, place};
 use crate::stage::{Stage, Striding, check_output_stride};
 
 /// Channels of the four groups of blocks, before the expansion of a bottleneck.
@@ -234,43 +234,15 @@ impl Classifier for ResNet {
         ops::linear(&self.classifier, ops::global_avg_pool(features))
     }
 
-    fn stages(&self) -> &[Stage] {
-        &self.stages
-    }
-
-    fn reset_classifier(mut self, classes: usize) -> Result<Self> {
-        self.config.classes = classes;
-        check_common(classes, self.config.channels, 0.0)?;
-        self.classifier = another_head(&self.classifier, classes);
-        Ok(self)
-    }
+    crate::alike::classifier!();
 
     fn freeze_backbone(self) -> Self {
         Self { stem: self.stem.freeze(), layers: self.layers.freeze(), ..self }
     }
-
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
-
-    fn channels(&self) -> usize {
-        self.config.channels
-    }
 }
 
 impl Stored for ResNet {
-    type Config = ResNetConfig;
-    type Error = Error;
-    const CRATE: &'static str = env!("CARGO_PKG_NAME");
-    const MODEL: &'static str = "resnet";
-
-    fn config(&self) -> &ResNetConfig {
-        &self.config
-    }
-
-    fn from_config(config: &ResNetConfig, device: &Device) -> Result<Self> {
-        config.init(device)
-    }
+    crate::alike::stored!(ResNetConfig, "resnet");
 
     /// torchvision counts groups and convolutions from 1: `layer1.0.conv1`, `layer1.0.bn1`.
     fn torch_name(path: &str) -> String {

@@ -17,7 +17,7 @@ use model_utils::weights::Stored;
 
 use crate::classifier::Classifier;
 use crate::error::{Error, Result, check_common, check_strides, check_width};
-use crate::layout::{another_head, linear};
+use crate::layout::linear;
 use crate::stage::{Stage, Striding, check_output_stride};
 
 /// Channels of the five groups of convolutions, each of which ends in pooling.
@@ -218,27 +218,10 @@ impl Classifier for Vgg {
         ops::linear(&self.classifier, x)
     }
 
-    fn stages(&self) -> &[Stage] {
-        &self.stages
-    }
-
-    fn reset_classifier(mut self, classes: usize) -> Result<Self> {
-        self.config.classes = classes;
-        check_common(classes, self.config.channels, self.config.dropout)?;
-        self.classifier = another_head(&self.classifier, classes);
-        Ok(self)
-    }
+    crate::alike::classifier!();
 
     fn freeze_backbone(self) -> Self {
         Self { features: self.features.freeze(), ..self }
-    }
-
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
-
-    fn channels(&self) -> usize {
-        self.config.channels
     }
 
     /// Every pooling halves the side and drops an odd row.
@@ -248,18 +231,7 @@ impl Classifier for Vgg {
 }
 
 impl Stored for Vgg {
-    type Config = VggConfig;
-    type Error = Error;
-    const CRATE: &'static str = env!("CARGO_PKG_NAME");
-    const MODEL: &'static str = "vgg";
-
-    fn config(&self) -> &VggConfig {
-        &self.config
-    }
-
-    fn from_config(config: &VggConfig, device: &Device) -> Result<Self> {
-        config.init(device)
-    }
+    crate::alike::stored!(VggConfig, "vgg");
 
     /// The sequence is torchvision's; of the head, every third layer has weights.
     fn torch_name(path: &str) -> String {

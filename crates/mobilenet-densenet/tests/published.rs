@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use common::{by_formula, deviation, floats, input, read, uniform};
 use mobilenet_densenet::explain::{feature_maps, grad_cam, overlay};
-use mobilenet_densenet::weights::Folded as _;
+use mobilenet_densenet::weights::FromElsewhere as _;
 use mobilenet_densenet::{
     Architecture, Classifier, DenseNet, DenseNetConfig, Error, MobileNetV1, MobileNetV2,
-    MobileNetV2Config, Padding, Pretrained, Weights,
+    MobileNetV2Config, Padding, Pretrained, VggConfig, Weights,
 };
 use model_utils::device::DeviceSpec;
 use model_utils::graph::{Binary, Graph, Op, Unary};
@@ -264,6 +264,16 @@ fn timm_names_are_read() {
                 assert!((found.model.config().width - 0.5).abs() < 1e-9);
                 read(found.model.forward(images))
             }
+            "vgg11" | "vgg11_bn" => {
+                let config = VggConfig::vgg11().with_batch_norm(name.ends_with("_bn"));
+                let config = config.with_width(0.125).with_hidden(32).with_classes(10);
+                let model = config.init(&flex()).unwrap().with_timm(&path).unwrap();
+                // Of other layers it says which.
+                let other = config.with_width(0.25).init(&flex()).unwrap().with_timm(&path);
+                let error = other.unwrap_err().to_string();
+                assert!(error.contains("`features.0.weight` has shape [8, 3, 3, 3]"), "{error}");
+                read(model.forward(images))
+            }
             _ => {
                 let architecture = Architecture::MobileNetV3Small;
                 let found = Pretrained::<mobilenet_densenet::MobileNetV3>::load(
@@ -335,6 +345,7 @@ proptest! {
                 Weights::TfLite(&path),
                 Weights::Torchvision(&path),
                 Weights::Timm(&path),
+                Weights::Keras(&path),
             ] {
                 prop_assert!(MobileNetV2::pretrained(weights, &flex()).is_err());
             }

@@ -65,7 +65,7 @@
 //! | [`device`] | devices by name, opened with clear errors; seeding | |
 //! | [`layers`] | convolution–norm–activation, residual block, squeeze-excite, initialisers | |
 //! | [`ops`] | the seam for convolutions, normalisations, losses; global-norm clipping | |
-//! | [`weights`] | SafeTensors under PyTorch's names, with a manifest; import with a report | `import` for PyTorch's own files |
+//! | [`weights`] | SafeTensors under PyTorch's names, with a manifest; import with a report | `import` for PyTorch's own files, `keras` for Keras's |
 //! | [`checkpoint`] | exact resume, whole after a kill at any moment | |
 //! | [`train`] | budget, events, observers, early stopping, averaging, a supervised loop | |
 //! | `graph` | any module as a graph: counted, rewritten, folded, a module again; TensorFlow Lite import | `graph`, with `import` for TensorFlow Lite |

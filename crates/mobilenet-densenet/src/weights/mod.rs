@@ -22,20 +22,30 @@
 //! | timm | symmetric | 1e-5 | as torchvision; a `MobileNetV1` −1 to 1 | 1000 |
 //! | timm's `tf_` models | `SAME` | 1e-3 | shorter side 256, middle 224, −1 to 1 | 1000 |
 //! | TensorFlow Lite | `SAME` | folded | `side` × `side`, as the file's input says, else −1 to 1 | 1001, 0 is the background |
-//! | Keras (preprocessing only) | `SAME` | 1e-3 | `side` × `side`, −1 to 1 | 1000 |
+//! | Keras, a `MobileNet` | `SAME` | 1e-3 | `side` × `side`, −1 to 1 | 1000 |
+//! | Keras, a `DenseNet` | symmetric | 1.001e-5 | 224 × 224, `ImageNet`'s mean and deviation | 1000 |
+//! | Keras, a `VGG` | symmetric | | 224 × 224, bytes less their mean | 1000 |
+//!
+//! Of Keras Applications this reads `MobileNet`, `MobileNetV2`, both `MobileNetV3` (of width 1, not
+//! the minimalistic ones), `DenseNet` 121, 169 and 201, `VGG` 16 and 19, with their classifiers.
+//! Its `ResNet`s are others than those here. Where an inner map has an odd side, Keras's first
+//! `MobileNet` drops a row that is kept here; images with sides that are multiples of 32 have none.
 
+mod keras;
 mod preprocessing;
 mod published;
 mod tflite;
 mod timm;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use burn::tensor::Device;
 use model_utils::data::Normalize;
-use model_utils::graph::{self, Dim, Graph};
+use model_utils::graph::{self, Dim, Graph, NodeId};
 use model_utils::image::Image;
+use model_utils::weights::keras::{Kind, Layer};
 use model_utils::weights::{Import, State};
 
 pub use preprocessing::{Preprocessing, Resize};
@@ -59,6 +69,8 @@ pub enum Weights<'a> {
     TimmTf(&'a Path),
     /// A `.tflite` file, of floats or quantized, with batch normalisation folded.
     TfLite(&'a Path),
+    /// A file of Keras Applications: `.h5`, or `.weights.h5` of Keras 3.
+    Keras(&'a Path),
 }
 
 /// The width multipliers that weights are published for, the usual one first.
@@ -70,6 +82,7 @@ const SIDE: usize = 224;
 enum Content {
     State(State),
     Graph(Box<Graph>),
+    Keras(Vec<Layer>),
 }
 
 impl<'a> Weights<'a> {
@@ -80,6 +93,7 @@ impl<'a> Weights<'a> {
             Self::Timm(_) => "timm",
             Self::TimmTf(_) => "TensorFlow, through timm",
             Self::TfLite(_) => "TensorFlow Lite",
+            Self::Keras(_) => "Keras Applications",
         }
     }
 
@@ -89,7 +103,8 @@ impl<'a> Weights<'a> {
             Self::Torchvision(path)
             | Self::Timm(path)
             | Self::TimmTf(path)
-            | Self::TfLite(path) => path,
+            | Self::TfLite(path)
+            | Self::Keras(path) => path,
         }
     }
 
@@ -117,10 +132,24 @@ impl<'a> Weights<'a> {
                 ..Preprocessing::torchvision(256)
             },
             Self::TfLite(_) => Preprocessing::tensorflow(SIDE),
+            Self::Keras(path) => {
+                let side = keras::side(path).unwrap_or(SIDE);
+                let name = architecture.name();
+                if name.starts_with("mobilenet") {
+                    Preprocessing::tensorflow(side)
+                } else if name.starts_with("vgg") {
+                    Preprocessing::caffe(side)
+                } else {
+                    Preprocessing {
+                        normalize: Normalize::imagenet(),
+                        ..Preprocessing::tensorflow(side)
+                    }
+                }
+            }
         }
     }
 
-    fn content(&self, architecture: Architecture) -> Result<Content> {
+    fn content<M: Family>(&self, architecture: Architecture) -> Result<Content> {
         Ok(match self {
             Self::Torchvision(path) => {
                 // The names of before 2018, and those that DenseNet has now.
@@ -128,10 +157,14 @@ impl<'a> Weights<'a> {
                 Content::State(Import::new(*path).rename(old, "$1$2.")?.state()?)
             }
             Self::Timm(path) | Self::TimmTf(path) => {
-                Content::State(timm::renamed(architecture, Import::new(*path).state()?))
+                Content::State(timm::renamed::<M>(Import::new(*path).state()?))
             }
             Self::TfLite(path) => {
                 Content::Graph(Box::new(graph::tflite::import(path)?.dequantize()?))
+            }
+            Self::Keras(path) => {
+                keras::check(architecture)?;
+                Content::Keras(model_utils::weights::keras::read(path)?)
             }
         })
     }
@@ -146,6 +179,12 @@ impl Content {
                     .iter()
                     .find_map(|head| state.tensors.get(&format!("{head}.weight")))
                     .and_then(|entry| entry.data.shape().first().copied())
+            }
+            Self::Keras(layers) => {
+                let linear = layers.iter().rfind(|layer| layer.kind == Kind::Linear);
+                let last = linear.or_else(|| layers.iter().rfind(|layer| layer.kind == Kind::Conv));
+                let weight = last.and_then(|layer| layer.tensor("weight"));
+                weight.and_then(|weight| weight.shape().first().copied())
             }
             Self::Graph(graph) => {
                 let output = graph.outputs().first().map(|&id| &graph.node(id).shape);
@@ -162,7 +201,7 @@ impl Content {
     fn size(&self) -> [usize; 2] {
         let shape = match self {
             Self::Graph(graph) => graph.inputs().first().map(|&id| &graph.node(id).shape),
-            Self::State(_) => None,
+            Self::State(_) | Self::Keras(_) => None,
         };
         match shape.map(Vec::as_slice) {
             Some([_, _, Dim::Fixed(height), Dim::Fixed(width)]) => [*height, *width],
@@ -214,14 +253,14 @@ impl<M: Family> Pretrained<M> {
     /// reading the file; [`Error::Config`](crate::Error::Config) for an architecture of another
     /// family.
     pub fn load(architecture: Architecture, weights: Weights<'_>, device: &Device) -> Result<Self> {
-        let content = weights.content(architecture)?;
-        let from_tensorflow = matches!(weights, Weights::TfLite(_) | Weights::TimmTf(_));
-        let epsilon = match weights {
-            Weights::TimmTf(_) | Weights::TfLite(_) => Some(1e-3),
-            Weights::Timm(_) => Some(1e-5),
-            Weights::Torchvision(_) => None,
+        let content = weights.content::<M>(architecture)?;
+        let (epsilon, padding) = match weights {
+            Weights::TimmTf(_) | Weights::TfLite(_) | Weights::Keras(_) => {
+                (Some(1e-3), Padding::Same)
+            }
+            Weights::Timm(_) => (Some(1e-5), Padding::Symmetric),
+            Weights::Torchvision(_) => (None, Padding::Symmetric),
         };
-        let padding = if from_tensorflow { Padding::Same } else { Padding::Symmetric };
         let options = BuildOptions::new()
             .with_classes(content.classes())
             .with_epsilon(epsilon)
@@ -252,7 +291,7 @@ impl<M: Family> Pretrained<M> {
             return architecture.foreign(M::MODEL);
         };
         let mut preprocessing = weights.preprocessing(architecture);
-        if let Resize::Exact { side } = &mut preprocessing.resize {
+        if let (Resize::Exact { side }, Content::Graph(_)) = (&mut preprocessing.resize, &content) {
             *side = content.size()[0];
         }
         if let Some(normalize) = content.normalize() {
@@ -261,11 +300,12 @@ impl<M: Family> Pretrained<M> {
         Ok(Self { model, preprocessing, labels: Vec::new() })
     }
 
-    /// The names of the classes, one a line, as many as there are classes.
+    /// The names of the classes, as many as there are classes: one a line, or as Keras's
+    /// `imagenet_class_index.json` has them.
     ///
     /// # Errors
     ///
-    /// [`model_utils::Error::Io`], [`model_utils::Error::Format`] for another number of lines.
+    /// [`model_utils::Error::Io`], [`model_utils::Error::Format`] for another number of names.
     pub fn with_labels_from(mut self, path: impl AsRef<Path>) -> Result<Self> {
         self.labels = labels(path.as_ref(), self.model.classes())?;
         Ok(self)
@@ -294,16 +334,29 @@ impl<M: Family> Pretrained<M> {
     }
 }
 
-/// Reads names of classes, one a line, as many as there are classes.
+/// Reads names of classes, as many as there are classes.
 fn labels(path: &Path, classes: usize) -> Result<Vec<String>> {
     let text = fs::read_to_string(path).map_err(model_utils::Error::io("read", path))?;
-    let labels: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
-    if labels.len() == classes {
-        Ok(labels)
+    let bad = |reason| model_utils::Error::format(path, "list of labels", reason);
+    let labels = if text.starts_with('{') {
+        indexed(&text).map_err(bad)?
     } else {
-        let reason = format!("{} lines, expected one for each of {classes} classes", labels.len());
-        Err(model_utils::Error::format(path, "list of labels", reason).into())
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    };
+    if labels.len() == classes {
+        return Ok(labels);
     }
+    Err(bad(format!("{} lines, expected one for each of {classes} classes", labels.len())).into())
+}
+
+/// Names as Keras lists them: `{"0": ["n01440764", "tench"], …}`.
+fn indexed(text: &str) -> Result<Vec<String>, String> {
+    let classes: BTreeMap<usize, (String, String)> =
+        serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if let Some(missing) = (0..classes.len()).find(|class| !classes.contains_key(class)) {
+        return Err(format!("class {missing} is missing"));
+    }
+    Ok(classes.into_values().map(|(_, name)| name).collect())
 }
 
 /// The model with the weights of a file.
@@ -311,8 +364,24 @@ fn apply<M: Family>(model: M, content: &Content, path: &Path) -> Result<M> {
     let state = match content {
         Content::State(state) => state.clone(),
         Content::Graph(graph) => tflite::state(&model, graph, content.size(), path)?,
+        Content::Keras(layers) => keras::state(&model, layers, path)?,
     };
     set(model, state, path)
+}
+
+/// The name in a `state_dict` of a parameter of a traced model.
+fn torch_name<M: Family>(graph: &Graph, id: NodeId) -> String {
+    let name = &graph.node(id).name;
+    // Variants of enums are no part of a name.
+    let parts = name.split('.').filter(|part| !part.starts_with(|c: char| c.is_uppercase()));
+    let path: Vec<&str> = parts
+        .map(|part| match part {
+            "gamma" => "weight",
+            "beta" => "bias",
+            other => other,
+        })
+        .collect();
+    M::torch_name(&path.join("."))
 }
 
 fn set<M: Family>(model: M, state: State, path: &Path) -> Result<M> {
@@ -324,8 +393,8 @@ fn set<M: Family>(model: M, state: State, path: &Path) -> Result<M> {
     Err(model_utils::Error::Mismatch { path: path.to_path_buf(), differences }.into())
 }
 
-/// What every family can take over.
-pub trait Folded: Family {
+/// What a model of any configuration can take over.
+pub trait FromElsewhere: Family {
     /// The model with the weights of a graph of the same layers whose batch normalisations are
     /// folded, traced or imported for images of height and width `size`.
     ///
@@ -337,9 +406,32 @@ pub trait Folded: Family {
         let state = tflite::state(&self, graph, size, Path::new("the graph"))?;
         set(self, state, Path::new("the graph"))
     }
+
+    /// The model with the weights of a SafeTensors or `.pth` file under timm's names.
+    ///
+    /// # Errors
+    ///
+    /// Errors of reading the file; [`model_utils::Error::Mismatch`] names every tensor that is
+    /// missing, left over or of another shape.
+    fn with_timm(self, path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        set(self, timm::renamed::<Self>(Import::new(path).state()?), path)
+    }
+
+    /// The model with the weights of the same layers as Keras wrote them
+    /// ([`model_utils::weights::keras::read`]), in the order in which they stand in the model.
+    ///
+    /// # Errors
+    ///
+    /// [`model_utils::Error::Mismatch`] names every layer that is missing, left over or of another
+    /// shape.
+    fn with_keras(self, layers: &[Layer]) -> Result<Self> {
+        let state = keras::state(&self, layers, Path::new("the file"))?;
+        set(self, state, Path::new("the file"))
+    }
 }
 
-impl<M: Family> Folded for M {}
+impl<M: Family> FromElsewhere for M {}
 
 impl MobileNetV1 {
     /// The model with published weights; see [`Pretrained::load`].

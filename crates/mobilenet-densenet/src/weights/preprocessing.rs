@@ -47,6 +47,13 @@ impl Preprocessing {
         Self { resize: Resize::Exact { side }, normalize: Normalize::symmetric() }
     }
 
+    /// `mode="caffe"` in Keras, for its `VGG`s: `side` × `side`, bytes less the mean of `ImageNet`,
+    /// not scaled. Colours stay in the order red, green, blue: the first kernel is turned instead.
+    #[must_use]
+    pub fn caffe(side: usize) -> Self {
+        Self { resize: Resize::Exact { side }, normalize: Normalize::imagenet_mean() }
+    }
+
     /// Values 0 to 1 at `side` × `side`: what `vision_train` trains on.
     #[must_use]
     pub fn unit(side: usize) -> Self {
@@ -137,6 +144,7 @@ mod tests {
         assert!(near(first(Preprocessing::tensorflow(8), 0), -1.0));
         assert!(near(first(Preprocessing::tensorflow(8), 255), 1.0));
         assert!(near(first(Preprocessing::torchvision(256), 0), -0.485 / 0.229));
+        assert!((first(Preprocessing::caffe(8), 255).unwrap() - 131.32).abs() < 1e-4);
         assert!(near(first(Preprocessing::unit(8), 51), 0.2));
     }
 }

@@ -6,6 +6,7 @@ use burn::tensor::TensorData;
 use model_utils::graph::{Graph, NodeId, Op};
 use model_utils::weights::{State, TensorEntry};
 
+use super::torch_name;
 use crate::architecture::Family;
 use crate::error::Result;
 
@@ -84,21 +85,6 @@ impl<'a> Layer<'a> {
             _ => None,
         }
     }
-}
-
-/// The name in a `state_dict` of a parameter of a traced model.
-fn torch_name<M: Family>(graph: &Graph, id: NodeId) -> String {
-    let name = &graph.node(id).name;
-    // Variants of enums are no part of a name.
-    let parts = name.split('.').filter(|part| !part.starts_with(|c: char| c.is_uppercase()));
-    let path: Vec<&str> = parts
-        .map(|part| match part {
-            "gamma" => "weight",
-            "beta" => "bias",
-            other => other,
-        })
-        .collect();
-    M::torch_name(&path.join("."))
 }
 
 /// The tensors of `model` with the weights of a file whose batch normalisations are folded: what is

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::TensorData;
-use model_utils::weights::{State, TensorEntry};
+use model_utils::weights::{State, Stored as _, TensorEntry};
 
-use crate::architecture::Architecture;
+use crate::architecture::Family;
+use crate::{MobileNetV2, MobileNetV3};
 
 /// Layers of a block in the order in which they stand, by timm's names; a block has some of them.
 /// In a block without expansion the last 1×1 convolution is called `conv_pw`.
@@ -13,10 +14,10 @@ const EXPANDED: [&str; 4] = ["conv_pw", "conv_dw", "se", "conv_pwl"];
 const PLAIN: [&str; 3] = ["conv_dw", "se", "conv_pw"];
 
 /// The state with the names that the model of this crate has, and the shapes.
-pub(super) fn renamed(architecture: Architecture, state: State) -> State {
-    match architecture {
-        Architecture::MobileNetV2 => mobile(state, false),
-        Architecture::MobileNetV3Large | Architecture::MobileNetV3Small => mobile(state, true),
+pub(super) fn renamed<M: Family>(state: State) -> State {
+    match M::MODEL {
+        MobileNetV2::MODEL => mobile(state, false),
+        MobileNetV3::MODEL => mobile(state, true),
         // ResNet and DenseNet are called as in torchvision, MobileNetV1 here as in timm.
         _ => vgg(state),
     }

@@ -50,6 +50,12 @@ impl Normalize {
         Self { mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] }
     }
 
+    /// Bytes less the mean of `ImageNet`, not scaled: Caffe's.
+    pub fn imagenet_mean() -> Self {
+        let mean = [123.68, 116.779, 103.939].map(|byte: f32| byte / 255.0);
+        Self { mean: mean.to_vec(), std: vec![1.0 / 255.0; 3] }
+    }
+
     /// The mean of every channel, or of all.
     pub fn mean(&self) -> &[f32] {
         &self.mean

@@ -32,7 +32,9 @@ pub struct Import {
 
 impl Import {
     /// From a SafeTensors file, or, with the feature `import`, one of PyTorch (`.pt`, `.pth`,
-    /// `.bin`). The content decides, not the name.
+    /// `.bin`), or, with the feature `keras`, one of Keras (`.h5`, `.weights.h5`), whose layers'
+    /// weights are then called as PyTorch's: `conv1.weight`, `conv1_bn.running_mean`. The content
+    /// decides, not the name.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
@@ -83,11 +85,7 @@ impl Import {
     ///
     /// [`Error::Io`], [`Error::Format`] for a truncated, foreign or hostile file.
     pub fn state(&self) -> Result<State> {
-        let (mut state, _) = if is_safetensors(&self.path)? {
-            State::open(&self.path)?
-        } else {
-            (pytorch::read(&self.path)?, None)
-        };
+        let mut state = read(&self.path)?;
         strip_common_prefix(&mut state, "module.");
         state.tensors.retain(|name, _| {
             !name.ends_with(".num_batches_tracked") && name != "num_batches_tracked"
@@ -139,13 +137,21 @@ impl Import {
     }
 }
 
-/// Whether a file starts as SafeTensors do: a length and an opening brace.
-fn is_safetensors(path: &Path) -> Result<bool> {
+/// Reads a file of any kind, told apart by how it starts.
+fn read(path: &Path) -> Result<State> {
     use std::io::Read as _;
     let file = std::fs::File::open(path).map_err(Error::io("open", path))?;
     let mut start = Vec::with_capacity(9);
     file.take(9).read_to_end(&mut start).map_err(Error::io("read", path))?;
-    Ok(start.get(8) == Some(&b'{'))
+    // SafeTensors: a length and an opening brace.
+    if start.get(8) == Some(&b'{') {
+        return Ok(State::open(path)?.0);
+    }
+    #[cfg(feature = "keras")]
+    if super::keras::is_hdf5(&start) {
+        return super::keras::state(path);
+    }
+    pytorch::read(path)
 }
 
 /// Takes a prefix off, if every name has it.

@@ -4,6 +4,7 @@
 //! - A model that implements [`Stored`] gets [`save`](Stored::save) and [`load`](Stored::load).
 //! - [`Import`] (feature `import` for PyTorch's own files) brings weights from elsewhere, with
 //!   renamed keys and a [`Report`] of what was applied.
+//! - `keras` (feature `keras`) reads the layers of Keras's HDF5 files; [`Import`] takes them too.
 //! - [`State`] is the level below: the named tensors of any module.
 //!
 //! What is saved is a snapshot: batch-norm statistics are brought up to date and detached, and
@@ -18,6 +19,8 @@
 //! ```
 
 mod import;
+#[cfg(feature = "keras")]
+pub mod keras;
 mod manifest;
 mod report;
 mod state;

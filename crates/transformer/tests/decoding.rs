@@ -2,6 +2,8 @@
 #![cfg(feature = "flex")]
 #![allow(missing_docs, clippy::needless_range_loop)]
 
+use std::sync::{Mutex, PoisonError};
+
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 use model_utils::device::seed;
@@ -16,12 +18,23 @@ fn device() -> Device {
     Device::flex()
 }
 
+/// Weights are drawn from one generator a process, when they are first looked at: models take turns.
+static DRAWING: Mutex<()> = Mutex::new(());
+
+/// Of `init`, with weights that follow from the seed.
+fn drawn<M: EncoderDecoder>(init: impl FnOnce() -> M) -> M {
+    let _turn = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
+    seed(&device(), 7);
+    let model = init();
+    model.logits(&padded(&[vec![4]]), &padded(&[vec![1]]));
+    model
+}
+
 /// A model with weights large enough that its sentences differ and end.
 fn model(
     vocabulary: usize,
     config: impl Fn(TransformerConfig) -> TransformerConfig,
 ) -> Transformer {
-    seed(&device(), 7);
     let config = config(
         TransformerConfig::new(vocabulary, vocabulary)
             .with_d_model(16)
@@ -31,7 +44,7 @@ fn model(
             .with_d_ff(32)
             .with_tying(Tying::None),
     );
-    let mut model = config.init(&device()).unwrap();
+    let mut model = drawn(|| config.init(&device()).unwrap());
     if let Some(projection) = &mut model.projection {
         let bias: Vec<f32> = (0..vocabulary).map(|id| if id == 2 { 1.5 } else { 0.0 }).collect();
         projection.bias = Some(Param::from_data(TensorData::new(bias, [vocabulary]), &device()));
@@ -130,14 +143,13 @@ fn cached_steps_give_the_logits_of_a_whole_sentence() {
 fn recurrent_models_step_as_they_are_trained() {
     for cell in [Cell::Gru, Cell::Lstm] {
         for looking in [Looking::None, Looking::Bahdanau, Looking::Luong] {
-            seed(&device(), 7);
             let config = RecurrentConfig::new(30, 30)
                 .with_d_embedding(12)
                 .with_d_hidden(10)
                 .with_layers(2)
                 .with_cell(cell)
                 .with_looking(looking);
-            let model = config.init(&device()).unwrap();
+            let model = drawn(|| config.init(&device()).unwrap());
             assert_cached_is_uncached(&model);
             assert_batch_is_single(&Greedy, &model);
             let beam = Beam::new(3).with_n_best(2);

@@ -6,18 +6,18 @@
 //! workspace nothing else calls the forwards of Burn's convolutions, normalisations and losses.
 
 mod attention;
-mod recurrent;
 #[cfg(feature = "flex")]
-mod training;
+mod flex;
+mod recurrent;
 
 pub use attention::{
     Mask, attention, attention_weights, join_heads, multi_head_attention, multi_head_weights,
     split_heads,
 };
 
-pub use recurrent::{gru_cell, lstm_cell};
 #[cfg(feature = "flex")]
-use training::{inference, recurrence, sequence};
+use flex::{inference, recurrence, sequence};
+pub use recurrent::{gru_cell, lstm_cell};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::PaddingConfig2d;
@@ -38,7 +38,7 @@ use crate::layers::LayerNorm;
 /// A convolution. `[batch, channels_in, height, width]` → `[batch, channels_out, height, width]`.
 pub fn conv2d(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if training::applies(&x) || inference::applies(&x) {
+    if flex::trains(&x) || inference::applies(&x) {
         let options = conv_options(conv, x.dims());
         let bias = conv.bias.as_ref().map(Param::val);
         return convolve2d(x, conv.weight.val(), bias, options);
@@ -55,8 +55,8 @@ pub fn convolve2d(
     options: ConvOptions<2>,
 ) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if training::applies(&x) {
-        let convolved = training::conv2d(x, weight, options);
+    if flex::trains(&x) {
+        let convolved = flex::conv2d(x, weight, options);
         return match bias {
             Some(bias) => convolved + bias.reshape([1, -1, 1, 1]),
             None => convolved,
@@ -88,7 +88,7 @@ pub fn conv_options(conv: &Conv2d, [_, _, height, width]: [usize; 4]) -> ConvOpt
 /// `[batch, channels_in, height, width]` → `[batch, channels_out, height_out, width_out]`.
 pub fn conv_transpose2d(conv: &ConvTranspose2d, x: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if training::applies(&x) {
+    if flex::trains(&x) {
         let options = ConvTransposeOptions::new(
             conv.stride,
             conv.padding,
@@ -96,7 +96,7 @@ pub fn conv_transpose2d(conv: &ConvTranspose2d, x: Tensor<4>) -> Tensor<4> {
             conv.dilation,
             conv.groups,
         );
-        let convolved = training::conv_transpose2d(x, conv.weight.val(), options);
+        let convolved = flex::conv_transpose2d(x, conv.weight.val(), options);
         return match &conv.bias {
             Some(bias) => convolved + bias.val().reshape([1, -1, 1, 1]),
             None => convolved,
@@ -173,9 +173,9 @@ pub fn embedding(embedding: &Embedding, x: Tensor<2, Int>) -> Tensor<3> {
 /// and the module is in training; elsewhere the running statistics are used.
 pub fn batch_norm<const D: usize>(norm: &BatchNorm, x: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "flex")]
-    if training::applies(&x) && norm.training.is_enabled() {
+    if flex::trains(&x) && norm.training.is_enabled() {
         let (output, mean, variance) =
-            training::batch_norm(x, norm.gamma.val(), norm.beta.val(), norm.epsilon);
+            flex::batch_norm(x, norm.gamma.val(), norm.beta.val(), norm.epsilon);
         for (running, of_batch) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
             let running_now = running.value_sync().to_device(&of_batch.device());
             let moved =
@@ -222,8 +222,8 @@ pub fn adaptive_avg_pool2d(x: Tensor<4>, output: [usize; 2]) -> Tensor<4> {
 /// max(x, 0).
 pub fn relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "flex")]
-    if training::applies(&x) {
-        return training::leaky_relu(x, 0.0);
+    if flex::trains(&x) {
+        return flex::leaky_relu(x, 0.0);
     }
     #[cfg(feature = "flex")]
     if inference::applies(&x) {
@@ -235,8 +235,8 @@ pub fn relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// min(max(x, 0), 6).
 pub fn relu6<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "flex")]
-    if training::applies(&x) {
-        return training::relu6(x);
+    if flex::trains(&x) {
+        return flex::relu6(x);
     }
     #[cfg(feature = "flex")]
     if inference::applies(&x) {
@@ -248,8 +248,8 @@ pub fn relu6<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// max(x, slope·x), for a slope between 0 and 1.
 pub fn leaky_relu<const D: usize>(x: Tensor<D>, slope: f64) -> Tensor<D> {
     #[cfg(feature = "flex")]
-    if training::applies(&x) {
-        return training::leaky_relu(x, slope);
+    if flex::trains(&x) {
+        return flex::leaky_relu(x, slope);
     }
     burn::tensor::activation::leaky_relu(x, slope)
 }
@@ -257,8 +257,8 @@ pub fn leaky_relu<const D: usize>(x: Tensor<D>, slope: f64) -> Tensor<D> {
 /// The hyperbolic tangent.
 pub fn tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "flex")]
-    if training::applies(&x) {
-        return training::tanh(x);
+    if flex::trains(&x) {
+        return flex::tanh(x);
     }
     burn::tensor::activation::tanh(x)
 }

@@ -43,8 +43,8 @@ use burn::tensor::{DType, Tensor, TensorData};
 use conv2d::Geometry;
 use parallel::{for_each_chunk, written};
 
-/// Whether the operations here apply: 32-bit floats on `flex` with autodiff.
-pub(super) fn applies<const D: usize>(x: &Tensor<D>) -> bool {
+/// Whether it is a training on `flex` in 32-bit floats, whose backward passes are here.
+pub(super) fn trains<const D: usize>(x: &Tensor<D>) -> bool {
     x.device().is_autodiff() && is_float_on_flex(x)
 }
 

@@ -24,6 +24,7 @@ use model_utils::layers::{
     Activation, ConvNormAct, ConvNormActConfig, NormOrder, ResidualBlock, ResidualBlockConfig,
     SqueezeExcite, SqueezeExciteConfig,
 };
+use model_utils::ops::FakeQuantize;
 use model_utils::weights::{State, same_names};
 use model_utils::{Error, ops};
 
@@ -542,6 +543,18 @@ fn a_graph_is_saved_and_loaded_with_its_weights() {
         |graph: &Graph| -> Tensor<3> { graph.init(&device).unwrap().forward(tokens(3)).unwrap() };
     assert_eq!(run(&loaded).into_data(), run(&graph).into_data());
 
+    // Nodes and values apart, for formats of their own.
+    let structure = graph.structure().unwrap();
+    let values: Vec<TensorData> =
+        graph.nodes().filter_map(|(id, _)| Some(graph.weight(id)?.data.clone())).collect();
+    let again = Graph::from_structure("memory", &structure, values.clone()).unwrap();
+    assert_eq!(run(&again).into_data(), run(&graph).into_data());
+    let few = Graph::from_structure("memory", &structure, values[1..].to_vec()).unwrap_err();
+    let expected = format!("values of {} weights, expected {}", values.len() - 1, values.len());
+    assert!(few.to_string().contains(&expected), "{few}");
+    let other = Graph::from_structure("memory", b"{}", values).unwrap_err().to_string();
+    assert!(other.starts_with("memory is not a valid graph file"), "{other}");
+
     let bytes = std::fs::read(&path).unwrap();
     for length in [0, 7, 100, bytes.len() / 2, bytes.len() - 1] {
         std::fs::write(&path, &bytes[..length]).unwrap();
@@ -802,4 +815,58 @@ fn a_summary_counts_what_each_node_costs() {
     assert!(graph.summary(0).is_err());
     let dot = graph.to_dot();
     assert!(dot.starts_with("digraph {") && dot.contains("->") && !dot.contains("gamma"));
+}
+
+#[test]
+fn fake_quantization_is_a_node_and_says_what_does_not_fit() {
+    let device = Device::flex();
+    let linear = LinearConfig::new(3, 2).init(&device);
+    let forward = |linear: &Linear, x: Tensor<2>| ops::linear(linear, x);
+    let graph = Graph::trace(&linear, [1, 3], forward).unwrap();
+    let rounded = |axis, least, places: usize| {
+        let mut graph = graph.clone();
+        let data = |value: f32| TensorData::new(vec![value; places], [places]);
+        graph
+            .rewrite(|edit| {
+                let weight = edit.find("weight").unwrap();
+                let scale = edit.add_weight("scale", data(0.25), Role::Learnable);
+                let zero_point = edit.add_weight("zero_point", data(0.0), Role::Constant);
+                let how = FakeQuantize { axis, least, largest: 1, gradient_scale: 1.0 };
+                let node = edit.insert_after(weight, "rounded", Op::FakeQuantize(how));
+                edit.set_inputs(node, &[weight, scale, zero_point]);
+                Ok(())
+            })
+            .map(|()| graph)
+    };
+    for (axis, places) in [(None, 1), (Some(0), 3), (Some(1), 2)] {
+        let graph = rounded(axis, -1, places).unwrap();
+        assert!(graph.summary(1).unwrap().to_string().contains("linear"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("graph.safetensors");
+        graph.save(&path).unwrap();
+        let x = random([4, 3], &device);
+        let of = |graph: &Graph| -> Tensor<2> {
+            graph.init(&device).unwrap().forward(x.clone()).unwrap()
+        };
+        let (expected, found) = (of(&graph), of(&Graph::load(&path).unwrap()));
+        expected.clone().into_data().assert_eq(&found.into_data(), true);
+        // Three levels of a quarter.
+        let weight = graph.weight(graph.find("weight").unwrap()).unwrap();
+        let levels = weight.data.iter::<f32>().map(|w| (w / 0.25).round().clamp(-1.0, 1.0) * 0.25);
+        let weight = TensorData::new(levels.collect::<Vec<f32>>(), [3, 2]);
+        let bias = graph.weight(graph.find("bias").unwrap()).unwrap().data.clone();
+        let plain = x.clone().matmul(Tensor::from_data(weight, &device))
+            + Tensor::<1>::from_data(bias, &device).unsqueeze();
+        let difference = (plain - expected).abs().max().into_scalar::<f32>();
+        assert!(difference < 1e-5, "{difference}");
+    }
+    for (axis, least, places, reason) in [
+        (None, -1, 2, "places of the input: 1, scale: 2"),
+        (Some(0), -1, 2, "places of the input: 3, scale: 2"),
+        (Some(2), -1, 1, "no axis 2"),
+        (None, 1, 1, "integers 1 to 1"),
+    ] {
+        let error = rounded(axis, least, places).unwrap_err().to_string();
+        assert!(error.contains("rounded (fake_quantize)") && error.contains(reason), "{error}");
+    }
 }

@@ -110,7 +110,8 @@ fn family(op: &Op) -> usize {
         | Op::Clamp { .. }
         | Op::Cast { .. }
         | Op::MaskFill { .. }
-        | Op::MaskWhere => 5,
+        | Op::MaskWhere
+        | Op::FakeQuantize(_) => 5,
         Op::Input | Op::Parameter | Op::Constant | Op::Full { .. } => ENDS,
     }
 }

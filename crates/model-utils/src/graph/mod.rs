@@ -52,7 +52,7 @@
 //! | [`Graph::rewrite`] | changes that hold together, or an error that names what does not fit |
 //! | [`Graph::fold_batch_norm`] and others | passes that keep what is computed |
 //! | [`Summary`] | what each node costs |
-//! | [`Quantization`] | what integers stand for |
+//! | [`Quantization`] | what integers stand for; [`Op::FakeQuantize`] computes as they would |
 //! | `tflite` | import of TensorFlow Lite files (feature `import`) |
 //!
 //! # Decisions
@@ -71,6 +71,7 @@ mod file;
 mod module;
 mod number;
 mod op;
+mod pack;
 mod passes;
 mod record;
 mod run;

@@ -495,7 +495,7 @@ impl GraphModule {
         for slot in &self.slots {
             let data = match &slot.value {
                 Value::Running(state) => state.value_sync().into_data(),
-                value => data(value.tensor()),
+                value => AnyTensor(value.tensor()).into_data(),
             };
             let id = match &slot.value {
                 _ if slot.role == Role::Constant => 0,
@@ -567,15 +567,6 @@ impl Value {
 /// Whether training gives it gradients: training restores the setting, on any device.
 pub(super) fn is_learnable<const D: usize>(param: &Param<Tensor<D>>) -> bool {
     param.valid().train().val().is_require_grad()
-}
-
-/// On the host.
-fn data(tensor: DispatchTensor) -> TensorData {
-    match Kind::of(tensor.dtype()) {
-        Kind::Float => Tensor::<1>::from_dispatch(tensor).into_data(),
-        Kind::Int => Tensor::<1, Int>::from_dispatch(tensor).into_data(),
-        Kind::Bool => Tensor::<1, Bool>::from_dispatch(tensor).into_data(),
-    }
 }
 
 impl Module for GraphModule {

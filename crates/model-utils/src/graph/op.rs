@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Dim;
 use crate::layers::Activation;
+use crate::ops::FakeQuantize;
 
 /// What a node computes, with its attributes. The operands are the node's inputs, in the order
 /// that each variant states.
@@ -82,6 +83,9 @@ pub enum Op {
         /// Whether it takes the statistics of the batch where the module trains.
         training: bool,
     },
+    /// Rounds to the real numbers that integers stand for, with a gradient that ignores the
+    /// rounding. Inputs: x, scale and zero point, `[1]` each, or one for each place of the axis.
+    FakeQuantize(FakeQuantize),
     /// Normalises the last axis. Inputs: x `[…, features]`, scale `[features]`, optionally a
     /// shift `[features]`.
     LayerNorm {
@@ -419,6 +423,7 @@ impl Op {
             Self::Linear => "linear",
             Self::MatMul => "matmul",
             Self::BatchNorm { .. } => "batch_norm",
+            Self::FakeQuantize(_) => "fake_quantize",
             Self::LayerNorm { .. } => "layer_norm",
             Self::Embedding => "embedding",
             Self::Attention { .. } => "attention",
@@ -533,7 +538,7 @@ impl Op {
             | Self::Select { .. }
             | Self::Gather { .. }
             | Self::MaskFill { .. } => 2..=2,
-            Self::MaskWhere => 3..=3,
+            Self::MaskWhere | Self::FakeQuantize(_) => 3..=3,
             Self::Cat { .. } => 1..=usize::MAX,
             _ => 1..=1,
         }

@@ -55,6 +55,11 @@ pub(super) fn run(
         }
         Op::Linear => linear(x, next(), rest.next()),
         Op::MatMul => Dispatch::float_matmul(x, next()),
+        Op::FakeQuantize(how) => {
+            let [scale, zero_point] = [next(), next()].map(Tensor::from_dispatch);
+            let x = Tensor::<1>::from_dispatch(x);
+            ops::fake_quantize(x, scale, zero_point, *how).into_dispatch()
+        }
         Op::LayerNorm { epsilon } => {
             let scale = next();
             Dispatch::layer_norm(x, scale, rest.next(), *epsilon)

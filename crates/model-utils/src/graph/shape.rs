@@ -2,6 +2,7 @@
 
 use super::dim::{elements, shape_text};
 use super::{Binary, Comparison, Dim, Kind, Op, Pool, Range, Unary};
+use crate::ops::FakeQuantize;
 
 type Input<'a> = (&'a [Dim], Kind);
 
@@ -86,6 +87,20 @@ pub(super) fn infer(op: &Op, inputs: &[Input]) -> Result<(Vec<Dim>, Kind), Strin
             {
                 rank_of(name, shape, 1)?;
                 equal("channels of the input", channels, name, shape[0])?;
+            }
+            of_float(x.to_vec())
+        }
+        Op::FakeQuantize(FakeQuantize { axis, least, largest, .. }) => {
+            if least >= largest || !(*least..=*largest).contains(&0) {
+                return Err(format!("integers {least} to {largest}, expected some around 0"));
+            }
+            let places = match axis {
+                Some(axis) => *x.get(*axis).ok_or_else(|| no_axis(x, *axis))?,
+                None => Dim::Fixed(1),
+            };
+            for (name, (shape, _)) in ["scale", "zero point"].iter().zip(&inputs[1..]) {
+                rank_of(name, shape, 1)?;
+                equal("places of the input", places, name, shape[0])?;
             }
             of_float(x.to_vec())
         }
@@ -496,7 +511,11 @@ fn rank_of(name: &str, shape: &[Dim], expected: usize) -> Result<(), String> {
 }
 
 fn has_axis(x: &[Dim], axis: usize) -> Result<(), String> {
-    if axis < x.len() { Ok(()) } else { Err(format!("no axis {axis} in {}", shape_text(x))) }
+    if axis < x.len() { Ok(()) } else { Err(no_axis(x, axis)) }
+}
+
+fn no_axis(x: &[Dim], axis: usize) -> String {
+    format!("no axis {axis} in {}", shape_text(x))
 }
 
 fn length(name: &str, dim: Dim) -> Result<usize, String> {

@@ -204,6 +204,9 @@ impl Graph {
                 note("", pair(pool.kernel), "");
                 note("stride", pair(pool.stride), "1");
             }
+            Op::FakeQuantize(how) => {
+                note("to", format!("{}…{}", how.least, how.largest), "");
+            }
             Op::Scalar(_, number) | Op::CompareScalar(_, number) => {
                 note("", number.to_string(), "");
             }

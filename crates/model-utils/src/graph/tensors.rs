@@ -32,6 +32,15 @@ impl AnyTensor {
         }
     }
 
+    /// Its values, on the host.
+    pub fn into_data(self) -> TensorData {
+        match self.kind() {
+            Kind::Float => Tensor::<1>::from_dispatch(self.0).into_data(),
+            Kind::Int => Tensor::<1, Int>::from_dispatch(self.0).into_data(),
+            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.0).into_data(),
+        }
+    }
+
     /// As a tensor of a rank and kind.
     ///
     /// # Errors

@@ -8,7 +8,9 @@
 mod attention;
 #[cfg(feature = "flex")]
 mod flex;
+mod quantize;
 mod recurrent;
+mod shared;
 
 pub use attention::{
     Mask, attention, attention_weights, join_heads, multi_head_attention, multi_head_weights,
@@ -17,7 +19,9 @@ pub use attention::{
 
 #[cfg(feature = "flex")]
 use flex::{inference, recurrence, sequence};
+pub use quantize::{FakeQuantize, fake_quantize};
 pub use recurrent::{gru_cell, lstm_cell};
+pub use shared::{SumOverWorkers, shares_statistics, with_shared_statistics};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::PaddingConfig2d;
@@ -170,7 +174,8 @@ pub fn embedding(embedding: &Embedding, x: Tensor<2, Int>) -> Tensor<3> {
 /// Batch normalisation over `[batch, channels, …]` (Ioffe and Szegedy 2015).
 ///
 /// Batch statistics are taken, and the running ones moved, only where the device has autodiff
-/// and the module is in training; elsewhere the running statistics are used.
+/// and the module is in training; elsewhere the running statistics are used. Workers that each hold
+/// a part of a batch may [share](with_shared_statistics) its statistics.
 pub fn batch_norm<const D: usize>(norm: &BatchNorm, x: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "flex")]
     if flex::trains(&x) && norm.training.is_enabled() {

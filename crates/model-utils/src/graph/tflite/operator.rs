@@ -58,15 +58,15 @@ pub fn builtin_name(code: i32) -> Option<&'static str> {
 /// One step of a graph.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operator {
-    /// Which operator, as index into [`Model::operator_codes`].
+    /// Which operator, as index into [`Model::operator_codes`](super::model::Model::operator_codes).
     pub opcode_index: usize,
     /// Its builtin number; 32 for custom operators.
     pub code: i32,
     /// What it does.
     pub op: Op,
-    /// What it reads, as indices into [`SubGraph::tensors`]; none where an input is left out.
+    /// What it reads, as indices into [`SubGraph::tensors`](super::model::SubGraph::tensors); none where an input is left out.
     pub inputs: Vec<Option<usize>>,
-    /// What it writes, as indices into [`SubGraph::tensors`].
+    /// What it writes, as indices into [`SubGraph::tensors`](super::model::SubGraph::tensors).
     pub outputs: Vec<usize>,
 }
 

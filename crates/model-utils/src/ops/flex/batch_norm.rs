@@ -1,21 +1,40 @@
 //! Batch normalisation with the statistics of the batch, on `[batch, channels, space]` numbers.
 
+use super::super::SumOverWorkers;
 use super::parallel::{channel_sums, for_each_chunk, sum_pairs, written};
 
+/// The workers that a batch is divided among, if it is.
+pub(super) type Over<'a> = Option<&'a dyn SumOverWorkers>;
+
 /// Mean and biased variance of each channel, `[channels]` each, in two passes.
-pub(super) fn statistics(x: &[f32], shape: [usize; 3]) -> (Vec<f32>, Vec<f32>) {
-    let count = (shape[0] * shape[2]) as f64;
-    let means: Vec<f32> =
-        channel_sums(shape, |_, plane| sum_pairs(&x[plane.clone()], &x[plane], |x, _| [x]))
-            .into_iter()
-            .map(|[sum]| (sum / count) as f32)
-            .collect();
+pub(super) fn statistics(x: &[f32], shape: [usize; 3], over: Over) -> (Vec<f32>, Vec<f32>) {
+    let sums = channel_sums(shape, |_, plane| sum_pairs(&x[plane.clone()], &x[plane], |x, _| [x]));
+    let (sums, count) = of_all(sums, shape, over);
+    let means: Vec<f32> = sums.into_iter().map(|[sum]| (sum / count) as f32).collect();
     let variances = channel_sums(shape, |channel, plane| {
         let mean = means[channel];
         sum_pairs(&x[plane.clone()], &x[plane], |x, _| [(x - mean) * (x - mean)])
     });
+    let (variances, count) = of_all(variances, shape, over);
     let variances = variances.into_iter().map(|[sum]| (sum / count) as f32).collect();
     (means, variances)
+}
+
+/// Sums of a channel and the number of places, over all workers.
+fn of_all<const K: usize>(
+    mut sums: Vec<[f64; K]>,
+    [batch, _, space]: [usize; 3],
+    over: Over,
+) -> (Vec<[f64; K]>, f64) {
+    let count = (batch * space) as f64;
+    let Some(over) = over else { return (sums, count) };
+    let mut numbers: Vec<f64> = sums.iter().flatten().copied().chain([count]).collect();
+    over.sum(&mut numbers);
+    let (of_channels, _) = numbers.as_chunks::<K>();
+    for (sum, of_channel) in sums.iter_mut().zip(of_channels) {
+        *sum = *of_channel;
+    }
+    (sums, numbers[numbers.len() - 1])
 }
 
 /// `(x − mean) · γ / √(variance + ε) + β`.
@@ -51,17 +70,19 @@ pub(super) fn backward(
     gamma: &[f32],
     (means, variances): (&[f32], &[f32]),
     epsilon: f64,
+    over: Over,
 ) -> (Vec<f32>, Vec<f32>) {
-    let [batch, channels, space] = shape;
-    let count = (batch * space) as f64;
+    let [_, channels, space] = shape;
     let sums = channel_sums(shape, |channel, plane| {
         let mean = means[channel];
         sum_pairs(&gradient[plane.clone()], &x[plane], |g, x| [g, g * (x - mean)])
     });
+    // γ and β get what comes from here; the workers' gradients are added up as all others are.
+    let (of_batch, count) = of_all(sums.clone(), shape, over);
     let terms: Vec<[f32; 3]> = (0..channels)
         .map(|channel| {
             let inverse = inverse_deviation(variances[channel], epsilon);
-            let [sum, sum_with_x] = sums[channel];
+            let [sum, sum_with_x] = of_batch[channel];
             let along_x = sum_with_x / count * f64::from(inverse) * f64::from(inverse);
             [gamma[channel] * inverse, (sum / count) as f32, along_x as f32]
         })

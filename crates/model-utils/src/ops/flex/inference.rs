@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::conv2d::{Geometry, forward_by_columns};
 use super::{FlexTensor, batch_norm, changed, convolve, is_float_on_flex, planes, tensor};
+use crate::ops::FakeQuantize;
 
 /// Numbers that are copied at once.
 const COPY: usize = 1 << 15;
@@ -68,6 +69,21 @@ pub(in crate::ops) fn concatenate<const D: usize>(
     Tensor::from_dispatch(Dispatch::concatenate(first, second, axis))
 }
 
+/// Rounding to the real numbers that integers stand for.
+pub(in crate::ops) fn fake_quantize<const D: usize>(
+    x: Tensor<D>,
+    scale: Tensor<1>,
+    zero_point: Tensor<1>,
+    how: FakeQuantize,
+) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::fake_quantize_inference(
+        x.into_dispatch(),
+        scale.into_dispatch(),
+        zero_point.into_dispatch(),
+        how,
+    ))
+}
+
 /// What the `flex` device adds to Burn's backends where nothing is to be derived.
 #[backend_extension(Flex)]
 trait Inference: Backend {
@@ -101,6 +117,13 @@ trait Inference: Backend {
         first: FloatTensor<Self>,
         second: FloatTensor<Self>,
         axis: usize,
+    ) -> FloatTensor<Self>;
+
+    fn fake_quantize_inference(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        zero_point: FloatTensor<Self>,
+        how: FakeQuantize,
     ) -> FloatTensor<Self>;
 }
 
@@ -154,6 +177,15 @@ impl Inference for Flex {
         let lengths = [inner(&first), inner(&second)];
         shape[axis] += second.shape()[axis];
         tensor(interleaved([first.storage(), second.storage()], lengths), shape)
+    }
+
+    fn fake_quantize_inference(
+        x: FlexTensor,
+        scale: FlexTensor,
+        zero_point: FlexTensor,
+        how: FakeQuantize,
+    ) -> FlexTensor {
+        super::fake_quantize::forward(x, scale, zero_point, how)
     }
 }
 

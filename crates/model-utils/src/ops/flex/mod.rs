@@ -14,6 +14,7 @@ mod convolve;
 mod cross_entropy;
 mod dropout;
 mod exponential;
+mod fake_quantize;
 mod gates;
 pub(super) mod inference;
 mod layer_norm;
@@ -25,6 +26,8 @@ pub(super) mod recurrence;
 mod relu6;
 pub(super) mod sequence;
 mod tanh;
+
+use std::sync::Arc;
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -42,6 +45,8 @@ use burn::tensor::{DType, Tensor, TensorData};
 
 use conv2d::Geometry;
 use parallel::{for_each_chunk, written};
+
+use super::FakeQuantize;
 
 /// Whether it is a training on `flex` in 32-bit floats, whose backward passes are here.
 pub(super) fn trains<const D: usize>(x: &Tensor<D>) -> bool {
@@ -103,6 +108,21 @@ pub(super) fn leaky_relu<const D: usize>(x: Tensor<D>, slope: f64) -> Tensor<D> 
     Tensor::from_dispatch(Dispatch::leaky_relu_training(x.into_dispatch(), slope))
 }
 
+/// Rounding to the real numbers that integers stand for.
+pub(super) fn fake_quantize<const D: usize>(
+    x: Tensor<D>,
+    scale: Tensor<1>,
+    zero_point: Tensor<1>,
+    how: FakeQuantize,
+) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::fake_quantize_training(
+        x.into_dispatch(),
+        scale.into_dispatch(),
+        zero_point.into_dispatch(),
+        how,
+    ))
+}
+
 /// What the `flex` device adds to Burn's backends.
 #[backend_extension(Flex, Autodiff)]
 trait Training: Backend {
@@ -130,6 +150,13 @@ trait Training: Backend {
     ) -> FloatTensor<Self>;
 
     fn leaky_relu_training(x: FloatTensor<Self>, slope: f64) -> FloatTensor<Self>;
+
+    fn fake_quantize_training(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        zero_point: FloatTensor<Self>,
+        how: FakeQuantize,
+    ) -> FloatTensor<Self>;
 }
 
 type FlexTensor = FloatTensor<Flex>;
@@ -143,7 +170,8 @@ impl Training for Flex {
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let shape = planes(&x);
         let (x, gamma, beta) = (x.to_contiguous(), gamma.to_contiguous(), beta.to_contiguous());
-        let (means, variances) = batch_norm::statistics(x.storage(), shape);
+        let over = super::shared::over();
+        let (means, variances) = batch_norm::statistics(x.storage(), shape, over.as_deref());
         let statistics = (means.as_slice(), variances.as_slice());
         let output = batch_norm::normalise(
             x.storage(),
@@ -188,6 +216,15 @@ impl Training for Flex {
 
     fn leaky_relu_training(x: FlexTensor, slope: f64) -> FlexTensor {
         changed(x, |_, x| leaky_relu::leaky_relu(x, slope as f32))
+    }
+
+    fn fake_quantize_training(
+        x: FlexTensor,
+        scale: FlexTensor,
+        zero_point: FlexTensor,
+        how: FakeQuantize,
+    ) -> FlexTensor {
+        fake_quantize::forward(x, scale, zero_point, how)
     }
 }
 
@@ -243,7 +280,8 @@ impl<C: CheckpointStrategy> Training for Autodiff<Flex, C> {
                     beta.into_primitive(),
                     epsilon,
                 );
-                let state = (inputs.0, inputs.1, mean.clone(), variance.clone(), epsilon);
+                let over = super::shared::over();
+                let state = (inputs.0, inputs.1, mean.clone(), variance.clone(), epsilon, over);
                 let output = prep.finish(state, output);
                 (output, Self::from_inner(mean), Self::from_inner(variance))
             }
@@ -330,6 +368,32 @@ impl<C: CheckpointStrategy> Training for Autodiff<Flex, C> {
             }
         }
     }
+
+    fn fake_quantize_training(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        zero_point: FloatTensor<Self>,
+        how: FakeQuantize,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), scale.node(), zero_point.node()];
+        let prepared =
+            fake_quantize::FakeQuantizeBackward.prepare::<C>(nodes).compute_bound().stateful();
+        match prepared {
+            OpsKind::Tracked(mut prep) => {
+                let node = prep.checkpoint(&x);
+                let [scale, zero_point] = [scale.into_primitive(), zero_point.into_primitive()];
+                let state = (node, scale.clone(), zero_point.clone(), how);
+                let output = fake_quantize::forward(x.into_primitive(), scale, zero_point, how);
+                prep.finish(state, output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(fake_quantize::forward(
+                x.into_primitive(),
+                scale.into_primitive(),
+                zero_point.into_primitive(),
+                how,
+            )),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -407,8 +471,9 @@ impl Backward<Flex, 1> for LeakyReluBackward {
 struct BatchNormBackward;
 
 impl Backward<Flex, 3> for BatchNormBackward {
-    /// Input, γ, mean, variance, ε.
-    type State = (NodeId, NodeId, FlexTensor, FlexTensor, f64);
+    /// Input, γ, mean, variance, ε, the workers that share the batch.
+    type State =
+        (NodeId, NodeId, FlexTensor, FlexTensor, f64, Option<Arc<dyn super::SumOverWorkers>>);
 
     fn backward(
         self,
@@ -417,7 +482,7 @@ impl Backward<Flex, 3> for BatchNormBackward {
         checkpointer: &mut Checkpointer,
     ) {
         let mut gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
-        let (x, gamma, mean, variance, epsilon) = ops.state;
+        let (x, gamma, mean, variance, epsilon, over) = ops.state;
         let x = checkpointer.retrieve_node_output::<FlexTensor>(x).to_contiguous();
         let gamma = checkpointer.retrieve_node_output::<FlexTensor>(gamma).to_contiguous();
         let shape = planes(&x);
@@ -428,6 +493,7 @@ impl Backward<Flex, 3> for BatchNormBackward {
             gamma.storage(),
             (mean.storage(), variance.storage()),
             epsilon,
+            over.as_deref(),
         );
         let channels = [shape[1]];
         let gradients = [gradient, tensor(of_gamma, channels), tensor(of_beta, channels)];

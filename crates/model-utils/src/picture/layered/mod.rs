@@ -186,6 +186,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::lines::{ports, same};
     use super::*;
 
     /// A layout whose boxes and arrows are where a reader can follow them.

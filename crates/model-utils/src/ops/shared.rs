@@ -1,0 +1,54 @@
+//! Statistics of a batch that is divided among workers.
+
+use std::cell::RefCell;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use burn::tensor::Device;
+#[cfg(feature = "flex")]
+use burn::tensor::Tensor;
+
+/// Adds numbers up over workers that each hold a part of a batch.
+pub trait SumOverWorkers: Debug + Send + Sync {
+    /// Puts the sum over all workers in the place of each number. All workers call it as often, in
+    /// the same order, with as many numbers.
+    fn sum(&self, numbers: &mut [f64]);
+}
+
+thread_local! {
+    static OVER: RefCell<Option<Arc<dyn SumOverWorkers>>> = const { RefCell::new(None) };
+}
+
+/// Within `work`, on this thread, [`batch_norm`](super::batch_norm) takes in training the statistics
+/// of all workers' batches together, forward and backward (synchronised batch normalisation); a
+/// backward pass takes the workers that its forward pass had, wherever it runs.
+///
+/// It holds where [`shares_statistics`] does; elsewhere each worker keeps to its own batch.
+pub fn with_shared_statistics<R>(over: Arc<dyn SumOverWorkers>, work: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Arc<dyn SumOverWorkers>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let before = self.0.take();
+            let _ = OVER.try_with(|now| *now.borrow_mut() = before);
+        }
+    }
+    let _restore = Restore(OVER.with(|now| now.borrow_mut().replace(over)));
+    work()
+}
+
+/// Whether batch normalisations on a device take part in [`with_shared_statistics`]: on `flex`.
+pub fn shares_statistics(device: &Device) -> bool {
+    #[cfg(feature = "flex")]
+    return super::flex::trains(&Tensor::<1>::zeros([1], &device.clone().autodiff()));
+    #[cfg(not(feature = "flex"))]
+    {
+        let _ = device;
+        false
+    }
+}
+
+/// The workers of this thread.
+#[cfg_attr(not(feature = "flex"), allow(dead_code))]
+pub(super) fn over() -> Option<Arc<dyn SumOverWorkers>> {
+    OVER.with(|now| now.borrow().clone())
+}

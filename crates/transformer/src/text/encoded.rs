@@ -174,7 +174,7 @@ impl Tokenizers {
         limit: usize,
         overlong: Overlong,
     ) -> Result<Vec<EncodedPair>> {
-        let encoded: Vec<Option<EncodedPair>> = pairs
+        let encoded: Vec<Result<Option<EncodedPair>>> = pairs
             .pairs()
             .par_iter()
             .enumerate()
@@ -191,7 +191,9 @@ impl Tokenizers {
                     (source, target) => Ok(Some(EncodedPair { source: source?, target: target? })),
                 }
             })
-            .collect::<Result<_>>()?;
+            .collect();
+        // In their order, so that the first pair at fault is the one that is told.
+        let encoded: Vec<Option<EncodedPair>> = encoded.into_iter().collect::<Result<_>>()?;
         let encoded: Vec<EncodedPair> = encoded.into_iter().flatten().collect();
         if encoded.is_empty() {
             return Err(Error::pairs(what, "no pair is left"));

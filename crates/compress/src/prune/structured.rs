@@ -1,0 +1,362 @@
+//! Whole channels removed.
+
+use std::fmt;
+
+use model_utils::graph::Graph;
+
+use super::group::{Dependencies, Group};
+use super::importance::Importance;
+use super::report::{GroupChange, PruneReport};
+use crate::error::{Error, Result, require};
+
+/// Structured pruning: which share of the channels or multiply–adds goes, and how they are ranked.
+///
+/// ```
+/// use burn::nn::{Linear, LinearConfig};
+/// use burn::tensor::activation::relu;
+/// use compress::prune::{Importance, Structured};
+/// use model_utils::device::DeviceSpec;
+/// use model_utils::graph::Graph;
+///
+/// let device = "flex".parse::<DeviceSpec>()?.open()?;
+/// let layers = vec![LinearConfig::new(8, 64).init(&device), LinearConfig::new(64, 2).init(&device)];
+/// let graph = Graph::trace(&layers, [1, 8], |layers: &Vec<Linear>, x| {
+///     layers[1].forward(relu(layers[0].forward(x)))
+/// })?;
+/// let pruned = Structured::half().ranked_by(Importance::L2).prune(&graph)?;
+/// println!("{}", pruned.report);
+/// assert_eq!(pruned.graph.summary(1)?.multiply_adds, (8 + 2) * 32);
+/// # Ok::<(), compress::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Structured {
+    target: Target,
+    importance: Importance,
+    is_global: bool,
+    round_to: usize,
+    least: usize,
+    most: f64,
+    untouched: Vec<String>,
+}
+
+/// How much goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Target {
+    /// This share of the channels.
+    Channels(f64),
+    /// So much that this share of the multiply–adds is left.
+    MultiplyAdds(f64),
+}
+
+/// What pruning gave.
+#[derive(Debug, Clone)]
+pub struct Pruned {
+    /// The smaller graph.
+    pub graph: Graph,
+    /// What went.
+    pub report: PruneReport,
+}
+
+impl Structured {
+    /// Half of the multiply–adds is left.
+    pub fn half() -> Self {
+        Self::multiply_adds(0.5)
+    }
+
+    /// At most this share of the multiply–adds is left, between 0 and 1.
+    pub fn multiply_adds(share: f64) -> Self {
+        Self::new(Target::MultiplyAdds(share))
+    }
+
+    /// This share of the channels goes, from 0 to below 1.
+    pub fn channels(share: f64) -> Self {
+        Self::new(Target::Channels(share))
+    }
+
+    fn new(target: Target) -> Self {
+        Self {
+            target,
+            importance: Importance::default(),
+            is_global: false,
+            round_to: 1,
+            least: 1,
+            most: 1.0,
+            untouched: Vec::new(),
+        }
+    }
+
+    /// Sets how channels are ranked; [`Importance::L1`] by default.
+    #[must_use]
+    pub fn ranked_by(mut self, importance: Importance) -> Self {
+        self.importance = importance;
+        self
+    }
+
+    /// Ranks the channels of all groups together; by default every group loses the same share.
+    #[must_use]
+    pub fn globally(mut self) -> Self {
+        self.is_global = true;
+        self
+    }
+
+    /// Leaves a multiple of this many channels in a group, where it had as many; 1 by default.
+    #[must_use]
+    pub fn round_to(mut self, channels: usize) -> Self {
+        self.round_to = channels;
+        self
+    }
+
+    /// Leaves at least this many channels in a group; 1 by default.
+    #[must_use]
+    pub fn with_least(mut self, channels: usize) -> Self {
+        self.least = channels;
+        self
+    }
+
+    /// Takes at most this share of a group; 1 by default, which leaves the least number.
+    #[must_use]
+    pub fn with_most(mut self, share: f64) -> Self {
+        self.most = share;
+        self
+    }
+
+    /// Leaves groups alone that lie in a layer of this name or below it (`blocks.0`).
+    #[must_use]
+    pub fn without(mut self, layer: impl Into<String>) -> Self {
+        self.untouched.push(layer.into());
+        self
+    }
+
+    /// Prunes a graph.
+    ///
+    /// The result computes what is left, with weights as they are: it is to be trained on. A
+    /// group is never emptied: [`with_least`](Self::with_least) channels stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a share that cannot be (above all: a share of the multiply–adds below
+    /// what is left when every group has its least), and a layer of [`without`](Self::without)
+    /// that has no channels; [`Error::Node`] where no group can be ranked in this way.
+    pub fn prune(&self, graph: &Graph) -> Result<Pruned> {
+        self.check()?;
+        let dependencies = Dependencies::of(graph);
+        let groups = dependencies.groups();
+        for layer in &self.untouched {
+            let is_known = groups.iter().any(|group| is_in(group, layer));
+            require(is_known, "without", layer, "a layer with channels that can go")?;
+        }
+        let mut scores = self.importance.of(graph, groups)?;
+        if scores.iter().all(Option::is_none) {
+            let reason = if groups.is_empty() {
+                "no channel of it can be removed".to_owned()
+            } else {
+                format!("no group of channels can be ranked by {}", self.importance)
+            };
+            return Err(Error::node("the graph", reason));
+        }
+        let mut kept_for: Vec<Option<String>> = vec![None; groups.len()];
+        for (at, group) in groups.iter().enumerate() {
+            if self.untouched.iter().any(|layer| is_in(group, layer)) {
+                scores[at] = None;
+                kept_for[at] = Some("left out by the caller".to_owned());
+            } else if scores[at].is_none() {
+                kept_for[at] = Some(format!("not ranked by {}", self.importance));
+            }
+        }
+        let removed = self.chosen(&dependencies, &scores)?;
+        let smaller = dependencies.without(&removed)?;
+        let changes =
+            groups.iter().zip(&removed).zip(kept_for).map(|((group, removed), kept)| GroupChange {
+                name: group.name.clone(),
+                members: group.members.iter().map(|member| member.name.clone()).collect(),
+                before: group.channels(),
+                after: group.channels() - removed.len(),
+                left_for: kept,
+                is_normalised_over: group.is_normalised_over,
+            });
+        let report = PruneReport {
+            groups: changes.collect(),
+            left_alone: dependencies.left_alone().to_vec(),
+            multiply_adds_before: graph.summary(1)?.multiply_adds,
+            multiply_adds_after: smaller.summary(1)?.multiply_adds,
+            parameters_before: graph.learnable_parameters(),
+            parameters_after: smaller.learnable_parameters(),
+        };
+        Ok(Pruned { graph: smaller, report })
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.target {
+            Target::Channels(share) => {
+                require((0.0..1.0).contains(&share), "channels", share, "0 to below 1")?;
+            }
+            Target::MultiplyAdds(share) => {
+                let fits = share > 0.0 && share <= 1.0;
+                require(fits, "multiply_adds", share, "above 0 to 1")?;
+            }
+        }
+        require(self.round_to > 0, "round_to", self.round_to, "1 or more")?;
+        require(self.least > 0, "least", self.least, "1 or more")?;
+        require((0.0..=1.0).contains(&self.most), "most", self.most, "0 to 1")
+    }
+
+    /// The most channels that a group may lose, of those that are to go.
+    fn allowed(&self, channels: usize, wanted: usize) -> usize {
+        let most = (channels as f64 * self.most).floor() as usize;
+        let left = (channels - wanted.min(most)).max(self.least);
+        channels - left.next_multiple_of(self.round_to).min(channels)
+    }
+
+    /// For each group the channels that go.
+    fn chosen(
+        &self,
+        dependencies: &Dependencies,
+        scores: &[Option<Vec<f64>>],
+    ) -> Result<Vec<Vec<usize>>> {
+        let ranked = Ranking::of(scores, self.is_global);
+        let at = |amount: f64| {
+            let wanted = ranked.first(amount);
+            let lists = wanted.into_iter().zip(scores).zip(&ranked.orders);
+            let lists = lists.map(|((wanted, scores), order)| {
+                let channels = scores.as_ref().map_or(0, Vec::len);
+                let mut list = order[..self.allowed(channels, wanted)].to_vec();
+                list.sort_unstable();
+                list
+            });
+            lists.collect::<Vec<Vec<usize>>>()
+        };
+        let share = match self.target {
+            Target::Channels(share) => return Ok(at(share)),
+            Target::MultiplyAdds(share) => share,
+        };
+        let whole = dependencies.multiply_adds_without(&at(0.0))?;
+        let most = (share * whole as f64).floor() as u64;
+        let least = dependencies.multiply_adds_without(&at(1.0))?;
+        if least > most {
+            return Err(Error::Config {
+                field: "multiply_adds",
+                value: share.to_string(),
+                expected: format!(
+                    "{:.4} or more: so many are left when every group has its least channels",
+                    least as f64 / whole.max(1) as f64
+                ),
+            });
+        }
+        // What is left falls with the share that goes: the least share that is enough.
+        let (mut low, mut high) = (0.0, 1.0);
+        if whole <= most {
+            return Ok(at(0.0));
+        }
+        for _ in 0..32 {
+            let middle = f64::midpoint(low, high);
+            if dependencies.multiply_adds_without(&at(middle))? <= most {
+                high = middle;
+            } else {
+                low = middle;
+            }
+        }
+        // One step of the share can move many groups, above all with rounding: those that need not
+        // go keep what they have just above the target, from the last on.
+        let (more, mut removed) = (at(low), at(high));
+        for group in (0..removed.len()).rev() {
+            let fewer = std::mem::replace(&mut removed[group], more[group].clone());
+            if dependencies.multiply_adds_without(&removed)? > most {
+                removed[group] = fewer;
+            }
+        }
+        Ok(removed)
+    }
+}
+
+/// Whether one of a group's parameters is in a layer or below it.
+fn is_in(group: &Group, layer: &str) -> bool {
+    let within = |name: &str| {
+        name.strip_prefix(layer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    group.members.iter().any(|member| within(&member.name))
+}
+
+/// Channels from the least important.
+struct Ranking {
+    /// Of each group.
+    orders: Vec<Vec<usize>>,
+    /// The groups of all channels together, where they are ranked so.
+    global: Option<Vec<usize>>,
+}
+
+impl Ranking {
+    fn of(scores: &[Option<Vec<f64>>], is_global: bool) -> Self {
+        let orders = scores.iter().map(|scores| {
+            let scores = scores.as_deref().unwrap_or_default();
+            let mut order: Vec<usize> = (0..scores.len()).collect();
+            order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+            order
+        });
+        let global = is_global.then(|| {
+            let of_group = |(group, scores): (usize, &Option<Vec<f64>>)| {
+                let scores = scores.clone().unwrap_or_default();
+                scores.into_iter().map(move |score| (score, group)).collect::<Vec<_>>()
+            };
+            let mut all: Vec<(f64, usize)> = scores.iter().enumerate().flat_map(of_group).collect();
+            all.sort_by(|a, b| a.0.total_cmp(&b.0));
+            all.into_iter().map(|(_, group)| group).collect()
+        });
+        Self { orders: orders.collect(), global }
+    }
+
+    /// How many of each group are among the first of a share of all.
+    fn first(&self, share: f64) -> Vec<usize> {
+        match &self.global {
+            None => {
+                let part = |order: &Vec<usize>| (order.len() as f64 * share).floor() as usize;
+                self.orders.iter().map(part).collect()
+            }
+            Some(groups) => {
+                let mut counts = vec![0; self.orders.len()];
+                let part = (groups.len() as f64 * share).floor() as usize;
+                for &group in &groups[..part] {
+                    counts[group] += 1;
+                }
+                counts
+            }
+        }
+    }
+}
+
+impl fmt::Display for Importance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::L1 => "L1 norm",
+            Self::L2 => "L2 norm",
+            Self::BatchNormScale => "the scale of its batch normalisation",
+            Self::GeometricMedian => "distance to the geometric median",
+            Self::Taylor(_) => "first-order Taylor expansion",
+            Self::Random { .. } => "chance",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_keeps_its_least_and_multiples() {
+        let rule = Structured::channels(0.5).round_to(8).with_least(4);
+        assert_eq!(rule.allowed(64, 32), 32);
+        assert_eq!(rule.allowed(64, 33), 32);
+        assert_eq!(rule.allowed(64, 64), 56);
+        assert_eq!(rule.allowed(6, 6), 0);
+        assert_eq!(Structured::half().with_most(0.25).allowed(10, 9), 2);
+        assert_eq!(Structured::half().allowed(10, 10), 9);
+    }
+
+    #[test]
+    fn a_global_ranking_takes_the_least_of_all() {
+        let scores = [Some(vec![3.0, 0.1, 0.2]), None, Some(vec![2.0, 0.15])];
+        let ranking = Ranking::of(&scores, true);
+        assert_eq!(ranking.first(0.6), [2, 0, 1]);
+        assert_eq!(ranking.orders, [vec![1, 2, 0], vec![], vec![1, 0]]);
+        assert_eq!(Ranking::of(&scores, false).first(0.5), [1, 0, 1]);
+    }
+}

@@ -1,0 +1,181 @@
+use model_utils::graph::{Graph, NodeId, Op, Quantization, Tensors};
+use serde::{Deserialize, Serialize};
+
+use super::calibration::Batch;
+use super::insert::{Kept, insert, quantization};
+use super::plan;
+use super::weights::{Fit, rounded};
+use super::{Observer, PostTraining, Scheme};
+use crate::error::{Error, Result};
+
+/// What training does to the scales.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Steps {
+    /// Nothing: they stay as calibrated.
+    Fixed,
+    /// They are learned as they are (LSQ, Esser et al. 2020, <https://arxiv.org/abs/1902.08153>).
+    /// Their gradients are scaled for plain gradient descent; an optimiser that takes steps of the
+    /// learning rate's length whatever the gradient, such as Adam, needs a learning rate far below
+    /// the smallest scale.
+    Learned,
+    /// Their logarithms are learned (Jain et al. 2020, <https://arxiv.org/abs/1903.08066>): a step
+    /// changes a scale by a share of itself, so any optimiser will do, and none falls below 0.
+    LearnedLogarithms,
+}
+
+/// Quantization that is trained with: weights and activations are rounded in every forward pass,
+/// and the gradient passes through as if they were not (Jacob et al. 2018,
+/// <https://arxiv.org/abs/1712.05877>).
+///
+/// ```
+/// use burn::nn::{Linear, LinearConfig};
+/// use burn::optim::{GradientsParams, SgdConfig};
+/// use burn::tensor::{Distribution, Tensor};
+/// use compress::quantize::{QuantizationAware, Scheme};
+/// use model_utils::device::{DeviceSpec, seed};
+/// use model_utils::graph::Graph;
+///
+/// let device = "flex".parse::<DeviceSpec>()?.open()?;
+/// seed(&device, 42);
+/// let model = LinearConfig::new(8, 4).init(&device);
+/// let graph = Graph::trace(&model, [1, 8], |model: &Linear, x: Tensor<2>| model.forward(x))?;
+/// let batches = [Tensor::<2>::random([64, 8], Distribution::Normal(0.0, 1.0), &device)];
+///
+/// // prepare → train as any other module → convert
+/// let aware = QuantizationAware::new(Scheme::symmetric(4).per_channel());
+/// let device = device.autodiff();
+/// let mut module = aware.prepare(&graph, batches)?.init(&device)?;
+/// let mut optimizer = SgdConfig::new().init();
+/// let x = Tensor::<2>::random([64, 8], Distribution::Normal(0.0, 1.0), &device);
+/// let loss = (module.forward::<_, Tensor<2>>(x.clone())? - x.narrow(1, 0, 4)).powi_scalar(2).mean();
+/// let gradients = GradientsParams::from_grads(loss.backward(), &module);
+/// module = optimizer.step(0.1, module, gradients);
+///
+/// let int4 = aware.convert(&module.graph())?;
+/// assert_eq!(int4.node(int4.find("weight").unwrap()).quantization.as_ref().unwrap().largest, 7);
+/// # Ok::<(), compress::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QuantizationAware {
+    start: PostTraining,
+    steps: Steps,
+}
+
+impl QuantizationAware {
+    /// Weights by a scheme, activations in unsigned integers of 8 bits; scales learned as
+    /// logarithms.
+    pub fn new(weights: Scheme) -> Self {
+        let start =
+            PostTraining::per_tensor().with_weights(weights).with_fit(Fit::MeanSquaredError);
+        Self { start, steps: Steps::LearnedLogarithms }
+    }
+
+    /// Sets the scheme of the activations; `None` leaves them.
+    #[must_use]
+    pub fn with_activations(self, activations: Option<Scheme>) -> Self {
+        Self { start: self.start.with_activations(activations), ..self }
+    }
+
+    /// Sets what training does to the scales.
+    #[must_use]
+    pub fn with_steps(self, steps: Steps) -> Self {
+        Self { steps, ..self }
+    }
+
+    /// Sets how the bounds that activations start with are chosen.
+    #[must_use]
+    pub fn with_observer(self, observer: Observer) -> Self {
+        Self { start: self.start.with_observer(observer), ..self }
+    }
+
+    /// Sets how the bounds that weights start with are chosen.
+    #[must_use]
+    pub fn with_fit(self, fit: Fit) -> Self {
+        Self { start: self.start.with_fit(fit), ..self }
+    }
+
+    /// Leaves a layer in floating point, by its node's name.
+    #[must_use]
+    pub fn leaving(self, layer: impl Into<String>) -> Self {
+        Self { start: self.start.leaving(layer), ..self }
+    }
+
+    /// The graph with a fake quantization behind every weight and every tensor that an integer
+    /// engine would hold in integers: to be trained as a module. Batch normalisations are folded
+    /// first; those that cannot be keep their statistics. The scales start from what calibration
+    /// shows.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`PostTraining::calibrate`].
+    pub fn prepare<B: Tensors>(
+        &self,
+        graph: &Graph,
+        batches: impl IntoIterator<Item = B>,
+    ) -> Result<Graph> {
+        let batches: Vec<Batch> = batches.into_iter().map(Tensors::into_any).collect();
+        let calibrated = self.start.observed(graph, &batches)?;
+        let points = plan::weights(&calibrated.graph, &self.start.left);
+        let of_weights = calibrated.of_weights(&self.start, &points)?;
+        let kept = match self.steps {
+            Steps::Fixed => Kept::Fixed,
+            Steps::Learned => Kept::Learned,
+            Steps::LearnedLogarithms => Kept::Logarithms,
+        };
+        let mut graph = calibrated.graph;
+        graph.rewrite(|edit| {
+            for (weight, quantization) in &of_weights {
+                insert(edit, *weight, quantization, kept);
+            }
+            if let Some(scheme) = self.start.activations {
+                for (&id, &bounds) in &calibrated.bounds {
+                    insert(edit, id, &scheme.quantization(&[bounds], None), kept);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(graph)
+    }
+
+    /// The trained graph with its quantization fixed, as [`PostTraining`] gives it: weights
+    /// rounded, scales as constants.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Node`] for a scale that is not finite or is computed from anything but a
+    /// parameter, and for a graph that was not prepared.
+    pub fn convert(&self, graph: &Graph) -> Result<Graph> {
+        let mut found: Vec<(NodeId, Quantization)> = Vec::new();
+        for (id, node) in graph.nodes() {
+            if matches!(node.op, Op::FakeQuantize(_)) {
+                found.push((id, quantization(graph, id)?));
+            }
+        }
+        if found.is_empty() {
+            return Err(Error::node("graph", "it has no fake quantization: prepare it first"));
+        }
+        let mut graph = graph.clone();
+        graph.rewrite(|edit| {
+            for (id, quantization) in found {
+                let input = edit.node(id).inputs[0];
+                if let Some(weight) = edit.weight(input) {
+                    let data = rounded(&weight.data, &quantization);
+                    edit.set_data(input, data);
+                    edit.set_quantization(input, Some(quantization));
+                    edit.replace_uses(id, input);
+                } else {
+                    // Again with constants: the learned scales are no parameters any more.
+                    edit.replace_uses(id, input);
+                    edit.remove(id)?;
+                    edit.remove_dead();
+                    insert(edit, input, &quantization, Kept::Fixed);
+                }
+            }
+            edit.remove_dead();
+            Ok(())
+        })?;
+        Ok(graph)
+    }
+}

@@ -1,0 +1,92 @@
+//! What the tensors of a graph hold for given inputs.
+
+use std::collections::BTreeMap;
+
+use model_utils::graph::{AnyTensor, Graph, GraphModule, NodeId};
+
+use super::{Bounds, Histogram, Observer, Scheme};
+use crate::error::{Error, Result};
+
+/// The inputs of a graph.
+pub(crate) type Batch = Vec<AnyTensor>;
+
+/// Refuses to calibrate by nothing.
+pub(crate) fn check(batches: &[Batch]) -> Result<()> {
+    if batches.is_empty() || batches.iter().flatten().all(|input| input.shape().contains(&0)) {
+        return Err(Error::Config {
+            field: "batches",
+            value: "empty".into(),
+            expected: "at least one example to calibrate by".into(),
+        });
+    }
+    Ok(())
+}
+
+/// The graph as a module where the inputs are.
+pub(crate) fn module(graph: &Graph, batches: &[Batch]) -> Result<GraphModule> {
+    let device = match batches.first().and_then(|batch| batch.first()) {
+        Some(input) => input.device(),
+        None => return Err(Error::node("input", "the graph takes no inputs")),
+    };
+    Ok(graph.init(&device)?)
+}
+
+/// Calls `see` with the numbers of each of some tensors, batch by batch.
+pub(crate) fn each(
+    graph: &Graph,
+    module: &GraphModule,
+    batches: &[Batch],
+    wanted: &[NodeId],
+    mut see: impl FnMut(NodeId, &[f32], &[usize]),
+) -> Result<()> {
+    for (number, batch) in batches.iter().enumerate() {
+        let mut fault = None;
+        module.run(batch.clone(), &mut |id, tensor| {
+            if fault.is_some() || !wanted.contains(&id) {
+                return;
+            }
+            let data = tensor.clone().into_data();
+            let shape = data.shape().to_vec();
+            let numbers: Vec<f32> = data.iter::<f32>().collect();
+            match numbers.iter().find(|number| !number.is_finite()) {
+                Some(found) => {
+                    let reason =
+                        format!("it holds {found} in batch {number}, expected finite numbers");
+                    fault = Some(Error::node(&graph.node(id).name, reason));
+                }
+                None => see(id, &numbers, &shape),
+            }
+        })?;
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+    }
+    Ok(())
+}
+
+/// The bounds of some tensors that an observer chooses.
+pub(crate) fn observe(
+    graph: &Graph,
+    batches: &[Batch],
+    wanted: &[NodeId],
+    observer: Observer,
+    scheme: Scheme,
+) -> Result<BTreeMap<NodeId, Bounds>> {
+    let module = module(graph, batches)?;
+    let mut bounds: BTreeMap<NodeId, Bounds> = BTreeMap::new();
+    each(graph, &module, batches, wanted, |id, numbers, _| {
+        let of_batch = Bounds::of(numbers.iter().copied());
+        bounds.insert(id, observer.join(bounds.get(&id).copied(), of_batch));
+    })?;
+    if !observer.needs_histogram() {
+        return Ok(bounds);
+    }
+    let mut histograms: BTreeMap<NodeId, Histogram> =
+        bounds.iter().map(|(&id, &bounds)| (id, Histogram::new(bounds))).collect();
+    each(graph, &module, batches, wanted, |id, numbers, _| {
+        if let Some(histogram) = histograms.get_mut(&id) {
+            histogram.add(numbers);
+        }
+    })?;
+    Ok(histograms.iter().map(|(&id, found)| (id, observer.choose(found, scheme))).collect())
+}

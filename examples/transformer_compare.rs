@@ -42,6 +42,9 @@ struct Args {
     data: Option<PathBuf>,
     #[command(flatten)]
     recipe: Recipe,
+    /// Only these models
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',', value_parser = KEYS)]
+    only: Vec<String>,
     /// How long each model trains, instead of a number of steps
     #[arg(long)]
     minutes: Option<f64>,
@@ -86,6 +89,9 @@ struct System {
     history: History,
 }
 
+/// What the models are called on the command line and in metrics.json.
+const KEYS: [&str; 3] = ["seq2seq", "attention", "transformer"];
+
 /// Groups of test sentences of like length.
 const GROUPS: usize = 5;
 
@@ -106,6 +112,9 @@ fn main() -> anyhow::Result<()> {
     let mut metrics = Metrics::default();
     let mut systems = Vec::new();
     for (name, key, model) in models(&args, &config, &tokenizers, &device)? {
+        if !args.only.is_empty() && !args.only.iter().any(|only| only == key) {
+            continue;
+        }
         let learning_rate = match model {
             ModelConfig::Recurrent(_) => Some(args.recurrent_learning_rate),
             ModelConfig::Transformer(_) => None,
@@ -171,9 +180,9 @@ fn models(
         best.map(|(_, model)| model).ok_or_else(|| anyhow::anyhow!("no width fits"))
     };
     Ok([
-        ("seq2seq", "seq2seq", matched(Looking::None)?),
-        ("seq2seq with attention", "attention", matched(args.looking)?),
-        ("Transformer", "transformer", config.model.clone()),
+        ("seq2seq", KEYS[0], matched(Looking::None)?),
+        ("seq2seq with attention", KEYS[1], matched(args.looking)?),
+        ("Transformer", KEYS[2], config.model.clone()),
     ])
 }
 

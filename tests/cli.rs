@@ -614,3 +614,41 @@ fn a_translator_resumes_and_gives_the_same_in_another_process() {
     assert_eq!(translate("2"), translate("2"));
     assert_eq!(translate("1"), translate("1"));
 }
+
+#[test]
+fn what_cannot_be_made_smaller_or_divided_is_named() {
+    let data = images(20);
+    let data = path(data.path());
+    let given = ["--data", data, "--family", "lenet300", "--epochs", "1", "--batch-size", "8"];
+    says("compress_prune", &[&given[..], &["--keep", "0"]].concat(), "`multiply_adds` is 0.0");
+    says("compress_quantize", &["--variants", "int1"], "possible values");
+    says("compress_quantize", &[&given[..], &["--calibration", "0"]].concat(), "batch");
+    says("compress_report", &["--model", "no/such/file"], "no/such/file");
+    says("compress_distribute", &["--data", data, "--workers", "0"], "worker");
+}
+
+#[test]
+fn a_model_is_made_smaller_and_judged_from_the_command_line() {
+    let data = images(40);
+    let given =
+        ["--data", path(data.path()), "--family", "vgg", "--epochs", "1", "--batch-size", "8"];
+    for (name, more) in [
+        ("compress_quantize", ["--variants", "int8-per-channel"]),
+        ("compress_prune", ["--fine-tune", "1"]),
+        ("compress_report", ["--student-epochs", "1"]),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        let metrics = metrics_of(name, out.path(), &[&given[..], &more].concat());
+        for key in ["accuracy_before", "accuracy_after", "accuracy_lost", "mcnemar_p"] {
+            assert!(metrics[key].is_number(), "{name}: {key} in {metrics}");
+        }
+        for key in ["bytes", "latency_ms", "multiply_adds"] {
+            let figure = |when: &str| metrics[format!("{key}_{when}")].as_f64().unwrap();
+            assert!(figure("before") > 0.0 && figure("after") > 0.0, "{name}: {metrics}");
+            assert!(key != "bytes" || figure("after") < figure("before"), "{name}: {metrics}");
+        }
+        for file in ["report.md", "size.svg", "time.svg"] {
+            assert!(fs::metadata(out.path().join(file)).unwrap().len() > 200, "{name}: {file}");
+        }
+    }
+}

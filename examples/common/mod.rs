@@ -1,6 +1,7 @@
 //! What every example has outside: the same flags, the table at the end, `metrics.json`.
 #![allow(dead_code, unreachable_pub, clippy::print_stdout, clippy::print_stderr)] // Each example takes what it needs.
 
+pub mod compress;
 pub mod gan;
 pub mod go;
 pub mod mcts;

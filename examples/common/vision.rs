@@ -248,7 +248,7 @@ fn on(batch: &ImageBatch, device: &Device) -> Batch {
 }
 
 /// A linear rise over a twentieth of the steps, then a cosine down to nothing.
-fn schedule(highest: f64, steps: u64) -> anyhow::Result<ModuleLrScheduler> {
+pub fn schedule(highest: f64, steps: u64) -> anyhow::Result<ModuleLrScheduler> {
     let rise = (steps / 20).max(1) as usize;
     let fall = (steps as usize).saturating_sub(rise).max(1);
     let parts = vec![

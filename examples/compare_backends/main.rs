@@ -12,6 +12,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod compress;
 mod densenet;
 mod dqn;
 mod gan;
@@ -36,7 +37,7 @@ use model_utils::picture::{Page, Section};
 use model_utils::train::ProgressBar;
 
 /// Each workload from the seed of its weights and inputs, in the order they run.
-const WORKLOADS: [fn(u64) -> Workload; 12] = [
+const WORKLOADS: [fn(u64) -> Workload; 13] = [
     matmul::workload,
     mlp::workload,
     mobilenet::workload,
@@ -49,6 +50,7 @@ const WORKLOADS: [fn(u64) -> Workload; 12] = [
     gan::workload,
     translation::training,
     translation::decoding,
+    compress::workload,
 ];
 
 /// Compare devices: agreement first, then time

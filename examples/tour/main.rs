@@ -9,6 +9,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod compress;
 mod gan;
 mod mcts;
 mod rl;
@@ -41,6 +42,7 @@ enum Topic {
     Mcts,
     Gan,
     Transformer,
+    Compress,
 }
 
 /// What a stage gets.
@@ -68,7 +70,7 @@ struct Stage {
     run: fn(&Context<'_>) -> anyhow::Result<Shown>,
 }
 
-const STAGES: [Stage; 5] = [
+const STAGES: [Stage; 6] = [
     Stage {
         topic: Topic::Vision,
         title: "MobileNetV2 and DenseNet",
@@ -98,6 +100,12 @@ const STAGES: [Stage; 5] = [
         title: "Machine translation with attention",
         shows: "A Transformer learns to translate Portuguese, and shows where it looks.",
         run: transformer::run,
+    },
+    Stage {
+        topic: Topic::Compress,
+        title: "Compression",
+        shows: "A classifier gives up half of its work, then three quarters of its bits; is it worse?",
+        run: compress::run,
     },
 ];
 

@@ -1,0 +1,340 @@
+//! Makes a trained classifier smaller by removing what contributes little.
+//!
+//! Structured (the default): whole channels go until a share of the multiply–adds is left, and the
+//! rest is trained on; the model is smaller and faster. `--deep-compression`: single weights of
+//! LeNet-300-100 go step by step, those that are left share few values, and one file codes what
+//! there is; the file is smaller. Expected on MNIST (`--data DIR` with its four IDX files): see the
+//! book. Without `--data` the models learn shapes that are drawn.
+
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor};
+use clap::{Parser, ValueEnum};
+use common::compress::{
+    Family, Given, Subject, before_and_after, finish, open_images, share, step, test_set,
+};
+use common::vision::schedule;
+use common::{Common, Metrics};
+use compress::prune::{Importance, Masks, Schedule, Sensitivities, Structured, Unstructured};
+use compress::report::Variant;
+use compress::share::{DeepCompression, Sharing};
+use model_utils::graph::{Graph, GraphModule};
+use model_utils::ops;
+use model_utils::train::{
+    Batches as _, Budget, Evaluation, Observer, ProgressBar, StepOutput, Supervised,
+    SupervisedConfig,
+};
+
+/// Remove what contributes little
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    given: Given,
+    /// The share of the multiply–adds that is left
+    #[arg(long, default_value_t = 0.5)]
+    keep: f64,
+    /// What ranks the channels
+    #[arg(long, value_enum, default_value = "batch-norm")]
+    importance: Ranked,
+    /// Rank the channels of all layers together
+    #[arg(long)]
+    global: bool,
+    /// Leave a multiple of this many channels
+    #[arg(long, default_value_t = 1)]
+    round_to: usize,
+    /// Passes over the training images after pruning
+    #[arg(long, default_value_t = 2)]
+    fine_tune: u64,
+    /// The highest learning rate of these, as a share of that from nothing
+    #[arg(long, default_value_t = 0.25)]
+    fine_tune_rate: f64,
+    /// Images in the batch that is timed
+    #[arg(long, default_value_t = 32)]
+    latency_batch: usize,
+    /// Prune LeNet-300-100's weights, share their values, and code them in one file
+    #[arg(long)]
+    deep_compression: bool,
+    /// The share of weights that goes
+    #[arg(long, default_value_t = 0.95)]
+    sparsity: f64,
+    /// Bits of the codebooks
+    #[arg(long, default_value_t = 4)]
+    bits: u32,
+    /// The share of units that is dropped in the first training
+    #[arg(long, default_value_t = 0.3)]
+    dropout: f64,
+    /// The share of pixels that is dropped while the sparse model is trained on
+    #[arg(long, default_value_t = 0.1)]
+    input_dropout: f64,
+}
+
+/// What ranks the channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Ranked {
+    /// Sum of magnitudes
+    L1,
+    /// Euclidean norm
+    L2,
+    /// Scale of the batch normalisation
+    BatchNorm,
+    /// Distance to the other filters
+    Median,
+    /// First-order change of the loss
+    Taylor,
+    /// Chance, for control
+    Random,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let out = args.common.out("compress_prune")?;
+    let mut progress = ProgressBar::new();
+    let metrics = if args.deep_compression {
+        deep_compression(&args, &out, &mut progress)?
+    } else {
+        structured(&args, &out, &mut progress)?
+    };
+    metrics.finish(&out)
+}
+
+fn structured(args: &Args, out: &Path, observer: &mut dyn Observer) -> anyhow::Result<Metrics> {
+    let subject = Subject::prepare(&args.given, &args.common, out, observer)?;
+    let mut rule = Structured::multiply_adds(args.keep)
+        .ranked_by(args.importance.of(&subject)?)
+        .round_to(args.round_to);
+    if args.global {
+        rule = rule.globally().with_most(0.9);
+    }
+    let pruned = rule.prune(&subject.graph)?;
+    println!("\n{}", pruned.report);
+    let rate = args.given.family.learning_rate() * args.fine_tune_rate;
+    let tuned = subject.fit(&pruned.graph, args.fine_tune, rate, observer)?;
+    tuned.save(out.join("pruned.safetensors"))?;
+    let tuned = Graph::load(out.join("pruned.safetensors"))?;
+
+    // As they are run: normalisations in the convolutions.
+    let [original, pruned_only, tuned] = [&subject.graph, &pruned.graph, &tuned].map(|graph| {
+        let mut folded = graph.clone();
+        folded.fold_batch_norm().map(|_| folded)
+    });
+    let report = subject
+        .report()
+        .latency_batch(args.latency_batch.min(subject.test.len()))
+        .row("original", &original?)?
+        .row("pruned", &pruned_only?)?
+        .row("trained on", &tuned?)?
+        .time_in_turns()?;
+    finish(&report, out)?;
+    let mut metrics = before_and_after(&report, "original", "trained on")?;
+    let figure = |key: &str| metrics.get(key).and_then(serde_json::Value::as_f64);
+    let (before, after) = (figure("latency_ms_before"), figure("latency_ms_after"));
+    let faster = before.zip(after).map(|(before, after)| before / after);
+    metrics.set("times_faster", faster.context("no latency")?);
+    metrics.set("parameters_before", pruned.report.parameters_before);
+    metrics.set("parameters_after", pruned.report.parameters_after);
+    Ok(metrics)
+}
+
+impl Ranked {
+    fn of(self, subject: &Subject) -> anyhow::Result<Importance> {
+        Ok(match self {
+            Self::L1 => Importance::L1,
+            Self::L2 => Importance::L2,
+            Self::BatchNorm => Importance::BatchNormScale,
+            Self::Median => Importance::GeometricMedian,
+            Self::Random => Importance::Random { seed: subject.seed },
+            Self::Taylor => {
+                let device = subject.device.clone().autodiff();
+                let batches: Vec<_> = subject
+                    .loader()?
+                    .epoch(0, 0)
+                    .take(20)
+                    .map(|batch| Ok(batch?.to_tensors(&device)))
+                    .collect::<model_utils::Result<_>>()?;
+                let loss = |module: &GraphModule, (images, labels)| {
+                    let logits: Tensor<2> = module.forward::<Tensor<4>, _>(images)?;
+                    Ok(ops::cross_entropy(logits, labels, 0.0))
+                };
+                Importance::Taylor(Sensitivities::of(
+                    &subject.graph,
+                    &subject.device,
+                    batches,
+                    loss,
+                )?)
+            }
+        })
+    }
+}
+
+/// `LeNet-300-100` (`LeCun` et al. 1998) with dropout behind its hidden layers.
+#[derive(Module, Debug)]
+struct Lenet300 {
+    layers: Vec<Linear>,
+    dropout: Dropout,
+}
+
+impl Lenet300 {
+    fn new(inputs: usize, classes: usize, dropout: f64, device: &Device) -> Self {
+        let features = [inputs, 300, 100, classes];
+        let layer = |pair: &[usize]| LinearConfig::new(pair[0], pair[1]).init(device);
+        let layers = features.windows(2).map(layer).collect();
+        Self { layers, dropout: DropoutConfig::new(dropout).init() }
+    }
+
+    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let mut x = images.flatten::<2>(1, 3);
+        for (at, layer) in self.layers.iter().enumerate() {
+            if at > 0 {
+                x = self.dropout.forward(ops::relu(x));
+            }
+            x = ops::linear(layer, x);
+        }
+        x
+    }
+}
+
+fn deep_compression(
+    args: &Args,
+    out: &Path,
+    observer: &mut dyn Observer,
+) -> anyhow::Result<Metrics> {
+    let device = args.common.open()?;
+    let (train, test_images) = open_images(args.given.data.as_deref(), args.common.seed)?;
+    let test = test_set(&test_images, &device)?;
+    let first = train.get(0)?.image;
+    let shape = [1, first.channels(), first.height(), first.width()];
+    let classes = train.classes().len();
+    let graph = Family::Lenet300.graph([shape[1], shape[2], shape[3]], classes, &device)?;
+    let (seed, batch_size) = (args.common.seed, args.given.batch_size);
+    let mut subject = Subject { graph, train, test, device, seed, batch_size };
+    subject.graph = if let Some(path) = &args.given.model {
+        Graph::load(path)?
+    } else {
+        // A module is trained, as graphs have no dropout.
+        let inputs = shape[1..].iter().product();
+        let device = subject.device.clone().autodiff();
+        let model = Lenet300::new(inputs, classes, args.dropout, &device);
+        let model = first_training(&subject, model, args.given.epochs, observer)?;
+        Graph::trace(&model, shape, Lenet300::forward)?
+    };
+    subject.graph.save(out.join("model.safetensors"))?;
+
+    let steps_per_epoch = subject.loader()?.batches_per_epoch() as u64;
+    let prune_steps = args.fine_tune * steps_per_epoch;
+    let schedule =
+        Schedule::cubic(0.5, args.sparsity, 0..prune_steps * 6 / 10, steps_per_epoch / 4 + 1)?;
+    let input = DropoutConfig::new(args.input_dropout).init();
+    let epochs = args.fine_tune;
+    let sparse = train_sparse(&subject, &subject.graph, Some(schedule), &input, epochs, 1e-3)?;
+    let pruned = Masks::detach(&sparse)?;
+    let shared = Sharing::bits(args.bits).share(&sparse)?;
+    let shared = train_sparse(&subject, &shared, None, &input, epochs / 8 + 1, 2e-4)?;
+
+    let path = out.join("model.dc");
+    let packed = DeepCompression::of(&shared)?;
+    packed.save(&path)?;
+    let loaded = DeepCompression::load(&path)?;
+    for weight in packed.weights() {
+        println!(
+            "{:<18} {:>7} weights  {:>6} left  {:>4} values  {:>6} bytes",
+            weight.name, weight.elements, weight.left, weight.different, weight.bytes
+        );
+    }
+    println!("{:<18} {:>50} bytes", "structure", packed.structure_bytes());
+
+    let report = subject
+        .report()
+        .row("original", &subject.graph)?
+        .row("pruned", &pruned)?
+        .row("coded", Variant::new(&loaded).bytes(packed.bytes()))?
+        .time_in_turns()?;
+    finish(&report, out)?;
+    let mut metrics = before_and_after(&report, "original", "coded")?;
+    let row = |name: &str| report.find(name).context("no such row");
+    let ratio = row("original")?.bytes as f64 / packed.bytes() as f64;
+    metrics.set("times_smaller", ratio);
+    metrics.set("error_percent_before", 100.0 * (1.0 - row("original")?.share_right()));
+    metrics.set("error_percent_after", 100.0 * (1.0 - row("coded")?.share_right()));
+    Ok(metrics)
+}
+
+/// Trains LeNet-300-100 from nothing; the weights are those of the exponential average.
+fn first_training(
+    subject: &Subject,
+    model: Lenet300,
+    epochs: u64,
+    observer: &mut dyn Observer,
+) -> anyhow::Result<Lenet300> {
+    let device = subject.device.clone().autodiff();
+    let loader = subject.loader()?;
+    let rates =
+        schedule(Family::Lenet300.learning_rate(), epochs * loader.batches_per_epoch() as u64)?;
+    let config = SupervisedConfig::new(Budget::epochs(epochs))
+        .with_seed(subject.seed)
+        .with_ema_decay(Some(0.99))
+        .with_log_every(20);
+    let optimizer: ModuleOptimizer = AdamWConfig::new().with_epsilon(1e-8).init();
+    let fitted = Supervised::new(config, model, optimizer, rates)?.fit::<_, anyhow::Error>(
+        &loader,
+        |model, batch| {
+            let (images, labels) = batch.to_tensors(&device);
+            let (items, logits) = (images.dims()[0], model.forward(images));
+            let correct = Some(ops::correct(logits.clone(), labels.clone()));
+            Ok(StepOutput { loss: ops::cross_entropy(logits, labels, 0.0), items, correct })
+        },
+        |model| {
+            let example = subject.graph.node(subject.graph.inputs()[0]);
+            let lengths: Vec<usize> = example.shape.iter().map(|dim| dim.at(1)).collect();
+            let shape = [1, lengths[1], lengths[2], lengths[3]];
+            let correct = subject.test.correct(&Graph::trace(model, shape, Lenet300::forward)?)?;
+            Ok(Evaluation::new("test_accuracy", share(&correct)))
+        },
+        observer,
+    )?;
+    Ok(fitted.into_best_guess())
+}
+
+/// Trains a graph on, pruning it by the schedule as it goes; zeros stay.
+fn train_sparse(
+    subject: &Subject,
+    graph: &Graph,
+    schedule: Option<Schedule>,
+    dropout: &Dropout,
+    epochs: u64,
+    highest_rate: f64,
+) -> anyhow::Result<Graph> {
+    let device = subject.device.clone().autodiff();
+    let loader = subject.loader()?;
+    let mut module = graph.init(&device)?;
+    let mut optimizer: ModuleOptimizer =
+        AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(1e-3).init();
+    let steps = epochs * loader.batches_per_epoch() as u64;
+    let mut at = 0;
+    for epoch in 0..epochs {
+        for batch in loader.epoch(epoch, 0) {
+            if let Some(sparsity) = schedule.and_then(|schedule| schedule.at(at)) {
+                let graph = module.graph();
+                let masks = Unstructured::magnitude(sparsity).globally().masks(&graph)?;
+                module = masks.attach(&graph)?.init(&device)?;
+            }
+            let (images, labels) = batch?.to_tensors(&device);
+            let output = step(&module, dropout.forward(images), labels)?;
+            let gradients = GradientsParams::from_grads(output.loss.backward(), &module);
+            let turn = std::f64::consts::PI * at as f64 / steps as f64;
+            let rate = highest_rate * f64::midpoint(1.0, turn.cos());
+            module = optimizer.step(rate, module, gradients);
+            at += 1;
+        }
+    }
+    Ok(module.graph())
+}

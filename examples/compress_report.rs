@@ -1,0 +1,123 @@
+//! Variants of one trained model in one table: what each takes in bytes, work and time, what it gets
+//! right, and whether the difference means anything.
+//!
+//! ```console
+//! $ cargo run --release --example compress_report                                    # drawn shapes
+//! $ cargo run --release --example compress_report -- --data DIR --epochs 3           # MNIST
+//! $ cargo run --release --example compress_report -- --data DIR --model FILE         # a graph of yours
+//! ```
+//!
+//! The variants: the model itself; with its batch normalisations folded into the convolutions; in eight
+//! bits; with weights of four bits; half of its multiply–adds, trained on; that in eight bits; and a
+//! small network of two layers, trained by the classes alone and by the model's soft targets.
+
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use burn::tensor::Tensor;
+use clap::Parser;
+use common::compress::{Given, Mlp, Subject, before_and_after, finish};
+use common::{Common, stop_on_ctrl_c};
+use compress::distill::{DistillConfig, SoftTargets, distill};
+use compress::prune::{Importance, Structured};
+use compress::quantize::{PostTraining, Scheme, stored_bytes};
+use compress::report::{Variant, Verdict, smallest_significant};
+use model_utils::data::Dataset as _;
+use model_utils::graph::Graph;
+use model_utils::train::{Budget, ProgressBar};
+
+/// Compare variants of a model
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    given: Given,
+    /// Passes of the pruned network after pruning
+    #[arg(long, default_value_t = 1)]
+    fine_tune: u64,
+    /// Units of the small network's two layers
+    #[arg(long, default_value_t = 100)]
+    units: usize,
+    /// Passes of the small networks
+    #[arg(long, default_value_t = 3)]
+    student_epochs: u64,
+    /// Temperature of the soft targets
+    #[arg(long, default_value_t = 4.0)]
+    temperature: f64,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let out = args.common.out("compress_report")?;
+    let mut observer = (ProgressBar::new(), stop_on_ctrl_c()?);
+    let subject = Subject::prepare(&args.given, &args.common, &out, &mut observer)?;
+    let mut report = subject.report().row("float", &subject.graph)?;
+
+    let mut folded = subject.graph.clone();
+    if folded.fold_batch_norm()? > 0 {
+        report = report.row("folded", &folded)?;
+    }
+    let four_bits = PostTraining::per_channel().with_weights(Scheme::symmetric(4).per_channel());
+    let pruned =
+        Structured::half().ranked_by(Importance::L2).round_to(4).prune(&subject.graph)?.graph;
+    let rate = args.given.family.learning_rate() / 4.0;
+    let half = subject.fit(&pruned, args.fine_tune, rate, &mut observer)?;
+    report = report.row("half", &half)?;
+    for (name, graph, how) in [
+        ("int8", &subject.graph, PostTraining::per_channel()),
+        ("int4 weights", &subject.graph, four_bits),
+        ("half int8", &half, PostTraining::per_channel()),
+    ] {
+        let quantized = how.calibrate(graph, subject.calibration(16)?)?;
+        let bytes = stored_bytes(&quantized)?;
+        report = report.row(name, Variant::new(&quantized).bytes(bytes))?;
+    }
+
+    let first = subject.train.get(0)?.image;
+    let (channels, height, width) = (first.channels(), first.height(), first.width());
+    let features =
+        [channels * height * width, args.units, args.units, subject.train.classes().len()];
+    model_utils::device::seed(&subject.device, args.common.seed);
+    let small = Mlp::new(&features, &subject.device);
+    let small: Graph =
+        Graph::trace(&small, [1, channels, height, width], |model, x: Tensor<4>| model.forward(x))?;
+    let mut train = |soft: SoftTargets| {
+        let config = DistillConfig::new(soft)
+            .with_budget(Budget::epochs(args.student_epochs))
+            .with_seed(args.common.seed);
+        let (teacher, device) = (&subject.graph, &subject.device);
+        anyhow::Ok(distill(teacher, &small, &subject.loader()?, config, device, &mut observer)?)
+    };
+    let soft = SoftTargets::new(args.temperature);
+    let alone = train(soft.with_alpha(1.0))?;
+    report = report.row("small alone", &alone)?;
+    let distilled = train(soft)?;
+    report = report.row("small distilled", &distilled)?;
+
+    let report = report.time_in_turns()?;
+    finish(&report, &out)?;
+    for row in report.rows().iter().filter(|row| row.verdict() != Verdict::Original) {
+        let Some(test) = row.against_first else { continue };
+        let discordant = test.only_a + test.only_b;
+        let bound = match smallest_significant(discordant, 0.05)? {
+            Some(images) => format!("a difference of {images} counts"),
+            None => "no difference of so few counts".to_owned(),
+        };
+        println!(
+            "{}: {discordant} of {} images that one of the two alone has right; {bound}, it is {}",
+            row.name,
+            test.n,
+            test.only_a.abs_diff(test.only_b)
+        );
+    }
+    let mut metrics = before_and_after(&report, "float", "half int8")?;
+    for row in report.rows() {
+        let key = row.name.replace(' ', "_");
+        metrics.set(&format!("{key}_accuracy"), row.share_right());
+        metrics.set(&format!("{key}_bytes"), row.bytes);
+        metrics.set(&format!("{key}_latency_ms"), row.latency_ms);
+    }
+    metrics.finish(&out)
+}

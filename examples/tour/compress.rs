@@ -1,0 +1,55 @@
+//! The stage of compress.
+
+use compress::prune::{Importance, Structured};
+use compress::quantize::{PostTraining, stored_bytes};
+use compress::report::Variant;
+use model_utils::data::Dataset as _;
+use model_utils::train::ProgressBar;
+
+use super::common::compress::{Family, Subject, before_and_after, finish, test_set};
+use super::common::vision::drawn_shapes;
+use super::{Context, Shown};
+
+const FAMILY: Family = Family::Vgg;
+/// Passes over the images, at first and after pruning.
+const EPOCHS: [u64; 2] = [4, 1];
+
+pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
+    let (train, test) = drawn_shapes(3000, 1000, context.seed)?;
+    println!("data: {} training and {} test images", train.len(), test.len());
+    let graph = FAMILY.graph([3, 32, 32], train.classes().len(), context.device)?;
+    let mut subject = Subject {
+        graph,
+        test: test_set(&test, context.device)?,
+        train,
+        device: context.device.clone(),
+        seed: context.seed,
+        batch_size: 64,
+    };
+    let mut observer = (ProgressBar::new(), context.stop.clone());
+    let rate = FAMILY.learning_rate();
+    subject.graph = subject.fit(&subject.graph, EPOCHS[0], rate, &mut observer)?;
+
+    let pruned =
+        Structured::half().ranked_by(Importance::L2).round_to(4).prune(&subject.graph)?.graph;
+    let half = subject.fit(&pruned, EPOCHS[1], rate / 4.0, &mut observer)?;
+    let int8 = PostTraining::per_channel().calibrate(&half, subject.calibration(8)?)?;
+    let bytes = stored_bytes(&int8)?;
+    let report = subject
+        .report()
+        .row("float", &subject.graph)?
+        .row("half the work", &half)?
+        .row("and 8 bits", Variant::new(&int8).bytes(bytes))?
+        .time_in_turns()?;
+    finish(&report, context.out)?;
+    Ok(Shown {
+        metrics: before_and_after(&report, "float", "and 8 bits")?,
+        pictures: vec![
+            (
+                "size.svg",
+                "Accuracy against size, with intervals: a classifier, half of it, and that in 8 bits",
+            ),
+            ("time.svg", "Accuracy against time; eight bits are simulated here, and take longer"),
+        ],
+    })
+}

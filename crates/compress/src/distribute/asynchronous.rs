@@ -318,19 +318,9 @@ impl<M: Module, B: Send> Run<'_, M, B> {
             observed(&mut self.progress, evaluate(&model)?, self.observer);
         }
         let wall_s = self.wall_s();
-        let Progress { step, epoch, items, train_s, evaluation, history, .. } = self.progress;
+        let step = self.progress.step;
         self.observer.observe(&Event::Finished { step, reason, wall_s });
-        Ok(Fitted {
-            model,
-            ema: None,
-            step,
-            epoch,
-            reason,
-            evaluation,
-            history,
-            wall_s,
-            items_per_s: items as f64 / train_s.max(f64::MIN_POSITIVE),
-        })
+        Ok(self.progress.fitted(model, reason, wall_s))
     }
 
     fn train<S, E>(

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use model_utils::checkpoint::{Checkpoint, Checkpoints};
-use model_utils::train::{Evaluation, Event, History, Observer, StopReason};
+use model_utils::train::{Evaluation, Event, Fitted, History, Observer, StopReason};
 use model_utils::weights::State;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,24 @@ pub(super) struct Progress {
     pub(super) train_s: f64,
     pub(super) evaluation: Option<Evaluation>,
     pub(super) history: History,
+}
+
+impl Progress {
+    /// What a run gives back that ended here.
+    pub(super) fn fitted<M>(self, model: M, reason: StopReason, wall_s: f64) -> Fitted<M> {
+        let Self { step, epoch, items, train_s, evaluation, history, .. } = self;
+        Fitted {
+            model,
+            ema: None,
+            step,
+            epoch,
+            reason,
+            evaluation,
+            history,
+            wall_s,
+            items_per_s: items as f64 / train_s.max(f64::MIN_POSITIVE),
+        }
+    }
 }
 
 /// What a checkpoint holds beside modules and optimisers.

@@ -49,19 +49,7 @@ impl<M: Module, B: Send> Run<'_, M, B> {
         let wall_s = before_s + self.started.elapsed().as_secs_f64();
         let step = self.parallel.progress.step;
         self.observer.observe(&Event::Finished { step, reason, wall_s });
-        let Progress { step, epoch, items, train_s, evaluation, history, .. } =
-            self.parallel.progress.clone();
-        Ok(Fitted {
-            model,
-            ema: None,
-            step,
-            epoch,
-            reason,
-            evaluation,
-            history,
-            wall_s,
-            items_per_s: items as f64 / train_s.max(f64::MIN_POSITIVE),
-        })
+        Ok(self.parallel.progress.clone().fitted(model, reason, wall_s))
     }
 
     fn train<S, E>(

@@ -76,9 +76,14 @@ fn in_integers(graph: &Graph) -> Result<Graph> {
         }
         found.push((id, data));
     }
+    with_values(graph, found)
+}
+
+/// A graph with other values of some parameters.
+fn with_values(graph: &Graph, values: Vec<(NodeId, TensorData)>) -> Result<Graph> {
     let mut graph = graph.clone();
     graph.rewrite(|edit| {
-        for (id, data) in found {
+        for (id, data) in values {
             edit.set_data(id, data);
         }
         Ok(())
@@ -157,14 +162,7 @@ pub fn cast(graph: &Graph, to: Float) -> Result<Graph> {
         }
         found.push((id, cast));
     }
-    let mut graph = graph.clone();
-    graph.rewrite(|edit| {
-        for (id, data) in found {
-            edit.set_data(id, data);
-        }
-        Ok(())
-    })?;
-    Ok(graph)
+    with_values(graph, found)
 }
 
 /// The same values in single precision.

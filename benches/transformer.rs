@@ -33,6 +33,7 @@ fn sentences(batch: usize, time: usize, device: &Device) -> Padded {
 fn training(criterion: &mut Criterion) {
     const BATCH: usize = 64;
     const TIME: usize = 32;
+    model_utils::memory::keep_freed_memory();
     let mut group = criterion.benchmark_group("training, d 128, 4+4 layers, batch 64 x 32");
     group.sample_size(10).throughput(Throughput::Elements((BATCH * TIME) as u64));
     for (spec, device) in devices() {

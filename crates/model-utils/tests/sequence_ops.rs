@@ -154,6 +154,33 @@ proptest! {
     }
 
     #[test]
+    fn cached_attention_agrees(
+        rows in 1..6_usize, cached in 1..9_usize, used in 1..20_usize, heads in 1..5_usize,
+        width in 1..24_usize,
+    ) {
+        let (all, room) = (heads * width, used + 3);
+        let q = normal([rows, 1, all]);
+        let (k, v) = (normal([cached, room, all]), normal([cached, room, all]));
+        let slots: Vec<u32> = (0..rows * used).map(|at| ((at * 5 + 3) % cached) as u32).collect();
+        let gathered = |x: &Tensor<3>| {
+            let one = |(at, &slot): (usize, &u32)| {
+                x.clone().slice([slot as usize..slot as usize + 1, at % used..at % used + 1])
+            };
+            let found: Vec<Tensor<3>> = slots.iter().enumerate().map(one).collect();
+            ops::split_heads(Tensor::cat(found, 0).reshape([rows, used, all]), heads)
+        };
+        let (output, _) =
+            ops::attention(ops::split_heads(q.clone(), heads), gathered(&k), gathered(&v), None);
+        let expected = numbers(ops::join_heads(output));
+        let plain = [&q, &k, &v].map(|x| x.clone().inner());
+        let [own_q, own_k, own_v] = plain;
+        let ours = ops::cached_attention(own_q, own_k, own_v, heads, &slots);
+        assert_near("in place", &numbers(ours), &expected);
+        let gathers = ops::cached_attention(q, k, v, heads, &slots);
+        assert_near("gathered", &numbers(gathers), &expected);
+    }
+
+    #[test]
     fn recurrent_cells_agree(rows in 1..90_usize, width in 1..40_usize) {
         let (input, state) = (normal([rows, 3 * width]), normal([rows, 3 * width]));
         let (hidden, gates) = (normal([rows, width]), normal([rows, 4 * width]));

@@ -82,6 +82,17 @@ impl MultiHeadAttention {
         ops::linear(&self.output, found)
     }
 
+    /// Of projected queries, one a row, among what a cache holds.
+    pub(crate) fn look_up_cache(
+        &self,
+        queries: Tensor<3>,
+        cache: &KeysValues,
+        slots: &[u32],
+    ) -> Tensor<3> {
+        let (keys, values) = (cache.keys.clone(), cache.values.clone());
+        ops::linear(&self.output, ops::cached_attention(queries, keys, values, self.heads, slots))
+    }
+
     /// Of projected queries among projected keys.
     pub(crate) fn weights_of(&self, queries: Tensor<3>, keys: Tensor<3>, mask: &Mask) -> Tensor<4> {
         ops::multi_head_weights(queries, keys, self.heads, mask)

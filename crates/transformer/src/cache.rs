@@ -21,10 +21,10 @@ impl KeysValues {
 const FIRST_ROOM: usize = 32;
 
 /// The keys and values of a self-attention, with room for what will be decoded: each step writes
-/// its own in place.
+/// its own in place, and they stay there when rows change places; see [`Slots`].
 #[derive(Debug, Clone)]
 pub(crate) struct Cache {
-    /// `[rows, room, width]`, of which the first `used` positions are written.
+    /// `[slots, room, width]`, of which the first `used` positions are written.
     pub(crate) kept: KeysValues,
     used: usize,
     most: usize,
@@ -37,21 +37,17 @@ impl Cache {
         Self { kept: KeysValues { keys: room(), values: room() }, used: 0, most }
     }
 
-    /// Positions written.
-    pub(crate) fn used(&self) -> usize {
-        self.used
-    }
-
-    /// Writes the keys and values of the next position, `[rows, 1, width]` each.
+    /// Writes the keys and values of the next position, `[rows, 1, width]` each, into the first slots.
     pub(crate) fn push(&mut self, next: KeysValues) {
-        let [rows, room, width] = self.kept.keys.dims();
+        let [slots, room, width] = self.kept.keys.dims();
+        let [rows, _, _] = next.keys.dims();
         let at = self.used;
         for (kept, next) in [(&mut self.kept.keys, next.keys), (&mut self.kept.values, next.values)]
         {
             let mut all = std::mem::replace(kept, Tensor::empty([0, 0, 0], &next.device()));
             if at == room {
                 let more = room.max(1).min(self.most.max(room + 1) - room);
-                let more = Tensor::zeros([rows, more, width], &next.device());
+                let more = Tensor::zeros([slots, more, width], &next.device());
                 all = Tensor::cat(vec![all, more], 1);
             }
             // With no other handle on it the tensor is written in place.
@@ -59,10 +55,35 @@ impl Cache {
         }
         self.used += 1;
     }
+}
+
+/// In which slot of the caches each row finds what it has written at each position.
+#[derive(Debug, Clone)]
+pub(crate) struct Slots {
+    /// `[rows][positions]`
+    of_rows: Vec<Vec<u32>>,
+}
+
+impl Slots {
+    pub(crate) fn new(rows: usize) -> Self {
+        Self { of_rows: vec![Vec::new(); rows] }
+    }
+
+    /// Each row writes one more position, into the slot of its own number.
+    pub(crate) fn push(&mut self) {
+        for (row, slots) in self.of_rows.iter_mut().enumerate() {
+            slots.push(row as u32);
+        }
+    }
 
     /// Row `i` becomes what row `rows[i]` was.
-    pub(crate) fn select(&mut self, rows: &Tensor<1, Int>) {
-        self.kept.select(rows);
+    pub(crate) fn select(&mut self, rows: &[usize]) {
+        self.of_rows = rows.iter().map(|&row| self.of_rows[row].clone()).collect();
+    }
+
+    /// `[rows · positions]`
+    pub(crate) fn all(&self) -> Vec<u32> {
+        self.of_rows.concat()
     }
 }
 

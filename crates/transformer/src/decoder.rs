@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use model_utils::layers::LayerNorm;
 
 use crate::attention::{Mask, MultiHeadAttention};
-use crate::cache::{Cache, KeysValues, row_indices};
+use crate::cache::{Cache, KeysValues, Slots, row_indices};
 use crate::encoder::{Residual, at_the_end, attend_itself, norm};
 use crate::feed_forward::FeedForward;
 use crate::model::DecoderState;
@@ -87,6 +87,7 @@ impl DecoderLayer {
         &self,
         x: Tensor<3>,
         state: &mut LayerState,
+        slots: &[u32],
         source: &Mask,
         rotation: Option<&Rotation>,
         weights: &mut Option<Vec<Tensor<4>>>,
@@ -96,8 +97,7 @@ impl DecoderLayer {
             let attention = &self.self_attention;
             let queries = attention.queries(x.clone(), rotation);
             state.own.push(attention.keys_values(x, rotation));
-            let written = Mask::padding(&vec![state.own.used(); rows]);
-            attention.look_up(queries, &state.own.kept, &written)
+            attention.look_up_cache(queries, &state.own.kept, slots)
         });
         let x = self.around_cross.around(x, |x| {
             // The beams of a sentence are so many queries to one memory.
@@ -156,7 +156,8 @@ impl Decoder {
             memory: layer.cross_attention.keys_values(memory.clone(), None),
         };
         let layers = self.layers.iter().map(layer).collect();
-        TransformerState { layers, source, beams, position: 0, attention: false }
+        let slots = Slots::new(sentences * beams);
+        TransformerState { layers, slots, source, beams, position: 0, attention: false }
     }
 
     /// One token a row, `[rows, 1, width]`, and the weights of the attentions to the source,
@@ -168,8 +169,10 @@ impl Decoder {
         rotation: Option<&Rotation>,
     ) -> (Tensor<3>, Option<Vec<Tensor<4>>>) {
         let mut weights = state.attention.then(Vec::new);
+        state.slots.push();
+        let slots = state.slots.all();
         for (layer, own) in self.layers.iter().zip(&mut state.layers) {
-            x = layer.step(x, own, &state.source, rotation, &mut weights);
+            x = layer.step(x, own, &slots, &state.source, rotation, &mut weights);
         }
         state.position += 1;
         (at_the_end(self.norm.as_ref(), x), weights)
@@ -188,6 +191,7 @@ struct LayerState {
 #[derive(Debug, Clone)]
 pub struct TransformerState {
     layers: Vec<LayerState>,
+    slots: Slots,
     /// Of the sentences still decoded.
     source: Mask,
     beams: usize,
@@ -202,13 +206,13 @@ impl DecoderState for TransformerState {
         let sentences: Vec<usize> =
             rows.chunks(self.beams).map(|group| group[0] / self.beams).collect();
         let all: Vec<usize> = (0..self.source.lengths.len()).collect();
-        let indices = row_indices(rows, &device);
-        let of_memory = (sentences != all).then(|| row_indices(&sentences, &device));
+        self.slots.select(rows);
+        if sentences == all {
+            return;
+        }
+        let indices = row_indices(&sentences, &device);
         for layer in &mut self.layers {
-            layer.own.select(&indices);
-            if let Some(sentences) = &of_memory {
-                layer.memory.select(sentences);
-            }
+            layer.memory.select(&indices);
         }
         let lengths = &self.source.lengths;
         self.source.lengths = sentences.iter().map(|&sentence| lengths[sentence]).collect();

@@ -69,7 +69,7 @@ pub trait DecoderState {
 }
 
 /// An encoder–decoder that the trainer and the searches work on.
-pub trait EncoderDecoder: Module {
+pub trait EncoderDecoder: Module + Sync {
     /// What [`step`](Self::step) carries on: cached keys and values, or a recurrent state.
     type State: DecoderState;
 

@@ -82,6 +82,7 @@ mod tensors;
 #[cfg(feature = "import")]
 pub mod tflite;
 mod trace;
+mod value;
 
 pub use dim::Dim;
 pub use module::GraphModule;

@@ -10,12 +10,12 @@ use burn::module::{
     ParamId, RunningState,
 };
 use burn::nn::BatchNorm;
-use burn::tensor::kind::Basic;
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use super::dim::shape_text;
 use super::run::run;
 use super::structure::Weight;
+use super::value::{Change, Fork, Materialize, ToDevice, Train, Valid, Value};
 use super::{AnyTensor, Dim, Graph, Kind, NodeId, Op, Role, Tensors};
 use crate::error::{Error, Result};
 use crate::ops;
@@ -78,174 +78,6 @@ impl Path {
         let part = |(at, part): (usize, &str)| (part.to_owned(), container(at).to_owned());
         Self(name.split('.').enumerate().map(part).collect())
     }
-}
-
-/// Defines [`Value`], a parameter of any kind and rank, and what all of them can do.
-macro_rules! values {
-    ($($variant:ident($inner:ty)),+ $(,)?) => {
-        #[derive(Debug, Clone)]
-        enum Value {
-            $($variant($inner),)+
-        }
-
-        impl Value {
-            fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
-                match self {
-                    $(Self::$variant(value) => Module::visit(value, visitor),)+
-                }
-            }
-
-            fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
-                match self {
-                    $(Self::$variant(value) => Self::$variant(Module::map(value, mapper)),)+
-                }
-            }
-
-            fn each(self, change: &impl Change) -> Self {
-                match self {
-                    $(Self::$variant(value) => Self::$variant(change.of(value)),)+
-                }
-            }
-
-            fn collect_devices(&self, devices: Vec<Device>) -> Vec<Device> {
-                match self {
-                    $(Self::$variant(value) => value.collect_devices(devices),)+
-                }
-            }
-
-            fn tensor(&self) -> DispatchTensor {
-                match self {
-                    $(Self::$variant(value) => Current::tensor(value),)+
-                }
-            }
-        }
-    };
-}
-
-values! {
-    Float1(Param<Tensor<1>>),
-    Float2(Param<Tensor<2>>),
-    Float3(Param<Tensor<3>>),
-    Float4(Param<Tensor<4>>),
-    Float5(Param<Tensor<5>>),
-    Int1(Param<Tensor<1, Int>>),
-    Int2(Param<Tensor<2, Int>>),
-    Int3(Param<Tensor<3, Int>>),
-    Int4(Param<Tensor<4, Int>>),
-    Bool1(Param<Tensor<1, Bool>>),
-    Bool2(Param<Tensor<2, Bool>>),
-    Bool3(Param<Tensor<3, Bool>>),
-    Bool4(Param<Tensor<4, Bool>>),
-    Running(RunningState<Tensor<1>>),
-}
-
-/// A change of any module.
-trait Change {
-    fn of<M: Module>(&self, module: M) -> M;
-}
-
-struct ToDevice<'a>(&'a Device);
-struct Fork<'a>(&'a Device);
-struct Train;
-struct Valid;
-struct Materialize;
-
-impl Change for ToDevice<'_> {
-    fn of<M: Module>(&self, module: M) -> M {
-        module.to_device(self.0)
-    }
-}
-
-impl Change for Fork<'_> {
-    fn of<M: Module>(&self, module: M) -> M {
-        module.fork(self.0)
-    }
-}
-
-impl Change for Train {
-    fn of<M: Module>(&self, module: M) -> M {
-        module.train()
-    }
-}
-
-impl Change for Valid {
-    fn of<M: Module>(&self, module: M) -> M {
-        module.valid()
-    }
-}
-
-impl Change for Materialize {
-    fn of<M: Module>(&self, module: M) -> M {
-        module.materialize()
-    }
-}
-
-/// The tensor as it is now.
-trait Current {
-    fn tensor(&self) -> DispatchTensor;
-}
-
-impl<const D: usize, K: Basic> Current for Param<Tensor<D, K>>
-where
-    Tensor<D, K>: burn::module::ParameterValue,
-{
-    fn tensor(&self) -> DispatchTensor {
-        self.val().into_dispatch()
-    }
-}
-
-impl Current for RunningState<Tensor<1>> {
-    fn tensor(&self) -> DispatchTensor {
-        self.value_sync().into_dispatch()
-    }
-}
-
-impl Value {
-    fn new(weight: &Weight, device: &Device) -> Result<Self, String> {
-        let id = if weight.id == 0 { ParamId::new() } else { ParamId::from(weight.id) };
-        let data = weight.data.clone();
-        let rank = data.shape().len();
-        let unknown = |kind| Err(format!("a parameter of {rank} axes that holds {kind}"));
-        Ok(match Kind::of(data.dtype()) {
-            Kind::Float if weight.role == Role::Running && rank == 1 => {
-                Self::Running(RunningState::with_id(id, Tensor::from_data(data, device)))
-            }
-            Kind::Float => {
-                let learnable = weight.role == Role::Learnable;
-                match rank {
-                    1 => Self::Float1(float(id, data, learnable, device)),
-                    2 => Self::Float2(float(id, data, learnable, device)),
-                    3 => Self::Float3(float(id, data, learnable, device)),
-                    4 => Self::Float4(float(id, data, learnable, device)),
-                    5 => Self::Float5(float(id, data, learnable, device)),
-                    _ => return unknown("floating-point numbers"),
-                }
-            }
-            Kind::Int => match rank {
-                1 => Self::Int1(Param::initialized(id, Tensor::from_data(data, device))),
-                2 => Self::Int2(Param::initialized(id, Tensor::from_data(data, device))),
-                3 => Self::Int3(Param::initialized(id, Tensor::from_data(data, device))),
-                4 => Self::Int4(Param::initialized(id, Tensor::from_data(data, device))),
-                _ => return unknown("integers"),
-            },
-            Kind::Bool => match rank {
-                1 => Self::Bool1(Param::initialized(id, Tensor::from_data(data, device))),
-                2 => Self::Bool2(Param::initialized(id, Tensor::from_data(data, device))),
-                3 => Self::Bool3(Param::initialized(id, Tensor::from_data(data, device))),
-                4 => Self::Bool4(Param::initialized(id, Tensor::from_data(data, device))),
-                _ => return unknown("true or false"),
-            },
-        })
-    }
-}
-
-fn float<const D: usize>(
-    id: ParamId,
-    data: TensorData,
-    learnable: bool,
-    device: &Device,
-) -> Param<Tensor<D>> {
-    Param::initialized(id, Tensor::from_data(data, device)).set_require_grad(learnable)
 }
 
 impl Graph {
@@ -528,45 +360,6 @@ impl GraphModule {
             flags: flags.collect(),
         }
     }
-}
-
-impl Value {
-    /// Whether the parameter gets gradients in training.
-    fn is_learnable(&self) -> bool {
-        struct Learnable(bool);
-        impl ModuleVisitor for Learnable {
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                self.0 = is_learnable(param);
-            }
-        }
-        let mut learnable = Learnable(false);
-        self.visit(&mut learnable);
-        learnable.0
-    }
-
-    /// The parameter's identity.
-    fn id(&self) -> u64 {
-        struct Id(u64);
-        impl ModuleVisitor for Id {
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                self.0 = param.id.val();
-            }
-            fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
-                self.0 = param.id.val();
-            }
-            fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
-                self.0 = param.id.val();
-            }
-        }
-        let mut id = Id(0);
-        self.visit(&mut id);
-        id.0
-    }
-}
-
-/// Whether training gives it gradients: training restores the setting, on any device.
-pub(super) fn is_learnable<const D: usize>(param: &Param<Tensor<D>>) -> bool {
-    param.valid().train().val().is_require_grad()
 }
 
 impl Module for GraphModule {

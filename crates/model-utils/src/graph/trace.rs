@@ -12,9 +12,9 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 
 use super::canonical::canonicalize;
 use super::dim::shape_text;
-use super::module::is_learnable;
 use super::record::record;
 use super::tensors::AnyTensor;
+use super::value::is_learnable;
 use super::{Dim, Example, Graph, Kind, NodeId, Op, Role, Tensors};
 use crate::error::{Error, Result, quietly};
 

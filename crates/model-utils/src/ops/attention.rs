@@ -2,7 +2,7 @@
 
 use burn::nn::Dropout;
 use burn::tensor::activation::softmax;
-use burn::tensor::{Bool, Device, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::dropout;
 
@@ -96,6 +96,37 @@ pub fn multi_head_attention(
     let (q, k, v) = (split_heads(q, heads), split_heads(k, heads), split_heads(v, heads));
     let weights = dropout(on_weights, attention_weights(q, k, hidden));
     join_heads(weights.matmul(v))
+}
+
+/// [`multi_head_attention`] of one query a row, without autodiff, among the keys and values of a
+/// cache that stay where they were written when its rows change places: what row `r` sees of time
+/// `t` lies in row `slots[r · used + t]` of the cache.
+///
+/// `[rows, 1, heads · d]` queries and `[cached rows, room, heads · d]` keys and values, of which the
+/// first `used` times are seen → `[rows, 1, heads · d]`.
+pub fn cached_attention(
+    q: Tensor<3>,
+    k: Tensor<3>,
+    v: Tensor<3>,
+    heads: usize,
+    slots: &[u32],
+) -> Tensor<3> {
+    #[cfg(feature = "flex")]
+    if super::inference::applies(&q) {
+        return super::sequence::cached_attention(q, k, v, heads, slots);
+    }
+    let ([rows, _, width], [_, room, _]) = (q.dims(), k.dims());
+    let used = slots.len() / rows;
+    let place = |(at, &slot): (usize, &u32)| (slot as usize * room + at % used) as i32;
+    let places: Vec<i32> = slots.iter().enumerate().map(place).collect();
+    let places = TensorData::new(places, [slots.len()]);
+    let places = Tensor::<1, Int>::from_data(places, &q.device().without_autodiff());
+    let [k, v] = [k, v].map(|all| {
+        let found = all.reshape([-1, width as i64]).select(0, places.clone());
+        split_heads(found.reshape([rows, used, width]), heads)
+    });
+    let (output, _) = attention(split_heads(q, heads), k, v, None);
+    join_heads(output)
 }
 
 /// The weights of [`multi_head_attention`] without dropout, `[batch, heads, queries, keys]`, where

@@ -13,8 +13,8 @@ mod recurrent;
 mod shared;
 
 pub use attention::{
-    Mask, attention, attention_weights, join_heads, multi_head_attention, multi_head_weights,
-    split_heads,
+    Mask, attention, attention_weights, cached_attention, join_heads, multi_head_attention,
+    multi_head_weights, split_heads,
 };
 
 #[cfg(feature = "flex")]

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::scores::Scores;
-use super::{Hypothesis, Limits, Search};
+use super::{Hypothesis, Limits, Search, among_workers};
 use crate::error::{Result, require};
 use crate::model::{DecoderState as _, Decoding, EncoderDecoder, Padded};
 
@@ -256,6 +256,17 @@ impl Search for Beam {
     ) -> Result<Vec<Vec<Hypothesis>>> {
         self.check()?;
         limits.check_for(model, source)?;
+        Ok(among_workers(|| self.search_here(model, source, limits)))
+    }
+}
+
+impl Beam {
+    fn search_here<M: EncoderDecoder>(
+        &self,
+        model: &M,
+        source: &Padded,
+        limits: &Limits,
+    ) -> Vec<Vec<Hypothesis>> {
         let size = self.size;
         let mut live: Vec<Sentence> = (0..)
             .zip(&source.lengths)
@@ -264,7 +275,7 @@ impl Search for Beam {
         let mut found = vec![Vec::new(); live.len()];
         let steps = live.iter().map(|sentence| sentence.most).max().unwrap_or(0);
         if live.is_empty() {
-            return Ok(found);
+            return found;
         }
         let keeps_attention = limits.attention || self.coverage > 0.0;
         let decoding = Decoding { steps, beams: size, attention: keeps_attention };
@@ -297,7 +308,7 @@ impl Search for Beam {
             }
             state.select(&rows);
         }
-        Ok(found)
+        found
     }
 }
 

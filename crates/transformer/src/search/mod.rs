@@ -48,6 +48,12 @@ impl Hypothesis {
     }
 }
 
+/// Runs it on one of the threads that share the work of operations: a thread from outside would
+/// sleep through each of them and be woken.
+fn among_workers<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
+}
+
 /// A way to find sentences.
 pub trait Search {
     /// The hypotheses of each source row, the best first.

@@ -1,7 +1,7 @@
 //! Decoding in which each row goes its own way: greedy, or by chance.
 
 use super::scores::Scores;
-use super::{Hypothesis, Limits};
+use super::{Hypothesis, Limits, among_workers};
 use crate::model::{DecoderState as _, Decoding, EncoderDecoder, Padded};
 
 /// Rows are dropped when at least one in this many has ended.
@@ -20,6 +20,16 @@ pub(super) struct Place {
 
 /// Decodes `samples` rows a sentence, each with what `choose` takes of the scores.
 pub(super) fn decode<M: EncoderDecoder>(
+    model: &M,
+    source: &Padded,
+    limits: &Limits,
+    samples: usize,
+    choose: impl FnMut(&Scores, Place) -> u32 + Send,
+) -> Vec<Vec<Hypothesis>> {
+    among_workers(|| decode_here(model, source, limits, samples, choose))
+}
+
+fn decode_here<M: EncoderDecoder>(
     model: &M,
     source: &Padded,
     limits: &Limits,

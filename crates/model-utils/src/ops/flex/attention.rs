@@ -6,10 +6,12 @@ use super::cross_entropy::largest;
 use super::dropout::Kept;
 use super::exponential::exp;
 use super::matrix::{Matrix, product_into_part};
-use super::parallel::{LANES, sum_pairs, vectorised};
+use super::parallel::{LANES, fetch, sum_pairs, vectorised};
 
 /// With fewer queries a head than this, products of matrices cost more than they save.
 const FEW_QUERIES: usize = 6;
+/// How many keys ahead keys and values are fetched.
+const AHEAD: usize = 8;
 /// Multiplications that are not worth waking another thread for.
 const WORTH_SHARING: usize = 1 << 15;
 
@@ -24,6 +26,9 @@ pub(super) struct Layout {
     /// Keys of each row of the batch that are seen.
     pub(super) lengths: Vec<usize>,
     pub(super) causal: bool,
+    /// Of few queries in a cache: the row of keys and values that holds each key that a row of the
+    /// batch sees, `[batch, seen]`; otherwise its own row.
+    pub(super) slots: Option<Vec<u32>>,
 }
 
 impl Layout {
@@ -36,6 +41,14 @@ impl Layout {
     fn seen(&self, row: usize, query: usize) -> usize {
         let length = self.lengths[row].min(self.keys);
         if self.causal { length.min(query + 1) } else { length }
+    }
+
+    /// Where each key that a row's query sees starts, among those of all rows.
+    fn place(&self, row: usize, seen: usize) -> impl Fn(usize) -> usize {
+        let (keys, stride) = (self.keys, self.stride());
+        let slots = self.slots.as_ref().map(|slots| &slots[row * seen..][..seen]);
+        let slot = move |key: usize| slots.map_or(row, |slots| slots[key] as usize);
+        move |key| (slot(key) * keys + key) * stride
     }
 
     /// Weights of one row of the batch.
@@ -62,16 +75,12 @@ pub(super) fn forward(
     keeps_weights: bool,
 ) -> (Vec<f32>, Vec<f32>) {
     let batch = layout.lengths.len();
-    let [of_queries, of_keys] = layout.row_sizes();
+    let [of_queries, _] = layout.row_sizes();
     let mut output = vec![0.0; q.len()];
     let a_row = layout.weights();
     let mut kept = vec![0.0; if keeps_weights { batch * a_row } else { 0 }];
     let row = |row: usize, output: &mut [f32], weights: &mut [f32], scratch: &mut Vec<f32>| {
-        let inputs = [
-            &q[row * of_queries..][..of_queries],
-            &k[row * of_keys..][..of_keys],
-            &v[row * of_keys..][..of_keys],
-        ];
+        let inputs = [&q[row * of_queries..][..of_queries], k, v];
         vectorised(|| forward_row(inputs, layout, row, dropout, output, weights, scratch));
     };
     if keeps_weights {
@@ -100,6 +109,7 @@ pub(super) fn forward(
     (output, kept)
 }
 
+/// The queries of one row, among the keys and values of all.
 #[inline(always)]
 fn forward_row(
     [q, k, v]: [&[f32]; 3],
@@ -123,6 +133,8 @@ fn forward_row(
         }
         return;
     }
+    let [_, of_keys] = layout.row_sizes();
+    let [k, v] = [k, v].map(|all| &all[row * of_keys..][..of_keys]);
     for head in 0..heads {
         let at = head * width;
         let weights = &mut weights[head * queries * keys..][..queries * keys];
@@ -167,7 +179,12 @@ fn few(
     // [keys seen, heads]
     scratch.clear();
     scratch.resize(seen * heads, 0.0);
-    for (scores, key) in scratch.chunks_mut(heads).zip(k.chunks(stride)) {
+    let place = layout.place(row, seen);
+    for (at, scores) in scratch.chunks_mut(heads).enumerate() {
+        if at + AHEAD < seen {
+            fetch(k, place(at + AHEAD), stride);
+        }
+        let key = &k[place(at)..][..stride];
         for ((score, asked), key) in
             scores.iter_mut().zip(asked.chunks(width)).zip(key.chunks(width))
         {
@@ -187,7 +204,11 @@ fn few(
         }
     }
     found.fill(0.0);
-    for (weights, value) in scratch.chunks(heads).zip(v.chunks(stride)) {
+    for (at, weights) in scratch.chunks(heads).enumerate() {
+        if at + AHEAD < seen {
+            fetch(v, place(at + AHEAD), stride);
+        }
+        let value = &v[place(at)..][..stride];
         for ((&weight, found), value) in
             weights.iter().zip(found.chunks_mut(width)).zip(value.chunks(width))
         {

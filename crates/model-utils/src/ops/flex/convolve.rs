@@ -8,7 +8,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::conv2d::Geometry;
+use super::geometry::Geometry;
 
 /// Numbers of the widest vector. Smaller planes would leave it empty.
 const LANES: usize = 16;

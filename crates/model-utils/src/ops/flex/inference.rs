@@ -7,7 +7,8 @@ use burn::tensor::Tensor;
 use burn::tensor::ops::ConvOptions;
 use rayon::prelude::*;
 
-use super::conv2d::{Geometry, forward_by_columns};
+use super::conv2d::forward_by_columns;
+use super::geometry::Geometry;
 use super::{FlexTensor, batch_norm, changed, convolve, is_float_on_flex, planes, tensor};
 use crate::ops::FakeQuantize;
 

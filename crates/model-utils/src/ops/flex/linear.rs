@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::few_rows;
 use super::matrix::{Matrix, product, shared_product};
 use super::parallel::{self, vectorised};
 
@@ -41,6 +42,9 @@ fn multiply(a: Matrix, b: Matrix, to: &mut [f32], work: usize, add: bool) {
 /// `x · weight + bias` of each row.
 pub(super) fn forward(x: &[f32], weight: Weight, bias: Option<&[f32]>) -> Vec<f32> {
     let rows = x.len() / weight.inputs;
+    if few_rows::applies(rows, weight) {
+        return few_rows::forward(x, weight, bias);
+    }
     let mut output = match bias {
         Some(bias) => bias.repeat(rows),
         None => vec![0.0; rows * weight.outputs],

@@ -108,6 +108,22 @@ pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     Arch::new().dispatch(work)
 }
 
+/// Lets the processor bring `count` numbers to its first cache, from `at` on, those of them that are
+/// there.
+#[inline(always)]
+pub(super) fn fetch(numbers: &[f32], at: usize, count: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (at..at + count).step_by(LANES) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        if let Some(number) = numbers.get(line) {
+            // SAFETY: a hint that reads nothing, and every x86-64 processor has it.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(number).cast()) };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (numbers, at, count);
+}
+
 /// The sums of what `term` gives for each pair.
 #[inline(always)]
 pub(super) fn sum_pairs<const K: usize>(

@@ -68,10 +68,33 @@ pub(in crate::ops) fn attention(
         width: stride / heads,
         lengths: mask.lengths.clone(),
         causal: mask.causal,
+        slots: None,
     };
     let dropout = dropout.map(|(share, seed)| Kept::new(share, seed));
     let (q, k, v) = (q.into_dispatch(), k.into_dispatch(), v.into_dispatch());
     Tensor::from_dispatch(Dispatch::attend(q, k, v, layout, dropout))
+}
+
+/// Attention of one query a row to a cache of keys and values.
+pub(in crate::ops) fn cached_attention(
+    q: Tensor<3>,
+    k: Tensor<3>,
+    v: Tensor<3>,
+    heads: usize,
+    slots: &[u32],
+) -> Tensor<3> {
+    let [rows, queries, stride] = q.dims();
+    let layout = Layout {
+        queries,
+        keys: k.dims()[1],
+        heads,
+        width: stride / heads,
+        lengths: vec![slots.len() / rows; rows],
+        causal: false,
+        slots: Some(slots.to_vec()),
+    };
+    let (q, k, v) = (q.into_dispatch(), k.into_dispatch(), v.into_dispatch());
+    Tensor::from_dispatch(Dispatch::attend(q, k, v, layout, None))
 }
 
 /// The mean cross-entropy of the rows whose target is not `ignored`.

@@ -3,7 +3,7 @@
 
     python benches/compress_peer.py [threads]
 
-Width 0.25, 32x32 images, batch 64, SGD. Quantized: batch norm folded, weights by channel and
+Width 0.25, no batch norm, 32x32 images, batch 64, SGD. Quantized: weights by channel and
 activations by tensor in 8 bits, with torch.ao's FakeQuantize. Prints medians of 10 steps.
 """
 

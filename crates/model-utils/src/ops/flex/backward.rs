@@ -68,6 +68,22 @@ impl Backward<Flex, 2> for ConvTranspose2dBackward {
     }
 }
 
+/// Registers what `backward(gradient, output)` makes of the gradient of an activation, number by
+/// number.
+fn register_by_output(
+    parent: Option<NodeId>,
+    gradient: FlexTensor,
+    output: &FlexTensor,
+    grads: &mut Gradients,
+    backward: impl Fn(&mut [f32], &[f32]) + Sync,
+) {
+    if let Some(parent) = parent {
+        let output = output.storage::<f32>();
+        let gradient = changed(gradient, |at, gradient| backward(gradient, &output[at..]));
+        grads.register::<Flex>(parent, gradient);
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct LeakyReluBackward;
 
@@ -77,14 +93,12 @@ impl Backward<Flex, 1> for LeakyReluBackward {
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = grads.consume::<Flex>(&ops.node);
-        if let [Some(node)] = ops.parents {
-            let (output, slope) = ops.state;
-            let output = output.storage();
-            let gradient = changed(gradient, |at, gradient| {
-                leaky_relu::backward(gradient, &output[at..], slope as f32);
-            });
-            grads.register::<Flex>(node.id, gradient);
-        }
+        let parent = ops.parents[0].as_ref().map(|node| node.id);
+        let (output, slope) = ops.state;
+        let backward = |gradient: &mut [f32], output: &[f32]| {
+            leaky_relu::backward(gradient, output, slope as f32);
+        };
+        register_by_output(parent, gradient, &output, grads, backward);
     }
 }
 
@@ -134,13 +148,8 @@ impl Backward<Flex, 1> for Relu6Backward {
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = grads.consume::<Flex>(&ops.node);
-        if let [Some(node)] = ops.parents {
-            let output = ops.state.storage::<f32>();
-            let gradient = changed(gradient, |at, gradient| {
-                relu6::backward(gradient, &output[at..]);
-            });
-            grads.register::<Flex>(node.id, gradient);
-        }
+        let parent = ops.parents[0].as_ref().map(|node| node.id);
+        register_by_output(parent, gradient, &ops.state, grads, relu6::backward);
     }
 }
 
@@ -153,13 +162,8 @@ impl Backward<Flex, 1> for TanhBackward {
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = grads.consume::<Flex>(&ops.node);
-        if let [Some(node)] = ops.parents {
-            let output = ops.state.storage::<f32>();
-            let gradient = changed(gradient, |at, gradient| {
-                tanh::backward(gradient, &output[at..]);
-            });
-            grads.register::<Flex>(node.id, gradient);
-        }
+        let parent = ops.parents[0].as_ref().map(|node| node.id);
+        register_by_output(parent, gradient, &ops.state, grads, tanh::backward);
     }
 }
 

@@ -8,14 +8,12 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::linear::Weight;
-use super::parallel::fetch;
+use super::parallel::{LANES, fetch};
 
 /// With more rows than this, packing all weights first costs little.
 const MOST_ROWS: usize = 192;
 /// With fewer rows than this, vectors across the rows of a table's product would be empty.
 const LEAST_ROWS_OF_TABLE: usize = 4;
-/// Numbers of the widest vector.
-const LANES: usize = 16;
 /// Vectors a block.
 const VECTORS: usize = 3;
 /// Rows a block, where there are registers for them.
@@ -37,18 +35,17 @@ pub(super) fn forward(x: &[f32], weight: Weight, bias: Option<&[f32]>) -> Vec<f3
     let rows = x.len() / weight.inputs;
     let len = rows * weight.outputs;
     let mut output = Vec::with_capacity(len);
-    let worth = (x.len() * weight.outputs / WORTH_SHARING).max(1);
-    let parts = worth.min(rayon::current_num_threads());
+    let worth = x.len() * weight.outputs / WORTH_SHARING;
+    let parts = worth.clamp(1, rayon::current_num_threads());
     let arch = Arch::new();
     let run = |part| arch.dispatch(part);
     let room = &mut output.spare_capacity_mut()[..len];
-    let mut parts = divided(room, weight.outputs, parts)
-        .into_iter()
-        .map(|(columns, output)| Part { x, weight, bias, columns, output });
-    if worth == 1 {
-        parts.by_ref().for_each(run);
+    let part = |(columns, output)| Part { x, weight, bias, columns, output };
+    let divided = divided(room, weight.outputs, parts);
+    if parts == 1 {
+        divided.into_iter().map(part).for_each(run);
     } else {
-        parts.collect::<Vec<_>>().into_par_iter().for_each(run);
+        divided.into_par_iter().map(part).for_each(run);
     }
     // SAFETY: the parts hold all of the `len` numbers, and running one writes all of its own.
     unsafe { output.set_len(len) };

@@ -80,34 +80,38 @@ fn decoding(criterion: &mut Criterion) {
 
 /// The cost of one more token behind 20 and behind 200.
 fn positions(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("one token of 32 sentences, d 256, 3+3 layers");
-    group.sample_size(20).throughput(Throughput::Elements(32));
-    for (spec, device) in devices() {
-        for position in [20, 200] {
-            group.bench_function(format!("behind {position}/{spec}"), |bencher| {
-                let model = small(&device);
-                let source = sentences(32, 20, &device);
-                let decoding = Decoding { steps: 256, beams: 1, attention: false };
-                let mut state = model.start(&source, decoding);
-                for _ in 0..position {
-                    model.step(&[5; 32], &mut state);
-                }
-                bencher.iter_custom(|iterations| {
-                    let mut spent = std::time::Duration::ZERO;
-                    for _ in 0..iterations {
-                        let mut state = state.clone();
-                        // The first step copies what the clone shares.
-                        model.step(&[5; 32], &mut state);
-                        let start = std::time::Instant::now();
-                        model.step(&[5; 32], &mut state).logits.into_data();
-                        spent += start.elapsed();
+    for rows in [1, 32] {
+        let mut group =
+            criterion.benchmark_group(format!("one token, d 256, 3+3 layers, {rows} at a time"));
+        group.sample_size(20).throughput(Throughput::Elements(rows as u64));
+        for (spec, device) in devices() {
+            for position in [20, 200] {
+                group.bench_function(format!("behind {position}/{spec}"), |bencher| {
+                    let model = small(&device);
+                    let source = sentences(rows, 20, &device);
+                    let decoding = Decoding { steps: 256, beams: 1, attention: false };
+                    let mut state = model.start(&source, decoding);
+                    let ids = vec![5; rows];
+                    for _ in 0..position {
+                        model.step(&ids, &mut state);
                     }
-                    spent
+                    bencher.iter_custom(|iterations| {
+                        let mut spent = std::time::Duration::ZERO;
+                        for _ in 0..iterations {
+                            let mut state = state.clone();
+                            // The first step copies what the clone shares.
+                            model.step(&ids, &mut state);
+                            let start = std::time::Instant::now();
+                            model.step(&ids, &mut state).logits.into_data();
+                            spent += start.elapsed();
+                        }
+                        spent
+                    });
                 });
-            });
+            }
         }
+        group.finish();
     }
-    group.finish();
 }
 
 criterion_group!(benches, training, decoding, positions);

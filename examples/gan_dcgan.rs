@@ -46,6 +46,9 @@ struct Args {
     /// Height and width of the images: 28, 32, 64, 128, …; others are scaled to it [default: 28]
     #[arg(long, default_value_t = 28)]
     size: usize,
+    /// The least side of the smallest map, 1 to 4: the smaller, the more layers
+    #[arg(long, default_value_t = 4)]
+    smallest: usize,
     /// Ask for classes
     #[arg(long)]
     conditional: bool,
@@ -175,9 +178,14 @@ fn main() -> anyhow::Result<()> {
 
 fn configure(args: &Args) -> GanConfig<DcganConfig> {
     let mut networks = DcganConfig::for_size(args.size)
+        .with_smallest(args.smallest)
         .with_width(args.width)
         .with_spectral_norm(args.spectral_norm);
-    let penalised = matches!(args.loss, Loss::Wasserstein | Loss::Relativistic);
+    let penalised = match args.loss {
+        Loss::Wasserstein => true,
+        Loss::Relativistic => args.gamma > 0.0,
+        _ => false,
+    };
     if args.spectral_norm || penalised {
         networks = networks.with_normalise_discriminator(false);
     }
@@ -200,7 +208,10 @@ fn configure(args: &Args) -> GanConfig<DcganConfig> {
         .with_anneal_steps(args.steps)
         .with_seed(args.common.seed);
     if args.loss == Loss::Relativistic {
-        config = config.with_penalty(Penalty::R1R2 { gamma: args.gamma });
+        config = config.with_penalty(match args.gamma {
+            0.0 => Penalty::None,
+            gamma => Penalty::R1R2 { gamma },
+        });
     }
     config
 }

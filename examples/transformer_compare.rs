@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use clap::Parser;
-use common::translation::{Recipe, examples};
+use common::translation::{Recipe, examples, tuned};
 use common::{Common, Metrics, stop_on_ctrl_c};
 use model_utils::data::SentencePairs;
 use model_utils::ops::learnable_parameters;
@@ -26,9 +26,9 @@ use model_utils::picture::Curves;
 use model_utils::train::{Budget, CsvLog, History, ProgressBar, Silent, Stop};
 use transformer::metrics::{Bleu, Metric as _, compare};
 use transformer::recurrent::{Cell, Looking};
-use transformer::search::{Beam, Greedy};
+use transformer::search::Greedy;
 use transformer::{
-    Grammar, ModelConfig, RecurrentConfig, Schedule, Splits, Tokenizers, Translator,
+    Grammar, LengthPenalty, ModelConfig, RecurrentConfig, Schedule, Splits, Tokenizers, Translator,
     TranslatorConfig,
 };
 
@@ -249,7 +249,11 @@ fn train(
     translator.save(out.join(key))?;
     let greedy = translator.evaluate(&splits.test, &Greedy)?;
     let found = if args.beam > 1 {
-        translator.evaluate(&splits.test, &Beam::new(args.beam))?
+        let beam = tuned(&translator, &splits.valid, args.beam)?;
+        if let LengthPenalty::Wu(alpha) = beam.length_penalty {
+            metrics.set(&format!("{key}_length_penalty"), alpha);
+        }
+        translator.evaluate(&splits.test, &beam)?
     } else {
         greedy.clone()
     };

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Parser;
-use common::translation::{Recipe, draw_training, examples};
+use common::translation::{Recipe, draw_training, examples, tuned};
 use common::{Common, Metrics, stop_on_ctrl_c};
 use model_utils::checkpoint::Checkpoints;
 use model_utils::ops::learnable_parameters;
@@ -131,7 +131,7 @@ fn train(args: &Args, device: &burn::tensor::Device) -> anyhow::Result<Translato
     }
     metrics.set("greedy_bleu", greedy.bleu.score);
     let best = if args.beam > 1 {
-        translator.evaluate(&splits.test, &Beam::new(args.beam))?
+        translator.evaluate(&splits.test, &tuned(&translator, &splits.valid, args.beam)?)?
     } else {
         greedy.clone()
     };

@@ -6,11 +6,11 @@ use anyhow::Context as _;
 use model_utils::data::SentencePairs;
 use model_utils::picture::{Curves, HeatMap};
 use model_utils::train::{Budget, History};
-use transformer::search::Greedy;
+use transformer::search::{Beam, Greedy};
 use transformer::text::{Overlong, Subwords};
 use transformer::{
-    ModelConfig, Schedule, TokenizerConfig, TrainingConfig, TransformerConfig, Translator,
-    TranslatorConfig, Tying,
+    LengthPenalty, ModelConfig, Positions, Schedule, TokenizerConfig, TrainingConfig,
+    TransformerConfig, Translator, TranslatorConfig, Tying,
 };
 
 /// The flags of a training.
@@ -43,6 +43,9 @@ pub struct Recipe {
     /// Width inside the feed-forward layers [default: twice the width]
     #[arg(long)]
     pub d_ff: Option<usize>,
+    /// `sinusoidal`, `sinusoidal_halves`, `learned` or `rotary`
+    #[arg(long, default_value = "sinusoidal")]
+    pub positions: Positions,
     /// Dropout [default: 0 for the grammar, else 0.2]
     #[arg(long)]
     pub dropout: Option<f64>,
@@ -94,6 +97,7 @@ impl Recipe {
             .with_encoder_layers(layers)
             .with_decoder_layers(layers)
             .with_d_ff(self.d_ff.unwrap_or(2 * d_model))
+            .with_positions(self.positions)
             .with_causal(!self.without_causal_mask)
             .with_dropout(self.dropout.unwrap_or(if real { 0.2 } else { 0.0 }))
             .with_tying(if self.separate { Tying::Output } else { Tying::All });
@@ -152,6 +156,13 @@ pub fn draw_training(history: &History, out: &Path) -> anyhow::Result<()> {
             .save(out.join("bleu.svg"))?;
     }
     Ok(())
+}
+
+/// The beam with the length penalty that is best on the validation part, `((5 + length) / 6)^α`
+/// with an α from 0 to 2: what makes sentences long enough depends on how sure the model is.
+pub fn tuned(translator: &Translator, valid: &SentencePairs, size: usize) -> anyhow::Result<Beam> {
+    let penalties = [0.6, 0.0, 0.3, 1.0, 1.5, 2.0].map(LengthPenalty::Wu);
+    Ok(translator.tune(valid, &Beam::new(size), &penalties)?)
 }
 
 /// Prints some sentences, their translations and the references, spread over the set.

@@ -287,6 +287,22 @@ fn configurations_that_cannot_work_are_refused() {
         let made = gan::Generator::forward(&generator, z, None);
         assert_eq!(made.dims(), [1, 3, size, size]);
     }
+    for (size, smallest) in [(32, 2), (32, 1), (12, 3), (28, 4)] {
+        for (kernel_size, pooling) in [(4, false), (5, false), (4, true)] {
+            let networks = DcganConfig::for_size(size)
+                .with_smallest(smallest)
+                .with_kernel_size(kernel_size)
+                .with_pooling(pooling)
+                .with_width(1);
+            let (generator, discriminator) = gan::Networks::init(&networks, 1, &device).unwrap();
+            let made = gan::Generator::forward(&generator, Tensor::zeros([2, 100], &device), None);
+            assert_eq!(made.dims(), [2, 3, size, size]);
+            assert_eq!(gan::Discriminator::forward(&discriminator, made, None).dims(), [2, 1]);
+        }
+    }
+    refused(make(dcgan().with_smallest(0)), &["`smallest` is 0", "1 to 4"]);
+    refused(make(dcgan().with_smallest(5)), &["`smallest` is 5", "1 to 4"]);
+    refused(make(DcganConfig::for_size(28).with_smallest(2)), &["`size` is 28", "2 to 3"]);
     refused(make(dcgan().with_channels(2)), &["`channels` is 2", "1 or 3"]);
     refused(make(dcgan().with_width(0)), &["`width` is 0"]);
     refused(make(dcgan().with_kernel_size(3)), &["`kernel_size` is 3"]);

@@ -107,6 +107,30 @@ proptest! {
     }
 
     #[test]
+    fn rotated_pairs_agree(
+        batch in 1..40_usize, time in 1..40_usize, heads in 1..5_usize, pairs in 1..20_usize,
+    ) {
+        let x = normal([batch, time, heads * 2 * pairs]);
+        let angles = normal::<2>([time, pairs]).inner();
+        let (sines, cosines) = (angles.clone().sin(), angles.cos());
+        let burns = {
+            let x = x.clone().reshape([batch, time, heads, 2, pairs]);
+            let [a, b] = [0, 1].map(|half| x.clone().narrow(3, half, 1));
+            let [s, c] = [&sines, &cosines]
+                .map(|table| Tensor::from_inner(table.clone()).reshape([1, time, 1, 1, pairs]));
+            let turned = [
+                a.clone() * c.clone() - b.clone() * s.clone(),
+                b * c + a * s,
+            ];
+            Tensor::cat(turned.to_vec(), 3).reshape([batch, time, heads * 2 * pairs])
+        };
+        let ours = ops::rotate(x.clone(), sines.clone(), cosines.clone(), heads);
+        assert_same!(ours, burns.clone(), x);
+        let plain = ops::rotate(x.inner(), sines, cosines, heads);
+        assert_near("without autodiff", &numbers(plain), &numbers(burns));
+    }
+
+    #[test]
     fn layer_normalisation_agrees(rows in 1..400_usize, width in 2..90_usize) {
         let (gamma, beta) = (normal([width]), normal([width]));
         let mut burns = LayerNormConfig::new(width).with_epsilon(1e-4).init(&device());

@@ -7,6 +7,8 @@ use model_utils::layers::normal;
 use model_utils::ops;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+
 /// The wave lengths of sinusoids and rotations go from 2π to this times 2π.
 const LONGEST_WAVE: f64 = 10_000.0;
 
@@ -24,6 +26,24 @@ pub enum Positions {
     /// Queries and keys of self-attention are turned by angles that grow with the position
     /// (Su et al. 2021, <https://arxiv.org/abs/2104.09864>, in halves).
     Rotary,
+}
+
+impl std::str::FromStr for Positions {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "sinusoidal" => Ok(Self::Sinusoidal),
+            "sinusoidal_halves" => Ok(Self::SinusoidalHalves),
+            "learned" => Ok(Self::Learned),
+            "rotary" => Ok(Self::Rotary),
+            _ => Err(Error::Config {
+                field: "positions",
+                value: format!("{name:?}"),
+                expected: "sinusoidal, sinusoidal_halves, learned or rotary".to_owned(),
+            }),
+        }
+    }
 }
 
 /// `[time, width]` sines and cosines of positions `from..from + time`: column pair `i` has the
@@ -96,9 +116,9 @@ impl PositionalEncoding {
 /// The angles of rotary positions, for queries or keys at the same places.
 #[derive(Debug, Clone)]
 pub(crate) struct Rotation {
-    /// `[1, time, 1, width / 2]` each.
-    sines: Tensor<4>,
-    cosines: Tensor<4>,
+    /// `[time, width / 2]` each.
+    sines: Tensor<2>,
+    cosines: Tensor<2>,
 }
 
 impl Rotation {
@@ -106,25 +126,13 @@ impl Rotation {
     pub(crate) fn new(from: usize, time: usize, width: usize, device: &Device) -> Self {
         let pairs = width / 2;
         let table = sinusoids(from, time, width, true, &device.clone().without_autodiff());
-        let half =
-            |at: usize| table.clone().narrow(1, at * pairs, pairs).reshape([1, time, 1, pairs]);
+        let half = |at: usize| table.clone().narrow(1, at * pairs, pairs);
         Self { sines: half(0), cosines: half(1) }
     }
 
     /// Turns each head's first half and second half, taken as pairs; `[batch, time, heads · width]`.
     pub(crate) fn turn(&self, x: Tensor<3>, heads: usize) -> Tensor<3> {
-        let [batch, time, width] = x.dims();
-        let pairs = width / heads / 2;
-        let x = x.reshape([batch, time, heads, 2 * pairs]);
-        let (a, b) = (x.clone().narrow(3, 0, pairs), x.narrow(3, pairs, pairs));
-        let turned = Tensor::cat(
-            vec![
-                a.clone() * self.cosines.clone() - b.clone() * self.sines.clone(),
-                b * self.cosines.clone() + a * self.sines.clone(),
-            ],
-            3,
-        );
-        turned.reshape([batch, time, width])
+        ops::rotate(x, self.sines.clone(), self.cosines.clone(), heads)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::error::{Error, Result, require};
 use crate::metrics::{Bleu, BleuScore, Chrf, Metric as _};
 use crate::model::{EncoderDecoder as _, Padded};
 use crate::models::{Model, ModelConfig};
-use crate::search::{Greedy, Hypothesis, Limits, Search};
+use crate::search::{Beam, Greedy, Hypothesis, LengthPenalty, Limits, Search};
 use crate::text::{Overlong, Splits, Tokenizer, TokenizerConfig, Tokenizers};
 use crate::trainer::{Schedule, Trainer, TrainingConfig, teacher_forced};
 use crate::transformer::{TransformerConfig, Tying};
@@ -413,6 +413,33 @@ impl Translator {
             translations,
             target_tokens,
             decode_s,
+        })
+    }
+
+    /// The beam with that of the length penalties with which it gets the highest BLEU on pairs; of
+    /// equals the first. The pairs are those to choose by, never those to measure on.
+    ///
+    /// # Errors
+    ///
+    /// As [`evaluate`](Self::evaluate), and [`Error::Config`] for no penalties.
+    pub fn tune(
+        &self,
+        pairs: &SentencePairs,
+        beam: &Beam,
+        penalties: &[LengthPenalty],
+    ) -> Result<Beam> {
+        let mut best: Option<(f64, Beam)> = None;
+        for &penalty in penalties {
+            let beam = beam.clone().with_length_penalty(penalty);
+            let bleu = self.evaluate(pairs, &beam)?.bleu.score;
+            if best.as_ref().is_none_or(|(most, _)| bleu > *most) {
+                best = Some((bleu, beam));
+            }
+        }
+        best.map(|(_, beam)| beam).ok_or_else(|| Error::Config {
+            field: "penalties",
+            value: "none".to_owned(),
+            expected: "at least one".to_owned(),
         })
     }
 

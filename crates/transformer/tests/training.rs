@@ -12,8 +12,8 @@ use model_utils::weights::{State, same_names};
 use transformer::search::{Beam, Greedy};
 use transformer::text::Overlong;
 use transformer::{
-    Error, Grammar, Model, ModelConfig, Schedule, Splits, TokenizerConfig, Trainer, TrainingConfig,
-    TransformerConfig, Translator, TranslatorConfig, Tying,
+    Error, Grammar, LengthPenalty, Model, ModelConfig, Schedule, Splits, TokenizerConfig, Trainer,
+    TrainingConfig, TransformerConfig, Translator, TranslatorConfig, Tying,
 };
 
 /// Dropout draws from the process's one generator: these tests run one at a time.
@@ -252,6 +252,20 @@ fn a_saved_translator_gives_the_same_after_loading() {
         let evaluation = loaded.evaluate(&splits.test, &Beam::new(3)).unwrap();
         assert_eq!(evaluation.translations, together);
         assert!(evaluation.perplexity > 1.0 && evaluation.perplexity < 200.0);
+
+        // No other penalty is better than the one that is chosen.
+        let penalties = [LengthPenalty::None, LengthPenalty::Wu(1.0), LengthPenalty::Power(3.0)];
+        let beam = Beam::new(3);
+        let chosen = loaded.tune(&splits.valid, &beam, &penalties).unwrap();
+        let bleu = |penalty| {
+            let beam = beam.clone().with_length_penalty(penalty);
+            loaded.evaluate(&splits.valid, &beam).unwrap().bleu.score
+        };
+        let most = penalties.map(bleu).into_iter().fold(0.0, f64::max);
+        assert_eq!(bleu(chosen.length_penalty), most);
+        assert_eq!(chosen.size, 3);
+        let error = loaded.tune(&splits.valid, &beam, &[]).unwrap_err().to_string();
+        assert!(error.contains("`penalties` is none, expected at least one"), "{error}");
     }
     let none: [&str; 0] = [];
     let loaded = Translator::load(folder.path().join("model"), &device).unwrap();

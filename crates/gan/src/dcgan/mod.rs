@@ -20,9 +20,9 @@ pub use generator::DcganGenerator;
 
 /// Both networks of a DCGAN.
 ///
-/// A square image of `size` = base · 2ⁿ pixels, the base being 4 to 7, is built from a base × base
-/// map in n doublings. The number of channels is `width` at the largest hidden map and doubles
-/// towards the smallest.
+/// A square image of `size` = base · 2ⁿ pixels is built from a base × base map in n doublings, as
+/// many as leave a base of at least `smallest`: 4 to 7 by default. The number of channels is `width`
+/// at the largest hidden map and doubles towards the smallest.
 ///
 /// | preset | kernel | random numbers | width | biases at the ends |
 /// | --- | --- | --- | --- | --- |
@@ -43,6 +43,11 @@ pub struct DcganConfig {
     /// Channels of the largest hidden map.
     #[config(default = 64)]
     pub width: usize,
+    /// The least side of the smallest map, 1 to 4. The discriminator's last layer adds up what the
+    /// kernels before it see: on a small image's map of 4×4 each sees a part of the image, with
+    /// another pair of layers all of it.
+    #[config(default = 4)]
+    pub smallest: usize,
     /// Random numbers a sample.
     #[config(default = 100)]
     pub latent: usize,
@@ -106,13 +111,18 @@ impl DcganConfig {
     /// The side of the smallest map and the number of doublings.
     fn stages(&self) -> Result<(usize, usize)> {
         let (mut base, mut doublings) = (self.size, 0);
-        while base >= 8 && base.is_multiple_of(2) {
+        let smallest = self.smallest;
+        require((1..=4).contains(&smallest), "smallest", smallest, "1 to 4")?;
+        while base >= 2 * smallest && base.is_multiple_of(2) {
             base /= 2;
             doublings += 1;
         }
-        let expected = "base · 2ⁿ with a base of 4 to 7 and n from 2 to 6: 28, 32, 64, 128, …";
-        let fits = (4..8).contains(&base) && (2..=6).contains(&doublings);
-        require(fits, "size", self.size, expected)?;
+        let expected = format!(
+            "base · 2ⁿ with a base of {smallest} to {} and n from 2 to 6: 28, 32, 64, 128, …",
+            2 * smallest - 1
+        );
+        let fits = (smallest..2 * smallest).contains(&base) && (2..=6).contains(&doublings);
+        require(fits, "size", self.size, &expected)?;
         Ok((base, doublings))
     }
 

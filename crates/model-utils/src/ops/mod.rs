@@ -10,6 +10,7 @@ mod attention;
 mod flex;
 mod quantize;
 mod recurrent;
+mod rotary;
 mod shared;
 
 pub use attention::{
@@ -21,6 +22,7 @@ pub use attention::{
 use flex::{inference, recurrence, sequence};
 pub use quantize::{FakeQuantize, fake_quantize};
 pub use recurrent::{gru_cell, lstm_cell};
+pub use rotary::rotate;
 pub use shared::{SumOverWorkers, shares_statistics, with_shared_statistics};
 
 use burn::module::{Module, ModuleVisitor, Param};

@@ -27,6 +27,7 @@ mod matrix;
 mod parallel;
 pub(super) mod recurrence;
 mod relu6;
+mod rotary;
 pub(super) mod sequence;
 mod tanh;
 

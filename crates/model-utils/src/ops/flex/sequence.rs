@@ -13,6 +13,7 @@ use super::attention::{self, Layout};
 use super::cross_entropy::{self, Targets};
 use super::dropout::Kept;
 use super::linear::{self, Weight};
+use super::rotary::Turns;
 use super::{FlexTensor, is_float_on_flex, layer_norm, tensor};
 use crate::ops::Mask;
 
@@ -97,6 +98,15 @@ pub(in crate::ops) fn cached_attention(
     Tensor::from_dispatch(Dispatch::attend(q, k, v, layout, None))
 }
 
+/// Pairs of numbers turned by the angles of their places.
+pub(in crate::ops) fn rotate(x: Tensor<3>, sines: Tensor<2>, cosines: Tensor<2>) -> Tensor<3> {
+    let [_, pairs] = sines.dims();
+    let [sines, cosines] =
+        [sines, cosines].map(|table| table.into_data().iter::<f32>().collect::<Vec<_>>());
+    let turns = Turns { sines, cosines, pairs };
+    Tensor::from_dispatch(Dispatch::turn_pairs(x.into_dispatch(), turns))
+}
+
 /// The mean cross-entropy of the rows whose target is not `ignored`.
 pub(in crate::ops) fn cross_entropy(
     ignored: Option<u32>,
@@ -142,6 +152,8 @@ trait Sequences: Backend {
     ) -> FloatTensor<Self>;
 
     fn drop_out(x: FloatTensor<Self>, kept: Kept) -> FloatTensor<Self>;
+
+    fn turn_pairs(x: FloatTensor<Self>, turns: Turns) -> FloatTensor<Self>;
 
     fn attend(
         q: FloatTensor<Self>,
@@ -189,6 +201,13 @@ fn linear_forward(
     tensor(linear::forward(x.storage(), weight, bias), shape)
 }
 
+fn turned(x: FlexTensor, turns: &Turns) -> FlexTensor {
+    let mut x = x.to_contiguous();
+    let shape = x.shape();
+    turns.turn(x.storage_mut(), shape[shape.num_dims() - 1]);
+    x
+}
+
 impl Sequences for Flex {
     fn linear_plain(x: FlexTensor, weight: FlexTensor, is_table: bool) -> FlexTensor {
         linear_forward(&x.to_contiguous(), &weight.to_contiguous(), None, is_table)
@@ -218,6 +237,10 @@ impl Sequences for Flex {
         let mut x = x.to_contiguous();
         kept.apply_to_all(x.storage_mut());
         x
+    }
+
+    fn turn_pairs(x: FlexTensor, turns: Turns) -> FlexTensor {
+        turned(x, &turns)
     }
 
     fn attend(
@@ -296,6 +319,15 @@ impl<C: CheckpointStrategy> Sequences for Autodiff<Flex, C> {
         let output = Flex::drop_out(x.into_primitive(), kept);
         match kind {
             OpsKind::Tracked(prep) => prep.finish(kept, output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn turn_pairs(x: FloatTensor<Self>, turns: Turns) -> FloatTensor<Self> {
+        let kind = RotationBackward.prepare::<C>([x.node()]).compute_bound().stateful();
+        let output = turned(x.into_primitive(), &turns);
+        match kind {
+            OpsKind::Tracked(prep) => prep.finish(turns, output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
@@ -393,6 +425,20 @@ impl Backward<Flex, 1> for DropoutBackward {
         if let [Some(node)] = ops.parents {
             ops.state.apply_to_all(gradient.storage_mut());
             grads.register::<Flex>(node.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct RotationBackward;
+
+impl Backward<Flex, 1> for RotationBackward {
+    type State = Turns;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = grads.consume::<Flex>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            grads.register::<Flex>(node.id, turned(gradient, &ops.state.back()));
         }
     }
 }

@@ -262,7 +262,7 @@ fn a_saved_translator_gives_the_same_after_loading() {
             loaded.evaluate(&splits.valid, &beam).unwrap().bleu.score
         };
         let most = penalties.map(bleu).into_iter().fold(0.0, f64::max);
-        assert_eq!(bleu(chosen.length_penalty), most);
+        assert!(bleu(chosen.length_penalty) >= most);
         assert_eq!(chosen.size, 3);
         let error = loaded.tune(&splits.valid, &beam, &[]).unwrap_err().to_string();
         assert!(error.contains("`penalties` is none, expected at least one"), "{error}");

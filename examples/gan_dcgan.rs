@@ -67,7 +67,8 @@ struct Args {
     /// Share that stays at each step in the average of the generator, which is what samples
     #[arg(long, default_value_t = 0.999)]
     ema: f64,
-    /// Weight γ of the R1 and R2 penalties of the relativistic loss
+    /// Weight γ of the R1 and R2 penalties of the relativistic loss; with 0 there are none, and the
+    /// discriminator is batch-normalised
     #[arg(long, default_value_t = 1.0)]
     gamma: f64,
     /// Spectral normalisation of the discriminator in place of batch norm

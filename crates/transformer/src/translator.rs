@@ -392,8 +392,7 @@ impl Translator {
     ///
     /// As [`translate`](Self::translate), and [`Error::Pairs`] for none.
     pub fn evaluate(&self, pairs: &SentencePairs, search: &impl Search) -> Result<Evaluation> {
-        let overlong =
-            if self.overlong == Overlong::Skip { Overlong::Truncate } else { self.overlong };
+        let overlong = self.overlong_of_pairs();
         let encoded = self.tokenizers.encode(pairs, "the evaluation", self.max_tokens, overlong)?;
         let pad = self.tokenizers.target().special().pad;
         let (perplexity, _) = teacher_forced(&self.model, &encoded, pad, &self.device);
@@ -421,17 +420,22 @@ impl Translator {
     ///
     /// # Errors
     ///
-    /// As [`evaluate`](Self::evaluate), and [`Error::Config`] for no penalties.
+    /// As [`translate`](Self::translate) and [`Bleu::corpus`]; [`Error::Config`] for no penalties.
     pub fn tune(
         &self,
         pairs: &SentencePairs,
         beam: &Beam,
         penalties: &[LengthPenalty],
     ) -> Result<Beam> {
+        let sources: Vec<&str> = pairs.pairs().iter().map(|pair| pair.source.as_str()).collect();
+        let references: Vec<&str> = pairs.pairs().iter().map(|pair| pair.target.as_str()).collect();
+        let translator = self.clone().with_overlong(self.overlong_of_pairs());
         let mut best: Option<(f64, Beam)> = None;
         for &penalty in penalties {
             let beam = beam.clone().with_length_penalty(penalty);
-            let bleu = self.evaluate(pairs, &beam)?.bleu.score;
+            let found = translator.translate(&sources, &beam)?;
+            let texts: Vec<String> = found.into_iter().map(|found| found.text).collect();
+            let bleu = Bleu::new().corpus(&texts, &references)?.score;
             if best.as_ref().is_none_or(|(most, _)| bleu > *most) {
                 best = Some((bleu, beam));
             }
@@ -441,6 +445,11 @@ impl Translator {
             value: "none".to_owned(),
             expected: "at least one".to_owned(),
         })
+    }
+
+    /// What becomes of pairs that are too long: none is skipped, so that all are measured.
+    fn overlong_of_pairs(&self) -> Overlong {
+        if self.overlong == Overlong::Skip { Overlong::Truncate } else { self.overlong }
     }
 
     fn encode<S: AsRef<str>>(&self, sentences: &[S]) -> Result<Vec<Vec<u32>>> {

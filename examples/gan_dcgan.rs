@@ -52,6 +52,9 @@ struct Args {
     /// Ask for classes
     #[arg(long)]
     conditional: bool,
+    /// Ask for so many clusters of images that look alike, found without labels
+    #[arg(long, value_name = "N", conflicts_with = "conditional")]
+    clusters: Option<usize>,
     /// Channels of the largest hidden map
     #[arg(long, default_value_t = 64)]
     width: usize,
@@ -119,8 +122,13 @@ fn main() -> anyhow::Result<()> {
             silhouettes(args.shapes / 6, Split::Test, args.size, &Shape::ALL, args.common.seed)?,
         ),
     };
+    let learned = match args.clusters {
+        Some(count) => train.clustered(count, args.common.seed)?,
+        None => train.clone(),
+    };
     let [channels, ..] = train.shape();
-    let classes = if args.conditional { train.class_names().len() } else { 0 };
+    let conditional = args.conditional || args.clusters.is_some();
+    let classes = if conditional { learned.class_names().len() } else { 0 };
     let config = GanConfig {
         networks: config.networks.clone().with_channels(channels).with_classes(classes),
         ..config
@@ -155,7 +163,7 @@ fn main() -> anyhow::Result<()> {
         ((progress, stop), (History::default(), CsvLog::append(out.join("train.csv"))?));
     let every = (args.steps / 40).max(1);
     let trained =
-        gan.train_watching(&train, Budget::steps(args.steps), &mut observer, every, |gan| {
+        gan.train_watching(&learned, Budget::steps(args.steps), &mut observer, every, |gan| {
             film.look(gan)
         })?;
     let (_, (history, log)) = observer;
@@ -173,7 +181,7 @@ fn main() -> anyhow::Result<()> {
     draw_nearest(&gan.sample_tensor(10, 3)?, &train, &out.join("nearest.png"))?;
     draw_paths(&gan, &out.join("paths.png"))?;
     gan.average().save(out.join("generator.safetensors"))?;
-    jury.judge(&gan, &mut metrics)?;
+    jury.judge(&gan, args.conditional, &mut metrics)?;
     metrics.finish(&out)
 }
 

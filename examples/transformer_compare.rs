@@ -7,7 +7,8 @@
 //! ```
 //!
 //! With `--minutes` each trains for that long: its steps are timed first, so that its learning rate
-//! is down when the time is. Without, each makes the same steps.
+//! is down when the time is. Without, each makes the same steps. After Ctrl-C, `--resume` goes on
+//! with the models that were not finished.
 
 #![allow(clippy::print_stdout)]
 
@@ -16,6 +17,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use burn::tensor::Device;
 use clap::Parser;
 use common::translation::{Recipe, examples, tuned};
@@ -24,6 +26,7 @@ use model_utils::data::SentencePairs;
 use model_utils::ops::learnable_parameters;
 use model_utils::picture::Curves;
 use model_utils::train::{Budget, CsvLog, History, ProgressBar, Silent, Stop};
+use serde::{Deserialize, Serialize};
 use transformer::metrics::{Bleu, Metric as _, compare};
 use transformer::recurrent::{Cell, Looking};
 use transformer::search::Greedy;
@@ -63,6 +66,9 @@ struct Args {
     /// Resamples of the bootstrap
     #[arg(long, default_value_t = 1000)]
     resamples: usize,
+    /// Do not train again what an earlier run finished in the output folder
+    #[arg(long)]
+    resume: bool,
 }
 
 fn cell(name: &str) -> Result<Cell, String> {
@@ -87,6 +93,35 @@ struct System {
     key: &'static str,
     translations: Vec<String>,
     history: History,
+}
+
+/// How a finished training went; it lies beside its translator.
+#[derive(Serialize, Deserialize)]
+struct Run {
+    history: History,
+    steps: u64,
+    wall_s: f64,
+    target_tokens_per_s: f64,
+    parameters: usize,
+}
+
+impl Run {
+    const FILE: &str = "run.json";
+
+    /// That of an earlier run of the example.
+    fn open(folder: &Path) -> anyhow::Result<Option<Self>> {
+        let path = folder.join(Self::FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = std::fs::read(&path)?;
+        Ok(Some(serde_json::from_slice(&text).with_context(|| path.display().to_string())?))
+    }
+
+    fn save(&self, folder: &Path) -> anyhow::Result<()> {
+        let text = serde_json::to_vec_pretty(self)?;
+        Ok(model_utils::atomic::write(&folder.join(Self::FILE), &text)?)
+    }
 }
 
 /// What the models are called on the command line and in metrics.json.
@@ -121,9 +156,19 @@ fn main() -> anyhow::Result<()> {
         };
         let config = TranslatorConfig { model, ..config.clone() };
         let setting = Setting { splits: &splits, tokenizers: &tokenizers, device: &device };
-        let config = timed(config, &setting, args.minutes, learning_rate)?;
-        let system = train(name, key, &config, &setting, &args, &stop, &out, &mut metrics)?;
-        systems.push(system);
+        println!("\n{name}");
+        let folder = out.join(key);
+        let finished = if args.resume { Run::open(&folder)? } else { None };
+        let (translator, run) = match finished {
+            Some(run) => (Translator::load(&folder, &device)?, run),
+            None => {
+                let config = timed(config, &setting, args.minutes, learning_rate)?;
+                let log = out.join(format!("{key}.csv"));
+                train(&config, &setting, &stop, &folder, &log)?
+            }
+        };
+        println!("{} parameters, {} steps", run.parameters, run.steps);
+        systems.push(judge(name, key, &translator, run, &setting, &args, &mut metrics)?);
         if stop.is_stopped() {
             break;
         }
@@ -223,33 +268,52 @@ fn timed(
     Ok(config)
 }
 
-#[allow(clippy::too_many_arguments)] // Once, from `main`.
+/// Trains a model and saves it, with its [`Run`] unless it was stopped.
 fn train(
-    name: &'static str,
-    key: &'static str,
     config: &TranslatorConfig,
     setting: &Setting<'_>,
-    args: &Args,
     stop: &Stop,
-    out: &Path,
-    metrics: &mut Metrics,
-) -> anyhow::Result<System> {
-    let (splits, tokenizers) = (setting.splits, setting.tokenizers.clone());
-    let mut trainer = config.trainer_with(tokenizers, splits, setting.device)?;
+    folder: &Path,
+    log: &Path,
+) -> anyhow::Result<(Translator, Run)> {
+    for old in [log, &folder.join(Run::FILE)] {
+        if old.exists() {
+            std::fs::remove_file(old)?;
+        }
+    }
+    let tokenizers = setting.tokenizers.clone();
+    let mut trainer = config.trainer_with(tokenizers, setting.splits, setting.device)?;
     let parameters = learnable_parameters(trainer.model());
-    println!("\n{name}: {parameters} parameters");
-    let mut observer = (
-        (ProgressBar::new(), stop.clone()),
-        (History::default(), CsvLog::append(out.join(format!("{key}.csv")))?),
-    );
+    let mut observer =
+        ((ProgressBar::new(), stop.clone()), (History::default(), CsvLog::append(log)?));
     let trained = trainer.train(config.budget, &mut observer)?;
     let (_, (history, log)) = observer;
     log.finish()?;
     let translator = Translator::of(trainer, config)?;
-    translator.save(out.join(key))?;
+    translator.save(folder)?;
+    let (steps, wall_s) = (trained.steps, trained.wall_s);
+    let target_tokens_per_s = trained.target_tokens_per_s;
+    let run = Run { history, steps, wall_s, target_tokens_per_s, parameters };
+    if !stop.is_stopped() {
+        run.save(folder)?;
+    }
+    Ok((translator, run))
+}
+
+/// Translates the test part and scores it.
+fn judge(
+    name: &'static str,
+    key: &'static str,
+    translator: &Translator,
+    run: Run,
+    setting: &Setting<'_>,
+    args: &Args,
+    metrics: &mut Metrics,
+) -> anyhow::Result<System> {
+    let splits = setting.splits;
     let greedy = translator.evaluate(&splits.test, &Greedy)?;
     let found = if args.beam > 1 {
-        let beam = tuned(&translator, &splits.valid, args.beam)?;
+        let beam = tuned(translator, &splits.valid, args.beam)?;
         if let LengthPenalty::Wu(alpha) = beam.length_penalty {
             metrics.set(&format!("{key}_length_penalty"), alpha);
         }
@@ -264,12 +328,12 @@ fn train(
     set("greedy_bleu", greedy.bleu.score);
     set("exact_match", found.exact_match);
     set("test_perplexity", found.perplexity);
-    set("train_target_tokens_per_s", trained.target_tokens_per_s);
+    set("train_target_tokens_per_s", run.target_tokens_per_s);
     set("decode_target_tokens_per_s", greedy.target_tokens as f64 / greedy.decode_s);
-    set("train_wall_s", trained.wall_s);
-    metrics.set(&format!("{key}_steps"), trained.steps);
-    metrics.set(&format!("{key}_parameters"), parameters);
-    Ok(System { name, key, translations: found.translations, history })
+    set("train_wall_s", run.wall_s);
+    metrics.set(&format!("{key}_steps"), run.steps);
+    metrics.set(&format!("{key}_parameters"), run.parameters);
+    Ok(System { name, key, translations: found.translations, history: run.history })
 }
 
 /// BLEU of five groups of test sentences, from the shortest to the longest.

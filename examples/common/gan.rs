@@ -187,10 +187,12 @@ impl Jury {
         self.fid(&Tensor::from_data(data, &device.clone().without_autodiff()))
     }
 
-    /// All figures of a generator's samples.
+    /// All figures of a generator's samples; with `asked`, the classes that it is asked for are those
+    /// of the classifier.
     pub fn judge<G: Generator<4>, N: Discriminator<4>>(
         &self,
         gan: &Gan<4, G, N>,
+        asked: bool,
         metrics: &mut Metrics,
     ) -> anyhow::Result<()> {
         let samples = gan.sample_tensor(self.count, 2)?;
@@ -217,7 +219,7 @@ impl Jury {
             .collect();
         metrics.set("class_share_least", of_class.iter().copied().fold(1.0, f64::min));
         metrics.set("class_share_most", of_class.iter().copied().fold(0.0, f64::max));
-        if gan.generator().classes() > 0 {
+        if asked {
             let right = found.iter().enumerate().filter(|(at, (class, _))| at % classes == *class);
             metrics.set("asked_class_accuracy", share(right.count()));
         }

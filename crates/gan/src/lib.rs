@@ -39,7 +39,7 @@
 //! | [`penalty`], [`tangent`] | WGAN-GP (Gulrajani et al. 2017, <https://arxiv.org/abs/1704.00028>), R1 and R2, exact; clipping |
 //! | [`spectral`] | spectral normalisation of any module (Miyato et al. 2018, <https://arxiv.org/abs/1802.05957>) |
 //! | [`config`], [`trainer`] | the rules and the game: steps of either player, average, packing, exact resume |
-//! | [`reals`], [`mixture`] | real samples: images, Gaussians in the plane |
+//! | [`reals`], [`mixture`] | real samples: images, also in [clusters](Images::clustered) where labels are missing (Sage et al. 2018, <https://arxiv.org/abs/1712.04407>); Gaussians in the plane |
 //! | [`noise`], [`sample`] | random numbers and what is made of them: images, walks, arithmetic, nearest real images |
 //! | [`metrics`] | FID, KID, class score, precision, recall, density, coverage, each beside its floor |
 //!
@@ -61,6 +61,7 @@
 //!
 //! `flex` (default), `ndarray`, `wgpu`, `cuda`: the devices.
 
+mod clusters;
 pub mod config;
 pub mod dcgan;
 pub mod error;

@@ -220,3 +220,48 @@ fn the_nearest_real_image_is_found() {
     let other = Tensor::from_data(TensorData::zeros::<f32, _>([1, 3, 12, 12]), &device);
     assert!(nearest(other, &reals).is_err());
 }
+
+#[test]
+fn clusters_are_of_like_images_and_even() {
+    // Four bars apart from each other, of many shades: the places are the clusters.
+    let place = |at: usize| at * 7 % 4;
+    let items = (0..400).map(|at| {
+        let bar = 3 * place(at)..3 * place(at) + 2;
+        let shade = 150 + (at % 100) as u8;
+        let pixels = (0..144).map(|i| if bar.contains(&(i % 12)) { shade } else { 0 }).collect();
+        Labelled { image: Image::new(12, 12, 1, pixels).unwrap(), label: 0 }
+    });
+    let images = Images::new(items, Vec::new()).unwrap();
+    let clustered = images.clustered(4, 1).unwrap();
+    assert_eq!(clustered.class_names().len(), 4);
+    let of_place = |wanted: usize| -> Vec<usize> {
+        (0..400).filter(|&at| place(at) == wanted).map(|at| clustered.labels()[at]).collect()
+    };
+    let mut found: Vec<usize> = (0..4).map(|place| of_place(place)[0]).collect();
+    for (wanted, cluster) in found.iter().enumerate() {
+        assert!(of_place(wanted).iter().all(|label| label == cluster));
+    }
+    found.sort_unstable();
+    assert_eq!(found, [0, 1, 2, 3]);
+    assert_eq!(clustered.image(7).unwrap(), images.image(7).unwrap());
+
+    // A cloud that is denser at one end: by squared distances alone they have 214 to 318.
+    let mut noise = Noise::new(3, 0);
+    let items = (0..2000).map(|_| {
+        let light = (60.0 * noise.even().powi(3)) as usize;
+        let pixels = (0..64).map(|_| (light + noise.below(150)) as u8).collect();
+        Labelled { image: Image::new(8, 8, 1, pixels).unwrap(), label: 0 }
+    });
+    let images = Images::new(items.collect::<Vec<_>>(), Vec::new()).unwrap();
+    let clustered = images.clustered(8, 1).unwrap();
+    assert_eq!(clustered.labels(), images.clustered(8, 1).unwrap().labels());
+    for cluster in 0..8 {
+        let size = clustered.labels().iter().filter(|&&label| label == cluster).count();
+        assert!((220..=280).contains(&size), "{size} of 2000 in one of 8 clusters");
+    }
+
+    for clusters in [0, 1, 501] {
+        let error = images.clustered(clusters, 1).unwrap_err().to_string();
+        assert!(error.contains("clusters") && error.contains("2 to 500"), "{error}");
+    }
+}

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The first command lets GNU Go (Debian: gnugo) play against itself and writes the records to
-//! DIR/games; any other folder of records goes with `--data`. The second learns; a stage that is
-//! done already is taken from DIR, so that a run goes on after the last finished stage.
+//! DIR/games; any other folder of records goes with `--data`. The second learns. Ctrl-C stops it at
+//! the next step, with all that was learned kept in DIR: the same command goes on from there.
 
 #![allow(clippy::print_stdout)]
 
@@ -32,8 +32,9 @@ use ::mcts::sgf::{Record, Sgf};
 use anyhow::Context as _;
 use burn::tensor::Device;
 use clap::Parser;
-use common::{Common, Metrics};
-use model_utils::train::ProgressBar;
+use common::{Common, Metrics, stop_on_ctrl_c};
+use model_utils::checkpoint::Checkpoints;
+use model_utils::train::{Budget, CsvLog, ProgressBar, Stop};
 use model_utils::weights::Stored as _;
 
 /// Learn Go the way AlphaGo did
@@ -102,12 +103,38 @@ fn main() -> anyhow::Result<()> {
         [test, train].map(|set| set.into_iter().map(|(_, r)| r).collect::<Vec<_>>());
     println!("{} games to learn from, {} to test", train.len(), test.len());
 
+    let stop = stop_on_ctrl_c()?;
+    let place = Place { out: &out, device: &device, stop: &stop };
     let rollouts = rollout_policy(&args, &out, &train, &test, &start, &mut metrics)?;
-    let supervised = supervised(&args, &out, &train, &test, &device, &mut metrics)?;
-    let reinforced = reinforced(&args, &out, &supervised, &start, &mut metrics)?;
-    let value = value(&args, &out, &supervised, &reinforced, &start, &device, &mut metrics)?;
+    let supervised = supervised(&args, &place, &train, &test, &mut metrics)?;
+    let reinforced = reinforced(&args, &place, &supervised, &start, &mut metrics)?;
+    let value = value(&args, &place, &supervised, &reinforced, &start, &mut metrics)?;
     parts(&args, &start, &supervised, &value, &rollouts, &mut metrics)?;
     metrics.finish(&out)
+}
+
+/// Where a stage computes and keeps what it has learned.
+struct Place<'a> {
+    out: &'a Path,
+    device: &'a Device,
+    stop: &'a Stop,
+}
+
+impl Place<'_> {
+    fn checkpoints(&self, stage: &str) -> anyhow::Result<Checkpoints> {
+        Ok(Checkpoints::open(self.out.join("checkpoints").join(stage))?)
+    }
+
+    /// Ends a run that was asked to stop, before a stage that is not done is taken for done.
+    fn go_on(&self) -> anyhow::Result<()> {
+        let out = self.out.display();
+        anyhow::ensure!(!self.stop.is_stopped(), "stopped; the same command goes on from {out}");
+        Ok(())
+    }
+
+    fn observer(&self) -> (ProgressBar, Stop) {
+        (ProgressBar::new(), self.stop.clone())
+    }
 }
 
 impl Args {
@@ -253,23 +280,24 @@ fn rollout_policy(
 /// Step 1b: the policy net, supervised.
 fn supervised(
     args: &Args,
-    out: &Path,
+    place: &Place<'_>,
     train: &[Record],
     test: &[Record],
-    device: &Device,
     metrics: &mut Metrics,
 ) -> anyhow::Result<PolicyNet> {
-    let path = out.join("sl_policy.safetensors");
+    let path = place.out.join("sl_policy.safetensors");
     let test = move_examples(test, args.size)?;
     let net = if path.exists() {
-        PolicyNet::load(&path, device)?
+        PolicyNet::load(&path, place.device)?
     } else {
         let started = Instant::now();
         let train = move_examples(train, args.size)?;
         let config =
             PolicyNetConfig::new(args.size).with_filters(args.filters).with_layers(args.layers);
         let learner = LearnerConfig::new().with_steps(args.sl_steps).with_seed(args.common.seed);
-        let net = learner.init()?.policy(config.init(device)?, &train, &mut ProgressBar::new())?;
+        let learner = learner.init()?.keep_in(place.checkpoints("sl_policy")?, 500);
+        let net = learner.policy(config.init(place.device)?, &train, &mut place.observer())?;
+        place.go_on()?;
         net.save(&path)?;
         metrics.set("sl_positions", train.len());
         metrics.set("sl_train_s", started.elapsed().as_secs_f64());
@@ -284,29 +312,27 @@ fn supervised(
 /// Step 2: the policy net, reinforced.
 fn reinforced(
     args: &Args,
-    out: &Path,
+    place: &Place<'_>,
     supervised: &PolicyNet,
     start: &Go,
     metrics: &mut Metrics,
 ) -> anyhow::Result<PolicyNet> {
-    let path = out.join("rl_policy.safetensors");
+    let path = place.out.join("rl_policy.safetensors");
     let net = if path.exists() {
-        PolicyNet::load(&path, &args.common.device.open()?)?
+        PolicyNet::load(&path, place.device)?
     } else {
         let started = Instant::now();
         let config = ReinforceConfig::new()
             .with_games(args.rl_games)
             .with_pool_every(10)
             .with_seed(args.common.seed);
-        let mut reinforce = config.init(supervised, start)?;
-        let mut recent = 0.0;
-        for number in 1..=args.rl_iterations {
-            recent += reinforce.iterate()?.win_rate;
-            if number % 10 == 0 {
-                println!("iteration {number}: {:.3} against the pool", recent / 10.0);
-                recent = 0.0;
-            }
-        }
+        let checkpoints = place.checkpoints("rl_policy")?;
+        let mut reinforce = config.init(supervised, start)?.resume(&checkpoints)?;
+        let log = CsvLog::append(place.out.join("rl_policy.csv"))?;
+        let mut observer = (place.observer(), log);
+        reinforce.learn(Budget::steps(args.rl_iterations), Some(&checkpoints), &mut observer)?;
+        observer.1.finish()?;
+        place.go_on()?;
         let net = reinforce.net();
         net.save(&path)?;
         metrics.set("rl_train_s", started.elapsed().as_secs_f64());
@@ -324,31 +350,34 @@ fn reinforced(
 /// Step 3: the value net, and what whole games do to it.
 fn value(
     args: &Args,
-    out: &Path,
+    place: &Place<'_>,
     supervised: &PolicyNet,
     reinforced: &PolicyNet,
     start: &Go,
-    device: &Device,
     metrics: &mut Metrics,
 ) -> anyhow::Result<ValueNet> {
-    let path = out.join("value.safetensors");
+    let path = place.out.join("value.safetensors");
     let seed = args.common.seed;
     let started = Instant::now();
     let games = args.value_games;
     let test = value_examples(supervised, reinforced, start, games.div_ceil(8), mix(seed, 11))?;
-    let learner = LearnerConfig::new().with_steps(args.value_steps).with_seed(seed).init()?;
+    let learner = |stage: &str| -> anyhow::Result<Learner> {
+        let config = LearnerConfig::new().with_steps(args.value_steps).with_seed(seed);
+        Ok(config.init()?.keep_in(place.checkpoints(stage)?, 500))
+    };
     let fresh = || {
         let config =
             ValueNetConfig::new(args.size).with_filters(args.filters).with_layers(args.layers);
-        config.with_hidden(64).init(device)
+        config.with_hidden(64).init(place.device)
     };
     let one = value_examples(supervised, reinforced, start, games, mix(seed, 12))?;
     metrics.set("value_games_s", started.elapsed().as_secs_f64());
     let net = if path.exists() {
-        ValueNet::load(&path, device)?
+        ValueNet::load(&path, place.device)?
     } else {
         let started = Instant::now();
-        let net = learner.value(fresh()?, &one, &mut ProgressBar::new())?;
+        let net = learner("value")?.value(fresh()?, &one, &mut place.observer())?;
+        place.go_on()?;
         net.save(&path)?;
         metrics.set("value_train_s", started.elapsed().as_secs_f64());
         net
@@ -356,7 +385,9 @@ fn value(
     metrics.set("value_mse_train", Learner::mean_squared_error(&net, &one)?);
     metrics.set("value_mse_test", Learner::mean_squared_error(&net, &test)?);
     let whole = whole_game_examples(supervised, reinforced, start, games, mix(seed, 13))?;
-    let overfitted = learner.value(fresh()?, &whole, &mut ProgressBar::new())?;
+    let learner = learner("value_whole_games")?;
+    let overfitted = learner.value(fresh()?, &whole, &mut place.observer())?;
+    place.go_on()?;
     metrics.set("value_mse_train_whole_games", Learner::mean_squared_error(&overfitted, &whole)?);
     metrics.set("value_mse_test_whole_games", Learner::mean_squared_error(&overfitted, &test)?);
     for key in [

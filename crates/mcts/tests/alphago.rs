@@ -13,9 +13,10 @@ use mcts::random::Random;
 use mcts::rule::Apv;
 use mcts::sgf::Record;
 use mcts::{Budget, Game as _, Search};
+use model_utils::checkpoint::Checkpoints;
 use model_utils::device::DeviceSpec;
-use model_utils::train::Silent;
-use model_utils::weights::Stored as _;
+use model_utils::train::{self, Event, Observer, Silent, StopReason};
+use model_utils::weights::{State, Stored as _, same_names};
 
 fn device() -> burn::tensor::Device {
     "flex".parse::<DeviceSpec>().unwrap().open().unwrap()
@@ -118,6 +119,82 @@ fn reinforcement_follows_from_its_seed() {
     assert!(ReinforceConfig::new().with_games(0).init(&net, &start()).is_err());
     let (one, again) = (run(), run());
     assert_eq!(one.0.moves, again.0.moves);
+}
+
+/// Asks to stop from a step on.
+struct Until {
+    step: u64,
+    reached: bool,
+}
+
+impl Until {
+    fn step(step: u64) -> Self {
+        Self { step, reached: false }
+    }
+}
+
+impl Observer for Until {
+    fn observe(&mut self, event: &Event<'_>) {
+        if let Event::Step { step, .. } = event {
+            self.reached |= *step >= self.step;
+        }
+    }
+
+    fn wants_stop(&self) -> bool {
+        self.reached
+    }
+}
+
+fn bits(net: &PolicyNet) -> Vec<(String, Vec<u8>)> {
+    let state = State::of(net, same_names).unwrap();
+    state.tensors.into_iter().map(|(name, x)| (name, x.data.as_bytes().to_vec())).collect()
+}
+
+#[test]
+fn a_stopped_reinforcement_goes_on_exactly() {
+    let net = tiny().init(&device()).unwrap();
+    let config = ReinforceConfig::new().with_games(6).with_pool_every(2).with_batch(64);
+    let begin = || config.init(&net, &start()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints::open(folder.path()).unwrap();
+    let budget = train::Budget::steps(5);
+
+    let mut whole = begin();
+    assert_eq!(whole.learn(budget, None, &mut Silent).unwrap(), StopReason::BudgetSpent);
+    let mut stopped = begin();
+    let reason = stopped.learn(budget, Some(&checkpoints), &mut Until::step(3)).unwrap();
+    assert_eq!(reason, StopReason::Asked);
+    let mut resumed = begin().resume(&checkpoints).unwrap();
+    resumed.learn(budget, Some(&checkpoints), &mut Silent).unwrap();
+    assert_ne!(bits(&stopped.net()), bits(&resumed.net()));
+    assert_eq!(bits(&whole.net()), bits(&resumed.net()));
+
+    let other = ReinforceConfig { games: 8, ..config.clone() };
+    let error = other.init(&net, &start()).unwrap().resume(&checkpoints).err().unwrap();
+    assert!(error.to_string().contains("holds a run of"), "{error}");
+}
+
+#[test]
+fn a_stopped_learner_goes_on_exactly() {
+    let examples = move_examples(&records(20), 5).unwrap();
+    let net = tiny().init(&device()).unwrap();
+    let config = LearnerConfig::new().with_steps(60).with_batch(16);
+    let learn = |learner: Learner, observer: &mut dyn Observer| {
+        bits(&learner.policy(net.clone(), &examples, observer).unwrap())
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let kept = |config: &LearnerConfig| {
+        let checkpoints = Checkpoints::open(folder.path()).unwrap();
+        config.init().unwrap().keep_in(checkpoints, 25)
+    };
+    let whole = learn(config.init().unwrap(), &mut Silent);
+    let stopped = learn(kept(&config), &mut Until::step(33));
+    let resumed = learn(kept(&config), &mut Silent);
+    assert!(stopped != whole && resumed == whole);
+
+    let other = config.clone().with_batch(8);
+    let error = kept(&other).policy(net.clone(), &examples, &mut Silent).unwrap_err();
+    assert!(error.to_string().contains("holds a run of"), "{error}");
 }
 
 #[test]

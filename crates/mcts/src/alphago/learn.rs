@@ -1,20 +1,22 @@
 //! Learning from positions: moves for the policy net, results for the value net.
 
+use std::time::Instant;
+
 use burn::config::Config;
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
-use model_utils::device;
+use model_utils::checkpoint::{Checkpoint, Checkpoints, Saved};
 use model_utils::ops;
-use model_utils::train::{Event, Observer};
+use model_utils::train::{Event, Observer, StopReason};
 
 use super::evaluator::PolicyPlayer;
 use super::features::{Features, PLANES, VALUE_PLANES};
 use super::net::{PolicyNet, ValueNet};
 use crate::arena::Player as _;
 use crate::deep::{Replay, Samples, SymmetryTables};
-use crate::error::{Result, require};
+use crate::error::{Error, Result, require};
 use crate::game::{Action, Game as _};
 use crate::go::{Color, Go, Move, Rules, is_sensible};
 use crate::random::{Random, mix};
@@ -210,7 +212,12 @@ pub struct LearnerConfig {
 #[derive(Debug)]
 pub struct Learner {
     config: LearnerConfig,
+    keep: Option<(Checkpoints, u64)>,
 }
+
+/// Names in a checkpoint.
+const NET: &str = "net";
+const OPTIMIZER: &str = "optimizer";
 
 impl LearnerConfig {
     /// A learner.
@@ -225,17 +232,26 @@ impl LearnerConfig {
         require(rate.is_finite() && rate > 0.0, "learning_rate", rate, "a positive number")?;
         let decay = self.weight_decay;
         require(decay.is_finite() && decay >= 0.0, "weight_decay", decay, "0 or more")?;
-        Ok(Learner { config: self.clone() })
+        Ok(Learner { config: self.clone(), keep: None })
     }
 }
 
 impl Learner {
-    /// Learns moves: the cross-entropy of the policy.
+    /// Keeps checkpoints, one every so many steps and one where it is asked to stop, and goes on
+    /// from the latest that is there, exactly.
+    #[must_use]
+    pub fn keep_in(mut self, checkpoints: Checkpoints, every: u64) -> Self {
+        self.keep = Some((checkpoints, every.max(1)));
+        self
+    }
+
+    /// Learns moves: the cross-entropy of the policy. Where the observer asks to stop it ends early,
+    /// with the net as it is.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`](crate::Error::Config) without examples,
-    /// [`model_utils::Error::NotFinite`] for a loss that is no number.
+    /// [`Error::Config`] without examples, [`model_utils::Error::NotFinite`] for a loss that is no
+    /// number, [`Error::Resume`] for a checkpoint of another configuration.
     pub fn policy(
         &self,
         net: PolicyNet,
@@ -287,19 +303,30 @@ impl Learner {
         let config = AdamWConfig::new().with_weight_decay(weight_decay as f32);
         let mut optimizer: ModuleOptimizer = config.with_epsilon(1e-8).init();
         let symmetries = SymmetryTables::new(&Go::new(side, Rules::chinese())?);
-        let mut random = Random::new(seed);
-        device::seed(&device, seed);
-        observer.observe(&Event::Started { task, step: 0, of: Some(steps) });
+        let mut first = 0;
+        if let Some(saved) = self.latest()? {
+            net = saved.module(NET, net)?;
+            optimizer = saved.optimizer(OPTIMIZER, optimizer)?;
+            first = saved.step();
+        }
+        observer.observe(&Event::Started { task, step: first, of: Some(steps) });
+        let started = Instant::now();
         let (mut sum, mut count) = (0.0, 0);
-        for step in 0..steps {
-            let samples = examples.draw(batch, &symmetries, &mut random);
+        let (mut done, mut reason) = (first, StopReason::BudgetSpent);
+        for step in first..steps {
+            if observer.wants_stop() {
+                reason = StopReason::Asked;
+                break;
+            }
+            let samples = examples.draw(batch, &symmetries, &mut Random::new(mix(seed, step)));
             let value = loss(&net, samples, &device);
             let grads = GradientsParams::from_grads(value.backward(), &net);
             let (grads, _) = ops::clip_grad_norm(&net, grads, 5.0);
-            let done = step as f64 / steps as f64;
-            let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
+            let share = step as f64 / steps as f64;
+            let cosine = 0.5 * (1.0 + (std::f64::consts::PI * share).cos());
             net = optimizer.step(learning_rate * (0.1 + 0.9 * cosine), net, grads);
-            if step % 16 == 0 || step + 1 == steps {
+            done = step + 1;
+            if step % 16 == 0 || done == steps {
                 let loss = f64::from(crate::deep::read(value.without_autodiff())?[0]);
                 if !loss.is_finite() {
                     let what = format!("{task} loss");
@@ -309,7 +336,7 @@ impl Learner {
                 count += 1;
                 let metrics = [("loss", sum / f64::from(count))];
                 observer.observe(&Event::Step {
-                    step: step + 1,
+                    step: done,
                     of: Some(steps),
                     epoch: 0,
                     items: batch,
@@ -319,8 +346,41 @@ impl Learner {
                     (sum, count) = (0.0, 0);
                 }
             }
+            if self.keep.as_ref().is_some_and(|(_, every)| done.is_multiple_of(*every)) {
+                self.save(&net, &optimizer, done, observer)?;
+            }
         }
+        if reason == StopReason::Asked {
+            self.save(&net, &optimizer, done, observer)?;
+        }
+        let wall_s = started.elapsed().as_secs_f64();
+        observer.observe(&Event::Finished { step: done, reason, wall_s });
         Ok(net.valid())
+    }
+
+    /// The checkpoint to go on from.
+    fn latest(&self) -> Result<Option<Saved>> {
+        let Some((checkpoints, _)) = &self.keep else { return Ok(None) };
+        let Some(saved) = checkpoints.latest()? else { return Ok(None) };
+        Error::check_resume(saved.folder(), &self.config, &saved.state()?)?;
+        Ok(Some(saved))
+    }
+
+    fn save<M: Module>(
+        &self,
+        net: &M,
+        optimizer: &ModuleOptimizer,
+        step: u64,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        let Some((checkpoints, _)) = &self.keep else { return Ok(()) };
+        let checkpoint = Checkpoint::new(step)
+            .module(NET, net)?
+            .optimizer(OPTIMIZER, optimizer)?
+            .state(&self.config)?;
+        let saved = checkpoints.save(&checkpoint)?;
+        observer.observe(&Event::Saved { path: saved.folder(), step });
+        Ok(())
     }
 
     /// The share of the examples whose move the net holds for the likeliest.

@@ -1,17 +1,22 @@
 //! The policy net by reinforcement: games against a pool of its own past.
 
+use std::time::{Duration, Instant};
+
 use burn::config::Config;
 use burn::module::Module as _;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
+use model_utils::checkpoint::{Checkpoint, Checkpoints};
 use model_utils::ops;
+use model_utils::train::{Budget, Event, Observer, StopReason};
+use serde::{Deserialize, Serialize};
 
 use super::evaluator::PolicyPlayer;
 use super::features::PLANES;
 use super::learn::{device_of, planes};
 use super::net::PolicyNet;
-use crate::error::{Result, require};
+use crate::error::{Error, Result, require};
 use crate::game::{Action, Game as _};
 use crate::go::{Color, Go};
 use crate::random::{Random, mix};
@@ -57,8 +62,25 @@ pub struct Reinforce {
     net: PolicyNet,
     optimizer: ModuleOptimizer,
     pool: Vec<PolicyNet>,
-    iteration: u64,
+    journal: Journal,
     start: Go,
+}
+
+/// Where a run stands, beside nets and optimiser.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Journal {
+    iteration: u64,
+    wall_s: f64,
+    /// Nets in the pool.
+    pool: usize,
+}
+
+/// Names in a checkpoint.
+const NET: &str = "net";
+const OPTIMIZER: &str = "optimizer";
+
+fn pool_name(place: usize) -> String {
+    format!("pool_{place}")
 }
 
 impl ReinforceConfig {
@@ -80,7 +102,7 @@ impl ReinforceConfig {
             net: net.clone().train(),
             optimizer: AdamWConfig::new().with_weight_decay(0.0).with_epsilon(1e-8).init(),
             pool: vec![net.clone()],
-            iteration: 0,
+            journal: Journal::default(),
             start: start.clone(),
         })
     }
@@ -105,25 +127,110 @@ impl Reinforce {
     ///
     /// From the device.
     pub fn iterate(&mut self) -> Result<Iteration> {
-        self.iteration += 1;
-        let seed = mix(self.config.seed, self.iteration);
+        self.journal.iteration += 1;
+        let iteration = self.journal.iteration;
+        let seed = mix(self.config.seed, iteration);
         let mut random = Random::new(seed);
         let opponent = self.pool[random.below(self.pool.len() as u32) as usize].clone();
         let mut experiences = Vec::new();
         let wins = self.play(&opponent, seed, &mut experiences)?;
         random.shuffle(&mut experiences);
         for batch in experiences.chunks(self.config.batch) {
-            self.learn(batch);
+            self.step(batch);
         }
-        if self.iteration.is_multiple_of(self.config.pool_every) {
+        if iteration.is_multiple_of(self.config.pool_every) {
             self.pool.push(self.net.valid());
         }
         Ok(Iteration {
-            iteration: self.iteration,
+            iteration,
             win_rate: wins / self.config.games as f64,
             moves: experiences.len(),
             pool: self.pool.len(),
         })
+    }
+
+    /// Iterates until the budget is spent (steps are iterations, in all) or the observer asks to
+    /// stop. With checkpoints, one is saved each time the net joins the pool, and at the end.
+    ///
+    /// Metrics: `win_rate` against the pool.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reinforce::iterate`], and where a checkpoint cannot be written.
+    pub fn learn(
+        &mut self,
+        budget: Budget,
+        checkpoints: Option<&Checkpoints>,
+        observer: &mut dyn Observer,
+    ) -> Result<StopReason> {
+        let (before_s, started) = (self.journal.wall_s, Instant::now());
+        let step = self.journal.iteration;
+        observer.observe(&Event::Started { task: "reinforce", step, of: budget.steps });
+        let reason = loop {
+            let Journal { iteration, wall_s, .. } = self.journal;
+            if budget.is_spent(iteration, 0, Duration::from_secs_f64(wall_s)) {
+                break StopReason::BudgetSpent;
+            }
+            if observer.wants_stop() {
+                break StopReason::Asked;
+            }
+            let Iteration { iteration, win_rate, .. } = self.iterate()?;
+            self.journal.wall_s = before_s + started.elapsed().as_secs_f64();
+            observer.observe(&Event::Step {
+                step: iteration,
+                of: budget.steps,
+                epoch: 0,
+                items: self.config.games,
+                metrics: &[("win_rate", win_rate)],
+            });
+            if iteration.is_multiple_of(self.config.pool_every) {
+                self.save_checkpoint(checkpoints, observer)?;
+            }
+        };
+        let Journal { iteration: step, wall_s, .. } = self.journal;
+        if !step.is_multiple_of(self.config.pool_every) {
+            self.save_checkpoint(checkpoints, observer)?;
+        }
+        observer.observe(&Event::Finished { step, reason, wall_s });
+        Ok(reason)
+    }
+
+    fn save_checkpoint(
+        &self,
+        checkpoints: Option<&Checkpoints>,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        let Some(checkpoints) = checkpoints else { return Ok(()) };
+        let step = self.journal.iteration;
+        let journal = Journal { pool: self.pool.len(), ..self.journal };
+        let mut checkpoint = Checkpoint::new(step)
+            .module(NET, &self.net)?
+            .optimizer(OPTIMIZER, &self.optimizer)?
+            .state(&(&self.config, journal))?;
+        for (place, net) in self.pool.iter().enumerate() {
+            checkpoint = checkpoint.module(&pool_name(place), net)?;
+        }
+        let saved = checkpoints.save(&checkpoint)?;
+        observer.observe(&Event::Saved { path: saved.folder(), step });
+        Ok(())
+    }
+
+    /// Goes on from the latest checkpoint of a folder, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Resume`] for a run of another configuration, and for a damaged checkpoint.
+    pub fn resume(mut self, checkpoints: &Checkpoints) -> Result<Self> {
+        let Some(saved) = checkpoints.latest()? else { return Ok(self) };
+        let (config, journal): (ReinforceConfig, Journal) = saved.state()?;
+        Error::check_resume(saved.folder(), &self.config, &config)?;
+        self.net = saved.module(NET, self.net)?;
+        self.optimizer = saved.optimizer(OPTIMIZER, self.optimizer)?;
+        self.pool = (0..journal.pool)
+            .map(|place| saved.module(&pool_name(place), self.net.valid()))
+            .collect::<model_utils::Result<_>>()?;
+        self.journal = journal;
+        Ok(self)
     }
 
     /// Plays the games of an iteration, Black in every second one; the sum of the wins.
@@ -168,7 +275,7 @@ impl Reinforce {
     }
 
     /// One step along `result · ∇ log p(action)`.
-    fn learn(&mut self, batch: &[Experience]) {
+    fn step(&mut self, batch: &[Experience]) {
         let side = self.net.side();
         let device = device_of(&self.net).autodiff();
         let count = batch.len();

@@ -459,13 +459,7 @@ impl<G: Symmetry> AlphaZero<G> {
     pub fn resume(mut self, checkpoints: &Checkpoints) -> Result<Self> {
         let Some(saved) = checkpoints.latest()? else { return Ok(self) };
         let (config, journal): (AlphaZeroConfig, Journal) = saved.state()?;
-        if config != self.config {
-            return Err(Error::Resume(format!(
-                "{} holds a run of {config}, expected {}",
-                saved.folder().display(),
-                self.config
-            )));
-        }
+        Error::check_resume(saved.folder(), &self.config, &config)?;
         self.net = saved.module(NET, self.net)?;
         self.optimizer = saved.optimizer(OPTIMIZER, self.optimizer)?;
         if let Some(playing) = self.playing.take() {

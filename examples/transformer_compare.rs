@@ -120,7 +120,7 @@ impl Run {
 
     fn save(&self, folder: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_vec_pretty(self)?;
-        Ok(model_utils::atomic::write(&folder.join(Self::FILE), &text)?)
+        Ok(model_utils::atomic::write(folder.join(Self::FILE), &text)?)
     }
 }
 
@@ -159,13 +159,11 @@ fn main() -> anyhow::Result<()> {
         println!("\n{name}");
         let folder = out.join(key);
         let finished = if args.resume { Run::open(&folder)? } else { None };
-        let (translator, run) = match finished {
-            Some(run) => (Translator::load(&folder, &device)?, run),
-            None => {
-                let config = timed(config, &setting, args.minutes, learning_rate)?;
-                let log = out.join(format!("{key}.csv"));
-                train(&config, &setting, &stop, &folder, &log)?
-            }
+        let (translator, run) = if let Some(run) = finished {
+            (Translator::load(&folder, &device)?, run)
+        } else {
+            let config = timed(config, &setting, args.minutes, learning_rate)?;
+            train(&config, &setting, &stop, &folder, &out.join(format!("{key}.csv")))?
         };
         println!("{} parameters, {} steps", run.parameters, run.steps);
         systems.push(judge(name, key, &translator, run, &setting, &args, &mut metrics)?);

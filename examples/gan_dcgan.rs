@@ -21,7 +21,7 @@ use clap::Parser;
 use common::gan::{Film, Jury, draw_curves, draw_nearest, silhouettes};
 use common::{Common, Metrics, stop_on_ctrl_c};
 use gan::sample::{spherical_path, to_images};
-use gan::{DcganConfig, GanConfig, Images, Loss, Penalty};
+use gan::{DcganConfig, GanConfig, Images, Loss, Penalty, Rules};
 use model_utils::checkpoint::Checkpoints;
 use model_utils::data::{Shape, Split};
 use model_utils::picture::{Grid, grid};
@@ -153,6 +153,9 @@ fn main() -> anyhow::Result<()> {
     }
     let untrained = config.init(&device)?;
     let mut metrics = Metrics::default();
+    if args.clusters.is_some() {
+        measure_clusters(&train, &learned, &mut metrics);
+    }
     metrics.set("classifier_accuracy", jury.accuracy);
     metrics.set("fid_noise", jury.noise_fid(train.shape(), &device)?);
     metrics.set("fid_untrained", jury.fid(&untrained.sample_tensor(jury.count(), 2)?)?);
@@ -185,17 +188,33 @@ fn main() -> anyhow::Result<()> {
     metrics.finish(&out)
 }
 
+/// How even clusters are, and how many images have their cluster's commonest label.
+fn measure_clusters(labelled: &Images, clustered: &Images, metrics: &mut Metrics) {
+    let labels = labelled.class_names().len();
+    let mut counts = vec![vec![0; labels]; clustered.class_names().len()];
+    for (&label, &cluster) in labelled.labels().iter().zip(clustered.labels()) {
+        counts[cluster][label] += 1;
+    }
+    let sizes = || counts.iter().map(|counts| counts.iter().sum::<usize>());
+    let alike: usize = counts.iter().filter_map(|counts| counts.iter().max()).sum();
+    metrics.set("cluster_size_least", sizes().min());
+    metrics.set("cluster_size_most", sizes().max());
+    metrics.set("cluster_purity", alike as f64 / labelled.count() as f64);
+}
+
 fn configure(args: &Args) -> GanConfig<DcganConfig> {
     let mut networks = DcganConfig::for_size(args.size)
         .with_smallest(args.smallest)
         .with_width(args.width)
         .with_spectral_norm(args.spectral_norm);
-    let penalised = match args.loss {
-        Loss::Wasserstein => true,
-        Loss::Relativistic => args.gamma > 0.0,
-        _ => false,
+    let penalty = match args.loss {
+        Loss::Relativistic => match args.gamma {
+            0.0 => Penalty::None,
+            gamma => Penalty::R1R2 { gamma },
+        },
+        loss => Rules::new(loss).penalty,
     };
-    if args.spectral_norm || penalised {
+    if args.spectral_norm || penalty.needs_tangent() {
         networks = networks.with_normalise_discriminator(false);
     }
     let networks = match args.without {
@@ -210,19 +229,13 @@ fn configure(args: &Args) -> GanConfig<DcganConfig> {
         Some(Rule::LeakyRelu) => networks.with_slope(0.0),
         Some(Rule::Tanh) => networks.with_tanh(false),
     };
-    let mut config = GanConfig::new(networks, args.loss)
+    GanConfig::new(networks, args.loss)
+        .with_penalty(penalty)
         .with_batch_size(args.batch_size)
         .with_rates(args.learning_rate)
         .with_ema_decay(args.ema)
         .with_anneal_steps(args.steps)
-        .with_seed(args.common.seed);
-    if args.loss == Loss::Relativistic {
-        config = config.with_penalty(match args.gamma {
-            0.0 => Penalty::None,
-            gamma => Penalty::R1R2 { gamma },
-        });
-    }
-    config
+        .with_seed(args.common.seed)
 }
 
 /// Walks from one sample to another along the arc between their random numbers.

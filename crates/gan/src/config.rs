@@ -4,6 +4,7 @@ use burn::module::Module as _;
 use burn::tensor::Device;
 use model_utils::device::step_seed;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::{Result, require};
 use crate::loss::Loss;
@@ -91,6 +92,15 @@ impl Rules {
         require(is_decay, "ema_decay", ema, "at least 0 and below 1")?;
         require(self.anneal_steps != Some(0), "anneal_steps", 0, "at least 1")?;
         require(self.log_every > 0, "log_every", self.log_every, "at least 1")
+    }
+
+    /// The rules as they are compared; how often events come changes nothing.
+    pub(crate) fn told(&self) -> Value {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Some(fields) = value.as_object_mut() {
+            fields.remove("log_every");
+        }
+        value
     }
 
     /// The share of the learning rates at a step.
@@ -209,4 +219,20 @@ pub(crate) fn check_networks<const D: usize>(
     }
     rules.loss.check_output(discriminator.output())?;
     rules.penalty.check(discriminator)
+}
+
+/// Adds what differs, by the path to it.
+pub(crate) fn compare(path: &str, expected: &Value, found: &Value, differences: &mut Vec<String>) {
+    match (expected, found) {
+        (Value::Object(expected), Value::Object(found)) if expected.len() == found.len() => {
+            for (key, expected) in expected {
+                let found = found.get(key).unwrap_or(&Value::Null);
+                compare(&format!("{path}.{key}"), expected, found, differences);
+            }
+        }
+        _ if expected != found => {
+            differences.push(format!("`{path}` is {expected}, and {found} in the checkpoint"));
+        }
+        _ => {}
+    }
 }

@@ -11,7 +11,7 @@ use model_utils::weights::snapshot;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::{Rules, check_networks};
+use crate::config::{Rules, check_networks, compare};
 use crate::error::{Error, Result};
 use crate::noise::Noise;
 use crate::penalty::{Penalised, Penalty, around, clip, frozen, zero_centred};
@@ -521,7 +521,7 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
         let Some((checkpoints, _)) = &self.keep else { return Ok(()) };
         let journal = Journal {
             about: self.about.clone(),
-            rules: told(&self.rules),
+            rules: self.rules.told(),
             wall_s: self.wall_s,
             average_updates: self.average.as_ref().map(Ema::updates),
         };
@@ -544,7 +544,7 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
         let journal: Journal = saved.state()?;
         let mut differences = Vec::new();
         compare("networks", &self.about, &journal.about, &mut differences);
-        compare("rules", &told(&self.rules), &journal.rules, &mut differences);
+        compare("rules", &self.rules.told(), &journal.rules, &mut differences);
         if !differences.is_empty() {
             return Err(Error::Resume(differences));
         }
@@ -565,31 +565,6 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
 
 /// Samples that are made in one pass.
 const SAMPLES_AT_ONCE: usize = 256;
-
-/// The rules as they are compared; how often events come changes nothing.
-fn told(rules: &Rules) -> Value {
-    let mut value = serde_json::to_value(rules).unwrap_or_default();
-    if let Some(fields) = value.as_object_mut() {
-        fields.remove("log_every");
-    }
-    value
-}
-
-/// Adds what differs, by the path to it.
-fn compare(path: &str, expected: &Value, found: &Value, differences: &mut Vec<String>) {
-    match (expected, found) {
-        (Value::Object(expected), Value::Object(found)) if expected.len() == found.len() => {
-            for (key, expected) in expected {
-                let found = found.get(key).unwrap_or(&Value::Null);
-                compare(&format!("{path}.{key}"), expected, found, differences);
-            }
-        }
-        _ if expected != found => {
-            differences.push(format!("`{path}` is {expected}, and {found} in the checkpoint"));
-        }
-        _ => {}
-    }
-}
 
 fn indices(classes: &[usize], device: &Device) -> Tensor<1, Int> {
     let classes: Vec<i64> = classes.iter().map(|&class| class as i64).collect();

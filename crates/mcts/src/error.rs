@@ -117,20 +117,6 @@ impl Error {
     pub(crate) fn config(field: &'static str, value: impl std::fmt::Debug, expected: &str) -> Self {
         Self::Config { field, value: format!("{value:?}"), expected: expected.to_owned() }
     }
-
-    /// Refuses a checkpoint of another configuration.
-    #[cfg(feature = "deep")]
-    pub(crate) fn check_resume<C: PartialEq + std::fmt::Display>(
-        folder: &std::path::Path,
-        expected: &C,
-        found: &C,
-    ) -> Result<()> {
-        if expected == found {
-            return Ok(());
-        }
-        let folder = folder.display();
-        Err(Self::Resume(format!("{folder} holds a run of {found}, expected {expected}")))
-    }
 }
 
 /// Refuses a value for which the condition does not hold.

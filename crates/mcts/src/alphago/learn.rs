@@ -15,8 +15,8 @@ use super::evaluator::PolicyPlayer;
 use super::features::{Features, PLANES, VALUE_PLANES};
 use super::net::{PolicyNet, ValueNet};
 use crate::arena::Player as _;
-use crate::deep::{Replay, Samples, SymmetryTables};
-use crate::error::{Error, Result, require};
+use crate::deep::{Replay, Samples, SymmetryTables, kept};
+use crate::error::{Result, require};
 use crate::game::{Action, Game as _};
 use crate::go::{Color, Go, Move, Rules, is_sensible};
 use crate::random::{Random, mix};
@@ -250,8 +250,9 @@ impl Learner {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] without examples, [`model_utils::Error::NotFinite`] for a loss that is no
-    /// number, [`Error::Resume`] for a checkpoint of another configuration.
+    /// [`Error::Config`](crate::Error::Config) without examples,
+    /// [`model_utils::Error::NotFinite`] for a loss that is no number,
+    /// [`Error::Resume`](crate::Error::Resume) for a checkpoint of another configuration.
     pub fn policy(
         &self,
         net: PolicyNet,
@@ -361,9 +362,8 @@ impl Learner {
     /// The checkpoint to go on from.
     fn latest(&self) -> Result<Option<Saved>> {
         let Some((checkpoints, _)) = &self.keep else { return Ok(None) };
-        let Some(saved) = checkpoints.latest()? else { return Ok(None) };
-        Error::check_resume(saved.folder(), &self.config, &saved.state()?)?;
-        Ok(Some(saved))
+        let found = kept::latest::<_, ()>(checkpoints, &self.config)?;
+        Ok(found.map(|(saved, ())| saved))
     }
 
     fn save<M: Module>(
@@ -374,13 +374,8 @@ impl Learner {
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let Some((checkpoints, _)) = &self.keep else { return Ok(()) };
-        let checkpoint = Checkpoint::new(step)
-            .module(NET, net)?
-            .optimizer(OPTIMIZER, optimizer)?
-            .state(&self.config)?;
-        let saved = checkpoints.save(&checkpoint)?;
-        observer.observe(&Event::Saved { path: saved.folder(), step });
-        Ok(())
+        let checkpoint = Checkpoint::new(step).module(NET, net)?.optimizer(OPTIMIZER, optimizer)?;
+        kept::save(checkpoints, checkpoint, step, &(&self.config, &()), observer)
     }
 
     /// The share of the examples whose move the net holds for the likeliest.

@@ -16,7 +16,8 @@ use super::evaluator::PolicyPlayer;
 use super::features::PLANES;
 use super::learn::{device_of, planes};
 use super::net::PolicyNet;
-use crate::error::{Error, Result, require};
+use crate::deep::kept;
+use crate::error::{Result, require};
 use crate::game::{Action, Game as _};
 use crate::go::{Color, Go};
 use crate::random::{Random, mix};
@@ -203,27 +204,23 @@ impl Reinforce {
         let Some(checkpoints) = checkpoints else { return Ok(()) };
         let step = self.journal.iteration;
         let journal = Journal { pool: self.pool.len(), ..self.journal };
-        let mut checkpoint = Checkpoint::new(step)
-            .module(NET, &self.net)?
-            .optimizer(OPTIMIZER, &self.optimizer)?
-            .state(&(&self.config, journal))?;
+        let mut checkpoint =
+            Checkpoint::new(step).module(NET, &self.net)?.optimizer(OPTIMIZER, &self.optimizer)?;
         for (place, net) in self.pool.iter().enumerate() {
             checkpoint = checkpoint.module(&pool_name(place), net)?;
         }
-        let saved = checkpoints.save(&checkpoint)?;
-        observer.observe(&Event::Saved { path: saved.folder(), step });
-        Ok(())
+        kept::save(checkpoints, checkpoint, step, &(&self.config, &journal), observer)
     }
 
     /// Goes on from the latest checkpoint of a folder, where there is one.
     ///
     /// # Errors
     ///
-    /// [`Error::Resume`] for a run of another configuration, and for a damaged checkpoint.
+    /// [`Error::Resume`](crate::Error::Resume) for a run of another configuration, and for a damaged checkpoint.
     pub fn resume(mut self, checkpoints: &Checkpoints) -> Result<Self> {
-        let Some(saved) = checkpoints.latest()? else { return Ok(self) };
-        let (config, journal): (ReinforceConfig, Journal) = saved.state()?;
-        Error::check_resume(saved.folder(), &self.config, &config)?;
+        let Some((saved, journal)) = kept::latest::<_, Journal>(checkpoints, &self.config)? else {
+            return Ok(self);
+        };
         self.net = saved.module(NET, self.net)?;
         self.optimizer = saved.optimizer(OPTIMIZER, self.optimizer)?;
         self.pool = (0..journal.pool)

@@ -12,15 +12,15 @@ use model_utils::checkpoint::{Checkpoint, Checkpoints};
 use model_utils::device;
 use model_utils::ops;
 use model_utils::train::{Budget, Event, Observer, StopReason};
-use model_utils::weights::State;
 use serde::{Deserialize, Serialize};
 
 use super::evaluator::{NetEvaluator, read};
+use super::kept;
 use super::net::{PolicyValueConfig, PolicyValueNet};
 use super::replay::{Replay, SymmetryTables};
 use super::self_play::{Exploration, Played, SelfPlay};
 use crate::arena::{Score, SearchPlayer, play_pairs};
-use crate::error::{Error, Result, require};
+use crate::error::{Result, require};
 use crate::game::Symmetry;
 use crate::random::{Random, mix};
 use crate::rule::Gumbel;
@@ -160,8 +160,8 @@ impl AlphaZeroConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a field that cannot work, [`Error::Mismatch`] for a net of another
-    /// game.
+    /// [`Error::Config`](crate::Error::Config) for a field that cannot work,
+    /// [`Error::Mismatch`](crate::Error::Mismatch) for a net of another game.
     pub fn init<G: Symmetry>(&self, start: &G, device: &Device) -> Result<AlphaZero<G>> {
         self.net.check_game(start)?;
         self.self_play.check()?;
@@ -437,29 +437,23 @@ impl<G: Symmetry> AlphaZero<G> {
         let mut checkpoint = Checkpoint::new(step)
             .module(NET, &self.net)?
             .optimizer(OPTIMIZER, &self.optimizer)?
-            .bytes(REPLAY, self.replay.to_bytes())
-            .state(&(&self.config, &self.journal))?;
+            .bytes(REPLAY, self.replay.to_bytes());
         if let Some(playing) = &self.playing {
             checkpoint = checkpoint.module(PLAYING, playing)?;
         }
-        if let Some((name, value)) = checkpoint.modules().find_map(State::first_not_finite) {
-            let what = format!("weight `{name}`");
-            return Err(model_utils::Error::NotFinite { what, value, step }.into());
-        }
-        let saved = checkpoints.save(&checkpoint)?;
-        observer.observe(&Event::Saved { path: saved.folder(), step });
-        Ok(())
+        kept::save(checkpoints, checkpoint, step, &(&self.config, &self.journal), observer)
     }
 
     /// Goes on from the latest checkpoint of a folder, where there is one.
     ///
     /// # Errors
     ///
-    /// [`Error::Resume`] for a run of another configuration, and for a damaged checkpoint.
+    /// [`Error::Resume`](crate::Error::Resume) for a run of another configuration, and for a
+    /// damaged checkpoint.
     pub fn resume(mut self, checkpoints: &Checkpoints) -> Result<Self> {
-        let Some(saved) = checkpoints.latest()? else { return Ok(self) };
-        let (config, journal): (AlphaZeroConfig, Journal) = saved.state()?;
-        Error::check_resume(saved.folder(), &self.config, &config)?;
+        let Some((saved, journal)) = kept::latest(checkpoints, &self.config)? else {
+            return Ok(self);
+        };
         self.net = saved.module(NET, self.net)?;
         self.optimizer = saved.optimizer(OPTIMIZER, self.optimizer)?;
         if let Some(playing) = self.playing.take() {

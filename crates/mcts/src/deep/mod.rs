@@ -10,6 +10,7 @@
 mod alpha_zero;
 mod evaluator;
 mod folded;
+pub(crate) mod kept;
 mod net;
 mod replay;
 mod self_play;

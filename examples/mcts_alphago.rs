@@ -14,10 +14,12 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::ScopedJoinHandle;
+use std::time::{Duration, Instant};
 
-use ::mcts::Game as _;
 use ::mcts::alphago::{
     AlphaGoEvaluator, Learner, LearnerConfig, PolicyNet, PolicyNetConfig, PolicyPlayer,
     ReinforceConfig, RolloutPolicy, RolloutTraining, ValueNet, ValueNetConfig, move_examples,
@@ -29,6 +31,7 @@ use ::mcts::gtp::Client;
 use ::mcts::random::{Random, mix};
 use ::mcts::rule::Apv;
 use ::mcts::sgf::{Record, Sgf};
+use ::mcts::{Budget as SearchBudget, Game as _, Search};
 use anyhow::Context as _;
 use burn::tensor::Device;
 use clap::Parser;
@@ -84,6 +87,9 @@ struct Args {
     /// After how many visits a leaf gets children: 40 in the paper, with thousands of simulations
     #[arg(long, value_name = "N", default_value_t = 4)]
     threshold: u32,
+    /// How much the searches follow the priors: 5 in the paper
+    #[arg(long, value_name = "C", default_value_t = 5.0)]
+    exploration: f32,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -109,6 +115,7 @@ fn main() -> anyhow::Result<()> {
     let supervised = supervised(&args, &place, &train, &test, &mut metrics)?;
     let reinforced = reinforced(&args, &place, &supervised, &start, &mut metrics)?;
     let value = value(&args, &place, &supervised, &reinforced, &start, &mut metrics)?;
+    speed(&args, &start, &supervised, &value, &rollouts, &mut metrics)?;
     parts(&args, &start, &supervised, &value, &rollouts, &mut metrics)?;
     metrics.finish(&out)
 }
@@ -142,24 +149,44 @@ impl Args {
     fn rules(&self) -> Rules {
         Rules::chinese().with_komi(self.komi).with_max_moves(3 * self.size * self.size)
     }
+
+    fn rule(&self, lambda: f32) -> Apv {
+        Apv { c: self.exploration, lambda, expand_after: self.threshold, ..Apv::default() }
+    }
 }
 
 /// Writes games of GNU Go against itself: up to four moves at the start, and one in twenty later,
 /// are drawn at random, so that no two games are alike. Games that are there stay.
 fn make_games(args: &Args, folder: &Path, games: u64) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)?;
-    for number in 0..games {
-        let path = folder.join(format!("{number:05}.sgf"));
-        if path.exists() {
-            continue;
+    let next = AtomicU64::new(0);
+    let work = || -> anyhow::Result<()> {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= games {
+                return Ok(());
+            }
+            let path = folder.join(format!("{number:05}.sgf"));
+            if path.exists() {
+                continue;
+            }
+            let record = make_game(args, mix(args.common.seed, number))?;
+            model_utils::atomic::write(&path, record.to_sgf().to_string().as_bytes())?;
+            if (number + 1) % 50 == 0 {
+                println!("{} games", number + 1);
+            }
         }
-        let record = make_game(args, mix(args.common.seed, number))?;
-        model_utils::atomic::write(&path, record.to_sgf().to_string().as_bytes())?;
-        if (number + 1) % 50 == 0 {
-            println!("{} games", number + 1);
-        }
-    }
-    Ok(())
+    };
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let handles: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        handles.into_iter().try_for_each(joined)
+    })
+}
+
+/// What a thread came to.
+fn joined<T>(handle: ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
+    handle.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked")))
 }
 
 fn make_game(args: &Args, seed: u64) -> anyhow::Result<Record> {
@@ -357,51 +384,84 @@ fn value(
     metrics: &mut Metrics,
 ) -> anyhow::Result<ValueNet> {
     let path = place.out.join("value.safetensors");
-    let seed = args.common.seed;
+    let kept = place.out.join("value.json");
+    if !kept.exists() {
+        let found = learn_value(args, place, [supervised, reinforced], start, &path)?;
+        model_utils::atomic::write(&kept, &serde_json::to_vec_pretty(&found)?)?;
+    }
+    let found: BTreeMap<String, f64> = serde_json::from_slice(&std::fs::read(&kept)?)
+        .with_context(|| kept.display().to_string())?;
+    for (key, value) in found {
+        println!("{key}: {value:.3}");
+        metrics.set(&key, value);
+    }
+    Ok(ValueNet::load(&path, place.device)?)
+}
+
+/// Plays, learns and saves the value net; what was measured.
+fn learn_value(
+    args: &Args,
+    place: &Place<'_>,
+    [supervised, reinforced]: [&PolicyNet; 2],
+    start: &Go,
+    path: &Path,
+) -> anyhow::Result<BTreeMap<&'static str, f64>> {
+    let (seed, games) = (args.common.seed, args.value_games);
     let started = Instant::now();
-    let games = args.value_games;
     let test = value_examples(supervised, reinforced, start, games.div_ceil(8), mix(seed, 11))?;
-    let learner = |stage: &str| -> anyhow::Result<Learner> {
-        let config = LearnerConfig::new().with_steps(args.value_steps).with_seed(seed);
-        Ok(config.init()?.keep_in(place.checkpoints(stage)?, 500))
-    };
-    let fresh = || {
+    let one = value_examples(supervised, reinforced, start, games, mix(seed, 12))?;
+    let whole = whole_game_examples(supervised, reinforced, start, games, mix(seed, 13))?;
+    let mut found = BTreeMap::from([("value_games_s", started.elapsed().as_secs_f64())]);
+    let learn = |stage: &str, examples| -> anyhow::Result<ValueNet> {
         let config =
             ValueNetConfig::new(args.size).with_filters(args.filters).with_layers(args.layers);
-        config.with_hidden(64).init(place.device)
-    };
-    let one = value_examples(supervised, reinforced, start, games, mix(seed, 12))?;
-    metrics.set("value_games_s", started.elapsed().as_secs_f64());
-    let net = if path.exists() {
-        ValueNet::load(&path, place.device)?
-    } else {
-        let started = Instant::now();
-        let net = learner("value")?.value(fresh()?, &one, &mut place.observer())?;
+        let net = config.with_hidden(64).init(place.device)?;
+        let config = LearnerConfig::new().with_steps(args.value_steps).with_seed(seed);
+        let learner = config.init()?.keep_in(place.checkpoints(stage)?, 500);
+        let net = learner.value(net, examples, &mut place.observer())?;
         place.go_on()?;
-        net.save(&path)?;
-        metrics.set("value_train_s", started.elapsed().as_secs_f64());
-        net
+        Ok(net)
     };
-    metrics.set("value_mse_train", Learner::mean_squared_error(&net, &one)?);
-    metrics.set("value_mse_test", Learner::mean_squared_error(&net, &test)?);
-    let whole = whole_game_examples(supervised, reinforced, start, games, mix(seed, 13))?;
-    let learner = learner("value_whole_games")?;
-    let overfitted = learner.value(fresh()?, &whole, &mut place.observer())?;
-    place.go_on()?;
-    metrics.set("value_mse_train_whole_games", Learner::mean_squared_error(&overfitted, &whole)?);
-    metrics.set("value_mse_test_whole_games", Learner::mean_squared_error(&overfitted, &test)?);
-    for key in [
-        "value_mse_train",
-        "value_mse_test",
-        "value_mse_train_whole_games",
-        "value_mse_test_whole_games",
-    ] {
-        println!(
-            "{key}: {:.3}",
-            metrics.get(key).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN)
-        );
+    let started = Instant::now();
+    let net = learn("value", &one)?;
+    net.save(path)?;
+    found.insert("value_train_s", started.elapsed().as_secs_f64());
+    let of_games = learn("value_whole_games", &whole)?;
+    let error = Learner::mean_squared_error;
+    found.insert("value_mse_train", error(&net, &one)?);
+    found.insert("value_mse_test", error(&net, &test)?);
+    found.insert("value_mse_train_whole_games", error(&of_games, &whole)?);
+    found.insert("value_mse_test_whole_games", error(&of_games, &test)?);
+    Ok(found)
+}
+
+/// How many simulations a second go into one position: one after another, in batches of leaves,
+/// and with rollouts that do not wait for the nets.
+fn speed(
+    args: &Args,
+    start: &Go,
+    policy: &PolicyNet,
+    value: &ValueNet,
+    rollouts: &RolloutPolicy,
+    metrics: &mut Metrics,
+) -> anyhow::Result<()> {
+    let evaluator = AlphaGoEvaluator::new(policy, Some(value), Some(rollouts), args.common.seed)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    for (key, batch) in
+        [("sims_per_s", 1), ("sims_per_s_batched", 16), ("sims_per_s_asynchronous", 16)]
+    {
+        let mut search = Search::new(args.rule(0.5), evaluator.clone()).with_batch(batch);
+        let budget = SearchBudget::time(Duration::from_secs(2));
+        let found = if key.ends_with("asynchronous") {
+            search.run_asynchronous(start, budget, threads)?
+        } else {
+            search.run(start, budget)?
+        };
+        let speed = found.simulations as f64 / found.elapsed.as_secs_f64();
+        metrics.set(key, speed);
+        println!("{key}: {speed:.0}");
     }
-    Ok(net)
+    Ok(())
 }
 
 /// The paper's table: the search with everything against each of its parts.
@@ -416,19 +476,25 @@ fn parts(
     let started = Instant::now();
     let seed = args.common.seed;
     let search = |value: Option<&ValueNet>, rollouts: Option<&RolloutPolicy>, lambda: f32, seed| {
-        let rule = Apv { lambda, expand_after: args.threshold, ..Apv::default() };
+        let rule = args.rule(lambda);
         let evaluator = AlphaGoEvaluator::new(policy, value, rollouts, seed)?;
         SearchPlayer::new(rule, evaluator, args.simulations, seed)
     };
-    let pairs = args.match_games.div_ceil(2);
-    let mut full = search(Some(value), Some(rollouts), 0.5, mix(seed, 20))?;
+    let full = || search(Some(value), Some(rollouts), 0.5, mix(seed, 20));
     let mut alone = PolicyPlayer::new(policy, mix(seed, 21)).greedy();
     let mut by_value = search(Some(value), None, 0.0, mix(seed, 22))?;
     let mut by_rollouts = search(None, Some(rollouts), 1.0, mix(seed, 23))?;
-    let others: [(&str, &mut dyn Player<Go>); 3] =
+    let others: [(&str, &mut (dyn Player<Go> + Send)); 3] =
         [("policy", &mut alone), ("value", &mut by_value), ("rollouts", &mut by_rollouts)];
-    for (name, player) in others {
-        let score = play_pairs(start, &mut full, player, pairs, 2, mix(seed, 24))?;
+    let pairs = args.match_games.div_ceil(2);
+    let scores = std::thread::scope(|scope| {
+        let play = |(name, player): (_, &mut (dyn Player<Go> + Send))| {
+            Ok((name, play_pairs(start, &mut full()?, player, pairs, 2, mix(seed, 24))?))
+        };
+        let matches = others.map(|other| scope.spawn(move || play(other)));
+        matches.into_iter().map(joined).collect::<anyhow::Result<Vec<_>>>()
+    })?;
+    for (name, score) in scores {
         let elo = score.elo();
         rate(metrics, &format!("full_vs_{name}"), score);
         metrics.set(&format!("full_vs_{name}_elo"), elo.value);

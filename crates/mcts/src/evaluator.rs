@@ -42,6 +42,25 @@ impl<G: Game, E: Evaluator<G> + ?Sized> Evaluator<G> for Box<E> {
     }
 }
 
+/// An evaluator that knows something at once and the rest later, for
+/// [`Search::run_asynchronous`](crate::Search::run_asynchronous): rollouts do not wait for nets.
+pub trait Deferred<G: Game>: Evaluator<G> {
+    /// Sets the values, and priors that hold until [`Deferred::evaluate_later`] has better ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`Evaluator::evaluate`].
+    fn evaluate_now(&mut self, leaves: &mut Leaves<G>) -> Result<()>;
+
+    /// Sets the priors of the leaves that have actions, and a net's values of those that
+    /// [want](Leaves::wants_net) them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Evaluator::evaluate`].
+    fn evaluate_later(&mut self, leaves: &mut Leaves<G>) -> Result<()>;
+}
+
 /// An evaluator that can be given to several threads.
 pub trait Fork: Send {
     /// The evaluator of a thread: the same, with randomness of its own.

@@ -128,7 +128,7 @@ pub mod tree;
 
 pub use budget::{Budget, Clock, Overtime};
 pub use error::{Error, Result};
-pub use evaluator::{Evaluator, Fork};
+pub use evaluator::{Deferred, Evaluator, Fork};
 pub use found::{Choice, Found};
 pub use game::{Action, Encode, Game, Hashed, Symmetry, Turn, Values};
 pub use leaves::Leaves;

@@ -1,18 +1,20 @@
 //! Several threads: in one tree, or in a tree each.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
+use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 use crate::budget::Budget;
 use crate::error::{Error, Result, require};
-use crate::evaluator::{Evaluator, Fork};
+use crate::evaluator::{Deferred, Evaluator, Fork};
 use crate::found::Found;
 use crate::game::Game;
 use crate::leaves::Leaves;
 use crate::random::{Random, mix};
 use crate::rule::Rule;
 use crate::search::{Look, Search};
-use crate::tree::{Apart, Context, Selected, Worker};
+use crate::tree::{Apart, Context, Request, Selected, Worker, check};
 
 /// Simulations that a thread takes from the common budget at once.
 const CLAIM: u64 = 16;
@@ -43,6 +45,59 @@ where
         if threads == 1 {
             return self.run(game, budget);
         }
+        self.share_tree(game, budget, threads, |teams, context, shared| {
+            std::thread::scope(|scope| {
+                let run = |thread: &mut Thread<G, E>| thread.run(context, shared, Thread::simulate);
+                join_all(teams.iter_mut().map(|thread| scope.spawn(move || run(thread))).collect())
+            })
+        })
+    }
+
+    /// Searches with several threads in one tree while another judges by nets, as AlphaGo does
+    /// (Silver et al. 2016, "asynchronous policy and value MCTS"): a simulation ends with what its
+    /// evaluator has [at once](Deferred::evaluate_now), a rollout; the leaf waits in a queue for
+    /// its priors and its net's values, which are [judged later](Deferred::evaluate_later), up to
+    /// [`Search::with_batch`] together. Where as many wait already, threads wait too. All answers
+    /// are in when the search returns.
+    ///
+    /// # Errors
+    ///
+    /// As [`Search::run`]; [`Error::Config`] for 0 threads.
+    pub fn run_asynchronous(&mut self, game: &G, budget: Budget, threads: usize) -> Result<Found>
+    where
+        E: Deferred<G>,
+    {
+        require(threads > 0, "threads", threads, "at least 1")?;
+        let batch = self.settings.batch;
+        let mut nets = self.evaluator.fork(mix(self.settings.seed, u64::MAX));
+        self.share_tree(game, budget, threads, |teams, context, shared| {
+            std::thread::scope(|scope| {
+                let (requests, waiting) = sync_channel(batch);
+                let nets = &mut nets;
+                let mut handles =
+                    vec![scope.spawn(move || answer(nets, waiting, batch, context, shared))];
+                for thread in teams {
+                    let requests = requests.clone();
+                    handles.push(scope.spawn(move || {
+                        thread.run(context, shared, |thread, context| {
+                            thread.simulate_now(context, &requests)
+                        })
+                    }));
+                }
+                drop(requests);
+                join_all(handles)
+            })
+        })
+    }
+
+    /// Searches one tree in rounds, each run by threads.
+    fn share_tree(
+        &mut self,
+        game: &G,
+        budget: Budget,
+        threads: usize,
+        mut run_round: impl FnMut(&mut [Thread<G, E>], &Context<'_, G, R>, &Shared) -> Result<()>,
+    ) -> Result<Found> {
         let started = Instant::now();
         self.open(game, budget)?;
         // Threads meet at a root that has children.
@@ -84,19 +139,8 @@ where
                 before: done,
                 reserve: (threads + 1) * game.actions().max(1),
             };
-            let context = tree.context();
-            let results: Vec<Result<()>> = std::thread::scope(|scope| {
-                let handles: Vec<_> = teams
-                    .iter_mut()
-                    .map(|thread| scope.spawn(|| thread.run(&context, &shared)))
-                    .collect();
-                handles
-                    .into_iter()
-                    .map(|handle| handle.join().unwrap_or_else(|_| Err(panicked())))
-                    .collect()
-            });
+            failed = run_round(&mut teams, &tree.context(), &shared).err();
             done += shared.done.0.into_inner();
-            failed = results.into_iter().find_map(Result::err);
         }
         tree.unshare(was);
         match failed {
@@ -143,6 +187,49 @@ where
     }
 }
 
+/// Waits for threads; the first error of one.
+fn join_all(handles: Vec<ScopedJoinHandle<'_, Result<()>>>) -> Result<()> {
+    let results: Vec<Result<()>> = handles
+        .into_iter()
+        .map(|handle| handle.join().unwrap_or_else(|_| Err(panicked())))
+        .collect();
+    results.into_iter().collect()
+}
+
+/// Judges what waits, until all threads that may ask have ended.
+fn answer<G: Game, R: Rule, E: Deferred<G>>(
+    nets: &mut E,
+    waiting: Receiver<Request<G>>,
+    batch: usize,
+    context: &Context<'_, G, R>,
+    shared: &Shared,
+) -> Result<()> {
+    let mut leaves = Leaves::new();
+    let mut requests: Vec<Request<G>> = Vec::with_capacity(batch);
+    while let Ok(first) = waiting.recv() {
+        requests.clear();
+        requests.push(first);
+        requests.extend(waiting.try_iter().take(batch - 1));
+        leaves.clear();
+        for request in &requests {
+            request.ask(&mut leaves);
+        }
+        let judged = nets
+            .evaluate_later(&mut leaves)
+            .and_then(|()| (0..requests.len()).try_for_each(|leaf| check(&leaves, leaf)));
+        if let Err(error) = judged {
+            shared.stop.0.store(true, Ordering::Relaxed);
+            let unanswered = requests.drain(..).chain(waiting);
+            unanswered.for_each(|request| request.give_up(context.arena));
+            return Err(error);
+        }
+        for (leaf, request) in requests.iter().enumerate() {
+            request.answer(context.arena, &leaves, leaf);
+        }
+    }
+    Ok(())
+}
+
 fn panicked() -> Error {
     Error::Config {
         field: "evaluator",
@@ -164,7 +251,13 @@ struct Shared {
 }
 
 impl<G: Game, E: Evaluator<G>> Thread<G, E> {
-    fn run<R: Rule>(&mut self, context: &Context<'_, G, R>, shared: &Shared) -> Result<()> {
+    /// Runs simulations until the common budget is spent; `simulate` says whether one was done.
+    fn run<R: Rule>(
+        &mut self,
+        context: &Context<'_, G, R>,
+        shared: &Shared,
+        simulate: impl Fn(&mut Self, &Context<'_, G, R>) -> Result<bool>,
+    ) -> Result<()> {
         let mut look = Look::default();
         let mut result = Ok(());
         let mut since = 0;
@@ -177,7 +270,7 @@ impl<G: Game, E: Evaluator<G>> Thread<G, E> {
             }
             let mut done = 0;
             while mine > 0 && !context.is_full(shared.reserve) {
-                match self.simulate(context) {
+                match simulate(self, context) {
                     Ok(true) => {
                         mine -= 1;
                         done += 1;
@@ -218,6 +311,31 @@ impl<G: Game, E: Evaluator<G>> Thread<G, E> {
             Selected::Leaf => {
                 self.evaluator.evaluate(&mut self.leaves)?;
                 self.worker.back_up::<true>(context.arena, context.settings, &self.leaves)?;
+                Ok(true)
+            }
+        }
+    }
+    /// One simulation that does not wait for nets.
+    fn simulate_now<R: Rule>(
+        &mut self,
+        context: &Context<'_, G, R>,
+        requests: &SyncSender<Request<G>>,
+    ) -> Result<bool>
+    where
+        E: Deferred<G>,
+    {
+        self.leaves.clear();
+        match self.worker.select::<true, R>(context, &mut self.leaves)? {
+            Selected::Known => Ok(true),
+            Selected::Blocked => Ok(false),
+            Selected::Leaf => {
+                self.evaluator.evaluate_now(&mut self.leaves)?;
+                let request = self.worker.request(&self.leaves);
+                self.worker.back_up::<true>(context.arena, context.settings, &self.leaves)?;
+                if let Some(Err(SendError(request))) = request.map(|request| requests.send(request))
+                {
+                    request.give_up(context.arena);
+                }
                 Ok(true)
             }
         }

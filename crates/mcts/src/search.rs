@@ -40,7 +40,7 @@ pub struct Search<G: Game, R: Rule, E> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SearchSettings {
     pub(crate) seed: u64,
-    batch: usize,
+    pub(crate) batch: usize,
     solver: bool,
     discount: f32,
     most_nodes: Option<usize>,

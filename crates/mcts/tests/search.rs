@@ -10,8 +10,8 @@ use mcts::random::Random;
 use mcts::rule::{Apv, Dirichlet, Fpu, Gumbel, Puct, Rule, Uct};
 use mcts::tree::{Proven, Selected};
 use mcts::{
-    Action, Budget, Error, Evaluator, Found, Game, Leaves, Mixture, Result, Rollout, Search, Tree,
-    Turn, Values,
+    Action, Budget, Deferred, Error, Evaluator, Fork, Found, Game, Hashed as _, Leaves, Mixture,
+    Result, Rollout, Search, Tree, Turn, Values,
 };
 
 #[test]
@@ -256,6 +256,116 @@ fn threads_search_one_tree_or_one_each() {
     let mut search = Search::new(Uct::new(20.0), Rollout::new(2));
     let found = search.run_tree_parallel(&TicTacToe::new(), Budget::simulations(1 << 20), 2);
     assert_eq!(found.unwrap().proven, Some(Proven::Draw));
+}
+
+/// Rollouts at once; priors and a net's value later, both from the position alone.
+#[derive(Clone)]
+struct Later {
+    rollout: Rollout<ConnectFour>,
+    /// What the net answers; not a number once this many positions were judged.
+    good_for: usize,
+}
+
+/// What the net of [`Later`] says of a position and its actions.
+fn says(game: &ConnectFour, actions: usize) -> (Values, Vec<f32>) {
+    let seed = game.hash();
+    let value = Random::new(seed).uniform() * 2.0 - 1.0;
+    let total = (actions * (actions + 1) / 2) as f32;
+    (Values::two(0, value), (1..=actions).map(|action| action as f32 / total).collect())
+}
+
+impl Evaluator<ConnectFour> for Later {
+    fn evaluate(&mut self, leaves: &mut Leaves<ConnectFour>) -> Result<()> {
+        self.evaluate_now(leaves)?;
+        self.evaluate_later(leaves)
+    }
+}
+
+impl Deferred<ConnectFour> for Later {
+    fn evaluate_now(&mut self, leaves: &mut Leaves<ConnectFour>) -> Result<()> {
+        self.rollout.evaluate(leaves)
+    }
+
+    fn evaluate_later(&mut self, leaves: &mut Leaves<ConnectFour>) -> Result<()> {
+        for leaf in 0..leaves.len() {
+            let game = leaves.game(leaf).clone();
+            let (actions, priors) = leaves.actions_and_priors(leaf);
+            let (value, policy) = says(&game, actions.len());
+            priors.copy_from_slice(&policy);
+            let left = self.good_for.checked_sub(1);
+            self.good_for = left.unwrap_or(0);
+            let value = if left.is_some() { value } else { Values::two(0, f32::NAN) };
+            if leaves.wants_net(leaf) {
+                leaves.set_net_values(leaf, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Fork for Later {
+    fn fork(&self, worker: u64) -> Self {
+        Self { rollout: self.rollout.fork(worker), good_for: self.good_for }
+    }
+}
+
+/// Walks a tree and holds it against what the net says of every position: the sum of a net's
+/// values below a line, and how many there are.
+fn check_net(
+    tree: &Tree<ConnectFour, Apv>,
+    line: &mut Vec<Action>,
+    game: &ConnectFour,
+) -> (u32, f64) {
+    let value = f64::from(says(game, 0).0.of(0));
+    let Some(children) = tree.children_after(line) else { return (1, value) };
+    let (_, policy) = says(game, children.len());
+    let (mut count, mut sum) = (1, value);
+    for child in 0..children.len() {
+        assert!((children.prior(child) - policy[child]).abs() < 1e-6, "{line:?}");
+        let (net, mean) = children.net(child);
+        let mut next = game.clone();
+        next.play(children.action(child));
+        let judged = children.visits(child) > 0 && next.outcome().is_none();
+        assert_eq!(net > 0, judged, "{line:?}");
+        if !judged {
+            continue;
+        }
+        line.push(children.action(child));
+        let (below, total) = check_net(tree, line, &next);
+        line.pop();
+        assert_eq!(net, below, "{line:?}");
+        let sign = if game.turn().player() == Some(0) { 1.0 } else { -1.0 };
+        assert!((f64::from(mean) - sign * total / f64::from(below)).abs() < 1e-4, "{line:?}");
+        count += below;
+        sum += total;
+    }
+    (count, sum)
+}
+
+#[test]
+fn nets_may_answer_later_than_rollouts() {
+    let game = ConnectFour::new();
+    let rule = Apv { expand_after: 3, ..Apv::default() };
+    let evaluator = Later { rollout: Rollout::new(3), good_for: usize::MAX };
+    for (batch, threads) in [(1, 1), (8, 1), (8, 3)] {
+        let mut search = Search::new(rule, evaluator.clone()).with_batch(batch).with_solver(false);
+        let found = search.run_asynchronous(&game, Budget::simulations(4000), threads).unwrap();
+        assert_eq!((found.simulations, found.visits), (4000, 4000));
+        let tree = search.tree().unwrap();
+        check_counts(tree, &mut Vec::new());
+        // Every answer has come in: each position was judged once, and every node has its priors.
+        let (judged, _) = check_net(tree, &mut Vec::new(), &game);
+        assert!(judged > 500, "{judged}");
+    }
+    // A net that fails ends the search, and may be asked again.
+    let broken = Later { rollout: Rollout::new(3), good_for: 40 };
+    let mut search = Search::new(rule, broken).with_batch(4);
+    let error = search.run_asynchronous(&game, Budget::simulations(4000), 2).unwrap_err();
+    assert!(error.to_string().contains("NaN"), "{error}");
+    assert!(search.run_asynchronous(&game, Budget::simulations(10), 0).is_err());
+    search.evaluator().good_for = usize::MAX;
+    search.run_asynchronous(&game, Budget::simulations(1000), 2).unwrap();
+    check_counts(search.tree().unwrap(), &mut Vec::new());
 }
 
 /// A die is thrown; then a player bets on high (paid if it is above 3) or passes.

@@ -9,7 +9,7 @@ use super::rollout::RolloutPolicy;
 use crate::arena::Player;
 use crate::deep::read;
 use crate::error::{Result, require};
-use crate::evaluator::{Evaluator, Fork};
+use crate::evaluator::{Deferred, Evaluator, Fork};
 use crate::game::{Action, Symmetry as _, Values};
 use crate::go::{Board, Go, Vertex};
 use crate::leaves::Leaves;
@@ -174,8 +174,7 @@ impl AlphaGoEvaluator {
     }
 
     fn set_priors(&mut self, leaves: &mut Leaves<Go>) -> Result<()> {
-        let wanted: Vec<usize> =
-            (0..leaves.len()).filter(|&leaf| !leaves.actions(leaf).is_empty()).collect();
+        let wanted = expanding(leaves);
         if wanted.is_empty() {
             return Ok(());
         }
@@ -235,19 +234,47 @@ impl AlphaGoEvaluator {
             leaves.set_values(leaf, values);
         }
     }
+
+    /// Refuses leaves of another board.
+    fn check(&self, leaves: &Leaves<Go>) -> Result<()> {
+        let Some(first) = leaves.games().first() else { return Ok(()) };
+        self.policy.check_game(first)?;
+        self.value.as_ref().map_or(Ok(()), |value| value.check_game(first))
+    }
+}
+
+/// The leaves that want priors.
+fn expanding(leaves: &Leaves<Go>) -> Vec<usize> {
+    (0..leaves.len()).filter(|&leaf| !leaves.actions(leaf).is_empty()).collect()
 }
 
 impl Evaluator<Go> for AlphaGoEvaluator {
     fn evaluate(&mut self, leaves: &mut Leaves<Go>) -> Result<()> {
-        let Some(first) = leaves.games().first() else { return Ok(()) };
-        self.policy.check_game(first)?;
-        if let Some(value) = &self.value {
-            value.check_game(first)?;
-        }
-        self.set_priors(leaves)?;
-        self.set_net_values(leaves)?;
+        self.evaluate_later(leaves)?;
         self.set_results(leaves);
         Ok(())
+    }
+}
+
+/// Rollouts come at once, with the rollout policy's priors; nets come later.
+impl Deferred<Go> for AlphaGoEvaluator {
+    fn evaluate_now(&mut self, leaves: &mut Leaves<Go>) -> Result<()> {
+        self.check(leaves)?;
+        if let Some(rollouts) = &self.rollouts {
+            for leaf in expanding(leaves) {
+                let game = leaves.game(leaf).clone();
+                let (actions, priors) = leaves.actions_and_priors(leaf);
+                rollouts.set_priors(&game, actions, PASS_PRIOR, priors);
+            }
+        }
+        self.set_results(leaves);
+        Ok(())
+    }
+
+    fn evaluate_later(&mut self, leaves: &mut Leaves<Go>) -> Result<()> {
+        self.check(leaves)?;
+        self.set_priors(leaves)?;
+        self.set_net_values(leaves)
     }
 }
 

@@ -15,8 +15,8 @@
 //!
 //! - The policy's points are those that are legal and fill no own eye; a player passes where none
 //!   is left. (The paper's net has no pass either.)
-//! - The rollout policy hashes its patterns into tables of a fixed size, tells a stone in atari from
-//!   others (not one, two or three liberties), and has no nakade patterns.
+//! - The rollout policy hashes its patterns into tables of a fixed size and tells a stone in atari
+//!   from others (not one, two or three liberties).
 //! - Adam instead of gradient descent without momentum for the nets, as hours stand for weeks.
 //! - Leaves are judged in batches; a net's values are kept apart from rollouts, but none comes
 //!   later than its rollout.

@@ -104,7 +104,8 @@ impl ValueNetConfig {
         let points = self.side * self.side;
         Ok(ValueNet {
             tower: tower(VALUE_PLANES, self.filters, self.layers - 2, device),
-            last: convolution([self.filters, 1], 1, Activation::Relu, device),
+            // Without a rectifier: a single filter that dies would take the whole net with it.
+            last: convolution([self.filters, 1], 1, Activation::Identity, device),
             hidden: LinearConfig::new(points, self.hidden).init(device),
             scalar: LinearConfig::new(self.hidden, 1).init(device),
             config: self.clone(),
@@ -206,8 +207,8 @@ impl Stored for PolicyNet {
     }
 }
 
-/// AlphaGo's value net: the policy net's tower on 49 planes, a 1×1 convolution, a linear layer,
-/// tanh.
+/// AlphaGo's value net: the policy net's tower on 49 planes, a 1×1 convolution, a rectified linear
+/// layer, a linear layer, tanh.
 #[derive(Module, Debug)]
 pub struct ValueNet {
     /// The convolutions but the last.

@@ -17,10 +17,17 @@ const UNTOUCHED: u32 = 1.0_f32.to_bits();
 /// Places for patterns of the twelve points around the last move.
 const RESPONSES: usize = 1 << 18;
 
+/// Places for moves into the space of stones that were just taken.
+const NAKADE: usize = 1 << 13;
+
+/// How many stones leave a space that one move may kill.
+const NAKADE_STONES: std::ops::RangeInclusive<usize> = 3..=6;
+
 /// What a move looks like; weights are multiplied.
 #[derive(Clone, Copy, Debug)]
 struct Look {
     pattern: usize,
+    nakade: Option<usize>,
     response: Option<usize>,
     neighbour: Option<usize>,
     saves: bool,
@@ -28,13 +35,15 @@ struct Look {
 
 /// A linear softmax over what a move looks like: whether it saves stones from capture, where it
 /// lies beside the last move, the 3×3 pattern around it, the pattern of the twelve points around
-/// the last move that it answers.
+/// the last move that it answers, and where it lies in the space of three to six stones that were
+/// just taken (nakade).
 ///
 /// The weights are kept as factors, exp(w), so that a move costs no exponential.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RolloutPolicy {
     patterns: Vec<f32>,
     responses: Vec<f32>,
+    nakade: Vec<f32>,
     neighbours: [f32; 8],
     response: f32,
     save: f32,
@@ -66,6 +75,7 @@ impl RolloutPolicy {
         Self {
             patterns: vec![1.0; PATTERNS],
             responses: vec![1.0; RESPONSES],
+            nakade: vec![1.0; NAKADE],
             neighbours: [1.0; 8],
             response: 1.0,
             save: 1.0,
@@ -120,6 +130,9 @@ impl RolloutPolicy {
             let wrong = f32::from(v == wanted) - weight / total;
             let factor = (rate * wrong).exp();
             self.patterns[look.pattern] *= factor;
+            if let Some(nakade) = look.nakade {
+                self.nakade[nakade] *= factor;
+            }
             if let Some(response) = look.response {
                 self.responses[response] *= factor;
                 self.response *= factor.powf(0.1);
@@ -183,6 +196,23 @@ impl RolloutPolicy {
         Go::values_of(score as f32 - game.compensation())
     }
 
+    /// The policy's probabilities of a position's actions; `pass` is that of the pass beside
+    /// other moves.
+    #[cfg(feature = "deep")]
+    pub(super) fn set_priors(&self, game: &Go, actions: &[Action], pass: f32, priors: &mut [f32]) {
+        let board = game.board();
+        let mut weights = vec![0.0; board.area() + 1];
+        let total = self.weigh(board, game.to_play(), last_vertex(game, 1), |v, _, weight| {
+            weights[board.index_of(v)] = weight;
+        });
+        weights[board.area()] = if total > 0.0 { pass * total } else { 1.0 };
+        let legal = actions.iter().map(|&action| weights[usize::from(action)]);
+        let sum: f32 = legal.clone().sum();
+        for (prior, weight) in priors.iter_mut().zip(legal) {
+            *prior = weight / sum;
+        }
+    }
+
     fn draw(
         &self,
         board: &Board,
@@ -214,6 +244,8 @@ impl RolloutPolicy {
     ) -> f32 {
         let around_last = Diamond::around(board, last, color);
         let saving = saving_moves(board, color, last);
+        let taken = board.captured_points();
+        let taken = if NAKADE_STONES.contains(&taken.len()) { taken } else { &[] };
         let mut total = 0.0;
         for &v in board.empty_points() {
             let v = Vertex(v);
@@ -221,8 +253,13 @@ impl RolloutPolicy {
                 continue;
             }
             let saves = saving.contains(&v);
-            let look = look(board, v, color, &around_last, saves);
+            let mut look = look(board, v, color, &around_last, saves);
             let mut weight = self.patterns[look.pattern];
+            if taken.contains(&v.0) {
+                let place = nakade(board, taken, v);
+                look.nakade = Some(place);
+                weight *= self.nakade[place];
+            }
             if let Some(response) = look.response {
                 weight *= self.responses[response] * self.response;
             }
@@ -263,6 +300,7 @@ impl RolloutPolicy {
             save: self.save,
             patterns: sparse(&self.patterns),
             responses: sparse(&self.responses),
+            nakade: sparse(&self.nakade),
         };
         let text = serde_json::to_vec(&file).map_err(|error| failed(error.into()))?;
         // A new file takes the old one's place only when it is whole.
@@ -285,8 +323,11 @@ impl RolloutPolicy {
         let wrong = |reason: String| Error::Resume(format!("{}: {reason}", path.display()));
         let file: File = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
         let mut policy = Self::new(file.size[0], file.size[1]);
-        let tables =
-            [(&mut policy.patterns, file.patterns), (&mut policy.responses, file.responses)];
+        let tables = [
+            (&mut policy.patterns, file.patterns),
+            (&mut policy.responses, file.responses),
+            (&mut policy.nakade, file.nakade),
+        ];
         for (table, weights) in tables {
             for (index, weight) in weights {
                 let place = table.get_mut(index).filter(|_| weight.is_finite() && weight > 0.0);
@@ -310,7 +351,18 @@ fn look(board: &Board, v: Vertex, color: Color, around: &Diamond, saves: bool) -
         }
     }
     let (response, neighbour) = around.of(v);
-    Look { pattern, response, neighbour, saves }
+    Look { pattern, nakade: None, response, neighbour, saves }
+}
+
+/// The place of a point in the space of stones that were taken, and the space's shape.
+fn nakade(board: &Board, taken: &[u16], v: Vertex) -> usize {
+    let own = board.point(v);
+    let shape = taken.iter().fold(0_u64, |shape, &w| {
+        let point = board.point(Vertex(w));
+        let offset = [(own.x, point.x), (own.y, point.y)].map(|(a, b)| u64::from(a + 32 - b));
+        shape.wrapping_add(crate::random::mix(offset[0], offset[1]))
+    });
+    shape as usize & (NAKADE - 1)
 }
 
 /// The policy as its file has it.
@@ -322,6 +374,7 @@ struct File {
     save: f32,
     patterns: Vec<(usize, f32)>,
     responses: Vec<(usize, f32)>,
+    nakade: Vec<(usize, f32)>,
 }
 
 /// Codes as the player to move sees them: own stones 1, the opponent's 2.
@@ -395,4 +448,68 @@ fn saving_moves(board: &Board, color: Color, last: Vertex) -> [Vertex; 4] {
         }
     }
     moves
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::go::Point;
+
+    /// Black to move where White has just taken a chain of Black's; moves of the numbers are for
+    /// `at`, the others passes.
+    fn taken(chain: &[(usize, usize)], shift: usize) -> Go {
+        let mut game = Go::new(9, Rules::chinese()).unwrap();
+        let at = |(x, y): (usize, usize)| Point::new(x + shift, y);
+        let black: Vec<Point> = chain.iter().copied().map(at).collect();
+        let near = |p: &Point| {
+            let (x, y) = (usize::from(p.x), usize::from(p.y));
+            [(x + 1, y), (x.wrapping_sub(1), y), (x, y + 1), (x, y.wrapping_sub(1))]
+        };
+        let mut white: Vec<Point> = black
+            .iter()
+            .flat_map(near)
+            .filter(|&(x, y)| x < 9 && y < 9)
+            .map(|(x, y)| Point::new(x, y))
+            .filter(|point| !black.contains(point))
+            .collect();
+        white.sort_unstable();
+        white.dedup();
+        let last = white.pop().unwrap();
+        let stones: Vec<_> = black
+            .iter()
+            .map(|&point| (point, Some(Color::Black)))
+            .chain(white.iter().map(|&point| (point, Some(Color::White))))
+            .collect();
+        game.set_up(&stones, Color::White).unwrap();
+        game.make(Move::Play(last)).unwrap();
+        game
+    }
+
+    #[test]
+    fn the_space_of_taken_stones_has_a_shape() {
+        let places = |game: &Go| -> Vec<usize> {
+            let board = game.board();
+            let mut points = board.captured_points().to_vec();
+            points.sort_unstable();
+            points.iter().map(|&v| nakade(board, &points, Vertex(v))).collect()
+        };
+        let row = [(1, 0), (2, 0), (3, 0)];
+        let three = places(&taken(&row, 0));
+        assert_eq!(three.len(), 3);
+        assert!(three[0] != three[1] && three[1] != three[2] && three[0] != three[2]);
+        assert_eq!(three, places(&taken(&row, 3)), "the same elsewhere");
+        let bent = places(&taken(&[(1, 0), (2, 0), (2, 1)], 0));
+        assert!(bent.iter().all(|place| !three.contains(place)), "{bent:?}");
+
+        // What it learns about the middle of three counts wherever three were taken.
+        let mut policy = RolloutPolicy::new(9, 9);
+        for _ in 0..20 {
+            policy.step(&taken(&row, 0), Move::Play(Point::new(2, 0)), 0.2);
+        }
+        let [end, middle] = [three[0], three[1]].map(|place| policy.nakade[place]);
+        assert!(middle > 2.0 && end < 1.0, "{middle} {end}");
+        let mut game = taken(&row, 0);
+        game.make(Move::Pass).unwrap();
+        assert!(game.board().captured_points().is_empty());
+    }
 }

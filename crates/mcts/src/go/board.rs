@@ -26,6 +26,8 @@ pub struct Board {
     /// The point that may not be retaken at once, or [`Vertex::NONE`].
     ko: Vertex,
     empties: u16,
+    /// Stones that the last move took: the last of the empty points.
+    captured: u16,
     stones: [u16; 2],
     hash: u64,
     color: [u8; CELLS],
@@ -58,6 +60,7 @@ impl Clone for Board {
         }
         self.ko = source.ko;
         self.empties = source.empties;
+        self.captured = source.captured;
         self.stones = source.stones;
         self.hash = source.hash;
         let n = usize::from(source.cells).min(CELLS);
@@ -114,6 +117,7 @@ impl Board {
             cells: cells as u16,
             ko: Vertex::NONE,
             empties: 0,
+            captured: 0,
             stones: [0; 2],
             hash: 0,
             color: [OFF; CELLS],
@@ -298,6 +302,14 @@ impl Board {
         &self.empty[..usize::from(self.empties).min(CELLS)]
     }
 
+    /// The points of the stones that the last move took from its opponent, until empty points
+    /// are exchanged.
+    #[inline]
+    pub(crate) fn captured_points(&self) -> &[u16] {
+        let empty = self.empty_points();
+        &empty[empty.len().saturating_sub(usize::from(self.captured))..]
+    }
+
     /// The empty point in a place of [`Board::empty_points`].
     #[inline]
     pub(crate) fn empty_at(&self, slot: usize) -> Vertex {
@@ -325,10 +337,11 @@ impl Board {
         self.ko = v;
     }
 
-    /// Lifts the ban of simple ko, as a pass does.
+    /// Lifts the ban of simple ko and forgets what was taken, as a pass does.
     #[inline]
     pub(crate) fn clear_ko(&mut self) {
         self.ko = Vertex::NONE;
+        self.captured = 0;
     }
 
     /// The stones of a chain, starting anywhere in it.
@@ -479,7 +492,7 @@ impl Board {
     pub(crate) fn play(&mut self, v: Vertex, color: Color) -> usize {
         let own = color.cell();
         let enclosed = self.is_surrounded(v, color.opponent());
-        self.ko = Vertex::NONE;
+        self.clear_ko();
         self.put(v, color);
 
         let liberty = Liberties::of(v);
@@ -514,6 +527,7 @@ impl Board {
         } else if captured == 1 && enclosed {
             self.ko = last;
         }
+        self.captured = captured as u16;
         captured
     }
 

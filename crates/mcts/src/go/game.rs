@@ -323,7 +323,7 @@ impl Go {
         let (turn, ko) = (self.to_play, self.board.ko_vertex());
         if turn != color {
             self.to_play = color;
-            self.board.clear_ko();
+            self.board.set_ko(Vertex::NONE);
         }
         let result = self.make(played);
         if result.is_err() {

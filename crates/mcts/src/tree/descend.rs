@@ -110,6 +110,49 @@ struct Pending {
     turn: Turn,
 }
 
+/// What a leaf still wants once its simulation is over.
+pub(crate) struct Request<G> {
+    path: Vec<u32>,
+    game: G,
+    actions: Vec<Action>,
+    wants_net: bool,
+}
+
+impl<G: Game> Request<G> {
+    /// Puts the position into a batch.
+    pub(crate) fn ask(&self, leaves: &mut Leaves<G>) {
+        leaves.push(&self.game, &self.actions);
+        if self.wants_net {
+            leaves.want_net(leaves.len() - 1);
+        }
+    }
+
+    /// Writes what an evaluator says of a leaf of the batch: priors, and a net's values.
+    pub(crate) fn answer(&self, arena: &Arena, leaves: &Leaves<G>, leaf: usize) {
+        let link = arena.link(self.leaf());
+        // Without room it stayed a leaf.
+        if link.is_expanded() && link.count() == self.actions.len() {
+            for (child, &prior) in link.children().zip(leaves.priors(leaf)) {
+                arena.set_prior(child, prior);
+            }
+        }
+        if let Some(values) = leaves.net_values(leaf) {
+            back_up_net::<true>(arena, &self.path, values);
+        }
+    }
+
+    /// Lets the net be asked again.
+    pub(crate) fn give_up(&self, arena: &Arena) {
+        if self.wants_net {
+            arena.unmark(self.leaf(), NET);
+        }
+    }
+
+    fn leaf(&self) -> u32 {
+        self.path[self.path.len() - 1]
+    }
+}
+
 impl<G: Game> Worker<G> {
     pub(crate) fn new(game: &G, random: Random) -> Self {
         Self {
@@ -328,6 +371,20 @@ impl<G: Game> Worker<G> {
         }
     }
 
+    /// What the only leaf on its way may get later; `None` where it wants nothing.
+    pub(crate) fn request(&self, leaves: &Leaves<G>) -> Option<Request<G>> {
+        let &[Pending { leaf, expands, turn, .. }] = self.pending.as_slice() else { return None };
+        let wants_net = leaves.wants_net(leaf);
+        // Chance has its own probabilities.
+        let expands = expands && turn != Turn::Chance;
+        (expands || wants_net).then(|| Request {
+            path: self.paths.clone(),
+            game: leaves.game(leaf).clone(),
+            actions: if expands { leaves.actions(leaf).to_vec() } else { Vec::new() },
+            wants_net,
+        })
+    }
+
     /// Backs up all that was on its way, with the values and priors of an evaluated batch.
     #[inline]
     pub(crate) fn back_up<const SHARED: bool>(
@@ -400,7 +457,7 @@ impl<G: Game> Worker<G> {
 }
 
 /// Refuses what is no number or no probability.
-fn check<G: Game>(leaves: &Leaves<G>, leaf: usize) -> Result<()> {
+pub(crate) fn check<G: Game>(leaves: &Leaves<G>, leaf: usize) -> Result<()> {
     let values = leaves.values(leaf);
     let net = leaves.net_values(leaf).unwrap_or(Values::DRAW);
     if let Some(&value) = values.as_array().iter().chain(net.as_array()).find(|v| !v.is_finite()) {

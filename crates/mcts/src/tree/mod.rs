@@ -36,7 +36,7 @@ mod link;
 
 pub use children::Children;
 pub use descend::Selected;
-pub(crate) use descend::{Context, Worker};
+pub(crate) use descend::{Context, Request, Worker, check};
 pub use link::Proven;
 
 use self::arena::ROOT;

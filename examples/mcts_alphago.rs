@@ -37,8 +37,12 @@ use burn::tensor::Device;
 use clap::Parser;
 use common::{Common, Metrics, stop_on_ctrl_c};
 use model_utils::checkpoint::Checkpoints;
+use model_utils::picture::Bars;
 use model_utils::train::{Budget, CsvLog, ProgressBar, Stop};
 use model_utils::weights::Stored as _;
+
+/// Random moves that begin a game of a match, each opening played with either colour.
+const OPENING: usize = 4;
 
 /// Learn Go the way AlphaGo did
 #[derive(Debug, Parser)]
@@ -54,9 +58,9 @@ struct Args {
     /// Columns and rows of the board
     #[arg(long, value_name = "N", default_value_t = 7)]
     size: usize,
-    /// Komi of the games that are played here
-    #[arg(long, value_name = "POINTS", default_value_t = 8.5)]
-    komi: f32,
+    /// Komi of the games that are played here [default: 8.5 on 7×7, else 7]
+    #[arg(long, value_name = "POINTS")]
+    komi: Option<f32>,
     /// Filters of both nets
     #[arg(long, value_name = "N", default_value_t = 32)]
     filters: usize,
@@ -67,28 +71,28 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 4000)]
     sl_steps: u64,
     /// Iterations of the reinforced policy
-    #[arg(long, value_name = "N", default_value_t = 150)]
+    #[arg(long, value_name = "N", default_value_t = 600)]
     rl_iterations: u64,
     /// Games an iteration
     #[arg(long, value_name = "N", default_value_t = 64)]
     rl_games: usize,
     /// Positions for the value net, one a game
-    #[arg(long, value_name = "N", default_value_t = 8000)]
+    #[arg(long, value_name = "N", default_value_t = 48_000)]
     value_games: usize,
     /// Optimiser steps of the value net
-    #[arg(long, value_name = "N", default_value_t = 2500)]
+    #[arg(long, value_name = "N", default_value_t = 12_000)]
     value_steps: u64,
     /// Games between the reinforced and the supervised policy, and in each match of the table
     #[arg(long, value_name = "N", default_value_t = 200)]
     match_games: usize,
     /// Simulations of the searches in the table
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 400)]
     simulations: u64,
     /// After how many visits a leaf gets children: 40 in the paper, with thousands of simulations
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 15)]
     threshold: u32,
-    /// How much the searches follow the priors: 5 in the paper
-    #[arg(long, value_name = "C", default_value_t = 5.0)]
+    /// How much the searches follow the priors: 5 in the paper, with thousands of simulations
+    #[arg(long, value_name = "C", default_value_t = 2.5)]
     exploration: f32,
 }
 
@@ -116,7 +120,7 @@ fn main() -> anyhow::Result<()> {
     let reinforced = reinforced(&args, &place, &supervised, &start, &mut metrics)?;
     let value = value(&args, &place, &supervised, &reinforced, &start, &mut metrics)?;
     speed(&args, &start, &supervised, &value, &rollouts, &mut metrics)?;
-    parts(&args, &start, &supervised, &value, &rollouts, &mut metrics)?;
+    parts(&args, &out, &start, &supervised, &value, &rollouts, &mut metrics)?;
     metrics.finish(&out)
 }
 
@@ -145,9 +149,14 @@ impl Place<'_> {
 }
 
 impl Args {
+    /// On 7×7 Black is held to win by 9 points.
+    fn komi(&self) -> f32 {
+        self.komi.unwrap_or(if self.size == 7 { 8.5 } else { 7.0 })
+    }
+
     /// Games are cut off at three moves a point.
     fn rules(&self) -> Rules {
-        Rules::chinese().with_komi(self.komi).with_max_moves(3 * self.size * self.size)
+        Rules::chinese().with_komi(self.komi()).with_max_moves(3 * self.size * self.size)
     }
 
     fn rule(&self, lambda: f32) -> Apv {
@@ -172,7 +181,7 @@ fn make_games(args: &Args, folder: &Path, games: u64) -> anyhow::Result<()> {
             }
             let record = make_game(args, mix(args.common.seed, number))?;
             model_utils::atomic::write(&path, record.to_sgf().to_string().as_bytes())?;
-            if (number + 1) % 50 == 0 {
+            if (number + 1).is_multiple_of(50) {
                 println!("{} games", number + 1);
             }
         }
@@ -197,11 +206,12 @@ fn make_game(args: &Args, seed: u64) -> anyhow::Result<Record> {
     let flags: Vec<&str> = flags.split(' ').chain([seed_of_game.as_str()]).collect();
     let mut engine = Client::start("/usr/games/gnugo", &flags)
         .context("GNU Go (Debian: gnugo) makes the games")?;
-    for line in [format!("boardsize {size}"), "clear_board".into(), format!("komi {}", args.komi)] {
+    for line in [format!("boardsize {size}"), "clear_board".into(), format!("komi {}", args.komi())]
+    {
         engine.ask(&line)?;
     }
     let mut random = Random::new(seed);
-    let mut game = Go::new(size, Rules::chinese().with_komi(args.komi))?;
+    let mut game = Go::new(size, Rules::chinese().with_komi(args.komi()))?;
     let opening = random.below(5) as usize;
     while !game.ended() && game.moves().len() < 4 * size * size {
         let color = game.to_play();
@@ -368,7 +378,8 @@ fn reinforced(
     let seed = args.common.seed;
     let mut first = PolicyPlayer::new(&net, mix(seed, 1));
     let mut second = PolicyPlayer::new(supervised, mix(seed, 2));
-    let score = play_pairs(start, &mut first, &mut second, args.match_games.div_ceil(2), 2, seed)?;
+    let score =
+        play_pairs(start, &mut first, &mut second, args.match_games.div_ceil(2), OPENING, seed)?;
     rate(metrics, "rl_win_rate_vs_sl", score);
     println!("reinforced against supervised: {score}");
     Ok(net)
@@ -467,6 +478,7 @@ fn speed(
 /// The paper's table: the search with everything against each of its parts.
 fn parts(
     args: &Args,
+    out: &Path,
     start: &Go,
     policy: &PolicyNet,
     value: &ValueNet,
@@ -489,11 +501,18 @@ fn parts(
     let pairs = args.match_games.div_ceil(2);
     let scores = std::thread::scope(|scope| {
         let play = |(name, player): (_, &mut (dyn Player<Go> + Send))| {
-            Ok((name, play_pairs(start, &mut full()?, player, pairs, 2, mix(seed, 24))?))
+            Ok((name, play_pairs(start, &mut full()?, player, pairs, OPENING, mix(seed, 24))?))
         };
         let matches = others.map(|other| scope.spawn(move || play(other)));
         matches.into_iter().map(joined).collect::<anyhow::Result<Vec<_>>>()
     })?;
+    let rates = scores.iter().map(|(_, score)| score.rate());
+    let rates: Vec<_> = rates.map(|rate| (rate.value, rate.low, rate.high)).collect();
+    let title = format!("Points of all parts together, {} games", 2 * pairs);
+    Bars::new(title)
+        .categories(&scores.iter().map(|(name, _)| format!("{name} alone")).collect::<Vec<_>>())
+        .bars_with_range("all parts against", &rates)
+        .save(out.join("parts.svg"))?;
     for (name, score) in scores {
         let elo = score.elo();
         rate(metrics, &format!("full_vs_{name}"), score);

@@ -315,6 +315,7 @@ impl<G: Game, E: Evaluator<G>> Thread<G, E> {
             }
         }
     }
+
     /// One simulation that does not wait for nets.
     fn simulate_now<R: Rule>(
         &mut self,

@@ -242,7 +242,13 @@ fn the_search_puts_the_parts_together() {
     let found = search.run(&game, Budget::simulations(1500)).unwrap();
     assert_eq!(game.action_name(found.best()), "E1");
     assert!(found.choices[0].net.is_some(), "the net's values are kept apart");
+    search.clear();
+    let found = search.run_asynchronous(&game, Budget::simulations(1500), 2).unwrap();
+    assert_eq!(game.action_name(found.best()), "E1", "nets that answer later change nothing");
+    assert!(found.choices[0].net.is_some());
     let other = Go::new(6, Rules::chinese()).unwrap();
+    let refused = search.run_asynchronous(&other, Budget::simulations(10), 2).unwrap_err();
+    assert!(refused.to_string().contains("go 6x6"), "{refused}");
     let refused = search.run(&other, Budget::simulations(10)).unwrap_err().to_string();
     assert!(refused.contains("go 5x5") && refused.contains("go 6x6"), "{refused}");
 }

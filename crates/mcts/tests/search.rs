@@ -357,6 +357,11 @@ fn nets_may_answer_later_than_rollouts() {
         let (judged, _) = check_net(tree, &mut Vec::new(), &game);
         assert!(judged > 500, "{judged}");
     }
+    // A full arena keeps its leaves; answers to them are not lost.
+    let mut search = Search::new(rule, evaluator).with_batch(8).with_most_nodes(500);
+    let found = search.run_asynchronous(&game, Budget::simulations(4000), 2).unwrap();
+    assert!(found.nodes <= 500 && found.simulations == 4000);
+    check_counts(search.tree().unwrap(), &mut Vec::new());
     // A net that fails ends the search, and may be asked again.
     let broken = Later { rollout: Rollout::new(3), good_for: 40 };
     let mut search = Search::new(rule, broken).with_batch(4);

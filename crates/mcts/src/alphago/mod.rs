@@ -18,8 +18,9 @@
 //! - The rollout policy hashes its patterns into tables of a fixed size and tells a stone in atari
 //!   from others (not one, two or three liberties).
 //! - Adam instead of gradient descent without momentum for the nets, as hours stand for weeks.
-//! - Leaves are judged in batches; a net's values are kept apart from rollouts, but none comes
-//!   later than its rollout.
+//! - [`Search::run_asynchronous`](crate::Search::run_asynchronous) has one queue for both nets, and
+//!   priors of a new node are the rollout policy's until the policy net's come (the paper: a tree
+//!   policy with more features). [`Search::run`](crate::Search::run) waits for each batch.
 
 mod features;
 mod rollout;

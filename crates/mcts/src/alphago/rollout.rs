@@ -455,8 +455,7 @@ mod tests {
     use super::*;
     use crate::go::Point;
 
-    /// Black to move where White has just taken a chain of Black's; moves of the numbers are for
-    /// `at`, the others passes.
+    /// Black to move where White has just taken a chain of Black's, so many columns to the right.
     fn taken(chain: &[(usize, usize)], shift: usize) -> Go {
         let mut game = Go::new(9, Rules::chinese()).unwrap();
         let at = |(x, y): (usize, usize)| Point::new(x + shift, y);

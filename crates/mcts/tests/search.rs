@@ -288,7 +288,7 @@ impl Deferred<ConnectFour> for Later {
 
     fn evaluate_later(&mut self, leaves: &mut Leaves<ConnectFour>) -> Result<()> {
         for leaf in 0..leaves.len() {
-            let game = leaves.game(leaf).clone();
+            let game = *leaves.game(leaf);
             let (actions, priors) = leaves.actions_and_priors(leaf);
             let (value, policy) = says(&game, actions.len());
             priors.copy_from_slice(&policy);
@@ -320,10 +320,10 @@ fn check_net(
     let Some(children) = tree.children_after(line) else { return (1, value) };
     let (_, policy) = says(game, children.len());
     let (mut count, mut sum) = (1, value);
-    for child in 0..children.len() {
-        assert!((children.prior(child) - policy[child]).abs() < 1e-6, "{line:?}");
+    for (child, prior) in policy.into_iter().enumerate() {
+        assert!((children.prior(child) - prior).abs() < 1e-6, "{line:?}");
         let (net, mean) = children.net(child);
-        let mut next = game.clone();
+        let mut next = *game;
         next.play(children.action(child));
         let judged = children.visits(child) > 0 && next.outcome().is_none();
         assert_eq!(net > 0, judged, "{line:?}");

@@ -10,7 +10,7 @@
 //! Around every point the eight neighbours are kept as a code of two bits each, so that eyes and
 //! 3×3 patterns are looked up and never gathered.
 
-use super::cell::{CELLS, EMPTY, Liberties, Marks, OFF, Vertex};
+use super::cell::{CELLS, EMPTY, Liberties, OFF, Vertex};
 use super::point::{Color, MAX_SIDE, Point};
 use super::zobrist;
 
@@ -353,41 +353,6 @@ impl Board {
             at = (next != v).then_some(next);
             Some(stone)
         })
-    }
-
-    /// The distinct liberties of a stone's chain, counted up to `limit`.
-    pub(crate) fn count_liberties(&self, v: Vertex, limit: usize) -> usize {
-        let mut seen = Marks::default();
-        let mut count = 0;
-        for stone in self.chain_stones(v) {
-            for n in self.near(stone) {
-                if self.cell(n) == EMPTY && seen.insert(n) {
-                    count += 1;
-                    if count >= limit {
-                        return count;
-                    }
-                }
-            }
-        }
-        count
-    }
-
-    /// Up to two distinct liberties of a stone's chain, and whether it has more.
-    pub(crate) fn two_liberties(&self, v: Vertex) -> ([Vertex; 2], usize) {
-        let mut found = [Vertex::NONE; 2];
-        let mut count = 0;
-        for stone in self.chain_stones(v) {
-            for n in self.near(stone) {
-                if self.cell(n) == EMPTY && !found[..count].contains(&n) {
-                    if count == 2 {
-                        return (found, 3);
-                    }
-                    found[count] = n;
-                    count += 1;
-                }
-            }
-        }
-        (found, count)
     }
 
     /// Whether a neighbour is empty.

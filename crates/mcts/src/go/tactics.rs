@@ -1,7 +1,7 @@
-//! Reading that a move needs no search for: liberties after a move, ways out of atari.
+//! Reading that a move needs no search for: liberties, also after a move, and ways out of atari.
 
 use super::board::Board;
-use super::cell::{EMPTY, Vertex};
+use super::cell::{EMPTY, Marks, Vertex};
 use super::point::Color;
 
 /// The most liberties that [`Board::liberties_after`] tells apart.
@@ -40,6 +40,41 @@ impl<const N: usize> Few<N> {
 }
 
 impl Board {
+    /// The distinct liberties of a stone's chain, counted up to `limit`.
+    pub(crate) fn count_liberties(&self, v: Vertex, limit: usize) -> usize {
+        let mut seen = Marks::default();
+        let mut count = 0;
+        for stone in self.chain_stones(v) {
+            for n in self.near(stone) {
+                if self.cell(n) == EMPTY && seen.insert(n) {
+                    count += 1;
+                    if count >= limit {
+                        return count;
+                    }
+                }
+            }
+        }
+        count
+    }
+
+    /// Up to two distinct liberties of a stone's chain, and whether it has more.
+    pub(crate) fn two_liberties(&self, v: Vertex) -> ([Vertex; 2], usize) {
+        let mut found = [Vertex::NONE; 2];
+        let mut count = 0;
+        for stone in self.chain_stones(v) {
+            for n in self.near(stone) {
+                if self.cell(n) == EMPTY && !found[..count].contains(&n) {
+                    if count == 2 {
+                        return (found, 3);
+                    }
+                    found[count] = n;
+                    count += 1;
+                }
+            }
+        }
+        (found, count)
+    }
+
     /// How many liberties the chain of a new stone has, counted up to `limit` (at most
     /// [`MOST_LIBERTIES`]); of what it captures only the points next to the stone count.
     #[inline]

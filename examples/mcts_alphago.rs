@@ -83,7 +83,7 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 12_000)]
     value_steps: u64,
     /// Games between the reinforced and the supervised policy, and in each match of the table
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 400)]
     match_games: usize,
     /// Simulations of the searches in the table
     #[arg(long, value_name = "N", default_value_t = 400)]
@@ -92,7 +92,7 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 15)]
     threshold: u32,
     /// How much the searches follow the priors: 5 in the paper, with thousands of simulations
-    #[arg(long, value_name = "C", default_value_t = 2.5)]
+    #[arg(long, value_name = "C", default_value_t = 1.5)]
     exploration: f32,
 }
 

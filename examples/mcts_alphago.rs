@@ -7,8 +7,9 @@
 //! ```
 //!
 //! The first command lets GNU Go (Debian: gnugo) play against itself and writes the records to
-//! DIR/games; any other folder of records goes with `--data`. The second learns. Ctrl-C stops it at
-//! the next step, with all that was learned kept in DIR: the same command goes on from there.
+//! DIR/games; any other folder of records goes with `--data`. The second learns (half an hour on two
+//! cores), lets the search play against each of its parts and draws DIR/parts.svg. Ctrl-C stops it
+//! at the next step, with all that was learned kept in DIR: the same command goes on from there.
 
 #![allow(clippy::print_stdout)]
 
@@ -119,8 +120,9 @@ fn main() -> anyhow::Result<()> {
     let supervised = supervised(&args, &place, &train, &test, &mut metrics)?;
     let reinforced = reinforced(&args, &place, &supervised, &start, &mut metrics)?;
     let value = value(&args, &place, &supervised, &reinforced, &start, &mut metrics)?;
-    speed(&args, &start, &supervised, &value, &rollouts, &mut metrics)?;
-    parts(&args, &out, &start, &supervised, &value, &rollouts, &mut metrics)?;
+    let parts = Parts { policy: &supervised, value: &value, rollouts: &rollouts };
+    speed(&args, &start, parts, &mut metrics)?;
+    matches(&args, &out, &start, parts, &mut metrics)?;
     metrics.finish(&out)
 }
 
@@ -446,17 +448,27 @@ fn learn_value(
     Ok(found)
 }
 
+/// What a search is put together from.
+#[derive(Clone, Copy)]
+struct Parts<'a> {
+    policy: &'a PolicyNet,
+    value: &'a ValueNet,
+    rollouts: &'a RolloutPolicy,
+}
+
+impl Parts<'_> {
+    /// Value net and rollouts mixed by λ; with 0 or 1, one of them alone.
+    fn evaluator(self, lambda: f32, seed: u64) -> ::mcts::Result<AlphaGoEvaluator> {
+        let value = (lambda < 1.0).then_some(self.value);
+        let rollouts = (lambda > 0.0).then_some(self.rollouts);
+        AlphaGoEvaluator::new(self.policy, value, rollouts, seed)
+    }
+}
+
 /// How many simulations a second go into one position: one after another, in batches of leaves,
 /// and with rollouts that do not wait for the nets.
-fn speed(
-    args: &Args,
-    start: &Go,
-    policy: &PolicyNet,
-    value: &ValueNet,
-    rollouts: &RolloutPolicy,
-    metrics: &mut Metrics,
-) -> anyhow::Result<()> {
-    let evaluator = AlphaGoEvaluator::new(policy, Some(value), Some(rollouts), args.common.seed)?;
+fn speed(args: &Args, start: &Go, parts: Parts<'_>, metrics: &mut Metrics) -> anyhow::Result<()> {
+    let evaluator = parts.evaluator(0.5, args.common.seed)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     for (key, batch) in
         [("sims_per_s", 1), ("sims_per_s_batched", 16), ("sims_per_s_asynchronous", 16)]
@@ -476,26 +488,23 @@ fn speed(
 }
 
 /// The paper's table: the search with everything against each of its parts.
-fn parts(
+fn matches(
     args: &Args,
     out: &Path,
     start: &Go,
-    policy: &PolicyNet,
-    value: &ValueNet,
-    rollouts: &RolloutPolicy,
+    parts: Parts<'_>,
     metrics: &mut Metrics,
 ) -> anyhow::Result<()> {
     let started = Instant::now();
     let seed = args.common.seed;
-    let search = |value: Option<&ValueNet>, rollouts: Option<&RolloutPolicy>, lambda: f32, seed| {
-        let rule = args.rule(lambda);
-        let evaluator = AlphaGoEvaluator::new(policy, value, rollouts, seed)?;
-        SearchPlayer::new(rule, evaluator, args.simulations, seed)
+    let search = |lambda, seed| {
+        let evaluator = parts.evaluator(lambda, seed)?;
+        SearchPlayer::new(args.rule(lambda), evaluator, args.simulations, seed)
     };
-    let full = || search(Some(value), Some(rollouts), 0.5, mix(seed, 20));
-    let mut alone = PolicyPlayer::new(policy, mix(seed, 21)).greedy();
-    let mut by_value = search(Some(value), None, 0.0, mix(seed, 22))?;
-    let mut by_rollouts = search(None, Some(rollouts), 1.0, mix(seed, 23))?;
+    let full = || search(0.5, mix(seed, 20));
+    let mut alone = PolicyPlayer::new(parts.policy, mix(seed, 21)).greedy();
+    let mut by_value = search(0.0, mix(seed, 22))?;
+    let mut by_rollouts = search(1.0, mix(seed, 23))?;
     let others: [(&str, &mut (dyn Player<Go> + Send)); 3] =
         [("policy", &mut alone), ("value", &mut by_value), ("rollouts", &mut by_rollouts)];
     let pairs = args.match_games.div_ceil(2);

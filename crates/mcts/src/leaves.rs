@@ -98,6 +98,13 @@ impl<G: Game> Leaves<G> {
         (&self.actions[range.clone()], &mut self.priors[range])
     }
 
+    /// As [`Leaves::actions_and_priors`], with the position.
+    #[cfg(feature = "deep")]
+    pub(crate) fn game_and_priors(&mut self, leaf: usize) -> (&G, &[Action], &mut [f32]) {
+        let range = self.range(leaf);
+        (&self.games[leaf], &self.actions[range.clone()], &mut self.priors[range])
+    }
+
     /// What a leaf is worth.
     pub fn values(&self, leaf: usize) -> Values {
         self.values[leaf]

@@ -2,6 +2,7 @@
 #![cfg(feature = "flex")]
 #![allow(missing_docs)]
 
+use burn::tensor::TensorData;
 use mcts::alphago::{
     AlphaGoEvaluator, Learner, LearnerConfig, PolicyNet, PolicyNetConfig, PolicyPlayer,
     ReinforceConfig, RolloutPolicy, RolloutTraining, ValueNetConfig, move_examples, value_examples,
@@ -214,16 +215,26 @@ fn value_examples_are_one_a_game() {
     assert!(value_examples(&net, &net, &start(), 0, 7).is_err());
 }
 
+/// A net that knows nothing: all its weights are 0.
+fn blank<M: burn::module::Module>(net: M) -> M {
+    let mut state = State::of(&net, same_names).unwrap();
+    for entry in state.tensors.values_mut() {
+        entry.data = TensorData::zeros::<f32, _>(entry.data.shape().clone());
+    }
+    state.apply(net, same_names).unwrap().0
+}
+
 #[test]
 fn the_search_puts_the_parts_together() {
-    let policy = tiny().init(&device()).unwrap();
+    let policy = blank(tiny().init(&device()).unwrap());
     let value = ValueNetConfig::new(5).with_filters(8).with_layers(3).init(&device()).unwrap();
+    let value = blank(value);
     let rollouts = RolloutPolicy::new(5, 5);
     assert!(AlphaGoEvaluator::new(&policy, None, None, 1).is_err());
     let evaluator = AlphaGoEvaluator::new(&policy, Some(&value), Some(&rollouts), 1).unwrap();
     assert!(evaluator.clone().with_temperature(0.0).is_err());
-    // The nets know nothing yet: rollouts have to tell.
-    let rule = Apv { c: 0.5, lambda: 0.95, expand_after: 2, ..Apv::default() };
+    // The nets know nothing: rollouts have to tell.
+    let rule = Apv { c: 2.0, lambda: 0.95, expand_after: 2, ..Apv::default() };
     let mut search = Search::new(rule, evaluator).with_batch(4);
     // Black's chain is in atari and White's too: with this komi, who takes wins.
     let mut game = Go::new(5, Rules::chinese().with_komi(-9.5).with_max_moves(60)).unwrap();

@@ -185,9 +185,8 @@ impl AlphaGoEvaluator {
         let logits = read(self.policy.forward(x))?;
         let rows = wanted.iter().zip(symmetries).zip(logits.chunks_exact(area));
         for ((&leaf, symmetry), logits) in rows {
-            let game = leaves.game(leaf).clone();
             let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let (actions, priors) = leaves.actions_and_priors(leaf);
+            let (game, actions, priors) = leaves.game_and_priors(leaf);
             let mut total = 0.0;
             for (&action, prior) in actions.iter().zip(priors.iter_mut()) {
                 *prior = if action >= game.pass() {
@@ -262,9 +261,8 @@ impl Deferred<Go> for AlphaGoEvaluator {
         self.check(leaves)?;
         if let Some(rollouts) = &self.rollouts {
             for leaf in expanding(leaves) {
-                let game = leaves.game(leaf).clone();
-                let (actions, priors) = leaves.actions_and_priors(leaf);
-                rollouts.set_priors(&game, actions, PASS_PRIOR, priors);
+                let (game, actions, priors) = leaves.game_and_priors(leaf);
+                rollouts.set_priors(game, actions, PASS_PRIOR, priors);
             }
         }
         self.set_results(leaves);

@@ -419,9 +419,11 @@ impl<G: Game> Worker<G> {
                 };
                 arena.set_raw(slot, leaves.values(leaf).of(mover as usize));
                 let children = leaves.actions(leaf).iter().copied().zip(priors.iter().copied());
-                // Without room it stays a leaf, and is judged again when it is next visited.
-                let _ = arena.expand::<SHARED>(slot, mover, flags, children);
-                arena.unmark(slot, EXPANDING);
+                // The mark stays on a node that has children: a thread that saw it without must not
+                // expand it again. Without room it stays a leaf, judged again when next visited.
+                if arena.expand::<SHARED>(slot, mover, flags, children).is_err() {
+                    arena.unmark(slot, EXPANDING);
+                }
             }
             if let Some(values) = leaves.net_values(leaf) {
                 back_up_net::<SHARED>(arena, path, values);

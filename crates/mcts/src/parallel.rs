@@ -128,7 +128,8 @@ where
                 break;
             }
             let round = left.min(1 << 16);
-            tree.make_room((round as usize).min(1 << 14));
+            // Never less than the threads' reserve: they would stop before they began.
+            tree.make_room((round as usize).clamp(threads + 1, (1 << 14).max(threads + 1)));
             let shared = Shared {
                 claimed: Apart(AtomicU64::new(0)),
                 done: Apart(AtomicU64::new(0)),

@@ -268,12 +268,12 @@ impl Course<'_> {
         let step = |model: &M, batch: ImageBatch| {
             let (images, labels) = batch.to_tensors(&training);
             let logits = forward(model, images);
-            let correct = Some(ops::correct(logits.clone(), labels.clone()));
+            let correct = Some(ops::count_correct(logits.clone(), labels.clone()));
             let loss = ops::cross_entropy(logits, labels, 0.0);
             Ok::<_, anyhow::Error>(StepOutput { loss, items: batch.len(), correct })
         };
         let judge = |model: &M| this.judged(model, forward);
-        Ok(run.fit(&data, step, judge, &mut *this.observer.borrow_mut())?.model)
+        Ok(run.train(&data, step, judge, &mut *this.observer.borrow_mut())?.model)
     }
 
     fn run(&self) -> anyhow::Result<Trained> {
@@ -304,7 +304,7 @@ impl Course<'_> {
             |student: &Mlp, batch, taught| {
                 let (images, labels) = batch.to_tensors(&training);
                 let logits = student.forward(images);
-                let correct = Some(ops::correct(logits.clone(), labels.clone()));
+                let correct = Some(ops::count_correct(logits.clone(), labels.clone()));
                 let loss = soft.loss(logits, taught, Some(labels))?;
                 Ok::<_, anyhow::Error>(StepOutput { loss, items: batch.len(), correct })
             },

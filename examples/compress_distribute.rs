@@ -28,7 +28,9 @@ use model_utils::data::{Dataset as _, ImageBatch, Loader};
 use model_utils::graph::{Graph, GraphModule};
 use model_utils::picture::Curves;
 use model_utils::stats::{mean, median};
-use model_utils::train::{Budget, Evaluation, Fitted, InMemory, Observer, ProgressBar, StopReason};
+use model_utils::train::{
+    Budget, Evaluation, InMemory, Observer, ProgressBar, StopReason, Trained,
+};
 
 /// Divide training among workers
 #[derive(Debug, Parser)]
@@ -101,7 +103,7 @@ enum Leave {
 struct Measured {
     workers: usize,
     images_per_s: Vec<f64>,
-    fitted: Fitted<GraphModule>,
+    fitted: Trained<GraphModule>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -207,7 +209,7 @@ fn fit(
     workers: usize,
     evaluate: impl FnMut(&GraphModule) -> anyhow::Result<Evaluation>,
     observer: &mut dyn Observer,
-) -> anyhow::Result<Fitted<GraphModule>> {
+) -> anyhow::Result<Trained<GraphModule>> {
     let mode = match args.mode {
         When::Sync => Mode::Synchronous,
         When::Async => Mode::Asynchronous { staleness: args.staleness },

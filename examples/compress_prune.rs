@@ -284,12 +284,12 @@ fn first_training(
         .with_ema_decay(Some(0.99))
         .with_log_every(20);
     let optimizer: ModuleOptimizer = AdamWConfig::new().with_epsilon(1e-8).init();
-    let fitted = Supervised::new(config, model, optimizer, rates)?.fit::<_, anyhow::Error>(
+    let fitted = Supervised::new(config, model, optimizer, rates)?.train::<_, anyhow::Error>(
         &loader,
         |model, batch| {
             let (images, labels) = batch.to_tensors(&device);
             let (items, logits) = (images.dims()[0], model.forward(images));
-            let correct = Some(ops::correct(logits.clone(), labels.clone()));
+            let correct = Some(ops::count_correct(logits.clone(), labels.clone()));
             Ok(StepOutput { loss: ops::cross_entropy(logits, labels, 0.0), items, correct })
         },
         |model| {

@@ -202,7 +202,7 @@ fn projected(
         optimizer,
         schedule(args.aware_rate, steps)?,
     )?
-    .fit::<_, anyhow::Error>(
+    .train::<_, anyhow::Error>(
         &loader,
         |module, batch| {
             let (images, labels): (Tensor<4>, _) = batch.to_tensors(&device);

@@ -220,7 +220,7 @@ impl Subject {
             AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.02).init();
         let rates = schedule(learning_rate, steps)?;
         let fitted = Supervised::new(config, graph.init(&device)?, optimizer, rates)?
-            .fit::<_, anyhow::Error>(
+            .train::<_, anyhow::Error>(
             &loader,
             |module, batch| {
                 let (images, labels) = batch.to_tensors(&device);
@@ -249,7 +249,7 @@ pub fn step(
 ) -> anyhow::Result<StepOutput> {
     let items = images.dims()[0];
     let logits: Tensor<2> = module.forward(images)?;
-    let correct = ops::correct(logits.clone(), labels.clone());
+    let correct = ops::count_correct(logits.clone(), labels.clone());
     Ok(StepOutput { loss: ops::cross_entropy(logits, labels, 0.0), items, correct: Some(correct) })
 }
 

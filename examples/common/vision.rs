@@ -20,8 +20,8 @@ use model_utils::ops::learnable_parameters;
 use model_utils::picture::{Curves, Grid, HeatMap};
 use model_utils::stats::wilson;
 use model_utils::train::{
-    Batches as _, Budget, CsvLog, Fitted, Observer, StepOutput, StopReason, Supervised,
-    SupervisedConfig,
+    Batches as _, Budget, CsvLog, Observer, StepOutput, StopReason, Supervised, SupervisedConfig,
+    Trained,
 };
 use model_utils::weights::Stored;
 use rand::SeedableRng as _;
@@ -120,7 +120,7 @@ impl Task<'_> {
         if fitted.reason == StopReason::Asked {
             println!("stopped at step {}: --resume goes on from there", fitted.step);
         }
-        let Fitted { items_per_s, wall_s, step, .. } = fitted;
+        let Trained { items_per_s, wall_s, step, .. } = fitted;
         let history = fitted.history.clone();
         let model = fitted.into_best_guess();
         let judged = self.judge(&model)?;
@@ -159,7 +159,7 @@ impl Task<'_> {
         &self,
         model: M,
         observer: &mut dyn Observer,
-    ) -> anyhow::Result<Fitted<M>> {
+    ) -> anyhow::Result<Trained<M>> {
         let mut loader =
             Loader::new(self.train.clone(), self.batch_size)?.shuffle(self.seed).drop_last(true);
         loader = loader.normalize(self.recipe.normalize.clone());
@@ -195,7 +195,7 @@ impl Task<'_> {
         let fitted =
             Supervised::new(config, model, optimizer, schedule(self.learning_rate, steps)?)?
                 .resume_in(checkpoints)?
-                .fit(
+                .train(
                     &loader,
                     |model, batch| self.step(model, &batch),
                     |model| Ok::<_, Error>(self.judge(model)?.evaluation()),

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::{Parser, ValueEnum};
 use common::{Metrics, stop_on_ctrl_c};
-use model_utils::compare::{Against, CompareConfig, Comparison, Status, Workload};
+use model_utils::compare::{Changes, CompareConfig, Comparison, Status, Workload};
 use model_utils::device::DeviceSpec;
 use model_utils::picture::{Page, Section};
 use model_utils::train::ProgressBar;
@@ -170,7 +170,7 @@ fn crossovers(comparison: &Comparison) -> Vec<String> {
 }
 
 /// The figures as flat keys: workload, size, device, figure with its unit.
-fn metrics(comparison: &Comparison, against: Option<&Against>) -> Metrics {
+fn metrics(comparison: &Comparison, against: Option<&Changes>) -> Metrics {
     let mut metrics = Metrics::default();
     let device_key = |device: DeviceSpec| device.to_string().replace(':', "_");
     for row in &comparison.rows {
@@ -193,7 +193,7 @@ fn metrics(comparison: &Comparison, against: Option<&Against>) -> Metrics {
             metrics.set(&format!("{key}_memory_bytes"), bytes);
         }
     }
-    for change in against.iter().flat_map(|against| &against.changes) {
+    for change in against.iter().flat_map(|against| &against.rows) {
         let device = device_key(change.device);
         let key = format!("{}_{}_{device}_against", change.workload, change.size.label);
         metrics.set(&key, change.speed_up);
@@ -202,7 +202,7 @@ fn metrics(comparison: &Comparison, against: Option<&Against>) -> Metrics {
 }
 
 /// Draws a picture a workload, and the page that carries them.
-fn page(comparison: &Comparison, against: Option<&Against>, out: &Path) -> anyhow::Result<()> {
+fn page(comparison: &Comparison, against: Option<&Changes>, out: &Path) -> anyhow::Result<()> {
     let mut machine = Section::new("Machine").header(&["property", "value"]);
     for row in comparison.machine.properties() {
         machine = machine.row(&row);
@@ -235,7 +235,7 @@ fn page(comparison: &Comparison, against: Option<&Against>, out: &Path) -> anyho
         page = page.section(section);
     }
     if let Some(against) = against {
-        let mut section = Section::new("Against an earlier run").header(&Against::HEADER);
+        let mut section = Section::new("Against an earlier run").header(&Changes::HEADER);
         for line in &against.machine {
             section = section.text(format!("Another machine: {line}"));
         }

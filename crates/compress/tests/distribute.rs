@@ -14,7 +14,7 @@ use compress::distribute::{
 use compress::{Error, Result};
 use model_utils::checkpoint::Checkpoints;
 use model_utils::ops;
-use model_utils::train::{Budget, Evaluation, Fitted, InMemory, Silent, StepOutput, StopReason};
+use model_utils::train::{Budget, Evaluation, InMemory, Silent, StepOutput, StopReason, Trained};
 
 /// Numbers between −0.5 and 0.5 that no generator draws.
 fn numbers(count: usize, shift: usize) -> Vec<f32> {
@@ -130,7 +130,7 @@ fn batches(sizes: &[usize]) -> InMemory<Batch> {
 fn step(net: &Net, batch: Batch, device: &Device) -> Result<StepOutput> {
     let labels = batch.labels(device);
     let logits = net.second(net.first(batch.images(device)));
-    let correct = Some(ops::correct(logits.clone(), labels.clone()));
+    let correct = Some(ops::count_correct(logits.clone(), labels.clone()));
     let items = batch.labels.len();
     Ok(StepOutput { loss: ops::cross_entropy(logits, labels, 0.0), items, correct })
 }
@@ -164,7 +164,7 @@ fn trained(
     sizes: &[usize],
     config: DataParallelConfig,
     optimizer: impl Into<ModuleOptimizer>,
-) -> Fitted<Net> {
+) -> Trained<Net> {
     parallel(workers, norm, config, optimizer)
         .fit(&batches(sizes), step, none, &mut Silent)
         .unwrap()
@@ -245,10 +245,10 @@ fn compressed_gradients_still_lead_down() {
     let plain = trained(2, false, &[6; 8], config(3), momentum()).model.all();
     let kept = trained(2, false, &[6; 8], all, momentum()).model.all();
     assert!(farthest(&plain, &kept) < 1e-6);
-    let sent = |fitted: &Fitted<Net>| fitted.history.last("sent_bytes").unwrap();
+    let sent = |fitted: &Trained<Net>| fitted.history.last("sent_bytes").unwrap();
     let full = trained(2, false, &[6; 8], config(40), SgdConfig::new().init());
     let first = full.history.curve("train_loss").unwrap().points[0].1;
-    let last = |fitted: &Fitted<Net>| fitted.history.last("train_loss").unwrap();
+    let last = |fitted: &Trained<Net>| fitted.history.last("train_loss").unwrap();
     assert!(last(&full) < 0.1 * first);
     for (compression, share) in
         [(Compression::TopK { share: 0.05 }, 0.12), (Compression::EightBit, 0.3)]
@@ -307,7 +307,7 @@ fn a_run_goes_on_exactly() {
         assert_eq!(whole.step, parts.step);
         assert_eq!(whole.model.all(), parts.model.all(), "{config}");
         let losses =
-            |fitted: &Fitted<Net>| fitted.history.curve("train_loss").unwrap().points.clone();
+            |fitted: &Trained<Net>| fitted.history.curve("train_loss").unwrap().points.clone();
         assert_eq!(losses(&whole), losses(&parts));
     }
 }

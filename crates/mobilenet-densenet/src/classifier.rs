@@ -137,7 +137,7 @@ pub trait Classifier: Module {
             .collect())
     }
 
-    /// The loss of a training step, for [`Supervised::fit`](model_utils::train::Supervised::fit).
+    /// The loss of a training step, for [`Supervised::train`](model_utils::train::Supervised::train).
     ///
     /// # Errors
     ///
@@ -146,7 +146,7 @@ pub trait Classifier: Module {
         self.check(&batch.images)?;
         let [items, ..] = batch.images.dims();
         let logits = self.forward(batch.images);
-        let correct = ops::correct(logits.clone(), batch.labels.clone());
+        let correct = ops::count_correct(logits.clone(), batch.labels.clone());
         let loss = ops::cross_entropy(logits, batch.labels, label_smoothing);
         Ok(StepOutput { loss, items, correct: Some(correct) })
     }

@@ -419,7 +419,7 @@ fn later_runs_are_held_against_earlier_ones_row_by_row() {
     scale(&mut new.rows[2], 2.0); // clearly slower
     new.rows[3].size.value = 17.0; // another size
     let against = new.against(&old);
-    let found: Vec<_> = against.changes.iter().map(|c| (c.speed_up, c.clear)).collect();
+    let found: Vec<_> = against.rows.iter().map(|c| (c.speed_up, c.clear)).collect();
     assert_eq!(found.len(), 3);
     for ((speed_up, clear), expected) in
         found.iter().zip([(2.0, true), (1.0 / 1.05, false), (0.5, true)])

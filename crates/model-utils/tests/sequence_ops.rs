@@ -101,8 +101,8 @@ proptest! {
     ) {
         let (x, table, bias) = (normal([rows, width]), normal([outputs, width]), normal([outputs]));
         let burns = || x.clone().matmul(table.clone().transpose());
-        assert_same!(ops::project(x.clone(), table.clone(), None), burns(), x, table);
-        let ours = ops::project(x.clone(), table.clone(), Some(bias.clone()));
+        assert_same!(ops::linear_transposed(x.clone(), table.clone(), None), burns(), x, table);
+        let ours = ops::linear_transposed(x.clone(), table.clone(), Some(bias.clone()));
         assert_same!(ours, burns() + bias.clone().unsqueeze(), x, table, bias);
     }
 
@@ -124,9 +124,9 @@ proptest! {
             ];
             Tensor::cat(turned.to_vec(), 3).reshape([batch, time, heads * 2 * pairs])
         };
-        let ours = ops::rotate(x.clone(), sines.clone(), cosines.clone(), heads);
+        let ours = ops::rotary_embedding(x.clone(), sines.clone(), cosines.clone(), heads);
         assert_same!(ours, burns.clone(), x);
-        let plain = ops::rotate(x.inner(), sines, cosines, heads);
+        let plain = ops::rotary_embedding(x.inner(), sines, cosines, heads);
         assert_near("without autodiff", &numbers(plain), &numbers(burns));
     }
 
@@ -229,7 +229,7 @@ proptest! {
         let logits = (normal([rows, classes]) * 4.0).detach().require_grad();
         let ids: Vec<i32> = (0..rows).map(|row| ((row * 13) % classes) as i32).collect();
         let targets = Tensor::<1, Int>::from_data(TensorData::new(ids.clone(), [rows]), &device());
-        let ours = ops::cross_entropy_without(0, logits.clone(), targets.clone(), smoothing);
+        let ours = ops::cross_entropy_ignoring(logits.clone(), targets.clone(), 0, smoothing);
         let log_p = log_softmax(logits.clone(), 1);
         let counted = targets.clone().not_equal_elem(0).float();
         let picked = log_p.clone().gather(1, targets.unsqueeze_dim(1)).squeeze_dim::<1>(1);

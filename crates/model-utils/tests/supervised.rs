@@ -15,8 +15,8 @@ use common::{Net, batches, evaluate, flex, read, run, step, weights_of};
 use model_utils::Error;
 use model_utils::checkpoint::{Checkpoints, Goal};
 use model_utils::train::{
-    Budget, CsvLog, Event, Fitted, History, InMemory, JsonLines, Observer, Silent, Stop,
-    StopReason, SupervisedConfig,
+    Budget, CsvLog, Event, History, InMemory, JsonLines, Observer, Silent, Stop, StopReason,
+    SupervisedConfig, Trained,
 };
 
 static TURN: Mutex<()> = Mutex::new(());
@@ -33,7 +33,7 @@ fn config() -> SupervisedConfig {
 }
 
 /// Trains to the end of the budget, stopping and resuming from disk at each of `stops`.
-fn train(config: &SupervisedConfig, folder: Option<&Path>, stops: &[u64]) -> Fitted<Net> {
+fn train(config: &SupervisedConfig, folder: Option<&Path>, stops: &[u64]) -> Trained<Net> {
     let data = batches(5, &flex().autodiff());
     for &stop in stops {
         let checkpoints = Checkpoints::open(folder.unwrap()).unwrap();
@@ -41,7 +41,7 @@ fn train(config: &SupervisedConfig, folder: Option<&Path>, stops: &[u64]) -> Fit
         let fitted = run(config.clone())
             .resume_in(checkpoints)
             .unwrap()
-            .fit::<_, Error>(&data, step, evaluate, &mut until)
+            .train::<_, Error>(&data, step, evaluate, &mut until)
             .unwrap();
         assert_eq!((fitted.step, fitted.reason), (stop, StopReason::Asked));
     }
@@ -49,7 +49,7 @@ fn train(config: &SupervisedConfig, folder: Option<&Path>, stops: &[u64]) -> Fit
     if let Some(folder) = folder {
         last = last.resume_in(Checkpoints::open(folder).unwrap()).unwrap();
     }
-    last.fit::<_, Error>(&data, step, evaluate, &mut Silent).unwrap()
+    last.train::<_, Error>(&data, step, evaluate, &mut Silent).unwrap()
 }
 
 struct StopAt(u64, u64);
@@ -102,7 +102,7 @@ fn it_learns_and_tells_what_happens() {
     );
     let config = SupervisedConfig::new(Budget::epochs(12));
     let fitted = run(config)
-        .fit::<_, Error>(&batches(6, &flex().autodiff()), step, evaluate, &mut observer)
+        .train::<_, Error>(&batches(6, &flex().autodiff()), step, evaluate, &mut observer)
         .unwrap();
     let (json, csv, history) = observer;
     json.finish().unwrap();
@@ -128,7 +128,7 @@ fn a_stop_switch_ends_the_run_at_the_next_step() {
     let mut observer = (stop.clone(), StopAt(u64::MAX, 0));
     stop.stop();
     let fitted = run(config())
-        .fit::<_, Error>(&batches(4, &flex().autodiff()), step, evaluate, &mut observer)
+        .train::<_, Error>(&batches(4, &flex().autodiff()), step, evaluate, &mut observer)
         .unwrap();
     assert_eq!((fitted.step, fitted.reason), (0, StopReason::Asked));
 }
@@ -140,7 +140,7 @@ fn patience_ends_a_run_that_does_not_improve() {
         SupervisedConfig::new(Budget::epochs(50)).with_patience(Some(2)).with_goal(Goal::Lowest);
     let mut scores = [3.0, 2.0, 2.5, 2.1, 0.0].into_iter();
     let fitted = run(config)
-        .fit::<_, Error>(
+        .train::<_, Error>(
             &batches(1, &flex().autodiff()),
             step,
             |_| Ok(model_utils::train::Evaluation::new("test_loss", scores.next().unwrap())),
@@ -163,7 +163,7 @@ fn a_nan_loss_stops_with_its_step_and_keeps_the_checkpoint_before() {
         let error = run(config)
             .resume_in(checkpoints.clone())
             .unwrap()
-            .fit::<_, Error>(
+            .train::<_, Error>(
                 &batches(10, &flex().autodiff()),
                 |net, batch| {
                     calls += 1;
@@ -196,7 +196,7 @@ fn weights_that_are_not_finite_are_not_saved() {
     let error = run(config)
         .resume_in(checkpoints.clone())
         .unwrap()
-        .fit::<_, Error>(
+        .train::<_, Error>(
             &batches(1, &flex().autodiff()),
             |net, batch| {
                 let mut output = step(net, batch)?;
@@ -242,7 +242,7 @@ fn what_cannot_work_is_refused() {
     }
     assert!(matches!(new(base.clone(), &flex()), Err(Error::Config { field: "device", .. })));
     let none: InMemory<(Tensor<4>, Tensor<1, burn::tensor::Int>)> = InMemory(Vec::new());
-    let empty = run(base).fit::<_, Error>(&none, step, evaluate, &mut Silent);
+    let empty = run(base).train::<_, Error>(&none, step, evaluate, &mut Silent);
     assert!(matches!(empty, Err(Error::Data { .. })));
 }
 
@@ -312,7 +312,7 @@ fn child_that_is_killed() {
     run(config)
         .resume_in(Checkpoints::open(folder).unwrap())
         .unwrap()
-        .fit::<_, Error>(&batches(5, &flex().autodiff()), step, evaluate, &mut Silent)
+        .train::<_, Error>(&batches(5, &flex().autodiff()), step, evaluate, &mut Silent)
         .unwrap();
 }
 

@@ -20,5 +20,5 @@ pub fn cross_entropy(
 ) -> Tensor<1> {
     let [batch, time, vocabulary] = logits.dims();
     let logits = logits.reshape([batch * time, vocabulary]);
-    ops::cross_entropy_without(pad, logits, targets.reshape([batch * time]), smoothing)
+    ops::cross_entropy_ignoring(logits, targets.reshape([batch * time]), pad, smoothing)
 }

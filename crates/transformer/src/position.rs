@@ -132,7 +132,7 @@ impl Rotation {
 
     /// Turns each head's first half and second half, taken as pairs; `[batch, time, heads · width]`.
     pub(crate) fn turn(&self, x: Tensor<3>, heads: usize) -> Tensor<3> {
-        ops::rotate(x, self.sines.clone(), self.cosines.clone(), heads)
+        ops::rotary_embedding(x, self.sines.clone(), self.cosines.clone(), heads)
     }
 }
 

@@ -345,7 +345,7 @@ impl Transformer {
             return ops::linear(projection, x);
         }
         let bias = self.output_bias.as_ref().map(Param::val);
-        ops::project(x, self.target_embedding.weight.val(), bias)
+        ops::linear_transposed(x, self.target_embedding.weight.val(), bias)
     }
 }
 

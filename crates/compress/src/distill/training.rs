@@ -8,7 +8,7 @@ use model_utils::checkpoint::Checkpoints;
 use model_utils::graph::{AnyTensor, Graph, GraphModule};
 use model_utils::ops;
 use model_utils::train::{
-    Batches, Budget, Evaluation, Fitted, Observer, StepOutput, Supervised, SupervisedConfig,
+    Batches, Budget, Evaluation, Observer, StepOutput, Supervised, SupervisedConfig, Trained,
 };
 
 use super::{SoftTargets, TransferBatch};
@@ -54,7 +54,7 @@ impl<S: Module> Distillation<S> {
     ///
     /// # Errors
     ///
-    /// As [`Supervised::fit`]; errors of the closures come through.
+    /// As [`Supervised::train`]; errors of the closures come through.
     pub fn fit<T, B, K, E>(
         self,
         teacher: &T,
@@ -63,7 +63,7 @@ impl<S: Module> Distillation<S> {
         mut learn: impl FnMut(&S, B::Batch, K) -> Result<StepOutput, E>,
         evaluate: impl FnMut(&S) -> Result<Evaluation, E>,
         observer: &mut dyn Observer,
-    ) -> Result<Fitted<S>, E>
+    ) -> Result<Trained<S>, E>
     where
         T: Module,
         B: Batches + ?Sized,
@@ -74,7 +74,7 @@ impl<S: Module> Distillation<S> {
             let knowledge = teach(&teacher, &batch)?;
             learn(student, batch, knowledge)
         };
-        self.0.fit(batches, step, evaluate, observer)
+        self.0.train(batches, step, evaluate, observer)
     }
 }
 
@@ -177,7 +177,7 @@ where
         |student: &GraphModule, batch: B::Batch, taught| {
             let (inputs, labels) = batch.place(&training);
             let logits = logits(student, inputs)?;
-            let correct = labels.clone().map(|labels| ops::correct(logits.clone(), labels));
+            let correct = labels.clone().map(|labels| ops::count_correct(logits.clone(), labels));
             let loss = config.soft_targets.loss(logits, taught, labels)?;
             Ok(StepOutput { loss, items: batch.items(), correct })
         },

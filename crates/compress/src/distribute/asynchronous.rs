@@ -14,7 +14,7 @@ use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 use model_utils::checkpoint::Checkpoint;
 use model_utils::ops;
-use model_utils::train::{Batches, Evaluation, Event, Fitted, Observer, StepOutput, StopReason};
+use model_utils::train::{Batches, Evaluation, Event, Observer, StepOutput, StopReason, Trained};
 
 use super::crew::{panic_reason, within_pool};
 use super::data_parallel::replica;
@@ -219,7 +219,7 @@ pub(super) fn fit<M, S, F, E>(
     step: &F,
     mut evaluate: impl FnMut(&M) -> Result<Evaluation, E>,
     observer: &mut dyn Observer,
-) -> Result<Fitted<M>, E>
+) -> Result<Trained<M>, E>
 where
     M: Module,
     S: Batches + ?Sized,
@@ -305,7 +305,7 @@ impl<M: Module, B: Send> Run<'_, M, B> {
         mut self,
         batches: &S,
         evaluate: &mut dyn FnMut(&M) -> Result<Evaluation, E>,
-    ) -> Result<Fitted<M>, E>
+    ) -> Result<Trained<M>, E>
     where
         S: Batches<Batch = B> + ?Sized,
         E: From<Error>,

@@ -10,7 +10,7 @@ use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 use model_utils::checkpoint::Checkpoints;
 use model_utils::ops;
-use model_utils::train::{Batches, Evaluation, Fitted, Observer, StepOutput};
+use model_utils::train::{Batches, Evaluation, Observer, StepOutput, Trained};
 
 use super::crew::{Crew, serve};
 use super::progress::{
@@ -81,7 +81,7 @@ impl<M: Module> DataParallel<M> {
             for device in devices {
                 let expected = "false for batch normalisation on this device, or `flex`";
                 require(
-                    ops::shares_statistics(device),
+                    ops::supports_sync_batch_norm(device),
                     "shared_statistics",
                     format_args!("true on {device:?}"),
                     expected,
@@ -173,7 +173,7 @@ impl<M: Module> DataParallel<M> {
         step: F,
         mut evaluate: impl FnMut(&M) -> Result<Evaluation, E>,
         observer: &mut dyn Observer,
-    ) -> Result<Fitted<M>, E>
+    ) -> Result<Trained<M>, E>
     where
         S: Batches + ?Sized,
         S::Batch: Send,
@@ -234,7 +234,7 @@ impl<M: Module> DataParallel<M> {
         let shared = config.shared_statistics
             && config.mode == Mode::Synchronous
             && exchange.workers() > 1
-            && ops::shares_statistics(&device);
+            && ops::supports_sync_batch_norm(&device);
         Worker {
             config,
             model: replica(model, &device),

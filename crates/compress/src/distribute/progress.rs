@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use model_utils::checkpoint::{Checkpoint, Checkpoints};
-use model_utils::train::{Evaluation, Event, Fitted, History, Observer, StopReason};
+use model_utils::train::{Evaluation, Event, History, Observer, StopReason, Trained};
 use model_utils::weights::State;
 use serde::{Deserialize, Serialize};
 
@@ -30,9 +30,9 @@ pub(super) struct Progress {
 
 impl Progress {
     /// What a run gives back that ended here.
-    pub(super) fn fitted<M>(self, model: M, reason: StopReason, wall_s: f64) -> Fitted<M> {
+    pub(super) fn fitted<M>(self, model: M, reason: StopReason, wall_s: f64) -> Trained<M> {
         let Self { step, epoch, items, train_s, evaluation, history, .. } = self;
-        Fitted {
+        Trained {
             model,
             ema: None,
             step,

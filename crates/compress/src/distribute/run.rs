@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use model_utils::checkpoint::Checkpoint;
-use model_utils::train::{Batches, Evaluation, Event, Fitted, Observer, StopReason};
+use model_utils::train::{Batches, Evaluation, Event, Observer, StopReason, Trained};
 
 use super::DataParallel;
 use super::crew::Crew;
@@ -32,7 +32,7 @@ impl<M: Module, B: Send> Run<'_, M, B> {
         &mut self,
         batches: &S,
         evaluate: &mut dyn FnMut(&M) -> Result<Evaluation, E>,
-    ) -> Result<Fitted<M>, E>
+    ) -> Result<Trained<M>, E>
     where
         S: Batches<Batch = B> + ?Sized,
         E: From<Error>,

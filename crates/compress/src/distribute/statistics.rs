@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
-use model_utils::ops::SumOverWorkers;
+use model_utils::ops::AllReduce;
 
 use super::Exchange;
 
@@ -15,8 +15,8 @@ pub(super) struct Stopped;
 #[derive(Debug)]
 pub(super) struct Statistics(pub(super) Arc<dyn Exchange>);
 
-impl SumOverWorkers for Statistics {
-    fn sum(&self, numbers: &mut [f64]) {
+impl AllReduce for Statistics {
+    fn all_reduce(&self, numbers: &mut [f64]) {
         if self.0.sum_f64(numbers).is_err() {
             // There is no way out of a backward pass but this.
             resume_unwind(Box::new(Stopped));

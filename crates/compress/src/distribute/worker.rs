@@ -115,7 +115,7 @@ impl<M: Module, F> Worker<'_, M, F> {
         let exchange = Arc::clone(&self.exchange);
         let Learned { mut grads, mut done } = if self.shares_statistics {
             let over = Arc::new(Statistics(Arc::clone(&exchange)));
-            ops::with_shared_statistics(over, || {
+            ops::sync_batch_norm(over, || {
                 learn(&self.model, self.step, batch, &self.device, exchange.worker())
             })?
         } else {

@@ -41,7 +41,7 @@
 //! [`Comparison::save`] keeps a run, [`Comparison::against`] holds a later one against it,
 //! [`Comparison::crossover`] says from which size on a graphics card wins.
 
-mod against;
+mod changes;
 mod comparison;
 mod crossover;
 #[cfg(feature = "picture")]
@@ -50,7 +50,7 @@ mod machine;
 mod measure;
 mod workload;
 
-pub use against::{Against, Change};
+pub use changes::{Change, Changes};
 pub use comparison::{Comparison, Measurement, Row, Status};
 pub use crossover::{Crossover, crossover};
 pub use machine::{Machine, MachineDevice};

@@ -6,24 +6,24 @@
 //! workspace nothing else calls the forwards of Burn's convolutions, normalisations and losses.
 
 mod attention;
+mod fake_quantize;
 #[cfg(feature = "flex")]
 mod flex;
-mod quantize;
 mod recurrent;
 mod rotary;
-mod shared;
+mod sync_batch_norm;
 
 pub use attention::{
     Mask, attention, attention_weights, cached_attention, join_heads, multi_head_attention,
     multi_head_weights, split_heads,
 };
 
+pub use fake_quantize::{FakeQuantize, fake_quantize};
 #[cfg(feature = "flex")]
 use flex::{inference, recurrence, sequence};
-pub use quantize::{FakeQuantize, fake_quantize};
 pub use recurrent::{gru_cell, lstm_cell};
-pub use rotary::rotate;
-pub use shared::{SumOverWorkers, shares_statistics, with_shared_statistics};
+pub use rotary::rotary_embedding;
+pub use sync_batch_norm::{AllReduce, supports_sync_batch_norm, sync_batch_norm};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::nn::PaddingConfig2d;
@@ -123,7 +123,7 @@ pub fn linear<const D: usize>(linear: &Linear, x: Tensor<D>) -> Tensor<D> {
 
 /// A fully connected layer whose weight is a table of one row an output, such as an embedding:
 /// `[…, features_in]`, `[features_out, features_in]` → `[…, features_out]`.
-pub fn project<const D: usize>(
+pub fn linear_transposed<const D: usize>(
     x: Tensor<D>,
     table: Tensor<2>,
     bias: Option<Tensor<1>>,
@@ -177,7 +177,7 @@ pub fn embedding(embedding: &Embedding, x: Tensor<2, Int>) -> Tensor<3> {
 ///
 /// Batch statistics are taken, and the running ones moved, only where the device has autodiff
 /// and the module is in training; elsewhere the running statistics are used. Workers that each hold
-/// a part of a batch may [share](with_shared_statistics) its statistics.
+/// a part of a batch may [share](sync_batch_norm()) its statistics.
 pub fn batch_norm<const D: usize>(norm: &BatchNorm, x: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "flex")]
     if flex::trains(&x) && norm.training.is_enabled() {
@@ -308,18 +308,18 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>, smoothing: f64)
 }
 
 /// [`cross_entropy`] of `[batch, classes]` logits over the rows alone whose target is not
-/// `ignored`, averaged over these; 0 where all are ignored.
-pub fn cross_entropy_without(
-    ignored: u32,
+/// `ignore_index`, averaged over these; 0 where all are ignored.
+pub fn cross_entropy_ignoring(
     logits: Tensor<2>,
     targets: Tensor<1, Int>,
+    ignore_index: u32,
     smoothing: f64,
 ) -> Tensor<1> {
     #[cfg(feature = "flex")]
     if sequence::applies(&logits) {
-        return sequence::cross_entropy(Some(ignored), logits, targets, smoothing);
+        return sequence::cross_entropy(Some(ignore_index), logits, targets, smoothing);
     }
-    let counted = targets.clone().not_equal_elem(ignored as i32).float();
+    let counted = targets.clone().not_equal_elem(ignore_index as i32).float();
     let log_p = log_softmax(logits, 1);
     let picked = log_p.clone().gather(1, targets.unsqueeze_dim(1)).squeeze_dim::<1>(1);
     let gained = if smoothing == 0.0 {
@@ -342,7 +342,7 @@ pub fn log_sum_exp(x: Tensor<2>) -> Tensor<1> {
 }
 
 /// How many rows of `[batch, classes]` logits have their largest value at the target.
-pub fn correct(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1, Int> {
+pub fn count_correct(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1, Int> {
     logits.argmax(1).squeeze_dim::<1>(1).equal(targets).int().sum()
 }
 

@@ -11,10 +11,15 @@ use burn::tensor::Tensor;
 ///
 /// `[batch, time, heads · 2 · pairs]`, and sines and cosines `[time, pairs]` without autodiff → as
 /// the first.
-pub fn rotate(x: Tensor<3>, sines: Tensor<2>, cosines: Tensor<2>, heads: usize) -> Tensor<3> {
+pub fn rotary_embedding(
+    x: Tensor<3>,
+    sines: Tensor<2>,
+    cosines: Tensor<2>,
+    heads: usize,
+) -> Tensor<3> {
     #[cfg(feature = "flex")]
     if super::sequence::applies(&x) {
-        return super::sequence::rotate(x, sines, cosines);
+        return super::sequence::rotary_embedding(x, sines, cosines);
     }
     let [batch, time, width] = x.dims();
     let pairs = width / heads / 2;

@@ -45,4 +45,4 @@ pub use event::{Event, Observer, Silent, Stop, StopReason};
 pub use history::{Curve, History};
 pub use log::{CsvLog, JsonLines};
 pub use progress::ProgressBar;
-pub use supervised::{Evaluation, Fitted, StepOutput, Supervised, SupervisedConfig};
+pub use supervised::{Evaluation, StepOutput, Supervised, SupervisedConfig, Trained};

@@ -85,7 +85,7 @@ impl Evaluation {
 
 /// A trained model and how it came about.
 #[derive(Debug, Clone)]
-pub struct Fitted<M> {
+pub struct Trained<M> {
     /// The model after the last step, without autodiff.
     pub model: M,
     /// The average of its weights, if one was kept.
@@ -106,7 +106,7 @@ pub struct Fitted<M> {
     pub items_per_s: f64,
 }
 
-impl<M> Fitted<M> {
+impl<M> Trained<M> {
     /// The average if there is one, the last model otherwise: what was evaluated.
     pub fn into_best_guess(self) -> M {
         self.ema.unwrap_or(self.model)
@@ -262,13 +262,13 @@ impl<M: Module> Supervised<M> {
     /// [`Error::NotFinite`] with the step at which the loss or a weight is not finite: nothing
     /// after it is saved, the checkpoints before it stay. Errors of the batches, of `step`, of
     /// `evaluate` and of saving come through.
-    pub fn fit<S, E>(
+    pub fn train<S, E>(
         mut self,
         batches: &S,
         mut step: impl FnMut(&M, S::Batch) -> Result<StepOutput, E>,
         mut evaluate: impl FnMut(&M) -> Result<Evaluation, E>,
         observer: &mut dyn Observer,
-    ) -> Result<Fitted<M>, E>
+    ) -> Result<Trained<M>, E>
     where
         S: Batches + ?Sized,
         E: From<Error>,
@@ -334,7 +334,7 @@ impl<M: Module> Supervised<M> {
         let wall_s = clock.total_s();
         observer.observe(&Event::Finished { step: self.progress.step, reason, wall_s });
         let Progress { step, epoch, items, train_s, evaluation, history, .. } = self.progress;
-        Ok(Fitted {
+        Ok(Trained {
             model: self.model.valid(),
             ema: self.ema.map(|ema| ema.model()),
             step,

@@ -80,14 +80,14 @@ pub fn batches(count: usize, device: &Device) -> InMemory<(Tensor<4>, Tensor<1, 
 pub fn step(net: &Net, (images, labels): (Tensor<4>, Tensor<1, Int>)) -> Result<StepOutput> {
     let items = images.dims()[0];
     let logits = net.forward(images);
-    let correct = ops::correct(logits.clone(), labels.clone());
+    let correct = ops::count_correct(logits.clone(), labels.clone());
     Ok(StepOutput { loss: ops::cross_entropy(logits, labels, 0.0), items, correct: Some(correct) })
 }
 
 pub fn evaluate(net: &Net) -> Result<Evaluation> {
     let batch = batches(1, &flex()).0.remove(0);
     let logits = net.forward(batch.0);
-    let right = read(ops::correct(logits, batch.1).float())[0];
+    let right = read(ops::count_correct(logits, batch.1).float())[0];
     Ok(Evaluation::new("test_accuracy", right / 4.0))
 }
 

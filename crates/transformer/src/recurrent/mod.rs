@@ -159,7 +159,7 @@ impl Recurrent {
 
     /// The target's table lifts the readout onto the vocabulary.
     fn project<const D: usize>(&self, readout: Tensor<D>) -> Tensor<D> {
-        ops::project(readout, self.target_embedding.weight.val(), None)
+        ops::linear_transposed(readout, self.target_embedding.weight.val(), None)
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     FlexTensor, Transposed, batch_norm, changed, conv2d, inference, leaky_relu, planes, relu6,
     tanh, tensor,
 };
-use crate::ops::SumOverWorkers;
+use crate::ops::AllReduce;
 
 #[derive(Debug)]
 pub(super) struct ConvTranspose2dBackward;
@@ -107,7 +107,7 @@ pub(super) struct BatchNormBackward;
 
 impl Backward<Flex, 3> for BatchNormBackward {
     /// Input, γ, mean, variance, ε, the workers that share the batch.
-    type State = (NodeId, NodeId, FlexTensor, FlexTensor, f64, Option<Arc<dyn SumOverWorkers>>);
+    type State = (NodeId, NodeId, FlexTensor, FlexTensor, f64, Option<Arc<dyn AllReduce>>);
 
     fn backward(
         self,

@@ -1,10 +1,10 @@
 //! Batch normalisation with the statistics of the batch, on `[batch, channels, space]` numbers.
 
-use super::super::SumOverWorkers;
+use super::super::AllReduce;
 use super::parallel::{channel_sums, for_each_chunk, sum_pairs, written};
 
 /// The workers that a batch is divided among, if it is.
-pub(super) type Over<'a> = Option<&'a dyn SumOverWorkers>;
+pub(super) type Over<'a> = Option<&'a dyn AllReduce>;
 
 /// Mean and biased variance of each channel, `[channels]` each, in two passes.
 pub(super) fn statistics(x: &[f32], shape: [usize; 3], over: Over) -> (Vec<f32>, Vec<f32>) {
@@ -29,7 +29,7 @@ fn of_all<const K: usize>(
     let count = (batch * space) as f64;
     let Some(over) = over else { return (sums, count) };
     let mut numbers: Vec<f64> = sums.iter().flatten().copied().chain([count]).collect();
-    over.sum(&mut numbers);
+    over.all_reduce(&mut numbers);
     let (of_channels, _) = numbers.as_chunks::<K>();
     for (sum, of_channel) in sums.iter_mut().zip(of_channels) {
         *sum = *of_channel;

@@ -9,7 +9,7 @@ use burn::backend::{Flex, TensorMetadata};
 use super::parallel::channel_sums;
 use super::{CHUNK, FlexTensor, changed, tensor};
 use crate::ops::FakeQuantize;
-use crate::ops::quantize::LEAST_SCALE;
+use crate::ops::fake_quantize::LEAST_SCALE;
 
 /// The numbers of one place of the axis.
 #[derive(Clone, Copy)]

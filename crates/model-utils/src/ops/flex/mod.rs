@@ -173,7 +173,7 @@ impl Training for Flex {
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let shape = planes(&x);
         let (x, gamma, beta) = (x.to_contiguous(), gamma.to_contiguous(), beta.to_contiguous());
-        let over = super::shared::over();
+        let over = super::sync_batch_norm::over();
         let (means, variances) = batch_norm::statistics(x.storage(), shape, over.as_deref());
         let statistics = (means.as_slice(), variances.as_slice());
         let output = batch_norm::normalise(
@@ -283,7 +283,7 @@ impl<C: CheckpointStrategy> Training for Autodiff<Flex, C> {
                     beta.into_primitive(),
                     epsilon,
                 );
-                let over = super::shared::over();
+                let over = super::sync_batch_norm::over();
                 let state = (inputs.0, inputs.1, mean.clone(), variance.clone(), epsilon, over);
                 let output = prep.finish(state, output);
                 (output, Self::from_inner(mean), Self::from_inner(variance))

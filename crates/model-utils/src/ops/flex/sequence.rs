@@ -99,7 +99,11 @@ pub(in crate::ops) fn cached_attention(
 }
 
 /// Pairs of numbers turned by the angles of their places.
-pub(in crate::ops) fn rotate(x: Tensor<3>, sines: Tensor<2>, cosines: Tensor<2>) -> Tensor<3> {
+pub(in crate::ops) fn rotary_embedding(
+    x: Tensor<3>,
+    sines: Tensor<2>,
+    cosines: Tensor<2>,
+) -> Tensor<3> {
     let [_, pairs] = sines.dims();
     let [sines, cosines] =
         [sines, cosines].map(|table| table.into_data().iter::<f32>().collect::<Vec<_>>());

@@ -9,23 +9,23 @@ use burn::tensor::Device;
 use burn::tensor::Tensor;
 
 /// Adds numbers up over workers that each hold a part of a batch.
-pub trait SumOverWorkers: Debug + Send + Sync {
+pub trait AllReduce: Debug + Send + Sync {
     /// Puts the sum over all workers in the place of each number. All workers call it as often, in
     /// the same order, with as many numbers.
-    fn sum(&self, numbers: &mut [f64]);
+    fn all_reduce(&self, numbers: &mut [f64]);
 }
 
 thread_local! {
-    static OVER: RefCell<Option<Arc<dyn SumOverWorkers>>> = const { RefCell::new(None) };
+    static OVER: RefCell<Option<Arc<dyn AllReduce>>> = const { RefCell::new(None) };
 }
 
 /// Within `work`, on this thread, [`batch_norm`](super::batch_norm) takes in training the statistics
 /// of all workers' batches together, forward and backward (synchronised batch normalisation); a
 /// backward pass takes the workers that its forward pass had, wherever it runs.
 ///
-/// It holds where [`shares_statistics`] does; elsewhere each worker keeps to its own batch.
-pub fn with_shared_statistics<R>(over: Arc<dyn SumOverWorkers>, work: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Arc<dyn SumOverWorkers>>);
+/// It holds where [`supports_sync_batch_norm`] does; elsewhere each worker keeps to its own batch.
+pub fn sync_batch_norm<R>(over: Arc<dyn AllReduce>, work: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Arc<dyn AllReduce>>);
     impl Drop for Restore {
         fn drop(&mut self) {
             let before = self.0.take();
@@ -36,8 +36,8 @@ pub fn with_shared_statistics<R>(over: Arc<dyn SumOverWorkers>, work: impl FnOnc
     work()
 }
 
-/// Whether batch normalisations on a device take part in [`with_shared_statistics`]: on `flex`.
-pub fn shares_statistics(device: &Device) -> bool {
+/// Whether batch normalisations on a device take part in [`sync_batch_norm`]: on `flex`.
+pub fn supports_sync_batch_norm(device: &Device) -> bool {
     #[cfg(feature = "flex")]
     return super::flex::trains(&Tensor::<1>::zeros([1], &device.clone().autodiff()));
     #[cfg(not(feature = "flex"))]
@@ -49,6 +49,6 @@ pub fn shares_statistics(device: &Device) -> bool {
 
 /// The workers of this thread.
 #[cfg_attr(not(feature = "flex"), allow(dead_code))]
-pub(super) fn over() -> Option<Arc<dyn SumOverWorkers>> {
+pub(super) fn over() -> Option<Arc<dyn AllReduce>> {
     OVER.with(|now| now.borrow().clone())
 }

@@ -1,4 +1,4 @@
-//! A comparison against an earlier one.
+//! What changed since an earlier comparison.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use crate::table::{self, Column};
 
 /// How a comparison stands against an earlier one. Printed as a table.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Against {
+pub struct Changes {
     /// What differs between the machines, a line each: with any, times are not comparable.
     pub machine: Vec<String>,
     /// The rows measured in both, in the order of the new one.
-    pub changes: Vec<Change>,
+    pub rows: Vec<Change>,
     /// How many measured rows of the new one the old one has no measurement for.
     pub unmatched: usize,
 }
@@ -41,8 +41,8 @@ pub struct Change {
 
 impl Comparison {
     /// Holds this comparison against an earlier one, row by row.
-    pub fn against(&self, old: &Self) -> Against {
-        let mut changes = Vec::new();
+    pub fn against(&self, old: &Self) -> Changes {
+        let mut rows = Vec::new();
         let mut unmatched = 0;
         for row in &self.rows {
             let Some(new) = row.measurement() else { continue };
@@ -59,7 +59,7 @@ impl Comparison {
                 unmatched += 1;
                 continue;
             };
-            changes.push(Change {
+            rows.push(Change {
                 workload: row.workload.clone(),
                 size: row.size.clone(),
                 device: row.device,
@@ -69,7 +69,7 @@ impl Comparison {
                 clear: apart(before, new),
             });
         }
-        Against { machine: self.machine.differences(&old.machine), changes, unmatched }
+        Changes { machine: self.machine.differences(&old.machine), rows, unmatched }
     }
 }
 
@@ -77,7 +77,7 @@ fn apart(a: &Measurement, b: &Measurement) -> bool {
     a.repetitions > 1 && b.repetitions > 1 && (a.high_s < b.low_s || b.high_s < a.low_s)
 }
 
-impl Against {
+impl Changes {
     /// The names of the columns of [`cells`](Self::cells).
     pub const HEADER: [&str; 7] =
         ["workload", "size", "device", "before", "now", "speed-up", "change"];
@@ -100,11 +100,11 @@ impl Against {
                 verdict.to_owned(),
             ]
         };
-        self.changes.iter().map(row).collect()
+        self.rows.iter().map(row).collect()
     }
 }
 
-impl fmt::Display for Against {
+impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use Column::{Left, Right};
         for line in &self.machine {

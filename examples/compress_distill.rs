@@ -31,7 +31,7 @@ use common::vision::{Images, schedule};
 use common::{Common, stop_on_ctrl_c};
 use compress::distill::{Distillation, SoftTargets};
 use compress::report::{Report, TestSet};
-use model_utils::data::{Dataset as _, ImageBatch};
+use model_utils::data::{Dataset as _, ImageBatch, ToTensors as _};
 use model_utils::device::{seed, step_seed};
 use model_utils::graph::Graph;
 use model_utils::ops;

@@ -24,7 +24,7 @@ use common::compress::{Family, before_and_after, finish, open_images, share, ste
 use common::{Common, stop_on_ctrl_c};
 use compress::distribute::{Compression, DataParallel, DataParallelConfig, Mode};
 use compress::report::Report;
-use model_utils::data::{Dataset as _, ImageBatch, Loader};
+use model_utils::data::{Dataset as _, ImageBatch, Loader, ToTensors as _};
 use model_utils::graph::{Graph, GraphModule};
 use model_utils::picture::Curves;
 use model_utils::stats::{mean, median};

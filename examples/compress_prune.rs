@@ -26,6 +26,7 @@ use common::{Common, Metrics};
 use compress::prune::{Importance, Masks, Schedule, Sensitivities, Structured, Unstructured};
 use compress::report::Variant;
 use compress::share::{DeepCompression, Sharing};
+use model_utils::data::ToTensors as _;
 use model_utils::graph::{Graph, GraphModule};
 use model_utils::ops;
 use model_utils::train::{

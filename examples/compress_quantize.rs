@@ -24,6 +24,7 @@ use compress::quantize::{
     Scheme, Steps, cast, load, save, stored_bytes, widen,
 };
 use compress::report::Variant as Named;
+use model_utils::data::ToTensors as _;
 use model_utils::graph::Graph;
 use model_utils::train::{
     Batches as _, Budget, Evaluation, Observer, ProgressBar, Supervised, SupervisedConfig,

@@ -33,7 +33,7 @@ use mcts::rule::{Gumbel, Puct, Uct};
 use mcts::{Game, Rollout, Symmetry};
 use model_utils::checkpoint::Checkpoints;
 use model_utils::picture::Curves;
-use model_utils::train::{Budget, CsvLog, Observer, ProgressBar};
+use model_utils::train::{Budget, CsvLog, Observer, ProgressBar, Spent};
 
 /// The games that can be learned here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -293,8 +293,8 @@ fn train<G: Graded>(
     let mut observer = (ProgressBar::new(), CsvLog::append(out.join("log.csv"))?, stop.clone());
     let budget = Budget {
         steps: args.generations,
-        epochs: None,
         time: Some(Duration::from_secs_f64(60.0 * args.minutes)),
+        ..Budget::default()
     };
     let mut curve = Curve::read(out)?;
     loop {
@@ -305,7 +305,11 @@ fn train<G: Graded>(
         run.save_net(out.join("net.safetensors"))?;
         let over = trained.generations < next
             || stop.wants_stop()
-            || budget.is_spent(trained.generations, 0, Duration::from_secs_f64(trained.wall_s));
+            || budget.is_spent(Spent {
+                steps: trained.generations,
+                time: Duration::from_secs_f64(trained.wall_s),
+                ..Spent::default()
+            });
         if next % 5 == 0 || over {
             let net = NetEvaluator::new(&run.net())?;
             if let Some(accuracy) = G::glance(args, &net, grades)? {

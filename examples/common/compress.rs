@@ -12,7 +12,9 @@ use clap::ValueEnum;
 use compress::report::{Report, TestSet};
 use mobilenet_densenet::{Classifier as _, DenseNet, DenseNetConfig};
 use mobilenet_densenet::{MobileNetV2, MobileNetV2Config, Vgg, VggConfig};
-use model_utils::data::{Dataset as _, Loader, Split, open_classification};
+use model_utils::data::{
+    Dataset as _, ImageBatch, Loader, Split, ToTensors as _, open_classification,
+};
 use model_utils::graph::{Graph, GraphModule};
 use model_utils::ops;
 use model_utils::train::{
@@ -185,7 +187,7 @@ impl Subject {
     }
 
     /// The training images in shuffled batches.
-    pub fn loader(&self) -> anyhow::Result<Loader<Images>> {
+    pub fn loader(&self) -> anyhow::Result<Loader<Images, ImageBatch>> {
         let loader = Loader::new(self.train.clone(), self.batch_size)?;
         Ok(loader.shuffle(self.seed).drop_last(true))
     }

@@ -13,7 +13,7 @@ use burn::tensor::Device;
 use mobilenet_densenet::{Batch, Classifier, Error, Judged, Mix};
 use model_utils::checkpoint::{Checkpoints, Goal};
 use model_utils::data::{
-    Classification, ImageBatch, Loader, Normalize, ShapesConfig, Split, Transform,
+    Classification, ImageBatch, Loader, Normalize, ShapesConfig, Split, ToTensors as _, Transform,
 };
 use model_utils::device::step_seed;
 use model_utils::ops::learnable_parameters;

@@ -6,7 +6,7 @@ use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use model_utils::checkpoint::{Checkpoint, Checkpoints, Saved};
 use model_utils::ops;
-use model_utils::train::{Budget, Ema, Event, Observer, StopReason};
+use model_utils::train::{Budget, Ema, Event, Observer, Spent, StopReason};
 use model_utils::weights::snapshot;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -267,8 +267,8 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
             watch(self)?;
         }
         let reason = loop {
-            let epochs = self.epochs(reals);
-            if budget.is_spent(self.step, epochs, Duration::from_secs_f64(self.wall_s)) {
+            let (epochs, time) = (self.epochs(reals), Duration::from_secs_f64(self.wall_s));
+            if budget.is_spent(Spent { steps: self.step, epochs, time, ..Spent::default() }) {
                 break StopReason::BudgetSpent;
             }
             if progress.wants_stop() {

@@ -7,15 +7,9 @@
 //! A classifier is trained for some steps, stopped, and goes on from its checkpoint:
 //!
 //! ```
+//! use model_utils::prelude::*;
 //! use burn::nn::{Linear, LinearConfig};
 //! use burn::optim::AdamConfig;
-//! use burn::tensor::{Int, Tensor};
-//! use model_utils::checkpoint::Checkpoints;
-//! use model_utils::device::{DeviceSpec, seed};
-//! use model_utils::train::{
-//!     Budget, Evaluation, InMemory, Silent, StepOutput, Supervised, SupervisedConfig,
-//! };
-//! use model_utils::{Error, ops};
 //!
 //! // The device is data, the seed is explicit, errors go up with `?`.
 //! let device = "flex".parse::<DeviceSpec>()?.open()?.autodiff();
@@ -37,7 +31,7 @@
 //!         0.1, // the learning rate, or any of Burn's schedules
 //!     )?
 //!     .resume_in(Checkpoints::open(folder.path())?)?
-//!     .fit(
+//!     .train(
 //!         &batches,
 //!         |model: &Linear, (x, y)| {
 //!             let loss = ops::cross_entropy(ops::linear(model, x), y, 0.0);
@@ -45,16 +39,16 @@
 //!         },
 //!         |model| {
 //!             let (x, y) = (batches.0[0].0.clone().inner(), batches.0[0].1.clone().inner());
-//!             let correct = ops::correct(ops::linear(model, x), y).into_scalar::<i32>();
+//!             let correct = ops::count_correct(ops::linear(model, x), y).into_scalar::<i32>();
 //!             Ok(Evaluation::new("accuracy", f64::from(correct) / 4.0))
 //!         },
 //!         &mut Silent, // or a ProgressBar, a CsvLog, your own observer
 //!     )
 //! };
 //! assert_eq!(train(Budget::epochs(10))?.step, 30);
-//! let fitted = train(Budget::epochs(40))?; // goes on at step 30
-//! assert_eq!(fitted.step, 120);
-//! assert_eq!(fitted.evaluation.unwrap().score, 1.0);
+//! let trained = train(Budget::epochs(40))?; // goes on at step 30
+//! assert_eq!(trained.step, 120);
+//! assert_eq!(trained.evaluation.unwrap().score, 1.0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -65,17 +59,18 @@
 //! | [`device`] | devices by name, opened with clear errors; seeding | |
 //! | [`layers`] | convolution–norm–activation, residual block, squeeze-excite, initialisers | |
 //! | [`ops`] | the seam for convolutions, normalisations, losses; global-norm clipping | |
-//! | [`weights`] | SafeTensors under PyTorch's names, with a manifest; import with a report | `import` for PyTorch's own files, `keras` for Keras's |
+//! | [`weights`] | SafeTensors under PyTorch's names, with a manifest; import with a report | `pytorch` for PyTorch's own files, `keras` for Keras's |
 //! | [`checkpoint`] | exact resume, whole after a kill at any moment | |
 //! | [`train`] | budget, events, observers, early stopping, averaging, a supervised loop | |
-//! | `graph` | any module as a graph: counted, rewritten, folded, a module again; TensorFlow Lite import | `graph`, with `import` for TensorFlow Lite |
+//! | `graph` | any module as a graph: counted, rewritten, folded, a module again; TensorFlow Lite import | `graph`, with `pytorch` for TensorFlow Lite |
 //! | [`compare`] | the same work on several devices: agreement first, then time | its pictures with `picture` |
-//! | [`stats`] | intervals, McNemar's test, bootstrap | |
 //! | [`memory`] | freed memory kept for the next tensors | |
-//! | [`atomic`] | files that are whole or not there | |
-//! | `image`, `data` | images, data sets, procedural shapes, the batch loader | `data` |
-//! | `picture` | grids, heat maps, curves, bars, GIFs, an HTML page | `picture` |
-//! | `download` | files by address and SHA-256 | `download` |
+//! | `image`, `data` | images and batches on their way to a device | `images` or `text`, `data` for both |
+//! | [`burn`] | Burn itself: a crate that depends on this one needs no version of its own | |
+//!
+//! From `model-utils-core`, which builds without Burn, come [`error`], [`config`], [`atomic`],
+//! [`random`], [`stats`], [`table`], what [`train`] tells (events, budgets), the data sets of `data`,
+//! `picture` (feature `picture`) and `download` (feature `download`).
 //!
 //! Devices are features too: `flex` (default), `ndarray`, `wgpu`, `cuda`.
 //!
@@ -90,27 +85,26 @@
 //! - Burn's random generator can be seeded but not saved: loops seed it at each step from
 //!   (seed, step), which makes dropout repeatable and resuming exact.
 
-pub mod atomic;
 pub mod checkpoint;
 pub mod compare;
-#[cfg(feature = "data")]
+#[cfg(any(feature = "text", feature = "images"))]
 pub mod data;
 pub mod device;
-#[cfg(feature = "download")]
-pub mod download;
-pub mod error;
 #[cfg(feature = "graph")]
 pub mod graph;
-#[cfg(any(feature = "data", feature = "picture"))]
+#[cfg(any(feature = "images", feature = "picture"))]
 pub mod image;
 pub mod layers;
 pub mod memory;
 pub mod ops;
-#[cfg(feature = "picture")]
-pub mod picture;
-pub mod stats;
-mod table;
+pub mod prelude;
 pub mod train;
 pub mod weights;
 
-pub use error::{Error, Result};
+pub use burn;
+#[cfg(feature = "download")]
+pub use model_utils_core::download;
+#[cfg(feature = "picture")]
+pub use model_utils_core::picture;
+pub use model_utils_core::{ConfigError, Error, Result};
+pub use model_utils_core::{atomic, config, error, random, stats, table};

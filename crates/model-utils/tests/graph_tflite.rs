@@ -2,7 +2,7 @@
 //!
 //! The expected outputs in `fixtures/tflite.json` come from `fixtures/tflite.py`, which runs the
 //! interpreter on the files that the ignored test `write_files` writes.
-#![cfg(all(feature = "graph", feature = "import"))]
+#![cfg(all(feature = "graph", feature = "pytorch"))]
 
 #[path = "common/tflite.rs"]
 mod builder;
@@ -433,7 +433,7 @@ fn sizes_that_no_image_has_are_refused_at_once() {
 /// Reads the published model and the photograph, which the project does not contain.
 #[test]
 #[ignore = "reads mobilenet_v2_1.0_224_quant.tflite, grace_hopper.bmp and imagenet_labels.txt from the folder IMAGENET"]
-#[cfg(feature = "data")]
+#[cfg(feature = "images")]
 fn the_published_model_calls_the_photograph_a_military_uniform() {
     let folder = std::path::PathBuf::from(std::env::var("IMAGENET").unwrap());
     let graph = tflite::import(folder.join("mobilenet_v2_1.0_224_quant.tflite")).unwrap();

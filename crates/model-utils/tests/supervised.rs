@@ -12,12 +12,12 @@ use std::sync::{Mutex, MutexGuard};
 
 use burn::tensor::Tensor;
 use common::{Net, batches, evaluate, flex, read, run, step, weights_of};
-use model_utils::Error;
 use model_utils::checkpoint::{Checkpoints, Goal};
 use model_utils::train::{
     Budget, CsvLog, Event, History, InMemory, JsonLines, Observer, Silent, Stop, StopReason,
     SupervisedConfig, Trained,
 };
+use model_utils::{ConfigError, Error};
 
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -238,9 +238,15 @@ fn what_cannot_work_is_refused() {
         (SupervisedConfig::new(Budget::default()), "budget"),
     ] {
         let error = new(config, &device).unwrap_err();
-        assert!(matches!(error, Error::Config { field: f, .. } if f == field), "{field}: {error}");
+        assert!(
+            matches!(error, Error::Config(ConfigError { field: f, .. }) if f == field),
+            "{field}: {error}"
+        );
     }
-    assert!(matches!(new(base.clone(), &flex()), Err(Error::Config { field: "device", .. })));
+    assert!(matches!(
+        new(base.clone(), &flex()),
+        Err(Error::Config(ConfigError { field: "device", .. }))
+    ));
     let none: InMemory<(Tensor<4>, Tensor<1, burn::tensor::Int>)> = InMemory(Vec::new());
     let empty = run(base).train::<_, Error>(&none, step, evaluate, &mut Silent);
     assert!(matches!(empty, Err(Error::Data { .. })));

@@ -1,7 +1,7 @@
 //! The reader against files written by hand: what it reads, what it refuses, and that no file
 //! makes it panic or take much memory.
 
-#![cfg(all(feature = "graph", feature = "import"))]
+#![cfg(all(feature = "graph", feature = "pytorch"))]
 
 #[path = "common/tflite.rs"]
 mod builder;

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use common::{Net, flex, read, weights_of};
-use model_utils::Error;
 use model_utils::weights::{self, Import, Manifest, Report, State, same_names};
+use model_utils::{ConfigError, Error};
 use proptest::prelude::*;
 
 fn fixture(name: &str) -> PathBuf {
@@ -115,7 +115,10 @@ fn names_are_changed_by_rules() {
     );
     let back = away.rename("^stem", "conv").unwrap();
     assert!(import(&back).unwrap().1.is_complete());
-    assert!(matches!(Import::new("x").rename("(", ""), Err(Error::Config { field: "rename", .. })));
+    assert!(matches!(
+        Import::new("x").rename("(", ""),
+        Err(Error::Config(ConfigError { field: "rename", .. }))
+    ));
     let clash = Import::new(fixture("net.pt")).rename("^(conv|norm|linear)", "one").unwrap();
     assert!(import(&clash).unwrap_err().to_string().contains("two tensors are called"));
 }

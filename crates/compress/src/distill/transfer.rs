@@ -1,5 +1,5 @@
 use burn::tensor::{Device, Int, Tensor};
-use model_utils::data::ImageBatch;
+use model_utils::data::{ImageBatch, ToTensors as _};
 use model_utils::graph::AnyTensor;
 
 /// A batch to distill on: inputs for both graphs, and the true classes where they are known.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use model_utils::checkpoint::{Checkpoint, Checkpoints};
-use model_utils::train::{Evaluation, Event, History, Observer, StopReason, Trained};
+use model_utils::train::{Evaluation, Event, History, Observer, Spent, StopReason, Trained};
 use model_utils::weights::State;
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +102,12 @@ pub(super) fn is_over(
     observer: &dyn Observer,
 ) -> Option<StopReason> {
     let time = Duration::from_secs_f64(time_s);
-    if config.budget.is_spent(progress.step, progress.epoch, time) {
+    if config.budget.is_spent(Spent {
+        steps: progress.step,
+        epochs: progress.epoch,
+        time,
+        ..Spent::default()
+    }) {
         return Some(StopReason::BudgetSpent);
     }
     observer.wants_stop().then_some(StopReason::Asked)

@@ -9,7 +9,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 use model_utils::checkpoint::{Checkpoint, Checkpoints};
 use model_utils::ops;
-use model_utils::train::{Budget, Event, Observer, StopReason};
+use model_utils::train::{Budget, Event, Observer, Spent, StopReason};
 use serde::{Deserialize, Serialize};
 
 use super::evaluator::PolicyPlayer;
@@ -169,7 +169,8 @@ impl Reinforce {
         observer.observe(&Event::Started { task: "reinforce", step, of: budget.steps });
         let reason = loop {
             let Journal { iteration, wall_s, .. } = self.journal;
-            if budget.is_spent(iteration, 0, Duration::from_secs_f64(wall_s)) {
+            let time = Duration::from_secs_f64(wall_s);
+            if budget.is_spent(Spent { steps: iteration, time, ..Spent::default() }) {
                 break StopReason::BudgetSpent;
             }
             if observer.wants_stop() {

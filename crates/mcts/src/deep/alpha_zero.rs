@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use model_utils::checkpoint::{Checkpoint, Checkpoints};
 use model_utils::device;
 use model_utils::ops;
-use model_utils::train::{Budget, Event, Observer, StopReason};
+use model_utils::train::{Budget, Event, Observer, Spent, StopReason};
 use serde::{Deserialize, Serialize};
 
 use super::evaluator::{NetEvaluator, read};
@@ -388,7 +388,7 @@ impl<G: Symmetry> AlphaZero<G> {
         });
         let reason = loop {
             let time = Duration::from_secs_f64(self.journal.wall_s);
-            if budget.is_spent(self.journal.generation, 0, time) {
+            if budget.is_spent(Spent { steps: self.journal.generation, time, ..Spent::default() }) {
                 break StopReason::BudgetSpent;
             }
             if observer.wants_stop() {

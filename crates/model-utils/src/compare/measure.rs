@@ -9,7 +9,7 @@ use super::comparison::{Comparison, Measurement, Row, Status};
 use super::machine::Machine;
 use super::workload::{BoxError, Output, Size, Step, Workload};
 use crate::device::DeviceSpec;
-use crate::error::{Error, Result, quietly};
+use crate::error::{Error, Result, catch_panic};
 use crate::stats::{median, quantile};
 use crate::train::{Event, Observer, StopReason};
 
@@ -158,7 +158,7 @@ impl CompareConfig {
             return Status::Failed { reason };
         }
         let tolerance = workload.description.tolerance;
-        let measured = quietly(|| -> Result<Status, BoxError> {
+        let measured = catch_panic(|| -> Result<Status, BoxError> {
             device.memory_cleanup();
             let mut step = workload.start(device, size)?;
             let (first_run_s, output) = timed(&mut step, device)?;
@@ -246,7 +246,7 @@ fn timed(step: &mut Step, device: &Device) -> Result<(f64, Output), BoxError> {
 /// The output of a workload's first run.
 fn output_of(workload: &Workload, device: &Device, size: &Size) -> Result<Vec<TensorData>, String> {
     let run = || workload.start(device, size)?.run()?.read();
-    quietly(run)?.map_err(|error: BoxError| text(&error))
+    catch_panic(run)?.map_err(|error: BoxError| text(&error))
 }
 
 fn disagrees(found: Result<f64, String>, tolerance: f64, run: &str) -> Status {

@@ -53,7 +53,7 @@
 //! | [`Graph::fold_batch_norm`] and others | passes that keep what is computed |
 //! | [`Summary`] | what each node costs |
 //! | [`Quantization`] | what integers stand for; [`Op::FakeQuantize`] computes as they would |
-//! | `tflite` | import of TensorFlow Lite files (feature `import`) |
+//! | `tflite` | import of TensorFlow Lite files (feature `pytorch`) |
 //!
 //! # Decisions
 //!
@@ -79,7 +79,7 @@ mod shape;
 mod structure;
 mod summary;
 mod tensors;
-#[cfg(feature = "import")]
+#[cfg(feature = "pytorch")]
 pub mod tflite;
 mod trace;
 mod value;

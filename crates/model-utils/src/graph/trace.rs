@@ -16,7 +16,7 @@ use super::record::record;
 use super::tensors::AnyTensor;
 use super::value::is_learnable;
 use super::{Dim, Example, Graph, Kind, NodeId, Op, Role, Tensors};
-use crate::error::{Error, Result, quietly};
+use crate::error::{Error, Result, catch_panic};
 
 /// Two batch sizes that no fixed length is likely to be taken for.
 const BATCHES: [usize; 2] = [2, 3];
@@ -276,7 +276,7 @@ fn capture<M: Module, E: Example, O: Tensors>(
     };
     let device = DEVICE.with(Clone::clone);
     let mut names = Names::default();
-    let captured = quietly(|| {
+    let captured = catch_panic(|| {
         device.capture_scope(|scope| {
             // Detached from the live one, with statistics up to date.
             let module = module.valid().to_device(&device);

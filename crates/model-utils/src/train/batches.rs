@@ -30,7 +30,7 @@ impl<B: Clone> Batches for InMemory<B> {
     }
 }
 
-#[cfg(feature = "data")]
+#[cfg(feature = "images")]
 impl<D, B> Batches for crate::data::Loader<D, B>
 where
     D: crate::data::Dataset + 'static,

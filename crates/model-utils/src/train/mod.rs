@@ -29,20 +29,15 @@
 
 mod average;
 mod batches;
-mod budget;
 mod early_stopping;
-mod event;
-mod history;
-mod log;
-mod progress;
 mod supervised;
 
 pub use average::{Ema, mean_of};
 pub use batches::{Batches, InMemory};
-pub use budget::Budget;
 pub use early_stopping::EarlyStopping;
-pub use event::{Event, Observer, Silent, Stop, StopReason};
-pub use history::{Curve, History};
-pub use log::{CsvLog, JsonLines};
-pub use progress::ProgressBar;
+pub use model_utils_core::budget::{Budget, Spent};
+pub use model_utils_core::event::{Event, Observer, Silent, Stop, StopReason};
+pub use model_utils_core::history::{Curve, History};
+pub use model_utils_core::log::{CsvLog, JsonLines};
+pub use model_utils_core::progress::ProgressBar;
 pub use supervised::{Evaluation, StepOutput, Supervised, SupervisedConfig, Trained};

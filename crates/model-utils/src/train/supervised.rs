@@ -8,7 +8,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Batches, Budget, EarlyStopping, Ema, Event, History, Observer, StopReason};
+use super::{Batches, Budget, EarlyStopping, Ema, Event, History, Observer, Spent, StopReason};
 use crate::checkpoint::{Checkpoint, Checkpoints, Goal};
 use crate::device;
 use crate::error::{Error, Result};
@@ -467,7 +467,12 @@ impl<M: Module> Supervised<M> {
     fn over(&self, clock: &Clock, observer: &dyn Observer) -> Option<StopReason> {
         let Progress { step, epoch, .. } = self.progress;
         let time = Duration::from_secs_f64(clock.total_s());
-        if self.config.budget.is_spent(step, epoch, time) {
+        if self.config.budget.is_spent(Spent {
+            steps: step,
+            epochs: epoch,
+            time,
+            ..Spent::default()
+        }) {
             Some(StopReason::BudgetSpent)
         } else {
             observer.wants_stop().then_some(StopReason::Asked)

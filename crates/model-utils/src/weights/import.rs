@@ -31,7 +31,7 @@ pub struct Import {
 }
 
 impl Import {
-    /// From a SafeTensors file, or, with the feature `import`, one of PyTorch (`.pt`, `.pth`,
+    /// From a SafeTensors file, or, with the feature `pytorch`, one of PyTorch (`.pt`, `.pth`,
     /// `.bin`), or, with the feature `keras`, one of Keras (`.h5`, `.weights.h5`), whose layers'
     /// weights are then called as PyTorch's: `conv1.weight`, `conv1_bn.running_mean`. The content
     /// decides, not the name.
@@ -164,7 +164,7 @@ fn strip_common_prefix(state: &mut State, prefix: &str) {
     }
 }
 
-#[cfg(feature = "import")]
+#[cfg(feature = "pytorch")]
 mod pytorch {
     use std::path::Path;
 
@@ -229,7 +229,7 @@ mod pytorch {
     }
 }
 
-#[cfg(not(feature = "import"))]
+#[cfg(not(feature = "pytorch"))]
 mod pytorch {
     use std::path::Path;
 
@@ -240,7 +240,7 @@ mod pytorch {
         Err(Error::format(
             path,
             "SafeTensors",
-            "expected a SafeTensors header; PyTorch's own files need the feature `import`",
+            "expected a SafeTensors header; PyTorch's own files need the feature `pytorch`",
         ))
     }
 }

@@ -11,7 +11,7 @@ use burn::tensor::TensorData;
 use hdf5_pure::{AttrValue, File, Group};
 
 use super::{State, TensorEntry};
-use crate::error::{Error, Result, quietly};
+use crate::error::{Error, Result, catch_panic};
 
 /// What a layer does, as the shapes of its weights tell it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +124,7 @@ pub fn is_hdf5(start: &[u8]) -> bool {
 pub fn read(path: impl AsRef<Path>) -> Result<Vec<Layer>> {
     let path = path.as_ref();
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    let layers = quietly(|| Reader::new(bytes)?.layers()).and_then(|layers| layers);
+    let layers = catch_panic(|| Reader::new(bytes)?.layers()).and_then(|layers| layers);
     layers.map_err(|reason| Error::format(path, "Keras", reason))
 }
 

@@ -2,7 +2,7 @@
 //! a manifest that keeps files of another model, configuration or version out.
 //!
 //! - A model that implements [`Stored`] gets [`save`](Stored::save) and [`load`](Stored::load).
-//! - [`Import`] (feature `import` for PyTorch's own files) brings weights from elsewhere, with
+//! - [`Import`] (feature `pytorch` for PyTorch's own files) brings weights from elsewhere, with
 //!   renamed keys and a [`Report`] of what was applied.
 //! - `keras` (feature `keras`) reads the layers of Keras's HDF5 files; [`Import`] takes them too.
 //! - [`State`] is the level below: the named tensors of any module.

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use model_utils::train::{Budget, Event, Observer, StopReason};
+use model_utils::train::{Budget, Event, Observer, Spent, StopReason};
 use serde::{Deserialize, Serialize};
 
 use crate::vector::Episode;
@@ -89,7 +89,12 @@ impl<'a> Session<'a> {
     /// Why it has to end here.
     pub(super) fn over(&self, journal: &Journal) -> Option<StopReason> {
         let time = Duration::from_secs_f64(self.wall_s());
-        if self.budget.is_spent(journal.steps, 0, time) {
+        if self.budget.is_spent(Spent {
+            steps: journal.steps,
+            episodes: journal.episodes,
+            time,
+            ..Spent::default()
+        }) {
             return Some(StopReason::BudgetSpent);
         }
         self.observer.wants_stop().then_some(StopReason::Asked)

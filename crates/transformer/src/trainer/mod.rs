@@ -12,7 +12,7 @@ use model_utils::checkpoint::{Checkpoint, Checkpoints, Goal, Saved};
 use model_utils::data::Position;
 use model_utils::device::{seed, step_seed};
 use model_utils::ops;
-use model_utils::train::{Budget, EarlyStopping, Ema, Event, Observer, StopReason, mean_of};
+use model_utils::train::{Budget, EarlyStopping, Ema, Event, Observer, Spent, StopReason, mean_of};
 use model_utils::weights::Manifest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -287,8 +287,9 @@ impl<M: EncoderDecoder> Trainer<M> {
         let batches = self.batches.clone();
         let mut plan = batches.from(self.progress.position).peekable();
         let reason = loop {
-            let spent = Duration::from_secs_f64(self.progress.wall_s);
-            if budget.is_spent(self.progress.step, self.progress.position.epoch, spent) {
+            let (steps, epochs) = (self.progress.step, self.progress.position.epoch);
+            let time = Duration::from_secs_f64(self.progress.wall_s);
+            if budget.is_spent(Spent { steps, epochs, time, ..Spent::default() }) {
                 break StopReason::BudgetSpent;
             }
             if progress.wants_stop() {

@@ -1,0 +1,162 @@
+//! Configurations that cannot work are refused by field, value and expectation.
+//!
+//! ```
+//! use model_utils_core::config::{self, ConfigError};
+//!
+//! fn check(batch_size: usize, dropout: f64) -> Result<(), ConfigError> {
+//!     config::at_least("batch_size", batch_size, 1)?;
+//!     config::share("dropout", dropout)?;
+//!     config::require(batch_size % 8 == 0, "batch_size", batch_size, "a multiple of 8")
+//! }
+//!
+//! let error = check(0, 0.5).unwrap_err();
+//! assert_eq!(
+//!     error.to_string(),
+//!     "invalid configuration: `batch_size` is 0, expected at least 1"
+//! );
+//! assert!(check(8, f64::NAN).is_err());
+//! ```
+
+use std::fmt::{Debug, Display};
+
+/// A field of a configuration, or an argument, that cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid configuration: `{field}` is {value}, expected {expected}")]
+#[non_exhaustive]
+pub struct ConfigError {
+    /// The field at fault.
+    pub field: &'static str,
+    /// Its value.
+    pub value: String,
+    /// The values that work.
+    pub expected: String,
+}
+
+impl ConfigError {
+    /// Of a field, its value as it shall be shown, and the values that work.
+    pub fn new(field: &'static str, value: impl ToString, expected: impl Into<String>) -> Self {
+        Self { field, value: value.to_string(), expected: expected.into() }
+    }
+}
+
+/// Refuses a value for which a condition does not hold.
+///
+/// # Errors
+///
+/// A [`ConfigError`].
+pub fn require(
+    holds: bool,
+    field: &'static str,
+    value: impl Debug,
+    expected: impl Into<String>,
+) -> Result<(), ConfigError> {
+    if holds { Ok(()) } else { Err(ConfigError::new(field, format!("{value:?}"), expected)) }
+}
+
+/// Refuses what is smaller, and NaN.
+///
+/// # Errors
+///
+/// A [`ConfigError`].
+pub fn at_least<T: PartialOrd + Debug + Display>(
+    field: &'static str,
+    value: T,
+    least: T,
+) -> Result<(), ConfigError> {
+    require(value >= least, field, value, format!("at least {least}"))
+}
+
+/// Refuses what is NaN or infinite.
+///
+/// # Errors
+///
+/// A [`ConfigError`].
+pub fn finite<T: Into<f64> + Copy + Debug>(
+    field: &'static str,
+    value: T,
+) -> Result<(), ConfigError> {
+    require(value.into().is_finite(), field, value, "a finite number")
+}
+
+/// Refuses what is not finite and above 0.
+///
+/// # Errors
+///
+/// A [`ConfigError`].
+pub fn positive<T: Into<f64> + Copy + Debug>(
+    field: &'static str,
+    value: T,
+) -> Result<(), ConfigError> {
+    let number = value.into();
+    require(number > 0.0 && number.is_finite(), field, value, "a finite number above 0")
+}
+
+/// Refuses what is not finite or below 0.
+///
+/// # Errors
+///
+/// A [`ConfigError`].
+pub fn not_negative<T: Into<f64> + Copy + Debug>(
+    field: &'static str,
+    value: T,
+) -> Result<(), ConfigError> {
+    let number = value.into();
+    require(number >= 0.0 && number.is_finite(), field, value, "a finite number, not negative")
+}
+
+/// Refuses what is not from 0 to 1, both included.
+///
+/// # Errors
+///
+/// A [`ConfigError`].
+pub fn share<T: Into<f64> + Copy + Debug>(
+    field: &'static str,
+    value: T,
+) -> Result<(), ConfigError> {
+    require((0.0..=1.0).contains(&value.into()), field, value, "a share from 0 to 1")
+}
+
+/// Refuses what is not a share below 1: at least 0 and below 1.
+///
+/// # Errors
+///
+/// A [`ConfigError`].
+pub fn share_below_one<T: Into<f64> + Copy + Debug>(
+    field: &'static str,
+    value: T,
+) -> Result<(), ConfigError> {
+    require((0.0..1.0).contains(&value.into()), field, value, "at least 0 and below 1")
+}
+
+/// Refuses what is not a share above 0: above 0 and at most 1.
+///
+/// # Errors
+///
+/// A [`ConfigError`].
+pub fn share_above_zero<T: Into<f64> + Copy + Debug>(
+    field: &'static str,
+    value: T,
+) -> Result<(), ConfigError> {
+    let number = value.into();
+    require(number > 0.0 && number <= 1.0, field, value, "above 0 and at most 1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn borders_are_where_they_are_said_to_be() {
+        assert!(at_least("n", 1_usize, 1).is_ok() && at_least("n", 0_usize, 1).is_err());
+        assert!(positive("x", 1e-300).is_ok() && positive("x", 0.0).is_err());
+        assert!(not_negative("x", 0.0_f32).is_ok() && not_negative("x", -1e-9).is_err());
+        assert!(share("x", 1.0).is_ok() && share("x", 1.0 + f64::EPSILON).is_err());
+        assert!(share_below_one("x", 0.0).is_ok() && share_below_one("x", 1.0).is_err());
+        assert!(share_above_zero("x", 1.0).is_ok() && share_above_zero("x", 0.0).is_err());
+        assert!(finite("x", f64::MAX).is_ok());
+        for check in [finite, positive, not_negative, share, share_below_one, share_above_zero] {
+            assert!(check("x", f64::NAN).is_err() && check("x", f64::INFINITY).is_err());
+        }
+        assert!(at_least("x", f64::NAN, 0.0).is_err());
+    }
+}

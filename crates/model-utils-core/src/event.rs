@@ -1,0 +1,175 @@
+//! What happens in a run, and who is told.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What happens in a run.
+///
+/// Metrics are named in `snake_case` with their unit where they have one: `train_loss`,
+/// `test_accuracy`, `images_per_s`.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A run starts, or goes on from a step above 0.
+    Started {
+        /// What runs.
+        task: &'a str,
+        /// The step it goes on from.
+        step: u64,
+        /// How many steps there will be, where that is known.
+        of: Option<u64>,
+    },
+    /// Optimiser steps are done.
+    Step {
+        /// How many, in all.
+        step: u64,
+        /// How many there will be, where that is known.
+        of: Option<u64>,
+        /// The pass over the data, from 0.
+        epoch: u64,
+        /// Items seen since the last such event.
+        items: usize,
+        /// What was measured.
+        metrics: &'a [(&'a str, f64)],
+    },
+    /// A pass over the data is done and the model was evaluated.
+    Epoch {
+        /// Passes done.
+        epoch: u64,
+        /// Steps done.
+        step: u64,
+        /// What was measured.
+        metrics: &'a [(&'a str, f64)],
+    },
+    /// A file or folder was saved.
+    Saved {
+        /// Where.
+        path: &'a Path,
+        /// The step it holds.
+        step: u64,
+    },
+    /// The run ends.
+    Finished {
+        /// Steps done.
+        step: u64,
+        /// Why it ends.
+        reason: StopReason,
+        /// Time spent in seconds, the parts before a resume included.
+        wall_s: f64,
+    },
+}
+
+impl Event<'_> {
+    /// The value of a metric, where the event has it.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        match self {
+            Self::Step { metrics, .. } | Self::Epoch { metrics, .. } => {
+                metrics.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// The budget is spent.
+    BudgetSpent,
+    /// The score has not improved for as long as was allowed.
+    NoImprovement,
+    /// An observer asked for it.
+    Asked,
+}
+
+/// Somebody who is told what happens, and may ask a run to stop.
+pub trait Observer {
+    /// Takes note of an event.
+    fn observe(&mut self, event: &Event<'_>);
+
+    /// Asked after every step: `true` ends the run there, with everything saved.
+    fn wants_stop(&self) -> bool {
+        false
+    }
+}
+
+/// Takes note of nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn observe(&mut self, _event: &Event<'_>) {}
+}
+
+/// A switch that ends a run at its next step; clones are the same switch, so that a signal
+/// handler or another thread may hold one.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// A switch that is off.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Turns it on.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it is on.
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Observer for Stop {
+    fn observe(&mut self, _event: &Event<'_>) {}
+
+    fn wants_stop(&self) -> bool {
+        self.is_stopped()
+    }
+}
+
+impl<O: Observer + ?Sized> Observer for &mut O {
+    fn observe(&mut self, event: &Event<'_>) {
+        (**self).observe(event);
+    }
+
+    fn wants_stop(&self) -> bool {
+        (**self).wants_stop()
+    }
+}
+
+impl<O: Observer> Observer for Option<O> {
+    fn observe(&mut self, event: &Event<'_>) {
+        if let Some(observer) = self {
+            observer.observe(event);
+        }
+    }
+
+    fn wants_stop(&self) -> bool {
+        self.as_ref().is_some_and(Observer::wants_stop)
+    }
+}
+
+macro_rules! observe_all {
+    ($($name:ident $index:tt),+) => {
+        impl<$($name: Observer),+> Observer for ($($name,)+) {
+            fn observe(&mut self, event: &Event<'_>) {
+                $(self.$index.observe(event);)+
+            }
+
+            fn wants_stop(&self) -> bool {
+                $(self.$index.wants_stop())||+
+            }
+        }
+    };
+}
+
+observe_all!(A 0, B 1);
+observe_all!(A 0, B 1, C 2);
+observe_all!(A 0, B 1, C 2, D 3);
+observe_all!(A 0, B 1, C 2, D 3, E 4);

@@ -113,12 +113,12 @@ impl Random {
 
     /// Gamma of scale 1 (Marsaglia and Tsang 2000).
     pub fn gamma(&mut self, shape: f64) -> f64 {
-        self.gamma_from(shape, Self::uniform)
+        self.gamma_from(shape, Self::uniform, false)
     }
 
     /// [`gamma`](Self::gamma) from uniform numbers of 24 bits.
     pub fn gamma_f32(&mut self, shape: f64) -> f64 {
-        self.gamma_from(shape, |random| f64::from(random.uniform_f32()))
+        self.gamma_from(shape, |random| random.uniform_f32().into(), true)
     }
 
     fn normal_from(&mut self, uniform: fn(&mut Self) -> f64) -> f64 {
@@ -126,17 +126,20 @@ impl Random {
         radius * (std::f64::consts::TAU * uniform(self)).cos()
     }
 
-    fn gamma_from(&mut self, shape: f64, uniform: fn(&mut Self) -> f64) -> f64 {
+    /// `eager` draws the number that decides also where the proposal is refused without it.
+    fn gamma_from(&mut self, shape: f64, uniform: fn(&mut Self) -> f64, eager: bool) -> f64 {
         if shape < 1.0 {
             let boost = (1.0 - uniform(self)).powf(1.0 / shape);
-            return boost * self.gamma_from(shape + 1.0, uniform);
+            return boost * self.gamma_from(shape + 1.0, uniform, eager);
         }
         let d = shape - 1.0 / 3.0;
         let c = 1.0 / (9.0 * d).sqrt();
         loop {
             let x = self.normal_from(uniform);
             let v = (1.0 + c * x).powi(3);
-            if v > 0.0 && (1.0 - uniform(self)).ln() < 0.5 * x * x + d - d * v + d * v.ln() {
+            let is_possible = v > 0.0;
+            let u = if eager || is_possible { 1.0 - uniform(self) } else { 1.0 };
+            if is_possible && u.ln() < 0.5 * x * x + d - d * v + d * v.ln() {
                 return d * v;
             }
         }
@@ -300,6 +303,20 @@ mod tests {
         random.shuffle(&mut items);
         assert_eq!(items, [6, 2, 7, 5, 0, 3, 1, 4]);
         assert_eq!(random.next_u64(), 16_758_814_753_349_806_474);
+    }
+
+    /// Also where a proposal of gamma is refused at once.
+    #[test]
+    fn many_gammas_leave_the_generator_where_they_left_it() {
+        let after = |draw: fn(&mut Random, f64) -> f64| {
+            let mut random = Random::new(1);
+            for _ in 0..10_000 {
+                draw(&mut random, 1.0);
+            }
+            random.next_u64()
+        };
+        assert_eq!(after(Random::gamma), 11_465_454_825_345_225_346);
+        assert_eq!(after(Random::gamma_f32), 8_050_073_786_730_284_358);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use mcts::deep::{NetEvaluator, PolicyValueConfig};
 use mcts::games::{ConnectFour, ConnectFourSolver, Othello, TicTacToe};
 use mcts::random::Random;
 use mcts::rule::{Puct, Rule, Uct};
-use mcts::{Budget, Game, Rollout, Search};
+use mcts::{Game, Limits, Rollout, Search};
 use model_utils::device::DeviceSpec;
 
 const SIMULATIONS: u64 = 10_000;
@@ -20,7 +20,7 @@ fn search<G: Game, R: Rule>(rule: R, game: G) -> impl FnMut() {
     let mut search = Search::new(rule, Rollout::new(1));
     move || {
         search.restart();
-        black_box(search.run(&game, Budget::simulations(SIMULATIONS)).expect("it has moves"));
+        black_box(search.run(&game, Limits::simulations(SIMULATIONS)).expect("it has moves"));
     }
 }
 

@@ -9,36 +9,36 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use model_utils::device::DeviceSpec;
 use model_utils::train::{Budget, Silent};
 use rl::deep::{Agent as _, DqnConfig, PpoConfig};
-use rl::environments::{Acrobot, CartPole, Dynamics, Maze, Pendulum};
+use rl::environments::{Acrobot, CartPole, ControlVectorEnvironment, Dynamics, Maze, Pendulum};
 use rl::random::mix;
-use rl::tabular::{Limit, Method, Tabular, TabularConfig};
-use rl::vector::{Actions, Lanes, VectorEnvironment as _};
+use rl::tabular::{Method, Tabular, TabularConfig};
+use rl::vector::{Actions, VectorEnvironment as _};
 
-const LANES: usize = 1024;
+const COUNT: usize = 1024;
 
 /// A closure that steps all environments at each call.
-fn step<D: Dynamics>(mut lanes: Lanes<D>, indices: &[Vec<usize>]) -> impl FnMut() {
+fn step<D: Dynamics>(mut all: ControlVectorEnvironment<D>, indices: &[Vec<usize>]) -> impl FnMut() {
     let mut number = 0;
     move || {
         number += 1;
         let actions = Actions::Indices(&indices[number % indices.len()]);
-        black_box(lanes.step(actions).expect("the actions fit"));
+        black_box(all.step(actions).expect("the actions fit"));
     }
 }
 
 fn stepping(criterion: &mut Criterion) {
     model_utils::memory::keep_freed_memory();
     let mut group = criterion.benchmark_group("1024 environments, one thread");
-    group.throughput(Throughput::Elements(LANES as u64));
+    group.throughput(Throughput::Elements(COUNT as u64));
     let indices: Vec<Vec<usize>> = (0..16)
-        .map(|row| (0..LANES).map(|i| (mix(row, i as u64) % 2) as usize).collect())
+        .map(|row| (0..COUNT).map(|i| (mix(row, i as u64) % 2) as usize).collect())
         .collect();
-    let poles = CartPole::many(LANES, 1).expect("there are some");
+    let poles = CartPole::make_vec(COUNT, 1).expect("there are some");
     group.bench_function("cart_pole", |b| b.iter(step(poles.clone(), &indices)));
-    let swings = Acrobot::many(LANES, 1).expect("there are some");
+    let swings = Acrobot::make_vec(COUNT, 1).expect("there are some");
     group.bench_function("acrobot", |b| b.iter(step(swings.clone(), &indices)));
-    let torques = vec![0.5; LANES];
-    let mut pendulums = Pendulum::many(LANES, 1).expect("there are some");
+    let torques = vec![0.5; COUNT];
+    let mut pendulums = Pendulum::make_vec(COUNT, 1).expect("there are some");
     group.bench_function("pendulum", |b| {
         b.iter(|| {
             black_box(pendulums.step(Actions::Numbers(&torques)).expect("the actions fit"));
@@ -61,7 +61,7 @@ fn tables(criterion: &mut Criterion) {
         let mut agent = Tabular::new(config, &world).expect("the configuration works");
         group.bench_function(name, |b| {
             b.iter(|| {
-                let until = Limit::steps(agent.learned().steps + 10_000);
+                let until = Budget::steps(agent.steps() + 10_000);
                 agent.learn(&mut world, until, |_| {}).expect("the maze fits");
             });
         });
@@ -75,7 +75,7 @@ fn updates(criterion: &mut Criterion) {
     for spec in DeviceSpec::available().into_iter().map(|info| info.spec) {
         let device = spec.open().expect("an available device opens");
         for batch in [64, 1024] {
-            let mut poles = CartPole::many(8, 1).expect("there are some");
+            let mut poles = CartPole::make_vec(8, 1).expect("there are some");
             let config = DqnConfig::new().with_hidden(vec![256, 256]).with_batch_size(batch);
             let config = config.with_learning_starts(2048);
             let mut agent = config.init(poles.spaces(), &device).expect("the spaces fit");
@@ -85,7 +85,7 @@ fn updates(criterion: &mut Criterion) {
                 b.iter(|| agent.update().expect("the replay is full"));
             });
         }
-        let mut poles = CartPole::many(8, 1).expect("there are some");
+        let mut poles = CartPole::make_vec(8, 1).expect("there are some");
         let config = PpoConfig::cart_pole().with_anneal_steps(None);
         let mut agent = config.init(poles.spaces(), &device).expect("the spaces fit");
         group.throughput(Throughput::Elements(256));

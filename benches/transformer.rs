@@ -7,9 +7,10 @@ use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::Device;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use model_utils::device::{DeviceSpec, seed};
+use model_utils::ops;
 use transformer::{
-    Beam, Decoding, EncoderDecoder, Greedy, Limits, Padded, Search, SpecialTokens, Transformer,
-    TransformerConfig, cross_entropy,
+    Beam, Decoding, DecodingStrategy, EncoderDecoder, Greedy, LengthLimits, Padded, SpecialTokens,
+    Transformer, TransformerConfig,
 };
 
 const VOCABULARY: usize = 8_000;
@@ -43,8 +44,9 @@ fn training(criterion: &mut Criterion) {
         let (source, target) = (sentences(BATCH, TIME, &device), sentences(BATCH, TIME, &device));
         group.bench_function(spec.to_string(), |bencher| {
             bencher.iter(|| {
+                let logits = model.logits(&source, &target).flatten(0, 1);
                 let loss =
-                    cross_entropy(model.logits(&source, &target), target.ids.clone(), 0, 0.1);
+                    ops::cross_entropy_ignoring(logits, target.ids.clone().flatten(0, 1), 0, 0.1);
                 let gradients = GradientsParams::from_grads(loss.backward(), &model);
                 model = optimizer.step(1e-4, model.clone(), gradients);
                 loss.into_scalar::<f32>()
@@ -64,15 +66,16 @@ fn decoding(criterion: &mut Criterion) {
     const MADE: usize = 30;
     let mut group = criterion.benchmark_group("decoding, d 256, batch 32, 20 to 30");
     group.sample_size(10).throughput(Throughput::Elements((BATCH * MADE) as u64));
-    let limits = Limits::new(SpecialTokens::default()).with_min_length(MADE).with_max_length(MADE);
+    let limits =
+        LengthLimits::new(SpecialTokens::default()).with_min_length(MADE).with_max_length(MADE);
     for (spec, device) in devices() {
         let model = small(&device);
         let source = sentences(BATCH, 20, &device);
         group.bench_function(format!("greedy/{spec}"), |bencher| {
-            bencher.iter(|| Greedy.search(&model, &source, &limits).expect("the limits work"));
+            bencher.iter(|| Greedy.decode(&model, &source, &limits).expect("the limits work"));
         });
         group.bench_function(format!("beam 4/{spec}"), |bencher| {
-            bencher.iter(|| Beam::new(4).search(&model, &source, &limits).expect("they work"));
+            bencher.iter(|| Beam::new(4).decode(&model, &source, &limits).expect("they work"));
         });
     }
     group.finish();

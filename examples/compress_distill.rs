@@ -14,8 +14,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -214,11 +212,11 @@ struct Course<'a> {
     /// Of the input, and classes.
     features: [usize; 2],
     seed: u64,
-    observer: RefCell<&'a mut dyn Observer>,
+    progress: RefCell<&'a mut dyn Observer>,
 }
 
 /// Three models that were trained from one seed.
-struct Trained {
+struct Models {
     teacher: Graph,
     alone: Graph,
     distilled: Graph,
@@ -273,10 +271,10 @@ impl Course<'_> {
             Ok::<_, anyhow::Error>(StepOutput { loss, items: batch.len(), correct })
         };
         let judge = |model: &M| this.judged(model, forward);
-        Ok(run.train(&data, step, judge, &mut *this.observer.borrow_mut())?.model)
+        Ok(run.train(&data, step, judge, &mut *this.progress.borrow_mut())?.model)
     }
 
-    fn run(&self) -> anyhow::Result<Trained> {
+    fn run(&self) -> anyhow::Result<Models> {
         let (args, training) = (self.args, self.device.clone().autodiff());
         let [inputs, classes] = self.features;
         let units = |units: usize| [inputs, units, units, classes];
@@ -297,7 +295,7 @@ impl Course<'_> {
         let soft = SoftTargets::new(args.temperature).with_alpha(args.alpha);
         let run = Distillation::new(self.config(args.epochs), start, Self::optimizer(), rates)?;
         let this = self;
-        let fitted = run.fit(
+        let trained = run.train(
             &teacher,
             &data,
             |teacher, batch| Ok(teacher.forward(batch.to_tensors(&this.device).0)),
@@ -309,12 +307,12 @@ impl Course<'_> {
                 Ok::<_, anyhow::Error>(StepOutput { loss, items: batch.len(), correct })
             },
             |model| this.judged(model, Mlp::forward),
-            &mut *this.observer.borrow_mut(),
+            &mut *this.progress.borrow_mut(),
         )?;
-        Ok(Trained {
+        Ok(Models {
             teacher: self.trace(&teacher, Teacher::forward)?,
             alone: self.trace(&alone, Mlp::forward)?,
-            distilled: self.trace(&fitted.model, Mlp::forward)?,
+            distilled: self.trace(&trained.model, Mlp::forward)?,
         })
     }
 }
@@ -329,7 +327,7 @@ fn main() -> anyhow::Result<()> {
     let data = Shifted::new(&train, &args)?;
     let features = [data.shape.iter().product(), train.classes().len()];
 
-    let mut observer = (ProgressBar::new(), stop_on_ctrl_c()?);
+    let mut progress = (ProgressBar::new(), stop_on_ctrl_c()?);
     // Which test images each model of each seed has wrong.
     let mut wrong: [Vec<Vec<bool>>; 3] = Default::default();
     let mut report = Report::new(&test);
@@ -341,9 +339,9 @@ fn main() -> anyhow::Result<()> {
             device: device.clone(),
             features,
             seed: args.common.seed + run,
-            observer: RefCell::new(&mut observer),
+            progress: RefCell::new(&mut progress),
         };
-        let Trained { teacher, alone, distilled } = course.run()?;
+        let Models { teacher, alone, distilled } = course.run()?;
         for (wrong, graph) in wrong.iter_mut().zip([&teacher, &alone, &distilled]) {
             wrong.push(test.correct(graph)?.into_iter().map(|right| !right).collect());
         }

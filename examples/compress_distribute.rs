@@ -12,8 +12,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
@@ -28,9 +26,7 @@ use model_utils::data::{Dataset as _, ImageBatch, Loader, ToTensors as _};
 use model_utils::graph::{Graph, GraphModule};
 use model_utils::picture::Curves;
 use model_utils::stats::{mean, median};
-use model_utils::train::{
-    Budget, Evaluation, InMemory, Observer, ProgressBar, StopReason, Trained,
-};
+use model_utils::train::{Budget, Evaluation, Observer, ProgressBar, StopReason, Trained};
 
 /// Divide training among workers
 #[derive(Debug, Parser)]
@@ -103,7 +99,7 @@ enum Leave {
 struct Measured {
     workers: usize,
     images_per_s: Vec<f64>,
-    fitted: Trained<GraphModule>,
+    trained: Trained<GraphModule>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -138,9 +134,8 @@ fn main() -> anyhow::Result<()> {
             break;
         }
     }
-    let batches = InMemory(batches);
 
-    let mut observer = (ProgressBar::new(), stop_on_ctrl_c()?);
+    let mut progress = (ProgressBar::new(), stop_on_ctrl_c()?);
     let mut measured: Vec<Measured> = Vec::new();
     for repeat in 0..args.repeats {
         for (at, workers) in (1..=args.workers).enumerate() {
@@ -148,11 +143,12 @@ fn main() -> anyhow::Result<()> {
                 let correct = test.correct(&module.graph())?;
                 Ok(Evaluation::new("test_accuracy", share(&correct)))
             };
-            let fitted = fit(&args, &graph, &device, &batches, workers, evaluate, &mut observer)?;
-            ensure!(fitted.reason != StopReason::Asked, "stopped");
-            let images_per_s = fitted.items_per_s;
+            let trained =
+                train_divided(&args, &graph, &device, &batches, workers, evaluate, &mut progress)?;
+            ensure!(trained.reason != StopReason::Asked, "stopped");
+            let images_per_s = trained.items_per_s;
             if repeat == 0 {
-                measured.push(Measured { workers, images_per_s: vec![images_per_s], fitted });
+                measured.push(Measured { workers, images_per_s: vec![images_per_s], trained });
             } else {
                 measured[at].images_per_s.push(images_per_s);
             }
@@ -163,15 +159,15 @@ fn main() -> anyhow::Result<()> {
     let mut speed_ups = Vec::new();
     let alone = median(&measured[0].images_per_s)?;
     println!("\nworkers  images/s  speed-up  busy  bytes/step  train loss");
-    for Measured { workers, images_per_s, fitted } in &measured {
-        report = report.row(row(*workers), &fitted.model.graph())?;
+    for Measured { workers, images_per_s, trained } in &measured {
+        report = report.row(row(*workers), &trained.model.graph())?;
         let rate = median(images_per_s)?;
         let of = |name: &str| -> anyhow::Result<f64> {
-            let curve = fitted.history.curve(name).context("a curve")?;
+            let curve = trained.history.curve(name).context("a curve")?;
             Ok(mean(&curve.points.iter().map(|(_, value)| *value).collect::<Vec<_>>())?)
         };
         let (busy, sent) = (of("busy_share")?, of("sent_bytes")?);
-        let loss = fitted.history.last("train_loss").unwrap_or(f64::NAN);
+        let loss = trained.history.last("train_loss").unwrap_or(f64::NAN);
         let speed_up = rate / alone;
         println!(
             "{workers:>7}  {rate:>8.0}  {speed_up:>7.2}×  {:>3.0}%  {sent:>10.0}  {loss:>10.3}",
@@ -201,14 +197,14 @@ fn row(workers: usize) -> String {
 }
 
 /// Trains from the same weights on the same batches.
-fn fit(
+fn train_divided(
     args: &Args,
     graph: &Graph,
     device: &Device,
-    batches: &InMemory<ImageBatch>,
+    batches: &Vec<ImageBatch>,
     workers: usize,
     evaluate: impl FnMut(&GraphModule) -> anyhow::Result<Evaluation>,
-    observer: &mut dyn Observer,
+    progress: &mut dyn Observer,
 ) -> anyhow::Result<Trained<GraphModule>> {
     let mode = match args.mode {
         When::Sync => Mode::Synchronous,
@@ -223,18 +219,18 @@ fn fit(
     let config = DataParallelConfig::new(Budget::epochs(1))
         .with_mode(mode)
         .with_compression(compression)
-        .with_shared_statistics(!args.own_statistics)
+        .with_sync_batch_norm(!args.own_statistics)
         .with_threads(Some(args.threads));
     let optimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.02).init();
     let model = graph.init(&device.clone().autodiff())?;
     let devices = vec![device.clone(); workers];
-    DataParallel::new(config, model, optimizer, args.learning_rate, &devices)?.fit(
+    DataParallel::new(config, model, optimizer, args.learning_rate, &devices)?.train(
         batches,
         |module: &GraphModule, batch: ImageBatch, device: &Device| {
             let (images, labels) = batch.to_tensors(device);
             step(module, images, labels)
         },
         evaluate,
-        observer,
+        progress,
     )
 }

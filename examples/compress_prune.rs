@@ -8,8 +8,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -23,7 +21,9 @@ use common::compress::{
 };
 use common::vision::schedule;
 use common::{Common, Metrics};
-use compress::prune::{Importance, Masks, Schedule, Sensitivities, Structured, Unstructured};
+use compress::prune::{
+    Importance, Masks, SparsitySchedule, Structured, TaylorProducts, Unstructured,
+};
 use compress::report::Variant;
 use compress::share::{DeepCompression, Sharing};
 use model_utils::data::ToTensors as _;
@@ -108,18 +108,18 @@ fn main() -> anyhow::Result<()> {
     metrics.finish(&out)
 }
 
-fn structured(args: &Args, out: &Path, observer: &mut dyn Observer) -> anyhow::Result<Metrics> {
-    let subject = Subject::prepare(&args.given, &args.common, out, observer)?;
+fn structured(args: &Args, out: &Path, progress: &mut dyn Observer) -> anyhow::Result<Metrics> {
+    let subject = Subject::prepare(&args.given, &args.common, out, progress)?;
     let mut rule = Structured::multiply_adds(args.keep)
-        .ranked_by(args.importance.of(&subject)?)
-        .round_to(args.round_to);
+        .with_importance(args.importance.of(&subject)?)
+        .with_round_to(args.round_to);
     if args.global {
-        rule = rule.globally().with_most(0.9);
+        rule = rule.with_global_ranking(true).with_most(0.9);
     }
     let pruned = rule.prune(&subject.graph)?;
     println!("\n{}", pruned.report);
     let rate = args.given.family.learning_rate() * args.fine_tune_rate;
-    let tuned = subject.fit(&pruned.graph, args.fine_tune, rate, observer)?;
+    let tuned = subject.train(&pruned.graph, args.fine_tune, rate, progress)?;
     tuned.save(out.join("pruned.safetensors"))?;
     let tuned = Graph::load(out.join("pruned.safetensors"))?;
 
@@ -166,7 +166,7 @@ impl Ranked {
                     let logits: Tensor<2> = module.forward::<Tensor<4>, _>(images)?;
                     Ok(ops::cross_entropy(logits, labels, 0.0))
                 };
-                Importance::Taylor(Sensitivities::of(
+                Importance::Taylor(TaylorProducts::new(
                     &subject.graph,
                     &subject.device,
                     batches,
@@ -207,7 +207,7 @@ impl Lenet300 {
 fn deep_compression(
     args: &Args,
     out: &Path,
-    observer: &mut dyn Observer,
+    progress: &mut dyn Observer,
 ) -> anyhow::Result<Metrics> {
     let device = args.common.open()?;
     let (train, test_images) = open_images(args.given.data.as_deref(), args.common.seed)?;
@@ -225,15 +225,19 @@ fn deep_compression(
         let inputs = shape[1..].iter().product();
         let device = subject.device.clone().autodiff();
         let model = Lenet300::new(inputs, classes, args.dropout, &device);
-        let model = first_training(&subject, model, args.given.epochs, observer)?;
+        let model = first_training(&subject, model, args.given.epochs, progress)?;
         Graph::trace(&model, shape, Lenet300::forward)?
     };
     subject.graph.save(out.join("model.safetensors"))?;
 
     let steps_per_epoch = subject.loader()?.batches_per_epoch() as u64;
     let prune_steps = args.fine_tune * steps_per_epoch;
-    let schedule =
-        Schedule::cubic(0.5, args.sparsity, 0..prune_steps * 6 / 10, steps_per_epoch / 4 + 1)?;
+    let schedule = SparsitySchedule::cubic(
+        0.5,
+        args.sparsity,
+        0..prune_steps * 6 / 10,
+        steps_per_epoch / 4 + 1,
+    )?;
     let input = DropoutConfig::new(args.input_dropout).init();
     let epochs = args.fine_tune;
     let sparse = train_sparse(&subject, &subject.graph, Some(schedule), &input, epochs, 1e-3)?;
@@ -242,7 +246,7 @@ fn deep_compression(
     let shared = train_sparse(&subject, &shared, None, &input, epochs / 8 + 1, 2e-4)?;
 
     let path = out.join("model.dc");
-    let packed = DeepCompression::of(&shared)?;
+    let packed = DeepCompression::new(&shared)?;
     packed.save(&path)?;
     let loaded = DeepCompression::load(&path)?;
     for weight in packed.weights() {
@@ -274,7 +278,7 @@ fn first_training(
     subject: &Subject,
     model: Lenet300,
     epochs: u64,
-    observer: &mut dyn Observer,
+    progress: &mut dyn Observer,
 ) -> anyhow::Result<Lenet300> {
     let device = subject.device.clone().autodiff();
     let loader = subject.loader()?;
@@ -285,7 +289,7 @@ fn first_training(
         .with_ema_decay(Some(0.99))
         .with_log_every(20);
     let optimizer: ModuleOptimizer = AdamWConfig::new().with_epsilon(1e-8).init();
-    let fitted = Supervised::new(config, model, optimizer, rates)?.train::<_, anyhow::Error>(
+    let trained = Supervised::new(config, model, optimizer, rates)?.train::<_, anyhow::Error>(
         &loader,
         |model, batch| {
             let (images, labels) = batch.to_tensors(&device);
@@ -300,16 +304,16 @@ fn first_training(
             let correct = subject.test.correct(&Graph::trace(model, shape, Lenet300::forward)?)?;
             Ok(Evaluation::new("test_accuracy", share(&correct)))
         },
-        observer,
+        progress,
     )?;
-    Ok(fitted.into_best_guess())
+    Ok(trained.into_best_guess())
 }
 
 /// Trains a graph on, pruning it by the schedule as it goes; zeros stay.
 fn train_sparse(
     subject: &Subject,
     graph: &Graph,
-    schedule: Option<Schedule>,
+    schedule: Option<SparsitySchedule>,
     dropout: &Dropout,
     epochs: u64,
     highest_rate: f64,
@@ -325,7 +329,8 @@ fn train_sparse(
         for batch in loader.epoch(epoch, 0) {
             if let Some(sparsity) = schedule.and_then(|schedule| schedule.at(at)) {
                 let graph = module.graph();
-                let masks = Unstructured::magnitude(sparsity).globally().masks(&graph)?;
+                let masks =
+                    Unstructured::magnitude(sparsity).with_global_ranking(true).masks(&graph)?;
                 module = masks.attach(&graph)?.init(&device)?;
             }
             let (images, labels) = batch?.to_tensors(&device);

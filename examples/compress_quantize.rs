@@ -10,18 +10,16 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use anyhow::Context as _;
 use burn::optim::{AdamWConfig, ModuleOptimizer};
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 use clap::{Parser, ValueEnum};
 use common::compress::{Given, Subject, before_and_after, finish, share, step};
 use common::vision::schedule;
 use common::{Common, Metrics, stop_on_ctrl_c};
 use compress::quantize::{
-    Coverage, Fit, Float, Observer as Bounding, PostTraining, PowerOfTwo, QuantizationAware,
-    Scheme, Steps, cast, load, save, stored_bytes, widen,
+    CalibrationMethod, Coverage, PostTraining, PowerOfTwo, QuantizationAware, Scheme, StepSize,
+    WeightRange, cast, load, save, stored_bytes, widen,
 };
 use compress::report::Variant as Named;
 use model_utils::data::ToTensors as _;
@@ -91,21 +89,21 @@ struct Args {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let out = args.common.out("compress_quantize")?;
-    let mut observer = (ProgressBar::new(), stop_on_ctrl_c()?);
-    let subject = Subject::prepare(&args.given, &args.common, &out, &mut observer)?;
+    let mut progress = (ProgressBar::new(), stop_on_ctrl_c()?);
+    let subject = Subject::prepare(&args.given, &args.common, &out, &mut progress)?;
     let mut report = subject.report().row("float", &subject.graph)?;
     let mut variants = args.variants.clone();
     if !variants.contains(&args.chosen) {
         variants.push(args.chosen);
     }
     for &variant in &variants {
-        let graph = make(variant, &args, &subject, &mut observer)
+        let graph = make(variant, &args, &subject, &mut progress)
             .with_context(|| format!("variant {}", variant.name()))?;
         let bytes = stored_bytes(&graph)?;
         let graph = if variant == Variant::Float16 {
             widen(&graph)?
         } else {
-            println!("{}: {}", variant.name(), Coverage::of(&graph));
+            println!("{}: {}", variant.name(), Coverage::new(&graph));
             let path = out.join(format!("{}.safetensors", variant.name()));
             save(&graph, &path)?;
             load(&path)?
@@ -152,31 +150,31 @@ fn make(
     variant: Variant,
     args: &Args,
     subject: &Subject,
-    observer: &mut dyn Observer,
+    progress: &mut dyn Observer,
 ) -> anyhow::Result<Graph> {
     let graph = &subject.graph;
     let batches = || subject.calibration(args.calibration);
     Ok(match variant {
-        Variant::Float16 => cast(graph, Float::F16)?,
+        Variant::Float16 => cast(graph, FloatDType::F16)?,
         Variant::Int8PerTensor => PostTraining::per_tensor().calibrate(graph, batches()?)?,
         Variant::Int8PerChannel => PostTraining::per_channel().calibrate(graph, batches()?)?,
         Variant::Int4PostTraining => four_bits().calibrate(graph, batches()?)?,
         Variant::Int4Corrected => four_bits()
-            .with_fit(Fit::MeanSquaredError)
-            .with_observer(Bounding::MeanSquaredError)
+            .with_weight_range(WeightRange::MeanSquaredError)
+            .with_calibration_method(CalibrationMethod::MeanSquaredError)
             .with_equalisation(true)
             .with_bias_correction(true)
             .calibrate(graph, batches()?)?,
         Variant::Int4Aware => {
             let aware = QuantizationAware::new(Scheme::symmetric(4).per_channel())
-                .with_steps(Steps::LearnedLogarithms);
+                .with_step_size(StepSize::LearnedLogarithms);
             let prepared = aware.prepare(graph, batches()?)?;
-            let trained = subject.fit(&prepared, args.aware_epochs, args.aware_rate, observer)?;
+            let trained = subject.train(&prepared, args.aware_epochs, args.aware_rate, progress)?;
             aware.convert(&trained)?
         }
         Variant::Power6PostTraining => PowerOfTwo::new(6)?.quantize(graph)?,
-        Variant::Power6Aware => projected(&PowerOfTwo::new(6)?, args, subject, observer)?,
-        Variant::TernaryAware => projected(&PowerOfTwo::new(2)?, args, subject, observer)?,
+        Variant::Power6Aware => projected(&PowerOfTwo::new(6)?, args, subject, progress)?,
+        Variant::TernaryAware => projected(&PowerOfTwo::new(2)?, args, subject, progress)?,
     })
 }
 
@@ -186,7 +184,7 @@ fn projected(
     powers: &PowerOfTwo,
     args: &Args,
     subject: &Subject,
-    observer: &mut dyn Observer,
+    progress: &mut dyn Observer,
 ) -> anyhow::Result<Graph> {
     let device = subject.device.clone().autodiff();
     let loader = subject.loader()?;
@@ -197,7 +195,7 @@ fn projected(
     let optimizer: ModuleOptimizer =
         AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.0).init();
     let graph = &subject.graph;
-    let fitted = Supervised::new(
+    let trained = Supervised::new(
         config,
         graph.init(&device)?,
         optimizer,
@@ -213,7 +211,7 @@ fn projected(
             let correct = subject.test.correct(&powers.quantize(&module.graph())?)?;
             Ok(Evaluation::new("test_accuracy", share(&correct)))
         },
-        observer,
+        progress,
     )?;
-    Ok(powers.quantize(&fitted.into_best_guess().graph())?)
+    Ok(powers.quantize(&trained.into_best_guess().graph())?)
 }

@@ -13,8 +13,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use burn::tensor::Tensor;
 use clap::Parser;
 use common::compress::{Given, Mlp, Subject, before_and_after, finish};
@@ -51,8 +49,8 @@ struct Args {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let out = args.common.out("compress_report")?;
-    let mut observer = (ProgressBar::new(), stop_on_ctrl_c()?);
-    let subject = Subject::prepare(&args.given, &args.common, &out, &mut observer)?;
+    let mut progress = (ProgressBar::new(), stop_on_ctrl_c()?);
+    let subject = Subject::prepare(&args.given, &args.common, &out, &mut progress)?;
     let mut report = subject.report().row("float", &subject.graph)?;
 
     let mut folded = subject.graph.clone();
@@ -60,10 +58,13 @@ fn main() -> anyhow::Result<()> {
         report = report.row("folded", &folded)?;
     }
     let four_bits = PostTraining::per_channel().with_weights(Scheme::symmetric(4).per_channel());
-    let pruned =
-        Structured::half().ranked_by(Importance::L2).round_to(4).prune(&subject.graph)?.graph;
+    let pruned = Structured::half()
+        .with_importance(Importance::L2)
+        .with_round_to(4)
+        .prune(&subject.graph)?
+        .graph;
     let rate = args.given.family.learning_rate() / 4.0;
-    let half = subject.fit(&pruned, args.fine_tune, rate, &mut observer)?;
+    let half = subject.train(&pruned, args.fine_tune, rate, &mut progress)?;
     report = report.row("half", &half)?;
     for (name, graph, how) in [
         ("int8", &subject.graph, PostTraining::per_channel()),
@@ -88,7 +89,7 @@ fn main() -> anyhow::Result<()> {
             .with_budget(Budget::epochs(args.student_epochs))
             .with_seed(args.common.seed);
         let (teacher, device) = (&subject.graph, &subject.device);
-        anyhow::Ok(distill(teacher, &small, &subject.loader()?, config, device, &mut observer)?)
+        anyhow::Ok(distill(teacher, &small, &subject.loader()?, config, device, &mut progress)?)
     };
     let soft = SoftTargets::new(args.temperature);
     let alone = train(soft.with_alpha(1.0))?;

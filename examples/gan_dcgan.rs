@@ -11,8 +11,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -160,15 +158,18 @@ fn main() -> anyhow::Result<()> {
     metrics.set("fid_noise", jury.noise_fid(train.shape(), &device)?);
     metrics.set("fid_untrained", jury.fid(&untrained.sample_tensor(jury.count(), 2)?)?);
 
-    let mut gan = untrained.keep_in(Checkpoints::open(folder)?, (args.steps / 10).max(1))?;
+    let mut gan = untrained.resume_in(Checkpoints::open(folder)?, (args.steps / 10).max(1))?;
     let mut film = Film::new(36);
     let mut observer =
         ((progress, stop), (History::default(), CsvLog::append(out.join("train.csv"))?));
     let every = (args.steps / 40).max(1);
-    let trained =
-        gan.train_watching(&learned, Budget::steps(args.steps), &mut observer, every, |gan| {
-            film.look(gan)
-        })?;
+    let trained = gan.train_with_callback(
+        &learned,
+        Budget::steps(args.steps),
+        &mut observer,
+        every,
+        |gan| film.look(gan),
+    )?;
     let (_, (history, log)) = observer;
     log.finish()?;
     metrics.set("steps", trained.steps);
@@ -214,7 +215,7 @@ fn configure(args: &Args) -> GanConfig<DcganConfig> {
         },
         loss => Rules::new(loss).penalty,
     };
-    if args.spectral_norm || penalty.needs_tangent() {
+    if args.spectral_norm || penalty.needs_jvp() {
         networks = networks.with_normalise_discriminator(false);
     }
     let networks = match args.without {
@@ -232,7 +233,7 @@ fn configure(args: &Args) -> GanConfig<DcganConfig> {
     GanConfig::new(networks, args.loss)
         .with_penalty(penalty)
         .with_batch_size(args.batch_size)
-        .with_rates(args.learning_rate)
+        .with_learning_rate(args.learning_rate)
         .with_ema_decay(args.ema)
         .with_anneal_steps(args.steps)
         .with_seed(args.common.seed)

@@ -12,8 +12,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::path::Path;
 
 use burn::module::Module as _;
@@ -235,7 +233,7 @@ impl Run<'_> {
             .with_penalty(recipe.penalty)
             .with_packing(recipe.packing)
             .with_discriminator_steps(recipe.discriminator_steps)
-            .with_rates(recipe.rate)
+            .with_learning_rate(recipe.rate)
             .with_betas(recipe.betas)
             .with_batch_size(256)
             .with_ema_decay(0.999)
@@ -247,7 +245,7 @@ impl Run<'_> {
         let every = (steps / 60).max(1);
         let budget = Budget::steps(steps);
         let mut progress = (ProgressBar::new(), stop);
-        let trained = gan.train_watching(&mixture, budget, &mut progress, every, |gan| {
+        let trained = gan.train_with_callback(&mixture, budget, &mut progress, every, |gan| {
             let samples = gan.sample(SAMPLES, 7)?;
             let found = mixture.coverage(&samples)?;
             points.push((gan.steps() as f64, found.good));

@@ -11,8 +11,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -75,8 +73,8 @@ fn main() -> anyhow::Result<()> {
     let mut gan: Player = GanConfig::new(networks, Loss::NonSaturating)
         .with_batch_size(32)
         .with_discriminator_steps(args.discriminator_steps)
-        .with_generator_rate(4e-4)
-        .with_discriminator_rate(1e-4)
+        .with_generator_learning_rate(4e-4)
+        .with_discriminator_learning_rate(1e-4)
         .with_seed(args.common.seed)
         .init(&device)?;
     let mut progress = (ProgressBar::new(), stop_on_ctrl_c()?);
@@ -147,8 +145,8 @@ fn generator_turn(gan: &mut Player, images: &Images) -> anyhow::Result<Turn> {
 
 fn states(gan: &Player) -> anyhow::Result<[State; 2]> {
     Ok([
-        State::of(gan.generator(), DcganGenerator::torch_name)?,
-        State::of(gan.discriminator(), DcganDiscriminator::torch_name)?,
+        State::from_module(gan.generator(), DcganGenerator::torch_name)?,
+        State::from_module(gan.discriminator(), DcganDiscriminator::torch_name)?,
     ])
 }
 
@@ -290,7 +288,7 @@ fn draw_cycles(gan: &mut Player, images: &Images, cycles: usize, out: &Path) -> 
         let fake = discriminator.forward(generator.forward(z.clone(), None), None);
         let real = discriminator.forward(real.clone(), None);
         let loss = Loss::NonSaturating;
-        let of = |loss: Tensor<1>| loss.into_data().iter::<f64>().next().unwrap_or(f64::NAN);
+        let of = |loss: Tensor<1>| loss.into_scalar::<f64>();
         Ok([of(loss.discriminator(real, fake.clone())), of(loss.generator(None, fake))])
     };
     let (mut critic, mut generator, mut turn) = (Vec::new(), Vec::new(), 0);

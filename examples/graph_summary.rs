@@ -12,8 +12,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

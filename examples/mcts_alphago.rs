@@ -13,8 +13,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,8 +20,8 @@ use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use ::mcts::alphago::{
-    AlphaGoEvaluator, Learner, LearnerConfig, PolicyNet, PolicyNetConfig, PolicyPlayer,
-    ReinforceConfig, RolloutPolicy, RolloutTraining, ValueNet, ValueNetConfig, move_examples,
+    AlphaGoEvaluator, PolicyNet, PolicyNetConfig, PolicyPlayer, ReinforceConfig, RolloutPolicy,
+    RolloutTraining, Trainer, TrainerConfig, ValueNet, ValueNetConfig, move_examples,
     value_examples, whole_game_examples,
 };
 use ::mcts::arena::{Player, Score, SearchPlayer, play_pairs};
@@ -32,7 +30,7 @@ use ::mcts::gtp::Client;
 use ::mcts::random::{Random, mix};
 use ::mcts::rule::Apv;
 use ::mcts::sgf::{Record, Sgf};
-use ::mcts::{Budget as SearchBudget, Game as _, Search};
+use ::mcts::{Game as _, Limits, Search};
 use anyhow::Context as _;
 use burn::tensor::Device;
 use clap::Parser;
@@ -214,14 +212,14 @@ fn make_game(args: &Args, seed: u64) -> anyhow::Result<Record> {
     }
     let mut random = Random::new(seed);
     let mut game = Go::new(size, Rules::chinese().with_komi(args.komi()))?;
-    let opening = random.below(5) as usize;
+    let opening = random.below_u32(5) as usize;
     while !game.ended() && game.moves().len() < 4 * size * size {
         let color = game.to_play();
-        let any = game.moves().len() < opening || random.uniform() < 0.05;
+        let any = game.moves().len() < opening || random.uniform_f32() < 0.05;
         let mut actions = Vec::new();
         game.legal_actions(&mut actions);
         let chosen = if any && actions.len() > 1 {
-            let action = actions[random.below(actions.len() as u32 - 1) as usize];
+            let action = actions[random.below_u32(actions.len() as u32 - 1) as usize];
             let name = game.action_name(action);
             if engine.ask(&format!("play {color} {name}")).is_err() {
                 continue;
@@ -259,7 +257,7 @@ fn records(args: &Args, out: &Path) -> anyhow::Result<Vec<Record>> {
     let mut records = Vec::new();
     for path in paths {
         let record = Sgf::open(&path)
-            .and_then(|sgf| Record::of(&sgf))
+            .and_then(|sgf| Record::from_sgf(&sgf))
             .with_context(|| path.display().to_string())?;
         if (record.width, record.height) == (args.size, args.size) {
             records.push(record);
@@ -290,7 +288,7 @@ fn rollout_policy(
         RolloutPolicy::load(&path)?
     } else {
         let mut policy = RolloutPolicy::new(args.size, args.size);
-        policy.learn(
+        policy.train(
             train,
             RolloutTraining { seed: args.common.seed, ..RolloutTraining::default() },
         )?;
@@ -333,16 +331,17 @@ fn supervised(
         let train = move_examples(train, args.size)?;
         let config =
             PolicyNetConfig::new(args.size).with_filters(args.filters).with_layers(args.layers);
-        let learner = LearnerConfig::new().with_steps(args.sl_steps).with_seed(args.common.seed);
-        let learner = learner.init()?.keep_in(place.checkpoints("sl_policy")?, 500);
-        let net = learner.policy(config.init(place.device)?, &train, &mut place.observer())?;
+        let trainer = TrainerConfig::new().with_steps(args.sl_steps).with_seed(args.common.seed);
+        let trainer = trainer.init()?.resume_in(place.checkpoints("sl_policy")?, 500);
+        let net =
+            trainer.train_policy(config.init(place.device)?, &train, &mut place.observer())?;
         place.go_on()?;
         net.save(&path)?;
         metrics.set("sl_positions", train.len());
         metrics.set("sl_train_s", started.elapsed().as_secs_f64());
         net
     };
-    let accuracy = Learner::accuracy(&net, &test)?;
+    let accuracy = Trainer::accuracy(&net, &test)?;
     metrics.set("sl_accuracy", accuracy);
     println!("supervised policy: {accuracy:.3} of {} moves", test.len());
     Ok(net)
@@ -365,11 +364,11 @@ fn reinforced(
             .with_games(args.rl_games)
             .with_pool_every(10)
             .with_seed(args.common.seed);
-        let checkpoints = place.checkpoints("rl_policy")?;
-        let mut reinforce = config.init(supervised, start)?.resume(&checkpoints)?;
+        let reinforce = config.init(supervised, start)?;
+        let mut reinforce = reinforce.resume_in(place.checkpoints("rl_policy")?)?;
         let log = CsvLog::append(place.out.join("rl_policy.csv"))?;
         let mut observer = (place.observer(), log);
-        reinforce.learn(Budget::steps(args.rl_iterations), Some(&checkpoints), &mut observer)?;
+        reinforce.learn(Budget::steps(args.rl_iterations), &mut observer)?;
         observer.1.finish()?;
         place.go_on()?;
         let net = reinforce.net();
@@ -425,22 +424,22 @@ fn learn_value(
     let one = value_examples(supervised, reinforced, start, games, mix(seed, 12))?;
     let whole = whole_game_examples(supervised, reinforced, start, games, mix(seed, 13))?;
     let mut found = BTreeMap::from([("value_games_s", started.elapsed().as_secs_f64())]);
-    let learn = |stage: &str, examples| -> anyhow::Result<ValueNet> {
+    let train = |stage: &str, examples| -> anyhow::Result<ValueNet> {
         let config =
             ValueNetConfig::new(args.size).with_filters(args.filters).with_layers(args.layers);
         let net = config.with_hidden(64).init(place.device)?;
-        let config = LearnerConfig::new().with_steps(args.value_steps).with_seed(seed);
-        let learner = config.init()?.keep_in(place.checkpoints(stage)?, 500);
-        let net = learner.value(net, examples, &mut place.observer())?;
+        let config = TrainerConfig::new().with_steps(args.value_steps).with_seed(seed);
+        let trainer = config.init()?.resume_in(place.checkpoints(stage)?, 500);
+        let net = trainer.train_value(net, examples, &mut place.observer())?;
         place.go_on()?;
         Ok(net)
     };
     let started = Instant::now();
-    let net = learn("value", &one)?;
+    let net = train("value", &one)?;
     net.save(path)?;
     found.insert("value_train_s", started.elapsed().as_secs_f64());
-    let of_games = learn("value_whole_games", &whole)?;
-    let error = Learner::mean_squared_error;
+    let of_games = train("value_whole_games", &whole)?;
+    let error = Trainer::mean_squared_error;
     found.insert("value_mse_train", error(&net, &one)?);
     found.insert("value_mse_test", error(&net, &test)?);
     found.insert("value_mse_train_whole_games", error(&of_games, &whole)?);
@@ -474,11 +473,11 @@ fn speed(args: &Args, start: &Go, parts: Parts<'_>, metrics: &mut Metrics) -> an
         [("sims_per_s", 1), ("sims_per_s_batched", 16), ("sims_per_s_asynchronous", 16)]
     {
         let mut search = Search::new(args.rule(0.5), evaluator.clone()).with_batch(batch);
-        let budget = SearchBudget::time(Duration::from_secs(2));
+        let limits = Limits::time(Duration::from_secs(2));
         let found = if key.ends_with("asynchronous") {
-            search.run_asynchronous(start, budget, threads)?
+            search.run_asynchronous(start, limits, threads)?
         } else {
-            search.run(start, budget)?
+            search.run(start, limits)?
         };
         let speed = found.simulations as f64 / found.elapsed.as_secs_f64();
         metrics.set(key, speed);

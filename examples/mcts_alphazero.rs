@@ -13,8 +13,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -288,7 +286,7 @@ fn train<G: Graded>(
             value_mix: 0.25,
         });
     let checkpoints = Checkpoints::open(out.join("checkpoints"))?;
-    let mut run = config.init(start, device)?.resume(&checkpoints)?;
+    let mut run = config.init(start, device)?.resume_in(checkpoints)?;
     let stop = stop_on_ctrl_c()?;
     let mut observer = (ProgressBar::new(), CsvLog::append(out.join("log.csv"))?, stop.clone());
     let budget = Budget {
@@ -301,13 +299,13 @@ fn train<G: Graded>(
         // One generation at a time: the curve is drawn between them.
         let next = run.generations() + 1;
         let part = budget.or_steps(budget.steps.unwrap_or(next).min(next));
-        let trained = run.learn(part, Some(&checkpoints), &mut observer)?;
+        let learned = run.learn(part, &mut observer)?;
         run.save_net(out.join("net.safetensors"))?;
-        let over = trained.generations < next
+        let over = learned.generations < next
             || stop.wants_stop()
             || budget.is_spent(Spent {
-                steps: trained.generations,
-                time: Duration::from_secs_f64(trained.wall_s),
+                steps: learned.generations,
+                time: Duration::from_secs_f64(learned.wall_s),
                 ..Spent::default()
             });
         if next % 5 == 0 || over {

@@ -8,8 +8,6 @@
 //! It searches with priors and playouts that know a little of the game, or with nets; the tree is
 //! kept from move to move. Where the controller sets a clock, that counts; else `--seconds` a move.
 
-mod common;
-
 use std::io::{stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,7 +17,7 @@ use ::mcts::deep::NetEvaluator;
 use ::mcts::go::Go;
 use ::mcts::gtp::{Engine, Searcher};
 use ::mcts::rule::{Apv, Puct, Rule};
-use ::mcts::{Budget, Evaluator, Fork, Search};
+use ::mcts::{Evaluator, Fork, Limits, Search};
 use clap::Parser;
 use common::go::RuleSet;
 use model_utils::device::DeviceSpec;
@@ -85,11 +83,11 @@ where
     R: Rule,
     E: Evaluator<Go> + Fork,
 {
-    let budget = match args.simulations {
-        Some(simulations) => Budget::simulations(simulations),
-        None => Budget::time(Duration::try_from_secs_f64(args.seconds)?),
+    let limits = match args.simulations {
+        Some(simulations) => Limits::simulations(simulations),
+        None => Limits::time(Duration::try_from_secs_f64(args.seconds)?),
     };
-    let mut player = player.with_budget(budget).with_threads(args.threads);
+    let mut player = player.with_limits(limits).with_threads(args.threads);
     if let Some(value) = args.resign {
         player = player.with_resignation(value);
     }

@@ -11,8 +11,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -20,7 +18,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use common::go::RuleSet;
 use common::{Common, Metrics};
-use mcts::Budget;
+use mcts::Limits;
 use mcts::arena::Score;
 use mcts::go::Color;
 use mcts::gtp::{Client, Engine, Searcher};
@@ -113,7 +111,7 @@ fn main() -> anyhow::Result<()> {
 fn play(args: &Args, number: usize, black: bool) -> anyhow::Result<Game> {
     let seed = args.common.seed + number as u64;
     let player = Searcher::knowing(seed)
-        .with_budget(Budget::time(Duration::try_from_secs_f64(args.seconds)?))
+        .with_limits(Limits::time(Duration::try_from_secs_f64(args.seconds)?))
         .with_threads(args.threads);
     let rules = args.rules.rules();
     let rules = rules.with_komi(args.komi.unwrap_or(rules.komi));
@@ -171,7 +169,7 @@ fn ask(engine: &mut Engine<impl mcts::gtp::Player>, line: &str) -> anyhow::Resul
 
 /// A game of an earlier run.
 fn read(path: &Path, black: bool) -> anyhow::Result<Game> {
-    Ok(result(Record::of(&Sgf::open(path)?)?, black))
+    Ok(result(Record::from_sgf(&Sgf::open(path)?)?, black))
 }
 
 fn result(record: Record, black: bool) -> Game {

@@ -14,8 +14,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::fmt::Display;
 use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
@@ -23,11 +21,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::{Parser, ValueEnum};
-use common::mcts::{Choose, with_game};
+use common::mcts::Choose;
+use common::with_game;
 use common::{Common, Metrics};
 use mcts::deep::NetEvaluator;
 use mcts::rule::{Puct, Uct};
-use mcts::{Action, Budget, Encode, Found, Game, Rollout, Search};
+use mcts::{Action, Encode, Found, Game, Limits, Rollout, Search};
 
 /// Who sits on the other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -75,14 +74,14 @@ fn main() -> anyhow::Result<()> {
 
 /// A search of either kind.
 trait Thinks<G> {
-    fn think(&mut self, game: &G, budget: Budget) -> mcts::Result<Found>;
+    fn think(&mut self, game: &G, limits: Limits) -> mcts::Result<Found>;
     fn advance(&mut self, action: Action) -> mcts::Result<()>;
     fn dot(&self, least_visits: u32) -> Option<String>;
 }
 
 impl<G: Game, R: mcts::rule::Rule, E: mcts::Evaluator<G>> Thinks<G> for Search<G, R, E> {
-    fn think(&mut self, game: &G, budget: Budget) -> mcts::Result<Found> {
-        self.run(game, budget)
+    fn think(&mut self, game: &G, limits: Limits) -> mcts::Result<Found> {
+        self.run(game, limits)
     }
 
     fn advance(&mut self, action: Action) -> mcts::Result<()> {
@@ -106,8 +105,8 @@ fn play<G: Encode + Display + 'static>(args: &Args, start: G) -> anyhow::Result<
         let rollout = Rollout::new(args.common.seed);
         Box::new(Search::new(Uct::default(), rollout).with_seed(args.common.seed))
     };
-    let budget =
-        Budget::simulations(args.simulations).or_time(Duration::from_secs_f64(args.seconds));
+    let limits =
+        Limits::simulations(args.simulations).or_time(Duration::from_secs_f64(args.seconds));
     let mut metrics = Metrics::default();
     let (mut game, mut line) = (start.clone(), Vec::new());
     let (mut simulations, mut searches) = (0, 0);
@@ -141,7 +140,7 @@ fn play<G: Encode + Display + 'static>(args: &Args, start: G) -> anyhow::Result<
                     continue;
                 }
                 "hint" => {
-                    println!("{}", search.think(&game, budget)?);
+                    println!("{}", search.think(&game, limits)?);
                     continue;
                 }
                 text => match game.parse_action(text) {
@@ -153,7 +152,7 @@ fn play<G: Encode + Display + 'static>(args: &Args, start: G) -> anyhow::Result<
                 },
             }
         } else {
-            let found = search.think(&game, budget)?;
+            let found = search.think(&game, limits)?;
             println!("{found}");
             simulations += found.simulations;
             searches += 1;

@@ -11,8 +11,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
@@ -20,7 +18,7 @@ use common::mcts::Choose;
 use common::{Common, Metrics};
 use mcts::random::{Random, mix};
 use mcts::rule::Uct;
-use mcts::{Budget, Game, Rollout, Search};
+use mcts::{Game, Limits, Rollout, Search};
 
 /// What a simulation or a turn of the timed loop is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,7 +54,7 @@ struct Args {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     anyhow::ensure!(args.seconds > 0.0, "--seconds is {}, expected more than 0", args.seconds);
-    common::mcts::with_game!(args.game, game => run(&args, &game))
+    common::with_game!(args.game, game => run(&args, &game))
 }
 
 fn run<G: Game>(args: &Args, game: &G) -> anyhow::Result<()> {
@@ -71,8 +69,8 @@ fn run<G: Game>(args: &Args, game: &G) -> anyhow::Result<()> {
             let started = Instant::now();
             let (mut simulations, mut searches, mut nodes) = (0, 0, 0);
             while started.elapsed() < time {
-                let budget = Budget::simulations(args.simulations);
-                let found = search.run_tree_parallel(game, budget, args.threads)?;
+                let limits = Limits::simulations(args.simulations);
+                let found = search.run_tree_parallel(game, limits, args.threads)?;
                 simulations += found.simulations;
                 nodes += found.nodes;
                 searches += 1;

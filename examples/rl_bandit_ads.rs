@@ -11,8 +11,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use anyhow::bail;
 use clap::Parser;
 use common::{Common, Metrics};
@@ -73,7 +71,7 @@ fn main() -> anyhow::Result<()> {
 
     let contextual: [(&str, &str, Make); 3] = [
         ("lin_ucb", "LinUCB, forgets slowly", |arms, _| {
-            Ok(Box::new(LinUcb::new(arms, 5, 0.3)?.memory(0.999)?))
+            Ok(Box::new(LinUcb::new(arms, 5, 0.3)?.with_memory(0.999)?))
         }),
         ("thompson_drift", "Thompson, forgets slowly", |arms, _| {
             Ok(Box::new(ThompsonBernoulli::with_memory(arms, 0.999)?))

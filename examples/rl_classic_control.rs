@@ -10,8 +10,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use anyhow::bail;
 use clap::{Parser, ValueEnum};
 use common::rl::Task;
@@ -96,7 +94,7 @@ fn main() -> anyhow::Result<()> {
         (_, A::Dqn | A::Sac) => (1, 100_000),
         _ => (8, 500_000),
     };
-    let mut observer = (ProgressBar::new(), stop_on_ctrl_c()?);
+    let mut progress = (ProgressBar::new(), stop_on_ctrl_c()?);
     let task = Task {
         out: &out,
         device: &device,
@@ -119,7 +117,7 @@ fn main() -> anyhow::Result<()> {
         .with_normalize_observations(true)
         .with_normalize_rewards(true);
     let turning = PpoConfig::new().with_steps(1024).with_discount(0.9).with_learning_rate(1e-3);
-    let o = &mut observer;
+    let o = &mut progress;
     let metrics = match (args.env, algorithm) {
         (W::CartPole, A::Dqn) => task.run::<Cart, Dqn>(dqn(DqnConfig::cart_pole()), o),
         (W::CartPole, A::Ppo) => task.run::<Cart, Ppo>(ppo(PpoConfig::cart_pole()), o),

@@ -10,17 +10,16 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use common::rl::plan;
 use common::{Common, Metrics};
 use model_utils::picture::{Animation, Curves};
+use model_utils::train::Budget;
 use rl::environments::Maze;
 use rl::planning::value_iteration;
-use rl::tabular::{Limit, Method, Schedule, Tabular, TabularConfig};
+use rl::tabular::{Method, Schedule, Tabular, TabularConfig};
 use rl::wrappers::TimeLimit;
 
 const DISCOUNT: f64 = 0.9;
@@ -119,15 +118,19 @@ fn learn(
     let mut world = TimeLimit::new(maze.environment(), 50 * maze.rooms() as u64)?;
     // SARSA judges what it does, so the share of random steps has to fall.
     let config = TabularConfig::new(method)
-        .discount(DISCOUNT)
-        .learning_rate(Schedule::Constant(0.3))
-        .epsilon(Schedule::Linear { from: 1.0, to: 0.02, over: episodes * maze.rooms() as u64 / 2 })
-        .seed(args.common.seed);
+        .with_discount(DISCOUNT)
+        .with_learning_rate(Schedule::Constant(0.3))
+        .with_epsilon(Schedule::Linear {
+            from: 1.0,
+            to: 0.02,
+            over: episodes * maze.rooms() as u64 / 2,
+        })
+        .with_seed(args.common.seed);
     let mut agent = Tabular::new(config, &world)?;
     let mut lengths = Vec::new();
     for frame in 1..=40 {
-        let limit = Limit::episodes(episodes * frame / 40);
-        agent.learn(&mut world, limit, |episode| lengths.push(episode.length as f64))?;
+        let budget = Budget::episodes(episodes * frame / 40);
+        agent.learn(&mut world, budget, |episode| lengths.push(episode.length as f64))?;
         let found = read(maze, &agent);
         animation.push(&plan(maze, &found.values, &maze.path(&found.policy)))?;
     }
@@ -142,8 +145,8 @@ fn learn(
         .y_label("steps")
         .log_y()
         .line("", &points);
-    metrics.set("episodes", agent.learned().episodes);
-    metrics.set("updates", agent.learned().steps);
+    metrics.set("episodes", agent.episodes());
+    metrics.set("updates", agent.steps());
     Ok((read(maze, &agent), curve))
 }
 

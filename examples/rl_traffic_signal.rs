@@ -10,8 +10,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use clap::Parser;
 use common::{Common, Metrics, stop_on_ctrl_c};
 use model_utils::picture::{Bars, Curves};
@@ -20,7 +18,7 @@ use rl::deep::{Agent as _, Ppo, PpoConfig};
 use rl::environments::{Exhaustive, FixedTime, MaxPressure, Traffic, TrafficConfig};
 use rl::random::mix;
 use rl::space::Space;
-use rl::vector::{Pool, VectorEnvironment as _};
+use rl::vector::{SyncVectorEnvironment, VectorEnvironment as _};
 use rl::wrappers::TransformObservation;
 use rl::{Environment as _, Policy};
 
@@ -43,24 +41,24 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let worlds: Vec<TrafficConfig> =
-        args.loads.iter().map(|load| TrafficConfig::at(*load)).collect();
+    let world = |load: &f64| TrafficConfig { flow_ratio: *load, ..TrafficConfig::default() };
+    let worlds: Vec<TrafficConfig> = args.loads.iter().map(world).collect();
     for world in &worlds {
         Traffic::new(world.clone())?;
     }
     let out = args.common.out("rl_traffic_signal")?;
     let device = args.common.open()?;
-    let mut observer = (ProgressBar::new(), stop_on_ctrl_c()?);
+    let mut progress = (ProgressBar::new(), stop_on_ctrl_c()?);
     let mut metrics = Metrics::default();
     let names = ["learned", "exhaustive", "max_pressure_10", "webster", "fixed_30"];
     let mut delays: Vec<Vec<f64>> = vec![Vec::new(); names.len()];
     for world in &worlds {
-        if observer.wants_stop() {
+        if progress.wants_stop() {
             break;
         }
         let training = TrafficConfig { episode_s: 600, ..world.clone() };
         let crossings = (0..16).map(|_| seen(training.clone())).collect::<Result<_, _>>()?;
-        let mut crossings = Pool::new(crossings, mix(args.common.seed, 0))?;
+        let mut crossings = SyncVectorEnvironment::new(crossings, mix(args.common.seed, 0))?;
         let config = PpoConfig::new()
             .with_steps(128)
             .with_batch_size(512)
@@ -72,7 +70,7 @@ fn main() -> anyhow::Result<()> {
             .with_normalize_rewards(true)
             .with_seed(args.common.seed);
         let mut agent: Ppo = config.init(crossings.spaces(), &device)?;
-        agent.learn(&mut crossings, Budget::steps(args.steps), &mut observer)?;
+        agent.learn(&mut crossings, Budget::steps(args.steps), &mut progress)?;
         let key = format!("y{:02.0}", 100.0 * world.flow_ratio);
         agent.save(out.join(format!("agent_{key}.safetensors")))?;
         let webster = FixedTime::webster(world);

@@ -12,8 +12,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -22,14 +20,14 @@ use burn::tensor::{Device, Tensor};
 use clap::Parser;
 use common::translation::Recipe;
 use common::{Common, Metrics, stop_on_ctrl_c};
+use model_utils::ops::Mask;
 use model_utils::picture::{HeatMap, Page, Section};
 use model_utils::train::ProgressBar;
-use transformer::attention::Mask;
-use transformer::position::sinusoids;
-use transformer::search::Greedy;
+use transformer::attention::sinusoids;
+use transformer::decoding::Greedy;
 use transformer::text::Overlong;
 use transformer::{
-    EncoderDecoder as _, Grammar, Model, Padded, Search as _, Transformer, Translator,
+    DecodingStrategy as _, EncoderDecoder as _, Grammar, Model, Padded, Transformer, Translator,
 };
 
 /// Draw where a translator looks
@@ -62,7 +60,7 @@ fn main() -> anyhow::Result<()> {
         let splits = Grammar::Full.splits([20_000, 500, 1000], seed)?;
         let mut trainer = config.trainer(&splits, &device)?;
         trainer.train(config.budget, &mut (ProgressBar::new(), stop_on_ctrl_c()?))?;
-        Translator::of(trainer, &config)?
+        Translator::from_trainer(trainer)?
     };
     let translator = translator.with_overlong(Overlong::Truncate);
     let Model::Transformer(model) = translator.model() else {
@@ -122,7 +120,7 @@ impl Scene {
         ids.push(tokenizers.source().special().eos);
         let read = tokenizers.source().tokens(&ids);
         let source = Padded::new(&[ids], special.pad, device);
-        let found = Greedy.search(model, &source, &limits)?;
+        let found = Greedy.decode(model, &source, &limits)?;
         let best = found.first().and_then(|found| found.first()).context("one is found")?;
         let translation = tokenizers.target().decode(&best.ids)?;
         let given: Vec<u32> = std::iter::once(special.bos).chain(best.ids.clone()).collect();

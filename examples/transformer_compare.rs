@@ -12,8 +12,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,9 +25,9 @@ use model_utils::ops::learnable_parameters;
 use model_utils::picture::Curves;
 use model_utils::train::{Budget, CsvLog, History, ProgressBar, Silent, Stop};
 use serde::{Deserialize, Serialize};
-use transformer::metrics::{Bleu, Metric as _, compare};
-use transformer::recurrent::{Cell, Looking};
-use transformer::search::Greedy;
+use transformer::decoding::Greedy;
+use transformer::metrics::{Bleu, Metric as _, paired_bootstrap};
+use transformer::recurrent::{AttentionKind, Cell};
 use transformer::{
     Grammar, LengthPenalty, ModelConfig, RecurrentConfig, Schedule, Splits, Tokenizers, Translator,
     TranslatorConfig,
@@ -55,12 +53,12 @@ struct Args {
     #[arg(long, default_value = "gru", value_parser = cell)]
     cell: Cell,
     /// The attention of the recurrent model: `bahdanau` or `luong`
-    #[arg(long, default_value = "bahdanau", value_parser = looking)]
-    looking: Looking,
+    #[arg(long, default_value = "bahdanau", value_parser = attention)]
+    attention: AttentionKind,
     /// The highest learning rate of the recurrent models
     #[arg(long, default_value_t = 2e-3)]
     recurrent_learning_rate: f64,
-    /// Hypotheses that the search keeps; 1 is greedy
+    /// Hypotheses that the beam keeps; 1 is greedy
     #[arg(long, default_value_t = 4)]
     beam: usize,
     /// Resamples of the bootstrap
@@ -79,10 +77,10 @@ fn cell(name: &str) -> Result<Cell, String> {
     }
 }
 
-fn looking(name: &str) -> Result<Looking, String> {
+fn attention(name: &str) -> Result<AttentionKind, String> {
     match name {
-        "bahdanau" => Ok(Looking::Bahdanau),
-        "luong" => Ok(Looking::Luong),
+        "bahdanau" => Ok(AttentionKind::Bahdanau),
+        "luong" => Ok(AttentionKind::Luong),
         _ => Err("expected bahdanau or luong".to_owned()),
     }
 }
@@ -178,7 +176,7 @@ fn main() -> anyhow::Result<()> {
     draw_learning(&systems, &out)?;
     if let [.., before, last] = systems.as_slice() {
         let (a, b) = (&last.translations, &before.translations);
-        let compared = compare(&Bleu::new(), a, b, &references, args.resamples, seed)?;
+        let compared = paired_bootstrap(&Bleu::new(), a, b, &references, args.resamples, seed)?;
         println!("\n{} less {}: {} BLEU", last.name, before.name, compared.difference);
         metrics.set("difference_bleu", compared.difference.estimate);
         metrics.set("difference_bleu_low", compared.difference.low);
@@ -203,7 +201,7 @@ fn models(
     let ModelConfig::Transformer(transformer) = &config.model else {
         anyhow::bail!("the recipe is of a Transformer")
     };
-    let matched = |looking: Looking| -> anyhow::Result<ModelConfig> {
+    let matched = |attention: AttentionKind| -> anyhow::Result<ModelConfig> {
         let mut best: Option<(usize, ModelConfig)> = None;
         for d_hidden in (16..=1024).step_by(8) {
             let model = ModelConfig::Recurrent(
@@ -211,7 +209,7 @@ fn models(
                     .with_d_embedding(transformer.d_model)
                     .with_d_hidden(d_hidden)
                     .with_cell(args.cell)
-                    .with_looking(looking)
+                    .with_attention(attention)
                     .with_dropout(transformer.dropout)
                     .with_shared(tokenizers.is_shared()),
             );
@@ -223,8 +221,8 @@ fn models(
         best.map(|(_, model)| model).ok_or_else(|| anyhow::anyhow!("no width fits"))
     };
     Ok([
-        ("seq2seq", KEYS[0], matched(Looking::None)?),
-        ("seq2seq with attention", KEYS[1], matched(args.looking)?),
+        ("seq2seq", KEYS[0], matched(AttentionKind::None)?),
+        ("seq2seq with attention", KEYS[1], matched(args.attention)?),
         ("Transformer", KEYS[2], config.model.clone()),
     ])
 }
@@ -287,7 +285,7 @@ fn train(
     let trained = trainer.train(config.budget, &mut observer)?;
     let (_, (history, log)) = observer;
     log.finish()?;
-    let translator = Translator::of(trainer, config)?;
+    let translator = Translator::from_trainer(trainer)?;
     translator.save(folder)?;
     let (steps, wall_s) = (trained.steps, trained.wall_s);
     let target_tokens_per_s = trained.target_tokens_per_s;

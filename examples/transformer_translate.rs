@@ -14,8 +14,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
@@ -26,7 +24,7 @@ use common::{Common, Metrics, stop_on_ctrl_c};
 use model_utils::checkpoint::Checkpoints;
 use model_utils::ops::learnable_parameters;
 use model_utils::train::{CsvLog, History, ProgressBar, Stop};
-use transformer::search::{Beam, Greedy};
+use transformer::decoding::{Beam, Greedy};
 use transformer::text::Overlong;
 use transformer::{Grammar, Splits, Translator};
 
@@ -52,7 +50,7 @@ struct Args {
     pairs: usize,
     #[command(flatten)]
     recipe: Recipe,
-    /// Hypotheses that the search keeps in the evaluation; 1 is greedy
+    /// Hypotheses that the beam keeps in the evaluation; 1 is greedy
     #[arg(long, default_value_t = 4)]
     beam: usize,
     /// Use the translator in this folder instead of training one
@@ -104,7 +102,8 @@ fn train(args: &Args, device: &burn::tensor::Device) -> anyhow::Result<Translato
         std::fs::remove_dir_all(&folder)
             .context("cannot clear the checkpoints of an earlier run")?;
     }
-    let mut trainer = trainer.keep_in(Checkpoints::open(folder)?, args.recipe.checkpoint_every)?;
+    let mut trainer =
+        trainer.resume_in(Checkpoints::open(folder)?, args.recipe.checkpoint_every)?;
     let stop: Stop = stop_on_ctrl_c()?;
     let mut observer = (
         (ProgressBar::new(), stop.clone()),
@@ -115,7 +114,7 @@ fn train(args: &Args, device: &burn::tensor::Device) -> anyhow::Result<Translato
     log.finish()?;
     draw_training(&history, &out)?;
 
-    let translator = Translator::of(trainer, &config)?.with_overlong(Overlong::Truncate);
+    let translator = Translator::from_trainer(trainer)?.with_overlong(Overlong::Truncate);
     translator.save(out.join("translator"))?;
     let greedy = translator.evaluate(&splits.test, &Greedy)?;
     let mut metrics = Metrics::default();

@@ -6,29 +6,29 @@
 //! ```
 //!
 //! `MobileNetV2`'s answer to that portrait is a military uniform, with 0.93. The weights are a file of
-//! torchvision (`.pth` or SafeTensors), of timm, of TensorFlow Lite, or what `vision_train` saved.
+//! torchvision (`.pth` or SafeTensors), of timm, of TensorFlow Lite, or what `vision_train` saved. In a
+//! build with `--features download`, `--download resnet50` fetches torchvision's.
 
 #![allow(clippy::print_stdout)]
-
-mod common;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context as _, bail};
-use burn::tensor::Device;
+use anyhow::Context as _;
+use burn::module::Module as _;
 use clap::{Parser, ValueEnum};
 use common::{Common, Metrics};
-use mobilenet_densenet::explain::{feature_maps, grad_cam, overlay};
+#[cfg(feature = "download")]
+use mobilenet_densenet::Published;
+use mobilenet_densenet::visualization::{feature_maps, grad_cam, overlay};
 use mobilenet_densenet::{
-    Answer, Architecture, Classifier, DenseNet, Error, Family, MobileNetV1, MobileNetV2,
-    MobileNetV3, Preprocessing, Pretrained, ResNet, Vgg, Weights,
+    Answer, Architecture, Classifier as _, ImageModel, Preprocessing, Pretrained, Weights,
 };
 use model_utils::graph::{Graph, GraphModule};
 use model_utils::image::Image;
 use model_utils::picture::Grid;
 use model_utils::stats::median;
-use model_utils::weights::{Manifest, Stored};
+use model_utils::weights::Manifest;
 
 /// Columns of a bar of probability 1.
 const BAR: f32 = 40.0;
@@ -57,7 +57,13 @@ struct Args {
     images: Vec<PathBuf>,
     /// The weights
     #[arg(long, value_name = "FILE")]
-    weights: PathBuf,
+    #[cfg_attr(feature = "download", arg(required_unless_present = "download"))]
+    #[cfg_attr(not(feature = "download"), arg(required = true))]
+    weights: Option<PathBuf>,
+    /// Fetch torchvision's weights into the output folder: `resnet50`, `resnet50.v1`, …
+    #[cfg(feature = "download")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["weights", "source", "model"])]
+    download: Option<String>,
     /// Whose names and preprocessing the weights have [default: by the file]
     #[arg(long, value_enum)]
     source: Option<Source>,
@@ -79,47 +85,43 @@ fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let out = args.common.out("vision_classify")?;
     let device = args.common.open()?;
+    let path = weights_file(&args, &out)?;
+    let path = path.as_path();
     let source = match args.source {
         Some(source) => source,
-        None => source_of(&args.weights)?,
+        None => source_of(path)?,
     };
-    let path = args.weights.as_path();
     let weights = match source {
         Source::Torchvision => Weights::Torchvision(path),
         Source::Timm => Weights::Timm(path),
         Source::TimmTf => Weights::TimmTf(path),
         Source::Tflite => Weights::TfLite(path),
         Source::Keras => Weights::Keras(path),
-        Source::Usagi => return saved(&args, &device, &out),
+        Source::Usagi => {
+            // What `vision_train` saved.
+            let model = ImageModel::load(path, &device)?;
+            let model = Pretrained::new(model, Preprocessing::unit(args.side));
+            return classify(&args, model, &out);
+        }
     };
     let architecture = match args.model {
         Some(architecture) => architecture,
         None => by_name(path).context("--model: which model these weights are of")?,
     };
     println!("weights: {architecture}, {}", weights.source());
-    match architecture {
-        Architecture::MobileNetV1 => {
-            load::<MobileNetV1>(&args, architecture, weights, &device, &out)
-        }
-        Architecture::MobileNetV2 => {
-            load::<MobileNetV2>(&args, architecture, weights, &device, &out)
-        }
-        Architecture::MobileNetV3Large | Architecture::MobileNetV3Small => {
-            load::<MobileNetV3>(&args, architecture, weights, &device, &out)
-        }
-        Architecture::DenseNet121
-        | Architecture::DenseNet161
-        | Architecture::DenseNet169
-        | Architecture::DenseNet201 => {
-            load::<DenseNet>(&args, architecture, weights, &device, &out)
-        }
-        Architecture::ResNet18
-        | Architecture::ResNet34
-        | Architecture::ResNet50
-        | Architecture::ResNet101
-        | Architecture::ResNet152 => load::<ResNet>(&args, architecture, weights, &device, &out),
-        _ => load::<Vgg>(&args, architecture, weights, &device, &out),
+    classify(&args, Pretrained::load(architecture, weights, &device)?, &out)
+}
+
+/// The file of the weights, fetched where that is asked for and it is not there yet.
+#[cfg_attr(not(feature = "download"), allow(unused_variables))]
+fn weights_file(args: &Args, out: &Path) -> anyhow::Result<PathBuf> {
+    #[cfg(feature = "download")]
+    if let Some(name) = &args.download {
+        let published = Published::find(name)?;
+        println!("fetching {}", published.file);
+        return Ok(published.fetch(out, &mut |_, _| {})?);
     }
+    args.weights.clone().context("--weights: which file")
 }
 
 /// Whose weights a file holds, by what it is.
@@ -145,41 +147,8 @@ fn by_name(path: &Path) -> Option<Architecture> {
     Architecture::all().filter(called).max_by_key(|architecture| architecture.name().len())
 }
 
-fn load<M: Family>(
-    args: &Args,
-    architecture: Architecture,
-    weights: Weights<'_>,
-    device: &Device,
-    out: &Path,
-) -> anyhow::Result<()> {
-    let model = Pretrained::<M>::load(architecture, weights, device)?;
-    classify(args, model, out)
-}
-
-/// What `vision_train` saved.
-fn saved(args: &Args, device: &Device, out: &Path) -> anyhow::Result<()> {
-    fn open<M: Family>(args: &Args, device: &Device, out: &Path) -> anyhow::Result<()> {
-        let model = M::load(&args.weights, device)?;
-        let preprocessing = Preprocessing::unit(args.side);
-        classify(args, Pretrained { model, preprocessing, labels: Vec::new() }, out)
-    }
-    let manifest = Manifest::read(&args.weights)?;
-    match manifest.model.as_str() {
-        MobileNetV1::MODEL => open::<MobileNetV1>(args, device, out),
-        MobileNetV2::MODEL => open::<MobileNetV2>(args, device, out),
-        MobileNetV3::MODEL => open::<MobileNetV3>(args, device, out),
-        DenseNet::MODEL => open::<DenseNet>(args, device, out),
-        ResNet::MODEL => open::<ResNet>(args, device, out),
-        Vgg::MODEL => open::<Vgg>(args, device, out),
-        other => bail!("{}: a model {other}, which is no image model", args.weights.display()),
-    }
-}
-
 /// Answers for every picture, with a table, a heat map and the feature maps of the first.
-fn classify<M>(args: &Args, model: Pretrained<M>, out: &Path) -> anyhow::Result<()>
-where
-    M: Family + Classifier + Stored<Error = Error>,
-{
+fn classify(args: &Args, model: Pretrained, out: &Path) -> anyhow::Result<()> {
     let model = match &args.labels {
         Some(path) => model.with_labels_from(path)?,
         None => model,
@@ -211,7 +180,7 @@ where
             maps.save(out.join("feature_maps.png"))?;
             metrics.set("top1_label", first.label.clone());
             metrics.set("top1_probability", f64::from(first.probability));
-            let graph = Graph::trace(&model.model, images.dims(), M::forward)?;
+            let graph = Graph::trace(&model.model, images.dims(), ImageModel::forward)?;
             let mut folded = graph.clone();
             folded.fold_batch_norm()?;
             let module: GraphModule = folded.init(&device)?;

@@ -12,8 +12,6 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -22,8 +20,8 @@ use clap::Parser;
 use common::vision::{Recipe, Task, drawn_shapes};
 use common::{Common, Metrics, stop_on_ctrl_c};
 use mobilenet_densenet::{
-    Architecture, BuildOptions, Classifier as _, DenseNet, DenseNetConfig, Family, Judged,
-    WithModel,
+    Architecture, BuildOptions, ClassificationReport, Classifier as _, DenseNet, DenseNetConfig,
+    ImageModel,
 };
 use model_utils::data::{Split, open_classification};
 use model_utils::graph::{Graph, GraphModule};
@@ -72,53 +70,47 @@ struct Args {
 /// What is known of a model after its run.
 struct Found {
     name: &'static str,
-    judged: Judged,
+    report: ClassificationReport,
     parameters: usize,
     multiply_adds: u64,
     latency_ms: f64,
     train_s: f64,
 }
 
-/// Trains a model of whatever type, then measures it.
-struct Run<'a> {
+/// Trains a model, then measures it.
+fn train_and_measure(
     name: &'static str,
-    task: &'a Task<'a>,
-    device: &'a Device,
-    observer: &'a mut dyn Observer,
-}
-
-impl WithModel for Run<'_> {
-    type Output = Found;
-    type Error = anyhow::Error;
-
-    fn with<M: Family>(self, model: M) -> anyhow::Result<Found> {
-        let fitted = self.task.fit(model, self.observer)?;
-        let train_s = fitted.wall_s;
-        let model = fitted.into_best_guess();
-        let judged = self.task.judge(&model)?;
-        let (side, channels) = (self.task.side()?, model.channels());
-        let graph = Graph::trace(&model, [1, channels, side, side], M::forward)?;
-        let summary = graph.summary(1)?;
-        let mut folded = graph;
-        folded.fold_batch_norm()?;
-        let module: GraphModule = folded.init(self.device)?;
-        let images = Tensor::<4>::ones([1, channels, side, side], self.device);
-        let mut times = Vec::with_capacity(RUNS);
-        for _ in 0..RUNS {
-            let start = Instant::now();
-            let logits: Tensor<2> = module.forward(images.clone())?;
-            let _ = logits.into_data();
-            times.push(1e3 * start.elapsed().as_secs_f64());
-        }
-        Ok(Found {
-            name: self.name,
-            judged,
-            parameters: summary.learnable_parameters,
-            multiply_adds: summary.multiply_adds,
-            latency_ms: median(&times[1..])?,
-            train_s,
-        })
+    model: ImageModel,
+    task: &Task<'_>,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> anyhow::Result<Found> {
+    let trained = task.train(model, observer)?;
+    let train_s = trained.wall_s;
+    let model = trained.into_best_guess();
+    let report = task.evaluate(&model)?;
+    let (side, channels) = (task.side()?, model.channels());
+    let graph = Graph::trace(&model, [1, channels, side, side], ImageModel::forward)?;
+    let summary = graph.summary(1)?;
+    let mut folded = graph;
+    folded.fold_batch_norm()?;
+    let module: GraphModule = folded.init(device)?;
+    let images = Tensor::<4>::ones([1, channels, side, side], device);
+    let mut times = Vec::with_capacity(RUNS);
+    for _ in 0..RUNS {
+        let start = Instant::now();
+        let logits: Tensor<2> = module.forward(images.clone())?;
+        let _ = logits.into_data();
+        times.push(1e3 * start.elapsed().as_secs_f64());
     }
+    Ok(Found {
+        name,
+        report,
+        parameters: summary.learnable_parameters,
+        multiply_adds: summary.multiply_adds,
+        latency_ms: median(&times[1..])?,
+        train_s,
+    })
 }
 
 fn main() -> anyhow::Result<()> {
@@ -166,21 +158,21 @@ fn main() -> anyhow::Result<()> {
         model_utils::device::seed(&device, args.common.seed);
         let mut observer = (ProgressBar::new(), stop.clone());
         let name = architecture.name();
-        let run = Run { name, task: &task, device: &plain, observer: &mut observer };
-        found.push(architecture.build(&options, &device, run)?);
+        let model = architecture.build(&options, &device)?;
+        found.push(train_and_measure(name, model, &task, &plain, &mut observer)?);
         if stop.is_stopped() {
             break;
         }
     }
-    found.sort_by(|a, b| b.judged.accuracy().total_cmp(&a.judged.accuracy()));
+    found.sort_by(|a, b| b.report.accuracy().total_cmp(&a.report.accuracy()));
 
     let mut metrics = Metrics::default();
     for model in &found {
-        let interval = wilson(model.judged.correct(), model.judged.labels.len(), 0.95)?;
+        let interval = wilson(model.report.correct(), model.report.labels.len(), 0.95)?;
         let mut set = |key: &str, value: serde_json::Value| {
             metrics.set(&format!("{}_{key}", model.name), value);
         };
-        set("accuracy", model.judged.accuracy().into());
+        set("accuracy", model.report.accuracy().into());
         set("accuracy_low", interval.low.into());
         set("accuracy_high", interval.high.into());
         set("parameters", model.parameters.into());
@@ -190,11 +182,11 @@ fn main() -> anyhow::Result<()> {
     }
     // Whether each is better than the next by more than chance.
     for pair in found.windows(2) {
-        let right = |judged: &Judged| {
-            let pairs = judged.labels.iter().zip(&judged.predictions);
+        let right = |report: &ClassificationReport| {
+            let pairs = report.labels.iter().zip(&report.predictions);
             pairs.map(|(label, answer)| label == answer).collect::<Vec<_>>()
         };
-        let test = mcnemar(&right(&pair[0].judged), &right(&pair[1].judged))?;
+        let test = mcnemar(&right(&pair[0].report), &right(&pair[1].report))?;
         metrics.set(&format!("{}_over_{}_p_value", pair[0].name, pair[1].name), test.p_value);
     }
     for (file, label, cost) in [
@@ -207,7 +199,7 @@ fn main() -> anyhow::Result<()> {
             .y_label("test accuracy")
             .log_x();
         for model in &found {
-            let interval = wilson(model.judged.correct(), model.judged.labels.len(), 0.95)?;
+            let interval = wilson(model.report.correct(), model.report.labels.len(), 0.95)?;
             let at = cost(model);
             let ends = [(at, interval.low), (at, interval.high)];
             curves = curves.measurements(model.name, &[ends[0], (at, interval.estimate), ends[1]]);

@@ -9,22 +9,20 @@
 
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use burn::tensor::Device;
 use clap::Parser;
 use common::vision::{Recipe, Task, drawn_shapes};
-use common::{Common, Metrics, stop_on_ctrl_c};
+use common::{Common, stop_on_ctrl_c};
 use mobilenet_densenet::{
-    Architecture, BuildOptions, Classifier, DenseNetConfig, Error, Family, Mix, MobileNetV2Config,
-    Pretrained, VggConfig, Weights, WithModel,
+    Architecture, BatchMix, BuildOptions, Classifier as _, DenseNetConfig, ImageModel,
+    MobileNetV2Config, Pretrained, VggConfig, Weights,
 };
 use model_utils::data::{Normalize, Split, open_classification};
-use model_utils::train::{Observer, ProgressBar};
-use model_utils::weights::{Import, Stored};
+use model_utils::train::ProgressBar;
+use model_utils::weights::Import;
 
 /// Train an image model
 #[derive(Debug, Parser)]
@@ -124,8 +122,8 @@ fn main() -> anyhow::Result<()> {
         }
         None => drawn_shapes(8000, 2000, args.common.seed)?,
     };
-    let mixup = args.mixup.map(|alpha| Mix::Mixup { alpha });
-    let cutmix = args.cutmix.map(|alpha| Mix::CutMix { alpha });
+    let mixup = args.mixup.map(|alpha| BatchMix::Mixup { alpha });
+    let cutmix = args.cutmix.map(|alpha| BatchMix::CutMix { alpha });
     let task = Task {
         out: &out,
         device: &device,
@@ -148,8 +146,7 @@ fn main() -> anyhow::Result<()> {
     println!("data: {}", task.describe()?);
     let (channels, classes) = task.channels_and_classes()?;
     let mut observer = (ProgressBar::new(), stop_on_ctrl_c()?);
-    let run = Run { args: &args, task: &task, device: &device, observer: &mut observer };
-    let metrics = match args.model {
+    let mut model: ImageModel = match args.model {
         Model::Published(Architecture::MobileNetV2) if args.pretrained.is_none() => {
             let config = MobileNetV2Config::new()
                 .with_width(args.width)
@@ -157,14 +154,14 @@ fn main() -> anyhow::Result<()> {
                 .with_classes(classes)
                 .with_strides(five("strides", &args.strides)?)
                 .with_dropout(args.dropout);
-            run.with(config.init(&device)?)?
+            config.init(&device)?.into()
         }
         Model::DenseNet => {
             let blocks = args.blocks.clone();
             let config = DenseNetConfig::new(args.growth_rate, blocks, 2 * args.growth_rate)
                 .with_channels(channels)
                 .with_classes(classes);
-            run.with(config.init(&device)?)?
+            config.init(&device)?.into()
         }
         Model::Vgg => {
             let config = VggConfig::new(five("convs", &args.convs)?)
@@ -175,7 +172,7 @@ fn main() -> anyhow::Result<()> {
                 .with_hidden(0)
                 .with_channels(channels)
                 .with_classes(classes);
-            run.with(config.init(&device)?)?
+            config.init(&device)?.into()
         }
         Model::Published(architecture) => {
             // Published weights have their own width and strides.
@@ -188,48 +185,30 @@ fn main() -> anyhow::Result<()> {
                 .with_side(side)
                 .with_channels(channels)
                 .with_classes(classes);
-            architecture.build(&options, &device, run)?
+            architecture.build(&options, &device)?
         }
     };
-    metrics.finish(&out)
-}
-
-/// A model to train, of whatever type.
-struct Run<'a> {
-    args: &'a Args,
-    task: &'a Task<'a>,
-    device: &'a Device,
-    observer: &'a mut dyn Observer,
-}
-
-impl WithModel for Run<'_> {
-    type Output = Metrics;
-    type Error = anyhow::Error;
-
-    fn with<M: Family>(self, model: M) -> anyhow::Result<Metrics> {
-        let mut model = match &self.args.pretrained {
-            Some(path) => start_from(path, model, self.args.model, self.device)?,
-            None => model,
-        };
-        if self.args.freeze {
-            model = model.freeze_backbone();
-        }
-        self.task.run(model, self.observer)
+    if let Some(path) = &args.pretrained {
+        model = start_from(path, model, args.model, &device)?;
     }
+    if args.freeze {
+        model = model.freeze_backbone();
+    }
+    task.run(model, &mut observer)?.finish(&out)
 }
 
 /// The model with published weights but for its head.
-fn start_from<M: Classifier + Family + Stored<Error = Error>>(
+fn start_from(
     path: &Path,
-    model: M,
+    model: ImageModel,
     name: Model,
     device: &Device,
-) -> anyhow::Result<M> {
+) -> anyhow::Result<ImageModel> {
     if path.extension().is_some_and(|extension| extension == "tflite") {
         let Model::Published(architecture) = name else {
             bail!("--pretrained: a .tflite file is for a published model");
         };
-        let found = Pretrained::<M>::load(architecture, Weights::TfLite(path), device)?;
+        let found = Pretrained::load(architecture, Weights::TfLite(path), device)?;
         println!("weights: {}, {} classes", path.display(), found.model.classes());
         return Ok(found.model.reset_classifier(model.classes())?);
     }

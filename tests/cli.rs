@@ -155,7 +155,10 @@ fn a_comparison_that_cannot_be_made_says_why() {
     let text = refused(&["--only", "matmul,chess"]);
     assert!(text.contains("unknown workload `chess`: expected one of matmul, mlp"), "{text}");
     assert!(refused(&["--sizes", "huge"]).contains("small, medium, large"));
-    assert!(refused(&["--budget-s", "0"]).contains("`budget_s` is 0, expected a time above 0"));
+    assert!(
+        refused(&["--budget-s", "0"])
+            .contains("`budget_s` is 0.0, expected a finite number above 0")
+    );
     let text = refused(&["--against", "no/such/old.json"]);
     assert!(text.contains("cannot read no/such/old.json"), "{text}");
     let foreign = out.path().join("metrics.json");

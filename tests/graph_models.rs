@@ -86,8 +86,8 @@ fn a_traced_model_is_saved_under_the_names_of_pytorch() {
     let model = MobileNetV2Config::new().with_width(0.35).with_classes(3).init(&device).unwrap();
     let module = trace(&model, 32).init(&device).unwrap();
     let names = |state: State| state.tensors.into_keys().collect::<Vec<_>>();
-    let expected = State::of(&model, MobileNetV2::torch_name).unwrap();
-    let found = State::of(&module, MobileNetV2::torch_name).unwrap();
+    let expected = State::from_module(&model, MobileNetV2::torch_name).unwrap();
+    let found = State::from_module(&module, MobileNetV2::torch_name).unwrap();
     for (name, entry) in &expected.tensors {
         assert_eq!(found.tensors[name].data, entry.data, "{name}");
     }

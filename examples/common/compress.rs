@@ -162,7 +162,7 @@ impl Subject {
         given: &Given,
         common: &Common,
         out: &Path,
-        observer: &mut dyn Observer,
+        progress: &mut dyn Observer,
     ) -> anyhow::Result<Self> {
         let device = common.open()?;
         let (train, test_images) = open_images(given.data.as_deref(), common.seed)?;
@@ -180,7 +180,7 @@ impl Subject {
         let mut subject = Self { graph, train, test, device, seed: common.seed, batch_size };
         if given.model.is_none() {
             let (graph, rate) = (&subject.graph, given.family.learning_rate());
-            subject.graph = subject.fit(graph, given.epochs, rate, observer)?;
+            subject.graph = subject.train(graph, given.epochs, rate, progress)?;
             subject.graph.save(out.join("model.safetensors"))?;
         }
         Ok(subject)
@@ -204,12 +204,12 @@ impl Subject {
 
     /// A graph trained on the training images, from the weights it has: from nothing, or further
     /// after it was changed. The weights are those of the exponential average.
-    pub fn fit(
+    pub fn train(
         &self,
         graph: &Graph,
         epochs: u64,
         learning_rate: f64,
-        observer: &mut dyn Observer,
+        progress: &mut dyn Observer,
     ) -> anyhow::Result<Graph> {
         let device = self.device.clone().autodiff();
         let loader = self.loader()?;
@@ -221,7 +221,7 @@ impl Subject {
         let optimizer: ModuleOptimizer =
             AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.02).init();
         let rates = schedule(learning_rate, steps)?;
-        let fitted = Supervised::new(config, graph.init(&device)?, optimizer, rates)?
+        let trained = Supervised::new(config, graph.init(&device)?, optimizer, rates)?
             .train::<_, anyhow::Error>(
             &loader,
             |module, batch| {
@@ -232,9 +232,9 @@ impl Subject {
                 let correct = self.test.correct(&module.graph())?;
                 Ok(Evaluation::new("test_accuracy", share(&correct)))
             },
-            observer,
+            progress,
         )?;
-        Ok(fitted.into_best_guess().graph())
+        Ok(trained.into_best_guess().graph())
     }
 
     /// A table of variants, judged on the test images.

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use gan::metrics::{
-    Classifier, ClassifierConfig, Extracted, Extractor as _, FeatureCache, Features, Report,
-    frechet_distance,
+    Extracted, Extractor as _, FeatureCache, Features, Judge, JudgeConfig, Report, frechet_distance,
 };
-use gan::noise::Noise;
+use gan::noise::{Noise, Prior};
 use gan::sample::{nearest, to_images};
 use gan::{Discriminator, Gan, Generator, Images};
 use model_utils::data::{Dataset as _, Labelled, Scene, Shape, ShapesConfig, Split};
@@ -114,9 +113,9 @@ pub fn draw_curves(history: &History, out: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What judges samples: a classifier and what it sees in real images.
+/// What judges samples: a judge and what it sees in real images.
 pub struct Jury {
-    classifier: Classifier,
+    judge: Judge,
     real: Extracted,
     others: Extracted,
     count: usize,
@@ -124,7 +123,7 @@ pub struct Jury {
 }
 
 impl Jury {
-    /// Trains the classifier, or loads it from `out`, and shows it real images.
+    /// Trains the judge, or loads it from `out`, and shows it real images.
     pub fn new(
         (train, test): (&Images, &Images),
         most: usize,
@@ -135,16 +134,16 @@ impl Jury {
     ) -> anyhow::Result<Self> {
         let [channels, size, _] = train.shape();
         let classes = train.class_names().len();
-        let config = ClassifierConfig::new(size, channels, classes).with_epochs(epochs);
+        let config = JudgeConfig::new(size, channels, classes).with_epochs(epochs);
         let path = out.join("classifier.safetensors");
         let plain = device.clone().without_autodiff();
-        let classifier = Classifier::load_or_train(path, &config, train, &plain, progress)?;
+        let judge = Judge::load_or_train(path, &config, train, &plain, progress)?;
         let count = most.min(train.count()).min(test.count());
         let cache = FeatureCache::open(out.join("features"))?;
-        let real = cache.extract(&classifier, train, count, &plain)?;
-        let others = cache.extract(&classifier, test, count, &plain)?;
-        let accuracy = classifier.accuracy(test)?;
-        Ok(Self { classifier, real, others, count, accuracy })
+        let real = cache.extract(&judge, train, count, &plain)?;
+        let others = cache.extract(&judge, test, count, &plain)?;
+        let accuracy = judge.accuracy(test)?;
+        Ok(Self { judge, real, others, count, accuracy })
     }
 
     /// How many samples it judges.
@@ -154,41 +153,20 @@ impl Jury {
 
     /// The Fréchet distance of images from the real ones.
     pub fn fid(&self, images: &Tensor<4>) -> anyhow::Result<f64> {
-        Ok(frechet_distance(&self.look(images)?.features, &self.real.features)?)
+        Ok(frechet_distance(&self.judge.extract_in_parts(images)?.features, &self.real.features)?)
     }
 
-    fn look(&self, images: &Tensor<4>) -> anyhow::Result<Extracted> {
-        let count = images.dims()[0];
-        let (mut features, mut logits, mut widths) = (Vec::new(), Vec::new(), [0, 0]);
-        for from in (0..count).step_by(250) {
-            let part = images.clone().narrow(0, from, 250.min(count - from));
-            let Extracted { features: some, logits: others } = self.classifier.extract(part)?;
-            features.extend_from_slice(some.values());
-            widths[0] = some.width();
-            if let Some(others) = others {
-                logits.extend_from_slice(others.values());
-                widths[1] = others.width();
-            }
-        }
-        Ok(Extracted {
-            features: Features::new(features, widths[0])?,
-            logits: Some(Features::new(logits, widths[1])?),
-        })
-    }
-
-    /// Even noise, the farthest control.
+    /// Uniform noise, the farthest control.
     pub fn noise_fid(&self, shape: [usize; 3], device: &Device) -> anyhow::Result<f64> {
         let [channels, height, width] = shape;
-        let mut noise = Noise::new(0x40_15E, 0);
-        let size = channels * height * width;
-        let values: Vec<f32> =
-            (0..self.count * size).map(|_| (2.0 * noise.even() - 1.0) as f32).collect();
-        let data = TensorData::new(values, [self.count, channels, height, width]);
-        self.fid(&Tensor::from_data(data, &device.clone().without_autodiff()))
+        let (mut noise, size) = (Noise::new(0x40_15E, 0), channels * height * width);
+        let device = device.clone().without_autodiff();
+        let values = Prior::Uniform.draw(&mut noise, self.count, size, &device);
+        self.fid(&values.reshape([self.count, channels, height, width]))
     }
 
     /// All figures of a generator's samples; with `asked`, the classes that it is asked for are those
-    /// of the classifier.
+    /// of the judge.
     pub fn judge<G: Generator<4>, N: Discriminator<4>>(
         &self,
         gan: &Gan<4, G, N>,
@@ -196,21 +174,21 @@ impl Jury {
         metrics: &mut Metrics,
     ) -> anyhow::Result<()> {
         let samples = gan.sample_tensor(self.count, 2)?;
-        let report = Report::new(&self.classifier, &samples, &self.real, &self.others)?;
+        let report = Report::new(&self.judge, &samples, &self.real, &self.others)?;
         println!("{report}");
         metrics.set("n", report.count);
         metrics.set("fid", report.samples.fid);
         metrics.set("fid_floor", report.floor.fid);
         metrics.set("kid", report.samples.kid);
         metrics.set("kid_floor", report.floor.kid);
-        metrics.set("precision", report.samples.manifold.precision);
-        metrics.set("precision_floor", report.floor.manifold.precision);
-        metrics.set("recall", report.samples.manifold.recall);
-        metrics.set("recall_floor", report.floor.manifold.recall);
-        metrics.set("density", report.samples.manifold.density);
-        metrics.set("coverage", report.samples.manifold.coverage);
+        metrics.set("precision", report.samples.prdc.precision);
+        metrics.set("precision_floor", report.floor.prdc.precision);
+        metrics.set("recall", report.samples.prdc.recall);
+        metrics.set("recall_floor", report.floor.prdc.recall);
+        metrics.set("density", report.samples.prdc.density);
+        metrics.set("coverage", report.samples.prdc.coverage);
 
-        let found = self.classifier.classify(&samples)?;
+        let found = self.judge.classify(&samples)?;
         let classes = self.real.logits.as_ref().map_or(0, Features::width);
         let share = |count: usize| count as f64 / found.len() as f64;
         metrics.set("sure_share", share(found.iter().filter(|(_, p)| *p >= 0.95).count()));

@@ -26,36 +26,33 @@ pub enum Choose {
 }
 
 /// Evaluates an expression with a game of the chosen type at its start.
-#[allow(unused_macros)]
+#[macro_export]
 macro_rules! with_game {
     ($choice:expr, $game:ident => $body:expr) => {
         match $choice {
-            $crate::common::mcts::Choose::TicTacToe => {
+            $crate::mcts::Choose::TicTacToe => {
                 let $game = ::mcts::games::TicTacToe::new();
                 $body
             }
-            $crate::common::mcts::Choose::ConnectFour => {
+            $crate::mcts::Choose::ConnectFour => {
                 let $game = ::mcts::games::ConnectFour::new();
                 $body
             }
-            $crate::common::mcts::Choose::Othello => {
+            $crate::mcts::Choose::Othello => {
                 let $game = ::mcts::games::Othello::new();
                 $body
             }
-            $crate::common::mcts::Choose::Go => {
+            $crate::mcts::Choose::Go => {
                 let $game = ::mcts::go::Go::new(9, ::mcts::go::Rules::computer())?;
                 $body
             }
-            $crate::common::mcts::Choose::Go19 => {
+            $crate::mcts::Choose::Go19 => {
                 let $game = ::mcts::go::Go::new(19, ::mcts::go::Rules::computer())?;
                 $body
             }
         }
     };
 }
-#[allow(unused_imports)]
-pub(crate) use with_game;
-
 /// A Connect Four position and the moves that keep its exact result.
 #[derive(Debug, Clone)]
 pub struct Keeps {
@@ -73,12 +70,12 @@ pub fn random_positions(
     let mut positions = Vec::new();
     let mut actions = Vec::new();
     while positions.len() < count {
-        let wanted = stones.start() + random.below(stones.end() - stones.start() + 1);
+        let wanted = stones.start() + random.below_u32(stones.end() - stones.start() + 1);
         let mut game = ConnectFour::new();
         while game.outcome().is_none() && game.stones() < wanted {
             actions.clear();
             game.legal_actions(&mut actions);
-            game.play(actions[random.below(actions.len() as u32) as usize]);
+            game.play(actions[random.below_u32(actions.len() as u32) as usize]);
         }
         if game.outcome().is_none() && !positions.contains(&game) {
             positions.push(game);

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use ::rl::deep::Agent;
 use ::rl::environments::{
-    AcrobotDynamics, CartPoleDynamics, Control, Dynamics, Maze, MountainCarContinuousDynamics,
-    MountainCarDynamics, PendulumDynamics,
+    AcrobotDynamics, CartPoleDynamics, ControlEnvironment, ControlVectorEnvironment, Dynamics,
+    Maze, MountainCarContinuousDynamics, MountainCarDynamics, PendulumDynamics,
 };
 use ::rl::random::mix;
-use ::rl::vector::Lanes;
+use ::rl::vector::VectorEnvironment as _;
 use ::rl::{Environment as _, Policy, evaluate};
 use burn::tensor::Device;
 use model_utils::image::Image;
@@ -57,23 +57,24 @@ impl Task<'_> {
     pub fn run<D, A>(
         &self,
         config: impl Fn(u64) -> A::Config,
-        observer: &mut dyn Observer,
+        progress: &mut dyn Observer,
     ) -> anyhow::Result<Metrics>
     where
         D: Dynamics,
         A: Agent + Policy<D::Observation, D::Action>,
-        Control<D>: Drawn,
+        ControlEnvironment<D>: Drawn,
     {
         let (mut means, mut rewards, mut curves) = (Vec::new(), Vec::new(), Vec::new());
         let (mut wall_s, mut steps) = (0.0, 0);
         let mut metrics = Metrics::default();
         for number in 0..self.seeds {
-            if observer.wants_stop() {
+            if progress.wants_stop() {
                 break;
             }
             let seed = self.seed + number;
-            let mut environments = Lanes::new(D::default(), self.environments, mix(seed, 0))?;
-            let spaces = ::rl::vector::VectorEnvironment::spaces(&environments).clone();
+            let mut environments =
+                ControlVectorEnvironment::new(D::default(), self.environments, mix(seed, 0))?;
+            let spaces = environments.spaces().clone();
             let mut agent = A::from_config(&config(seed), &spaces, self.device)?;
             let mut curve = Curve::default();
             let started = Instant::now();
@@ -82,10 +83,10 @@ impl Task<'_> {
             let mut steps_done = 0;
             for part in 1..=parts {
                 let budget = Budget::steps(self.steps * part / parts);
-                let mut both = (&mut curve, &mut *observer);
+                let mut both = (&mut curve, &mut *progress);
                 steps_done = agent.learn(&mut environments, budget, &mut both)?.steps;
                 if self.keep_best {
-                    let mut world = Control::<D>::new();
+                    let mut world = ControlEnvironment::<D>::new();
                     let mean = evaluate(&agent, &mut world, 10, mix(seed, 3))?.mean();
                     if best.as_ref().is_none_or(|(most, _)| mean >= *most) {
                         best = Some((mean, agent.snapshot()?));
@@ -97,7 +98,8 @@ impl Task<'_> {
             }
             wall_s += started.elapsed().as_secs_f64();
             steps += steps_done;
-            let found = evaluate(&agent, &mut Control::<D>::new(), EPISODES, mix(seed, 1))?;
+            let found =
+                evaluate(&agent, &mut ControlEnvironment::<D>::new(), EPISODES, mix(seed, 1))?;
             println!("seed {seed}: {found} over {EPISODES} greedy episodes");
             metrics.set(&format!("eval_reward_mean_seed_{seed}"), found.mean());
             means.push(found.mean());
@@ -151,9 +153,9 @@ fn episode<D, A>(agent: &A, seed: u64) -> anyhow::Result<Animation>
 where
     D: Dynamics,
     A: Policy<D::Observation, D::Action>,
-    Control<D>: Drawn,
+    ControlEnvironment<D>: Drawn,
 {
-    let mut world = Control::<D>::new();
+    let mut world = ControlEnvironment::<D>::new();
     let mut animation = Animation::new(40);
     let mut observation = world.reset(seed)?;
     for number in 0..300 {
@@ -235,7 +237,7 @@ pub trait Drawn {
     fn draw(&self) -> Image;
 }
 
-impl Drawn for Control<CartPoleDynamics> {
+impl Drawn for ControlEnvironment<CartPoleDynamics> {
     fn draw(&self) -> Image {
         let [x, _, angle, _] = self.now();
         let mut sheet = Sheet::new(240, 120);
@@ -263,19 +265,19 @@ fn valley([position, _]: [f64; 2], goal: f64) -> Image {
     sheet.into_image()
 }
 
-impl Drawn for Control<MountainCarDynamics> {
+impl Drawn for ControlEnvironment<MountainCarDynamics> {
     fn draw(&self) -> Image {
         valley(self.now(), self.dynamics().goal)
     }
 }
 
-impl Drawn for Control<MountainCarContinuousDynamics> {
+impl Drawn for ControlEnvironment<MountainCarContinuousDynamics> {
     fn draw(&self) -> Image {
         valley(self.now(), self.dynamics().goal)
     }
 }
 
-impl Drawn for Control<AcrobotDynamics> {
+impl Drawn for ControlEnvironment<AcrobotDynamics> {
     fn draw(&self) -> Image {
         let [angle1, angle2, _, _] = self.now();
         let mut sheet = Sheet::new(160, 160);
@@ -292,7 +294,7 @@ impl Drawn for Control<AcrobotDynamics> {
     }
 }
 
-impl Drawn for Control<PendulumDynamics> {
+impl Drawn for ControlEnvironment<PendulumDynamics> {
     fn draw(&self) -> Image {
         let [angle, _] = self.now();
         let mut sheet = Sheet::new(160, 160);

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use model_utils::data::SentencePairs;
 use model_utils::picture::{Curves, HeatMap};
 use model_utils::train::{Budget, History};
-use transformer::search::{Beam, Greedy};
+use transformer::decoding::{Beam, Greedy};
 use transformer::text::{Overlong, Subwords};
 use transformer::{
     LengthPenalty, ModelConfig, Positions, Schedule, TokenizerConfig, TrainingConfig,

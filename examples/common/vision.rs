@@ -10,7 +10,9 @@ use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::lr_scheduler::sequential::SequentialLrSchedulerConfig;
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::Device;
-use mobilenet_densenet::{Batch, Classifier, Error, Judged, Mix};
+use mobilenet_densenet::{
+    Batch, BatchMix, ClassificationReport, Classifier as _, Error, ImageModel,
+};
 use model_utils::checkpoint::{Checkpoints, Goal};
 use model_utils::data::{
     Classification, ImageBatch, Loader, Normalize, ShapesConfig, Split, ToTensors as _, Transform,
@@ -23,7 +25,6 @@ use model_utils::train::{
     Batches as _, Budget, CsvLog, Observer, StepOutput, StopReason, Supervised, SupervisedConfig,
     Trained,
 };
-use model_utils::weights::Stored;
 use rand::SeedableRng as _;
 use rand::rngs::ChaCha8Rng;
 
@@ -58,7 +59,7 @@ pub struct Task<'a> {
 /// How it is trained, beyond the plain.
 #[derive(Debug, Clone)]
 pub struct Recipe {
-    pub mix: Option<Mix>,
+    pub mix: Option<BatchMix>,
     pub label_smoothing: f64,
     pub ema_decay: f64,
     pub weight_decay: f32,
@@ -108,28 +109,31 @@ impl Task<'_> {
         ))
     }
 
-    /// Trains, judges, saves `model.safetensors`, and draws `curves.svg`, `confusion.svg` and
+    /// Trains, evaluates, saves `model.safetensors`, and draws `curves.svg`, `confusion.svg` and
     /// `predictions.png`.
-    pub fn run<M>(&self, model: M, observer: &mut dyn Observer) -> anyhow::Result<Metrics>
-    where
-        M: Classifier + Stored<Error = Error>,
-    {
+    pub fn run(
+        &self,
+        model: impl Into<ImageModel>,
+        observer: &mut dyn Observer,
+    ) -> anyhow::Result<Metrics> {
+        let model = model.into();
+        let name = model.family().name();
         let parameters = learnable_parameters(&model);
-        println!("model: {}, {parameters} parameters", M::MODEL);
-        let fitted = self.fit(model, observer)?;
-        if fitted.reason == StopReason::Asked {
-            println!("stopped at step {}: --resume goes on from there", fitted.step);
+        println!("model: {name}, {parameters} parameters");
+        let trained = self.train(model, observer)?;
+        if trained.reason == StopReason::Asked {
+            println!("stopped at step {}: --resume goes on from there", trained.step);
         }
-        let Trained { items_per_s, wall_s, step, .. } = fitted;
-        let history = fitted.history.clone();
-        let model = fitted.into_best_guess();
-        let judged = self.judge(&model)?;
+        let Trained { items_per_s, wall_s, step, .. } = trained;
+        let history = trained.history.clone();
+        let model = trained.into_best_guess();
+        let report = self.evaluate(&model)?;
         model.save(self.out.join("model.safetensors"))?;
 
         let curve = |name: &str, width| {
             history.curve(name).map(|curve| curve.smoothed(width)).unwrap_or_default()
         };
-        let mut curves = Curves::new(format!("{}: loss while training", M::MODEL))
+        let mut curves = Curves::new(format!("{name}: loss while training"))
             .x_label("step")
             .y_label("cross-entropy")
             .log_y()
@@ -138,16 +142,16 @@ impl Task<'_> {
             curves = curves.line("test", &curve("test_loss", 1));
         }
         curves.save(self.out.join("curves.svg"))?;
-        HeatMap::confusion(&judged.confusion(), self.test.classes())?
+        HeatMap::confusion(&report.confusion_matrix(), self.test.classes())?
             .save(self.out.join("confusion.svg"))?;
-        self.predictions(&judged)?.save(self.out.join("predictions.png"))?;
+        self.predictions(&report)?.save(self.out.join("predictions.png"))?;
 
-        let interval = wilson(judged.correct(), judged.labels.len(), 0.95)?;
+        let interval = wilson(report.correct(), report.labels.len(), 0.95)?;
         let mut metrics = Metrics::default();
-        metrics.set("test_accuracy", judged.accuracy());
+        metrics.set("test_accuracy", report.accuracy());
         metrics.set("test_accuracy_low", interval.low);
         metrics.set("test_accuracy_high", interval.high);
-        metrics.set("test_loss", judged.loss);
+        metrics.set("test_loss", report.loss);
         metrics.set("train_images_per_s", items_per_s);
         metrics.set("train_wall_s", wall_s);
         metrics.set("steps", step);
@@ -155,11 +159,11 @@ impl Task<'_> {
         Ok(metrics)
     }
 
-    pub fn fit<M: Classifier>(
+    pub fn train(
         &self,
-        model: M,
+        model: ImageModel,
         observer: &mut dyn Observer,
-    ) -> anyhow::Result<Trained<M>> {
+    ) -> anyhow::Result<Trained<ImageModel>> {
         let mut loader =
             Loader::new(self.train.clone(), self.batch_size)?.shuffle(self.seed).drop_last(true);
         loader = loader.normalize(self.recipe.normalize.clone());
@@ -192,20 +196,20 @@ impl Task<'_> {
             bail!("--resume: there is no checkpoint in {}", folder.display());
         }
         let mut observer = (observer, CsvLog::append(&log)?);
-        let fitted =
+        let trained =
             Supervised::new(config, model, optimizer, schedule(self.learning_rate, steps)?)?
                 .resume_in(checkpoints)?
                 .train(
                     &loader,
                     |model, batch| self.step(model, &batch),
-                    |model| Ok::<_, Error>(self.judge(model)?.evaluation()),
+                    |model| Ok::<_, Error>(self.evaluate(model)?.evaluation()),
                     &mut observer,
                 )?;
         observer.1.finish()?;
-        Ok(fitted)
+        Ok(trained)
     }
 
-    fn step<M: Classifier>(&self, model: &M, batch: &ImageBatch) -> Result<StepOutput, Error> {
+    fn step(&self, model: &ImageModel, batch: &ImageBatch) -> Result<StepOutput, Error> {
         let Recipe { mix, label_smoothing, .. } = self.recipe;
         let images = on(batch, self.device);
         let Some(mix) = mix else { return model.training_step(images, label_smoothing) };
@@ -218,23 +222,23 @@ impl Task<'_> {
     }
 
     /// The model's answers on the test images.
-    pub fn judge<M: Classifier>(&self, model: &M) -> Result<Judged, Error> {
+    pub fn evaluate(&self, model: &ImageModel) -> Result<ClassificationReport, Error> {
         let device = self.device.clone().inner();
         let loader = Loader::new(self.test.clone(), 250)?.normalize(self.recipe.normalize.clone());
-        model.judge(loader.epoch(0, 0).map(|batch| Ok(on(&batch?, &device))))
+        model.evaluate(loader.epoch(0, 0).map(|batch| Ok(on(&batch?, &device))))
     }
 
     /// Some right answers, then the first mistakes.
-    fn predictions(&self, judged: &Judged) -> anyhow::Result<Grid> {
-        let wrong = (0..judged.labels.len()).filter(|&i| judged.labels[i] != judged.predictions[i]);
-        let right = (0..judged.labels.len()).filter(|&i| judged.labels[i] == judged.predictions[i]);
+    fn predictions(&self, report: &ClassificationReport) -> anyhow::Result<Grid> {
+        let wrong = (0..report.labels.len()).filter(|&i| report.labels[i] != report.predictions[i]);
+        let right = (0..report.labels.len()).filter(|&i| report.labels[i] == report.predictions[i]);
         let shown: Vec<usize> = right.take(20).chain(wrong.take(20)).collect();
         let classes = self.test.classes();
         let title = "Test images with the model's answers; its mistakes in red";
         let mut grid = Grid::new().columns(10).title(title);
         for i in shown {
-            let answer = judged.predictions[i];
-            let right = judged.labels[i] == answer;
+            let answer = report.predictions[i];
+            let right = report.labels[i] == answer;
             grid = grid.verdict(&self.test.get(i)?.image, &classes[answer], right);
         }
         Ok(grid)

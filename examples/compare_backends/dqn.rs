@@ -13,7 +13,7 @@ const STORED: u64 = 2048;
 
 pub(super) fn workload(seed: u64) -> Workload {
     Workload::new("dqn_update", move |device, size| {
-        let mut poles = CartPole::many(8, seed)?;
+        let mut poles = CartPole::make_vec(8, seed)?;
         let config = DqnConfig::new()
             .with_hidden(vec![256, 256])
             .with_batch_size(size.value as usize)

@@ -10,8 +10,6 @@
 
 #![allow(clippy::print_stdout)]
 
-#[path = "../common/mod.rs"]
-mod common;
 mod compress;
 mod densenet;
 mod dqn;

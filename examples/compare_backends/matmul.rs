@@ -10,7 +10,7 @@ pub(super) fn workload(seed: u64) -> Workload {
         let n = size.value as usize;
         let a = tensor(seed, [n, n], device);
         let b = tensor::<2>(seed + 1, [n, n], device);
-        Ok(Step::new(move || Ok(Output::of(a.clone().matmul(b.clone())))))
+        Ok(Step::new(move || Ok(Output::from(a.clone().matmul(b.clone())))))
     })
     .title("Product of two n × n matrices")
     .size_unit("rows")

@@ -11,7 +11,7 @@ pub(super) fn workload(seed: u64) -> Workload {
     Workload::new("mobilenet_v2", move |device, size| {
         let model = with_weights(MobileNetV2Config::new().init(device)?, seed)?;
         let images = tensor::<4>(seed + 1, [size.value as usize, 3, SIDE, SIDE], device);
-        Ok(Step::new(move || Ok(Output::of(model.forward(images.clone())))))
+        Ok(Step::new(move || Ok(Output::from(model.forward(images.clone())))))
     })
     .title("MobileNetV2, inference on 224×224 images")
     .size_unit("batch size")

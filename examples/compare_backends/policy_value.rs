@@ -12,7 +12,7 @@ pub(super) fn workload(seed: u64) -> Workload {
         let [planes, height, width] = config.shape;
         let net = with_weights(config.init(device)?, seed)?;
         let positions = tensor::<4>(seed + 1, [size.value as usize, planes, height, width], device);
-        Ok(Step::new(move || Ok(Output::of(net.forward(positions.clone()).logits))))
+        Ok(Step::new(move || Ok(Output::from(net.forward(positions.clone()).logits))))
     })
     .title("Policy and value of 5 residual blocks with 64 channels, Connect Four")
     .size_unit("batch size")

@@ -14,7 +14,7 @@ const ENVIRONMENTS: usize = 8;
 pub(super) fn workload(seed: u64) -> Workload {
     Workload::new("ppo_update", move |device, size| {
         let batch = size.value as usize;
-        let poles = CartPole::many(ENVIRONMENTS, seed)?;
+        let poles = CartPole::make_vec(ENVIRONMENTS, seed)?;
         let config = PpoConfig::new()
             .with_steps(batch / ENVIRONMENTS)
             .with_batch_size(batch)
@@ -25,7 +25,7 @@ pub(super) fn workload(seed: u64) -> Workload {
         let rows: Vec<f32> = uniform(seed, 64 * 4).collect();
         Ok(Step::new(move || {
             let mut agent = config.init(&spaces, &device)?;
-            let mut poles = CartPole::many(ENVIRONMENTS, seed)?;
+            let mut poles = CartPole::make_vec(ENVIRONMENTS, seed)?;
             agent.learn(&mut poles, Budget::steps(batch as u64), &mut Silent)?;
             let said = agent.networks().values(&rows);
             Ok(Output::new(move || {

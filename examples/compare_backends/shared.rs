@@ -30,7 +30,7 @@ pub(super) fn labels(batch: usize, classes: usize, device: &Device) -> Tensor<1,
 /// Sets all weights and running statistics to values made on the host, of a size that keeps
 /// activations in bounds: layers with rectifiers ±√(6 / fan-in), linear ones ±√(3 / fan-in).
 pub(super) fn with_weights<M: Module>(model: M, seed: u64) -> Result<M, BoxError> {
-    let mut state = State::of(&model, same_names)?;
+    let mut state = State::from_module(&model, same_names)?;
     for (index, (name, entry)) in state.tensors.iter_mut().enumerate() {
         let shape = entry.data.shape().to_vec();
         let fan_in = shape.iter().skip(1).product::<usize>() as f32;
@@ -59,7 +59,7 @@ pub(super) fn training_step<M: Module + 'static>(
     model: M,
     loss: impl Fn(&M) -> Tensor<1> + 'static,
 ) -> Result<Step, BoxError> {
-    let before = Rc::new(State::of(&model, same_names)?);
+    let before = Rc::new(State::from_module(&model, same_names)?);
     let mut optimizer: ModuleOptimizer = SgdConfig::new().init();
     Ok(Step::new(move || {
         let loss = loss(&model);
@@ -69,7 +69,7 @@ pub(super) fn training_step<M: Module + 'static>(
         let before = Rc::clone(&before);
         Ok(Output::new(move || {
             let mut outputs = vec![value.into_data()];
-            for (name, after) in State::of(&trained, same_names)?.tensors {
+            for (name, after) in State::from_module(&trained, same_names)?.tensors {
                 if !name.contains("running_") {
                     outputs.push(minus(&after.data, &before.tensors[&name].data));
                 }

@@ -2,9 +2,10 @@
 
 use burn::tensor::TensorData;
 use model_utils::compare::{Output, Size, Step, Workload};
+use model_utils::ops;
 use transformer::{
-    EncoderDecoder as _, Greedy, Limits, Padded, Search as _, SpecialTokens, TransformerConfig,
-    cross_entropy,
+    DecodingStrategy as _, EncoderDecoder as _, Greedy, LengthLimits, Padded, SpecialTokens,
+    TransformerConfig,
 };
 
 use super::shared::{training_step, with_weights};
@@ -31,7 +32,8 @@ pub(super) fn training(seed: u64) -> Workload {
         let model = with_weights(config().init(&device)?, seed)?;
         let text = sentences(size.value as usize, &device);
         training_step(model, move |model| {
-            cross_entropy(model.logits(&text, &text), text.ids.clone(), 0, 0.1)
+            let logits = model.logits(&text, &text).flatten(0, 1);
+            ops::cross_entropy_ignoring(logits, text.ids.clone().flatten(0, 1), 0, 0.1)
         })
     })
     .title("Transformer (d 64, 2+2 layers), forward and backward on 16 tokens a sentence")
@@ -49,9 +51,9 @@ pub(super) fn decoding(seed: u64) -> Workload {
         let model = with_weights(config().init(device)?, seed)?;
         let source = sentences(size.value as usize, device);
         let limits =
-            Limits::new(SpecialTokens::default()).with_min_length(TIME).with_max_length(TIME);
+            LengthLimits::new(SpecialTokens::default()).with_min_length(TIME).with_max_length(TIME);
         Ok(Step::new(move || {
-            let found = Greedy.search(&model, &source, &limits)?;
+            let found = Greedy.decode(&model, &source, &limits)?;
             let scores: Vec<f32> =
                 found.iter().flatten().map(|one| one.log_probability as f32).collect();
             let count = scores.len();

@@ -6,9 +6,9 @@ use compress::report::Variant;
 use model_utils::data::Dataset as _;
 use model_utils::train::ProgressBar;
 
-use super::common::compress::{Family, Subject, before_and_after, finish, test_set};
-use super::common::vision::drawn_shapes;
 use super::{Context, Shown};
+use common::compress::{Family, Subject, before_and_after, finish, test_set};
+use common::vision::drawn_shapes;
 
 const FAMILY: Family = Family::Vgg;
 /// Passes over the images, at first and after pruning.
@@ -26,13 +26,16 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
         seed: context.seed,
         batch_size: 64,
     };
-    let mut observer = (ProgressBar::new(), context.stop.clone());
+    let mut progress = (ProgressBar::new(), context.stop.clone());
     let rate = FAMILY.learning_rate();
-    subject.graph = subject.fit(&subject.graph, EPOCHS[0], rate, &mut observer)?;
+    subject.graph = subject.train(&subject.graph, EPOCHS[0], rate, &mut progress)?;
 
-    let pruned =
-        Structured::half().ranked_by(Importance::L2).round_to(4).prune(&subject.graph)?.graph;
-    let half = subject.fit(&pruned, EPOCHS[1], rate / 4.0, &mut observer)?;
+    let pruned = Structured::half()
+        .with_importance(Importance::L2)
+        .with_round_to(4)
+        .prune(&subject.graph)?
+        .graph;
+    let half = subject.train(&pruned, EPOCHS[1], rate / 4.0, &mut progress)?;
     let int8 = PostTraining::per_channel().calibrate(&half, subject.calibration(8)?)?;
     let bytes = stored_bytes(&int8)?;
     let report = subject

@@ -5,9 +5,9 @@ use model_utils::data::{Shape, Split};
 use model_utils::picture::grid;
 use model_utils::train::{Budget, History, ProgressBar};
 
-use super::common::Metrics;
-use super::common::gan::{Film, draw_curves, draw_nearest, silhouettes};
 use super::{Context, Shown};
+use common::Metrics;
+use common::gan::{Film, draw_curves, draw_nearest, silhouettes};
 
 /// Height and width of the images.
 const SIZE: usize = 24;
@@ -19,7 +19,7 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
     println!("data: {} white shapes on black, {SIZE}×{SIZE}", images.count());
     let networks = DcganConfig::for_size(SIZE).with_channels(1).with_width(24).with_latent(32);
     let mut gan = GanConfig::new(networks, Loss::NonSaturating)
-        .with_rates(1e-3)
+        .with_learning_rate(1e-3)
         .with_ema_decay(0.99)
         .with_anneal_steps(STEPS)
         .with_seed(context.seed)
@@ -27,7 +27,7 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
     let mut film = Film::new(36);
     let mut observer = (ProgressBar::new(), context.stop.clone(), History::default());
     let trained =
-        gan.train_watching(&images, Budget::steps(STEPS), &mut observer, STEPS / 20, |gan| {
+        gan.train_with_callback(&images, Budget::steps(STEPS), &mut observer, STEPS / 20, |gan| {
             film.look(gan)
         })?;
     film.save(&context.out.join("training.gif"))?;

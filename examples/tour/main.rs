@@ -7,8 +7,6 @@
 
 #![allow(clippy::print_stdout)]
 
-#[path = "../common/mod.rs"]
-mod common;
 mod compress;
 mod gan;
 mod mcts;

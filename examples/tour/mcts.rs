@@ -6,13 +6,13 @@ use ::mcts::arena::{SearchPlayer, play_pairs};
 use ::mcts::deep::{AlphaZeroConfig, Exploration, NetEvaluator, PolicyValueConfig, SelfPlay};
 use ::mcts::games::{ConnectFour, TicTacToe};
 use ::mcts::rule::{Gumbel, Uct};
-use ::mcts::{Budget, Rollout, Search};
+use ::mcts::{Limits, Rollout, Search};
 use model_utils::picture::Curves;
-use model_utils::train::{self, ProgressBar};
+use model_utils::train::{Budget, ProgressBar};
 
-use super::common::Metrics;
-use super::common::mcts::tree_svg;
 use super::{Context, Shown};
+use common::Metrics;
+use common::mcts::tree_svg;
 
 pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
     let mut metrics = Metrics::default();
@@ -21,7 +21,7 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
     let mut search = Search::new(Uct::default(), Rollout::new(context.seed));
     for (total, file) in [(10, "tree-10.svg"), (100, "tree-100.svg"), (1000, "tree-1000.svg")] {
         let so_far = search.tree().map_or(0, |tree| u64::from(tree.visits()));
-        let found = search.run(&game, Budget::simulations(total - so_far))?;
+        let found = search.run(&game, Limits::simulations(total - so_far))?;
         if let Some(tree) = search.tree() {
             let title = format!(
                 "Connect Four, {total} simulations, best: column {}",
@@ -37,7 +37,7 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
     let (started, mut simulations) = (Instant::now(), 0);
     while started.elapsed() < Duration::from_secs(2) {
         search.restart();
-        simulations += search.run(&game, Budget::simulations(10_000))?.simulations;
+        simulations += search.run(&game, Limits::simulations(10_000))?.simulations;
     }
     metrics.set("sims_per_s", simulations as f64 / started.elapsed().as_secs_f64());
 
@@ -62,7 +62,7 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
     let mut observer = (ProgressBar::new(), context.stop.clone());
     for generation in 0..=12 {
         if generation > 0 {
-            run.learn(train::Budget::steps(generation), None, &mut observer)?;
+            run.learn(Budget::steps(generation), &mut observer)?;
         }
         let rule = Gumbel::default().with_noise(0.0);
         let mut player = SearchPlayer::new(rule, NetEvaluator::new(&run.net())?, 2, 1)?;

@@ -4,20 +4,20 @@ use ::rl::bandits::{ThompsonBernoulli, Ucb, play};
 use ::rl::deep::{Ppo, PpoConfig};
 use ::rl::environments::{CartPoleDynamics, Maze};
 use ::rl::random::Random;
-use ::rl::tabular::{Limit, Method, Tabular, TabularConfig};
+use ::rl::tabular::{Method, Tabular, TabularConfig};
 use model_utils::picture::Curves;
-use model_utils::train::ProgressBar;
+use model_utils::train::{Budget, ProgressBar};
 
-use super::common::rl::{Task, plan};
 use super::{Context, Shown};
+use common::rl::{Task, plan};
 
 pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
     // A maze by Q-learning.
     let maze = Maze::random(8, context.seed)?;
     let mut world = maze.environment();
-    let config = TabularConfig::new(Method::QLearning).discount(0.9).seed(context.seed);
+    let config = TabularConfig::new(Method::QLearning).with_discount(0.9).with_seed(context.seed);
     let mut agent = Tabular::new(config, &world)?;
-    let learned = agent.learn(&mut world, Limit::steps(300_000), |_| {})?;
+    agent.learn(&mut world, Budget::steps(300_000), |_| {})?;
     let table = agent.table();
     let values: Vec<f64> =
         (0..maze.rooms()).map(|room| table.row(room).iter().copied().fold(0.0, f64::max)).collect();
@@ -52,10 +52,10 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
         keep_best: false,
     };
     let config = |seed| PpoConfig::cart_pole().with_seed(seed);
-    let mut observer = (ProgressBar::new(), context.stop.clone());
-    let mut metrics = task.run::<CartPoleDynamics, Ppo>(config, &mut observer)?;
+    let mut progress = (ProgressBar::new(), context.stop.clone());
+    let mut metrics = task.run::<CartPoleDynamics, Ppo>(config, &mut progress)?;
     metrics.set("maze_path_steps", path.len() - 1);
-    metrics.set("maze_updates", learned.steps);
+    metrics.set("maze_updates", agent.steps());
     Ok(Shown {
         metrics,
         pictures: vec![

@@ -1,15 +1,15 @@
 //! The stage of transformer.
 
 use model_utils::train::{Budget, History, ProgressBar};
-use transformer::search::Greedy;
+use transformer::decoding::Greedy;
 use transformer::{
     Grammar, ModelConfig, Schedule, TokenizerConfig, TrainingConfig, TransformerConfig, Translator,
     TranslatorConfig, Tying,
 };
 
-use super::common::Metrics;
-use super::common::translation::{draw_attention, draw_training, examples};
 use super::{Context, Shown};
+use common::Metrics;
+use common::translation::{draw_attention, draw_training, examples};
 
 const STEPS: u64 = 1300;
 
@@ -37,7 +37,7 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
     let trained = trainer.train(config.budget, &mut observer)?;
     draw_training(&observer.2, context.out)?;
 
-    let translator = Translator::of(trainer, &config)?;
+    let translator = Translator::from_trainer(trainer)?;
     let found = translator.evaluate(&splits.test, &Greedy)?;
     examples(&splits.test, &found.translations, 3);
     println!();

@@ -3,8 +3,8 @@
 use mobilenet_densenet::DenseNetConfig;
 use model_utils::train::ProgressBar;
 
-use super::common::vision::{Recipe, Task, drawn_shapes};
 use super::{Context, Shown};
+use common::vision::{Recipe, Task, drawn_shapes};
 
 pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
     let device = context.device.clone().autodiff();

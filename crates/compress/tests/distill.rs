@@ -1,4 +1,5 @@
 //! Distillation: losses and gradients against PyTorch, training on graphs, bad input.
+#![cfg(feature = "flex")]
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
@@ -8,12 +9,10 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use compress::Error;
 use compress::distill::{
     DistillConfig, Distillation, FeatureRegressor, MapRegressor, SoftTargets, angle_loss,
-    attention_transfer_loss, distance_loss, distill, hint_loss, tapped,
+    attention_transfer_loss, distance_loss, distill, forward_intermediates, hint_loss,
 };
 use model_utils::graph::Graph;
-use model_utils::train::{
-    Budget, Evaluation, History, InMemory, Silent, StepOutput, SupervisedConfig,
-};
+use model_utils::train::{Budget, Evaluation, History, Silent, StepOutput, SupervisedConfig};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -180,13 +179,13 @@ fn a_student_graph_takes_over_what_the_teacher_says() {
     let config = DistillConfig::new(SoftTargets::new(1.0).with_alpha(1.0))
         .with_budget(Budget::steps(150))
         .with_learning_rate(0.03);
-    let labelled = InMemory(vec![(x.clone(), y)]);
+    let labelled = vec![(x.clone(), y)];
     let teacher = distill(&teacher, &teacher, &labelled, config, &device, &mut Silent).unwrap();
     let config = DistillConfig::new(SoftTargets::new(2.0))
         .with_budget(Budget::steps(300))
         .with_learning_rate(0.03);
     let mut history = History::default();
-    let data = InMemory(vec![x.clone()]);
+    let data = vec![x.clone()];
     let taught = distill(&teacher, &student, &data, config, &device, &mut history).unwrap();
     let answers = |graph: &Graph| -> Vec<i64> {
         let logits: Tensor<2> = graph.init(&device).unwrap().forward(x.clone()).unwrap();
@@ -214,9 +213,9 @@ fn any_module_is_a_student_and_the_teacher_stays() {
         0.02,
     )
     .unwrap()
-    .fit(
+    .train(
         &teacher,
-        &InMemory(vec![x]),
+        &vec![x],
         |teacher: &Net, x| {
             assert!(!teacher.first.weight.val().is_autodiff());
             Ok(teacher.first.forward(x.clone().inner()))
@@ -246,7 +245,7 @@ fn graphs_that_do_not_fit_are_refused() {
     let teacher = Graph::trace(&Net::new(8, &device), [1, 2], Net::forward).unwrap();
     let first = |net: &Net, x: Tensor<2>| net.first.forward(x);
     let student = Graph::trace(&Net::new(4, &device), [1, 2], first).unwrap();
-    let data = InMemory(vec![(x.clone(), y)]);
+    let data = vec![(x.clone(), y)];
     let soft = SoftTargets::new(4.0);
     let error = distill(&teacher, &student, &data, soft, &device, &mut Silent).unwrap_err();
     assert!(error.to_string().contains("teacher's logits"), "{error}");
@@ -267,6 +266,6 @@ fn graphs_that_do_not_fit_are_refused() {
             })
             .unwrap()
     };
-    let error = tapped(&module, vec![x.into()], &[missing]).unwrap_err();
+    let error = forward_intermediates(&module, vec![x.into()], &[missing]).unwrap_err();
     assert!(error.to_string().contains("it is not in the graph"), "{error}");
 }

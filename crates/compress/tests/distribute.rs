@@ -1,4 +1,5 @@
 //! Distributed training: equal to one worker with all batches, exact resume, workers that die.
+#![cfg(feature = "flex")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,10 +12,11 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use compress::distribute::{
     Compression, DataParallel, DataParallelConfig, Exchange, Mode, Pipeline, Threads,
 };
+use compress::error::ConfigError;
 use compress::{Error, Result};
 use model_utils::checkpoint::Checkpoints;
 use model_utils::ops;
-use model_utils::train::{Budget, Evaluation, InMemory, Silent, StepOutput, StopReason, Trained};
+use model_utils::train::{Budget, Evaluation, Silent, StepOutput, StopReason, Trained};
 
 /// Numbers between −0.5 and 0.5 that no generator draws.
 fn numbers(count: usize, shift: usize) -> Vec<f32> {
@@ -117,16 +119,16 @@ impl Batch {
 }
 
 /// Batches of so many items.
-fn batches(sizes: &[usize]) -> InMemory<Batch> {
+fn batches(sizes: &[usize]) -> Vec<Batch> {
     let mut start = 0;
     let batch = |size: &usize| {
         start += size;
         Batch::of(start - size..start)
     };
-    InMemory(sizes.iter().map(batch).collect())
+    sizes.iter().map(batch).collect()
 }
 
-#[allow(clippy::unnecessary_wraps)] // As `fit` asks for it.
+#[allow(clippy::unnecessary_wraps)] // As `train` asks for it.
 fn step(net: &Net, batch: Batch, device: &Device) -> Result<StepOutput> {
     let labels = batch.labels(device);
     let logits = net.second(net.first(batch.images(device)));
@@ -135,7 +137,7 @@ fn step(net: &Net, batch: Batch, device: &Device) -> Result<StepOutput> {
     Ok(StepOutput { loss: ops::cross_entropy(logits, labels, 0.0), items, correct })
 }
 
-#[allow(clippy::unnecessary_wraps)] // As `fit` asks for it.
+#[allow(clippy::unnecessary_wraps)] // As `train` asks for it.
 fn none(_: &Net) -> Result<Evaluation> {
     Ok(Evaluation::new("nothing", 0.0))
 }
@@ -166,7 +168,7 @@ fn trained(
     optimizer: impl Into<ModuleOptimizer>,
 ) -> Trained<Net> {
     parallel(workers, norm, config, optimizer)
-        .fit(&batches(sizes), step, none, &mut Silent)
+        .train(&batches(sizes), step, none, &mut Silent)
         .unwrap()
 }
 
@@ -211,7 +213,7 @@ fn batch_normalisation_shares_its_statistics() {
     let many = trained(2, true, &sizes, config(2), momentum()).model.all();
     let off = farthest(&one, &many);
     assert!(off < 1e-5, "{off}");
-    let apart = config(2).with_shared_statistics(false);
+    let apart = config(2).with_sync_batch_norm(false);
     let apart = trained(2, true, &sizes, apart, momentum()).model.all();
     assert!(farthest(&one, &apart) > 1e-3, "without it they are others");
 }
@@ -292,7 +294,7 @@ fn a_run_goes_on_exactly() {
             parallel(2, true, config, AdamConfig::new().init())
                 .resume_in(Checkpoints::open(folder).unwrap())
                 .unwrap()
-                .fit(&batches(&[6; 8]), step, none, &mut Silent)
+                .train(&batches(&[6; 8]), step, none, &mut Silent)
                 .unwrap()
         };
         let whole = tempfile::tempdir().unwrap();
@@ -316,9 +318,9 @@ fn a_run_goes_on_exactly() {
 fn checkpoints_of_another_run_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let open = || Checkpoints::open(folder.path()).unwrap();
-    let fit =
-        |parallel: DataParallel<Net>| parallel.fit(&batches(&[6; 4]), step, none, &mut Silent);
-    fit(parallel(2, false, config(1), momentum()).resume_in(open()).unwrap()).unwrap();
+    let train =
+        |parallel: DataParallel<Net>| parallel.train(&batches(&[6; 4]), step, none, &mut Silent);
+    train(parallel(2, false, config(1), momentum()).resume_in(open()).unwrap()).unwrap();
     let error = parallel(3, false, config(1), momentum()).resume_in(open()).unwrap_err();
     assert!(error.to_string().contains("trained by 2 workers"), "{error}");
     let other = config(1).with_mode(Mode::Local { steps: 3 });
@@ -330,9 +332,9 @@ fn checkpoints_of_another_run_are_refused() {
         let config = DataParallelConfig { budget: Budget::steps(steps), ..config(1) };
         config.with_mode(Mode::Asynchronous { staleness: 1 })
     };
-    fit(parallel(2, true, asynchronous(3), momentum()).resume_in(open()).unwrap()).unwrap();
+    train(parallel(2, true, asynchronous(3), momentum()).resume_in(open()).unwrap()).unwrap();
     let resumed = parallel(2, true, asynchronous(9), momentum()).resume_in(open()).unwrap();
-    let fitted = fit(resumed).unwrap();
+    let fitted = train(resumed).unwrap();
     assert_eq!((fitted.step, fitted.epoch), (9, 2));
     assert_eq!(fitted.history.curve("train_loss").unwrap().points.len(), 9);
 }
@@ -361,15 +363,15 @@ fn what_cannot_work_is_named() {
         let error = new(bad, &[flex()]);
         assert!(error.contains(expected), "{error}; expected {expected}");
     }
-    let fit = |workers| {
-        parallel(workers, false, config(1), momentum()).fit(
+    let train = |workers| {
+        parallel(workers, false, config(1), momentum()).train(
             &batches(&[6; 2]),
             step,
             none,
             &mut Silent,
         )
     };
-    let error = fit(3).unwrap_err().to_string();
+    let error = train(3).unwrap_err().to_string();
     assert!(error.contains("2 batches for 3 workers"), "{error}");
 }
 
@@ -386,7 +388,7 @@ fn failing(mode: Mode, wrong: impl Fn() -> Result<f64> + Sync) -> Error {
         Ok::<_, Error>(output)
     };
     let error = parallel(2, true, config, momentum())
-        .fit(&batches(&[6, 5, 6, 5]), step, none, &mut Silent)
+        .train(&batches(&[6, 5, 6, 5]), step, none, &mut Silent)
         .unwrap_err();
     assert!(counted.load(Ordering::SeqCst) <= 5, "the others stopped");
     error
@@ -398,7 +400,7 @@ fn a_worker_that_dies_is_named_and_the_others_stop() {
     for mode in modes {
         let error = failing(mode, || Ok(f64::NAN)).to_string();
         assert!(error.starts_with("worker 1: its loss is NaN"), "{mode:?}: {error}");
-        let bad = || Err(Error::Config { field: "x", value: "1".into(), expected: "2".into() });
+        let bad = || Err(ConfigError::new("x", 1, "2").into());
         let error = failing(mode, bad).to_string();
         assert!(error.starts_with("worker 1: invalid configuration: `x`"), "{mode:?}: {error}");
         let error = failing(mode, || std::panic::panic_any("no more paper")).to_string();
@@ -432,11 +434,10 @@ fn errors_of_batches_and_evaluation_come_through() {
     }
     for mode in [Mode::Synchronous, Mode::Local { steps: 1 }, Mode::Asynchronous { staleness: 1 }] {
         let parallel = || parallel(2, true, config(2).with_mode(mode), momentum());
-        let error = parallel().fit(&Torn, step, none, &mut Silent).unwrap_err().to_string();
+        let error = parallel().train(&Torn, step, none, &mut Silent).unwrap_err().to_string();
         assert!(error.contains("torn"), "{mode:?}: {error}");
-        let bad =
-            |_: &Net| Err(Error::Config { field: "y", value: "1".into(), expected: "2".into() });
-        let error = parallel().fit(&batches(&[6; 4]), step, bad, &mut Silent).unwrap_err();
+        let bad = |_: &Net| Err(ConfigError::new("y", 1, "2").into());
+        let error = parallel().train(&batches(&[6; 4]), step, bad, &mut Silent).unwrap_err();
         assert!(error.to_string().contains("`y`"), "{mode:?}: {error}");
     }
 }
@@ -454,10 +455,10 @@ fn threads_exchange_what_they_give() {
             move || {
                 let worker = end.worker();
                 assert_eq!(end.workers(), 3);
-                let sums = end.sum((0..5).map(|at| bucket(worker, at)).collect()).unwrap();
+                let sums = end.all_reduce((0..5).map(|at| bucket(worker, at)).collect()).unwrap();
                 let mut two = [worker as f64, 1.0];
-                end.sum_f64(&mut two).unwrap();
-                (sums, two, end.gather(vec![worker as u8; worker]).unwrap())
+                end.all_reduce_f64(&mut two).unwrap();
+                (sums, two, end.all_gather(vec![worker as u8; worker]).unwrap())
             }
         };
         let threads: Vec<_> = ends.into_iter().map(|end| scope.spawn(work(end))).collect();
@@ -484,7 +485,7 @@ fn a_pipeline_is_the_whole_model() {
     let mut grads = burn::optim::GradientsParams::from_grads(whole.loss.backward(), &net);
     let pipeline = Pipeline::new([flex(), flex()]).with_threads(1).unwrap();
     for sizes in [vec![20], vec![5; 4], vec![8, 8, 4], vec![1; 20]] {
-        let parts = batches(&sizes).0.into_iter().map(|part| {
+        let parts = batches(&sizes).into_iter().map(|part| {
             let items = part.labels.len();
             (part, items)
         });
@@ -523,8 +524,8 @@ fn a_part_that_fails_is_named() {
     let device = flex().autodiff();
     let net = Net::new(false, &device);
     let pipeline = Pipeline::new([flex(), flex()]).with_threads(1).unwrap();
-    let parts = || batches(&[4; 3]).0.into_iter().map(|part| (part, 4)).collect::<Vec<_>>();
-    let bad = || Error::Config { field: "x", value: "1".into(), expected: "2".into() };
+    let parts = || batches(&[4; 3]).into_iter().map(|part| (part, 4)).collect::<Vec<_>>();
+    let bad = || Error::from(ConfigError::new("x", 1, "2"));
     let forward = |net: &Net, batch: &Batch, device: &Device| Ok(net.first(batch.images(device)));
     let loss = |net: &Net, x: Tensor<2>, batch: &Batch, device: &Device| {
         Ok(ops::cross_entropy(net.second(x), batch.labels(device), 0.0))

@@ -1,5 +1,6 @@
 //! What operations do to channels, on small networks made for one each; what is refused; and that
 //! what is pruned is a model like any other.
+#![cfg(feature = "flex")]
 #![allow(missing_docs)]
 
 mod contribution;
@@ -12,7 +13,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::activation::{prelu, relu, sigmoid, softmax};
 use burn::tensor::{Int, Tensor, TensorData};
 use compress::Error;
-use compress::prune::{Dependencies, Importance, Sensitivities, Structured};
+use compress::prune::{Dependencies, Importance, Structured, TaylorProducts};
 use contribution::{agrees, difference, flex, images, on_autodiff, outputs, uniform};
 use model_utils::graph::{Graph, Op, Quantization, Role};
 use model_utils::ops;
@@ -26,7 +27,7 @@ fn conv(from: usize, to: usize, groups: usize) -> Conv2d {
 
 /// Channels of each group.
 fn counts(graph: &Graph) -> Vec<usize> {
-    Dependencies::of(graph).groups().iter().map(compress::prune::Group::channels).collect()
+    Dependencies::new(graph).groups().iter().map(compress::prune::Group::channels).collect()
 }
 
 /// Three convolutions with something between the first and the second.
@@ -196,7 +197,7 @@ fn burns_own_attention_loses_whole_heads() {
 
     // One layer for queries, keys and values: its heads stay, and that is said.
     let graph = Graph::trace(&block, [1, 6, 5], Block::fused).unwrap();
-    let dependencies = Dependencies::of(&graph);
+    let dependencies = Dependencies::new(&graph);
     assert_eq!(counts(&graph), [12]);
     assert!(!dependencies.left_alone().is_empty(), "{graph}");
     agrees("fused", &graph, &[x.into()], 4);
@@ -205,7 +206,7 @@ fn burns_own_attention_loses_whole_heads() {
 #[test]
 fn what_mixes_channels_is_named_and_left_alone() {
     let graph = between(1, |x| softmax(x, 1), 8);
-    let dependencies = Dependencies::of(&graph);
+    let dependencies = Dependencies::new(&graph);
     assert_eq!(counts(&graph), [8], "the channels behind the softmax");
     let [left] = dependencies.left_alone() else { panic!("{:?}", dependencies.left_alone()) };
     assert_eq!((left.node.as_str(), left.op), ("softmax", "softmax"));
@@ -219,7 +220,7 @@ fn what_mixes_channels_is_named_and_left_alone() {
         ("cumsum", between(1, |x| x.cumsum(1), 8)),
         ("reshape", between(1, |x: Tensor<4>| x.clone().reshape([x.dims()[0], 4, 14, 7]), 4)),
     ] {
-        let dependencies = Dependencies::of(&graph);
+        let dependencies = Dependencies::new(&graph);
         assert_eq!(counts(&graph), [8], "{name}");
         assert_eq!(dependencies.left_alone().len(), 1, "{name}: {:?}", dependencies.left_alone());
     }
@@ -259,7 +260,8 @@ fn loss(module: &model_utils::graph::GraphModule, x: Tensor<4>) -> compress::Res
 fn a_pruned_graph_trains_saves_and_loads_with_its_shapes() {
     let net = Net::new();
     let graph = Graph::trace(&net, [1, 2, 9, 9], Net::forward).unwrap();
-    let pruned = Structured::channels(0.5).ranked_by(Importance::BatchNormScale).prune(&graph);
+    let pruned =
+        Structured::channels(0.5).with_importance(Importance::BatchNormScale).prune(&graph);
     let small = pruned.unwrap().graph;
     let x = images([4, 2, 9, 9], 1);
     let device = flex().autodiff();
@@ -303,8 +305,8 @@ fn every_importance_ranks_and_the_scale_of_a_norm_is_the_scale() {
         })
         .unwrap();
     let batches = || (0..3).map(|seed| on_autodiff(images([4, 2, 9, 9], seed)));
-    let taylor = Sensitivities::of(&graph, &flex(), batches(), loss).unwrap();
-    let none = Sensitivities::of(&graph, &flex(), std::iter::empty(), loss).unwrap_err();
+    let taylor = TaylorProducts::new(&graph, &flex(), batches(), loss).unwrap();
+    let none = TaylorProducts::new(&graph, &flex(), std::iter::empty(), loss).unwrap_err();
     assert!(none.to_string().contains("batches"), "{none}");
     for importance in [
         Importance::L1,
@@ -315,15 +317,15 @@ fn every_importance_ranks_and_the_scale_of_a_norm_is_the_scale() {
         Importance::Random { seed: 1 },
     ] {
         let name = importance.to_string();
-        let rule = Structured::half().ranked_by(importance.clone());
+        let rule = Structured::half().with_importance(importance.clone());
         let pruned = rule.prune(&graph).unwrap();
         let report = &pruned.report;
         assert!(report.multiply_adds_after * 2 <= report.multiply_adds_before, "{name}");
         assert!(report.groups.iter().all(|group| group.after < group.before), "{name}");
-        let global = rule.globally().prune(&graph).unwrap().report;
+        let global = rule.with_global_ranking(true).prune(&graph).unwrap().report;
         assert!(global.multiply_adds_after * 2 <= global.multiply_adds_before, "{name}");
         if matches!(importance, Importance::BatchNormScale) {
-            let rule = Structured::channels(0.5).ranked_by(importance);
+            let rule = Structured::channels(0.5).with_importance(importance);
             let small = rule.prune(&graph).unwrap().graph;
             let kept: Vec<f32> = small.weight(gamma).unwrap().data.iter().collect();
             assert_eq!(kept, [-0.9, 0.8, 0.7, 0.6]);
@@ -337,7 +339,7 @@ fn taylors_importance_is_the_square_of_what_a_gate_would_feel() {
     let net = Net::new();
     let graph = Graph::trace(&net, [1, 2, 9, 9], Net::forward).unwrap();
     let x = on_autodiff(images([4, 2, 9, 9], 5));
-    let sensitivities = Sensitivities::of(&graph, &flex(), [x.clone()], loss).unwrap();
+    let sensitivities = TaylorProducts::new(&graph, &flex(), [x.clone()], loss).unwrap();
     // A gate on the channels before the head, by finite differences on its rows.
     let head = graph.find("head.weight").unwrap();
     let with_row = |row: usize, factor: f32| -> f64 {
@@ -359,8 +361,8 @@ fn taylors_importance_is_the_square_of_what_a_gate_would_feel() {
         (0..12).map(|row| (with_row(row, 1.05) - with_row(row, 0.95)) / 0.1).collect();
     let mut order: Vec<usize> = (0..12).collect();
     order.sort_by(|&a, &b| slopes[a].abs().total_cmp(&slopes[b].abs()));
-    let rule = Structured::channels(0.5).ranked_by(Importance::Taylor(sensitivities));
-    let small = rule.without("convs.0").prune(&graph).unwrap().graph;
+    let rule = Structured::channels(0.5).with_importance(Importance::Taylor(sensitivities));
+    let small = rule.with_excluded("convs.0").prune(&graph).unwrap().graph;
     let bias = graph.find("convs.1.bias").unwrap();
     let all: Vec<f32> = graph.weight(bias).unwrap().data.iter().collect();
     let kept: Vec<f32> = small.weight(bias).unwrap().data.iter().collect();
@@ -379,10 +381,10 @@ fn what_cannot_be_pruned_is_an_error_that_says_why() {
         (Structured::multiply_adds(0.0), "`multiply_adds` is 0.0"),
         (Structured::multiply_adds(0.001), "`multiply_adds` is 0.001, expected 0.0"),
         (Structured::half().with_least(8), "has its least channels"),
-        (Structured::half().round_to(0), "`round_to` is 0"),
+        (Structured::half().with_round_to(0), "`round_to` is 0"),
         (Structured::half().with_least(0), "`least` is 0"),
         (Structured::half().with_most(1.5), "`most` is 1.5"),
-        (Structured::half().without("conv"), "`without` is \"conv\""),
+        (Structured::half().with_excluded("conv"), "`excluded` is \"conv\""),
     ] {
         let error = refused(rule);
         assert!(error.contains(expected), "{error}");
@@ -390,7 +392,7 @@ fn what_cannot_be_pruned_is_an_error_that_says_why() {
     // A group is never emptied by a rule, and a caller who empties one is told where.
     let most = Structured::channels(0.999).prune(&graph).unwrap().report;
     assert!(most.groups.iter().all(|group| group.after == 1));
-    let dependencies = Dependencies::of(&graph);
+    let dependencies = Dependencies::new(&graph);
     let error = dependencies.without(&[(0..8).collect(), vec![]]).unwrap_err();
     assert!(matches!(&error, Error::Node { .. }), "{error}");
     assert!(error.to_string().contains("nothing would be left along axis"), "{error}");
@@ -398,7 +400,7 @@ fn what_cannot_be_pruned_is_an_error_that_says_why() {
     assert!(error.contains("channel 8 of `convs.0`"), "{error}");
     assert!(dependencies.without(&[vec![]]).unwrap_err().to_string().contains("2 groups"));
     // No batch normalisation, no channels at all, numbers that are none.
-    let rule = Structured::half().ranked_by(Importance::BatchNormScale);
+    let rule = Structured::half().with_importance(Importance::BatchNormScale);
     let error = rule.prune(&between(1, |x| x, 8)).unwrap_err().to_string();
     assert!(error.contains("no group") && error.contains("batch normalisation"), "{error}");
     let single =
@@ -420,13 +422,13 @@ fn what_cannot_be_pruned_is_an_error_that_says_why() {
 #[test]
 fn rounding_and_what_is_left_out_are_kept_to() {
     let graph = Graph::trace(&Net::new(), [1, 2, 9, 9], Net::forward).unwrap();
-    let report = Structured::channels(0.4).round_to(4).prune(&graph).unwrap().report;
+    let report = Structured::channels(0.4).with_round_to(4).prune(&graph).unwrap().report;
     assert_eq!(report.groups.iter().map(|group| group.after).collect::<Vec<_>>(), [8, 8]);
     // Both groups lose 4 at the same share; that of one is enough.
     let two = between(1, |x| x, 8);
-    let report = Structured::multiply_adds(0.6).round_to(4).prune(&two).unwrap().report;
+    let report = Structured::multiply_adds(0.6).with_round_to(4).prune(&two).unwrap().report;
     assert_eq!(report.groups.iter().map(|group| group.after).collect::<Vec<_>>(), [4, 8]);
-    let report = Structured::channels(0.5).without("convs.0").prune(&graph).unwrap().report;
+    let report = Structured::channels(0.5).with_excluded("convs.0").prune(&graph).unwrap().report;
     assert_eq!(report.groups[0].after, 8);
     assert!(report.groups[0].left_for.is_some() && report.groups[1].after == 6);
     assert_eq!(report.parameters_before, graph.learnable_parameters());
@@ -449,7 +451,7 @@ fn quantization_of_channels_goes_with_them() {
             Ok(())
         })
         .unwrap();
-    let small = Dependencies::of(&graph).without(&[vec![1, 7], vec![]]).unwrap();
+    let small = Dependencies::new(&graph).without(&[vec![1, 7], vec![]]).unwrap();
     let kept = small.node(weight).quantization.as_ref().unwrap();
     assert_eq!(kept.scale, [1.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
     assert!(small.parameters().all(|(_, weight)| weight.role != Role::Constant));

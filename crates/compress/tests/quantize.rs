@@ -6,11 +6,11 @@ mod common;
 
 use burn::module::Module as _;
 use burn::optim::{AdamConfig, GradientsParams};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use common::{batches, difference, images, net, run, with_weights};
 use compress::quantize::{
-    Coverage, Fit, Float, Observer, PostTraining, PowerOfTwo, QuantizationAware, Scheme, Steps,
-    cast, correct_bias, equalise, load, save, stored_bytes, widen,
+    CalibrationMethod, Coverage, PostTraining, PowerOfTwo, QuantizationAware, Scheme, StepSize,
+    WeightRange, cast, correct_bias, equalise, load, save, stored_bytes, widen,
 };
 use mobilenet_densenet::{
     Classifier as _, DenseNet, DenseNetConfig, MobileNetV2, MobileNetV2Config, MobileNetV3,
@@ -18,12 +18,12 @@ use mobilenet_densenet::{
 };
 use model_utils::graph::{Graph, NodeId, Op, Quantization, Role};
 
-const OBSERVERS: [Observer; 5] = [
-    Observer::MinMax,
-    Observer::MovingAverage { share: 0.3 },
-    Observer::Percentile { percent: 99.9 },
-    Observer::MeanSquaredError,
-    Observer::Entropy,
+const OBSERVERS: [CalibrationMethod; 5] = [
+    CalibrationMethod::MinMax,
+    CalibrationMethod::MovingAverage { share: 0.3 },
+    CalibrationMethod::Percentile { percent: 99.9 },
+    CalibrationMethod::MeanSquaredError,
+    CalibrationMethod::Entropy,
 ];
 
 fn quantization<'a>(graph: &'a Graph, name: &str) -> &'a Quantization {
@@ -41,7 +41,7 @@ fn eight_bits_are_close_to_floating_point_by_every_observer() {
     let x = images([32, 2, 8, 8], 99, &Device::flex());
     let float = run(&graph, x.clone());
     for observer in OBSERVERS {
-        let config = PostTraining::per_channel().with_observer(observer);
+        let config = PostTraining::per_channel().with_calibration_method(observer);
         let int8 = config.calibrate(&graph, batches(3)).unwrap();
         let lost = difference(&float, &run(&int8, x.clone()));
         assert!(lost > 0.0 && lost < 0.06, "{observer:?}: {lost}");
@@ -126,9 +126,9 @@ fn files_hold_integers_and_give_the_same_outputs() {
     }
     for bits in 2..=6 {
         let powers = PowerOfTwo::new(bits).unwrap().quantize(&graph).unwrap();
-        let text = Coverage::of(&powers).to_string();
+        let text = Coverage::new(&powers).to_string();
         assert!(text.starts_with("4 weights of "), "{text}");
-        assert!(Coverage::of(&powers).weights.iter().all(|(_, found)| *found <= bits), "{text}");
+        assert!(Coverage::new(&powers).weights.iter().all(|(_, found)| *found <= bits), "{text}");
         save(&powers, &path).unwrap();
         let again = load(&path).unwrap();
         assert_eq!(run(&powers, x.clone()), run(&again, x.clone()));
@@ -171,7 +171,7 @@ fn models_of_the_workspace_are_covered_whole() {
         let graph = with_weights(graph, 2);
         let batch = images([4, 2, 32, 32], 1, &device);
         let int8 = PostTraining::per_channel().calibrate(&graph, [batch.clone()]).unwrap();
-        let coverage = Coverage::of(&int8);
+        let coverage = Coverage::new(&int8);
         assert!(coverage.float_layers.is_empty(), "model {at}: {:?}", coverage.float_layers);
         assert!(
             coverage.float_operations.is_empty(),
@@ -187,13 +187,13 @@ fn models_of_the_workspace_are_covered_whole() {
 #[test]
 fn layers_may_be_left_and_are_named() {
     let graph = net();
-    let config = PostTraining::per_channel().leaving("head").leaving("stem");
-    let coverage = Coverage::of(&config.calibrate(&graph, batches(1)).unwrap());
+    let config = PostTraining::per_channel().with_excluded("head").with_excluded("stem");
+    let coverage = Coverage::new(&config.calibrate(&graph, batches(1)).unwrap());
     assert_eq!(coverage.float_layers, ["stem", "head"]);
     assert_eq!(coverage.weights.len(), 2);
     let text = coverage.to_string();
     assert!(text.contains("`stem`: its weight is in floating point"), "{text}");
-    let error = PostTraining::per_channel().leaving("hat").calibrate(&graph, batches(1));
+    let error = PostTraining::per_channel().with_excluded("hat").calibrate(&graph, batches(1));
     assert!(error.unwrap_err().to_string().contains("`hat`"));
 }
 
@@ -229,9 +229,11 @@ fn bad_input_is_named() {
         let error = config.calibrate(&graph, batches(1)).unwrap_err().to_string();
         assert!(error.contains("`bits`"), "{error}");
     }
-    for observer in [Observer::Percentile { percent: 0.0 }, Observer::MovingAverage { share: 0.0 }]
-    {
-        let config = int8.clone().with_observer(observer);
+    for observer in [
+        CalibrationMethod::Percentile { percent: 0.0 },
+        CalibrationMethod::MovingAverage { share: 0.0 },
+    ] {
+        let config = int8.clone().with_calibration_method(observer);
         assert!(config.calibrate(&graph, batches(1)).is_err());
     }
     let error = QuantizationAware::new(Scheme::symmetric(4)).convert(&graph).unwrap_err();
@@ -243,7 +245,7 @@ fn constant_inputs_have_a_sensible_scale() {
     let graph = net();
     let constant = Tensor::<4>::zeros([4, 2, 8, 8], &Device::flex());
     for observer in OBSERVERS {
-        let config = PostTraining::per_tensor().with_observer(observer);
+        let config = PostTraining::per_tensor().with_calibration_method(observer);
         let int8 = config.calibrate(&graph, [constant.clone()]).unwrap();
         let id = int8.find("input.quantized").unwrap();
         assert_eq!(int8.node(id).quantization.as_ref().unwrap().scale, [1.0]);
@@ -274,8 +276,9 @@ fn train(graph: &Graph, steps: usize, rate: f64) -> (Graph, Vec<f32>) {
 #[test]
 fn training_moves_weights_and_scales_and_converts_to_the_same_outputs() {
     let graph = net();
-    for steps in [Steps::LearnedLogarithms, Steps::Learned, Steps::Fixed] {
-        let aware = QuantizationAware::new(Scheme::symmetric(4).per_channel()).with_steps(steps);
+    for steps in [StepSize::LearnedLogarithms, StepSize::Learned, StepSize::Fixed] {
+        let aware =
+            QuantizationAware::new(Scheme::symmetric(4).per_channel()).with_step_size(steps);
         let prepared = aware.prepare(&graph, batches(2)).unwrap();
         let scales: Vec<NodeId> = prepared
             .parameters()
@@ -284,8 +287,8 @@ fn training_moves_weights_and_scales_and_converts_to_the_same_outputs() {
             })
             .map(|(id, _)| id)
             .collect();
-        assert_eq!(scales.len(), if steps == Steps::Fixed { 0 } else { 4 + 5 }, "{steps:?}");
-        let rate = if steps == Steps::Learned { 1e-4 } else { 3e-3 };
+        assert_eq!(scales.len(), if steps == StepSize::Fixed { 0 } else { 4 + 5 }, "{steps:?}");
+        let rate = if steps == StepSize::Learned { 1e-4 } else { 3e-3 };
         let (trained, losses) = train(&prepared, 40, rate);
         assert!(losses.last().unwrap() < &(0.97 * losses[0]), "{steps:?}: {losses:?}");
         for id in scales {
@@ -433,7 +436,7 @@ fn the_layer_that_suffers_most_is_found() {
 #[test]
 fn powers_of_two_are_trained_behind_their_projection() {
     let graph = net();
-    let powers = PowerOfTwo::new(3).unwrap().leaving("head");
+    let powers = PowerOfTwo::new(3).unwrap().with_excluded("head");
     let device = Device::flex().autodiff();
     let module = graph.init(&device).unwrap();
     let projected = powers.project(&graph, &module).unwrap();
@@ -472,10 +475,10 @@ fn narrow_floats_halve_the_bytes() {
     let x = images([4, 2, 8, 8], 1, &Device::flex());
     let float = run(&graph, x.clone());
     for (to, bytes, most) in [
-        (Float::F64, 2 * whole, 1e-9),
-        (Float::F32, whole, 1e-9),
-        (Float::F16, whole / 2, 3e-3),
-        (Float::Bf16, whole / 2, 3e-2),
+        (FloatDType::F64, 2 * whole, 1e-9),
+        (FloatDType::F32, whole, 1e-9),
+        (FloatDType::F16, whole / 2, 3e-3),
+        (FloatDType::BF16, whole / 2, 3e-2),
     ] {
         let narrow = cast(&graph, to).unwrap();
         assert_eq!(stored_bytes(&narrow).unwrap(), bytes, "{to:?}");
@@ -494,9 +497,9 @@ fn narrow_floats_halve_the_bytes() {
             Ok(())
         })
         .unwrap();
-    let error = cast(&large, Float::F16).unwrap_err().to_string();
+    let error = cast(&large, FloatDType::F16).unwrap_err().to_string();
     assert!(error.contains("`head.bias`") && error.contains("too large"), "{error}");
-    assert!(cast(&large, Float::Bf16).is_ok());
+    assert!(cast(&large, FloatDType::BF16).is_ok());
 }
 
 #[test]
@@ -505,9 +508,10 @@ fn squared_errors_serve_few_bits_better() {
     let x = images([32, 2, 8, 8], 77, &Device::flex());
     let float = run(&graph, x.clone());
     let error = |how| {
-        let config = PostTraining::weight_only(Scheme::symmetric(3).per_channel()).with_fit(how);
+        let config =
+            PostTraining::weight_only(Scheme::symmetric(3).per_channel()).with_weight_range(how);
         let found = run(&config.calibrate(&graph, batches(1)).unwrap(), x.clone());
         float.iter().zip(&found).map(|(a, b)| (a - b).powi(2)).sum::<f32>()
     };
-    assert!(error(Fit::MeanSquaredError) < error(Fit::MinMax));
+    assert!(error(WeightRange::MeanSquaredError) < error(WeightRange::MinMax));
 }

@@ -1,7 +1,8 @@
 //! Fake quantization and observers agree with torch.ao.
+#![cfg(feature = "flex")]
 
 use burn::tensor::{Device, Tensor, TensorData};
-use compress::quantize::{Bounds, Histogram, Observer, Scheme};
+use compress::quantize::{Bounds, CalibrationMethod, Histogram, Scheme};
 use model_utils::ops::{FakeQuantize, fake_quantize};
 use serde::Deserialize;
 
@@ -155,9 +156,9 @@ fn large_tensors_that_cores_share_agree_with_small_ones() {
 fn observers_agree() {
     for Observed { name, symmetric, batches, scale, zero_point } in fixture().observers {
         let observer = match name.as_str() {
-            name if name.starts_with("min_max") => Observer::MinMax,
-            name if name.starts_with("moving") => Observer::MovingAverage { share: 0.1 },
-            _ => Observer::MeanSquaredError,
+            name if name.starts_with("min_max") => CalibrationMethod::MinMax,
+            name if name.starts_with("moving") => CalibrationMethod::MovingAverage { share: 0.1 },
+            _ => CalibrationMethod::MeanSquaredError,
         };
         let scheme = if symmetric { Scheme::symmetric(8) } else { Scheme::affine(8) };
         let of_batch = |batch: &Vec<f32>| {
@@ -187,7 +188,7 @@ fn observers_agree() {
 fn the_scale_of_each_channel_agrees() {
     let PerChannel { weight, scale } = fixture().per_channel;
     for (channel, expected) in weight.chunks(weight.len() / scale.len()).zip(&scale) {
-        let bounds = Observer::MinMax.join(
+        let bounds = CalibrationMethod::MinMax.join(
             None,
             Bounds {
                 min: channel.iter().copied().fold(f32::INFINITY, f32::min),

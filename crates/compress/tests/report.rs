@@ -1,4 +1,5 @@
 //! The report: what it counts, what it compares, what it refuses.
+#![cfg(feature = "flex")]
 
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};

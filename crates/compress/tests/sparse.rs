@@ -1,11 +1,14 @@
 //! Single weights: which go, that they stay away, and what a file makes of them.
+#![cfg(feature = "flex")]
 #![allow(missing_docs)]
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use compress::prune::{Importance, Lottery, Masks, Movement, Schedule, Structured, Unstructured};
+use compress::prune::{
+    Importance, Lottery, Masks, Movement, SparsitySchedule, Structured, Unstructured,
+};
 use compress::share::{DeepCompression, Sharing};
 use model_utils::graph::{Graph, NodeId, Role};
 use model_utils::ops;
@@ -127,13 +130,13 @@ fn magnitudes_are_ranked_as_pytorch_ranks_them() {
     for (scope, is_global) in [("layer", false), ("global", true)] {
         for (amount, expected) in fixture[scope].as_object().unwrap() {
             let rule = Unstructured::magnitude(amount.parse().unwrap());
-            let rule = if is_global { rule.globally() } else { rule };
+            let rule = rule.with_global_ranking(is_global);
             let masks = rule.masks(&graph).unwrap();
             for (layer, expected) in ["first", "second"].iter().zip(expected.as_array().unwrap()) {
                 let id = graph.find(&format!("{layer}.weight")).unwrap();
                 let expected: Vec<bool> =
                     transposed(expected).iter::<f32>().map(|kept| kept != 0.0).collect();
-                assert_eq!(masks.of(id).unwrap(), expected, "{scope}, {amount}, {layer}");
+                assert_eq!(masks.get(id).unwrap(), expected, "{scope}, {amount}, {layer}");
             }
         }
     }
@@ -148,7 +151,7 @@ fn channels_are_ranked_as_pytorch_ranks_them() {
     with(&mut graph, vec![(second, TensorData::ones::<f32, _>([9, 4]))]);
     let before = values(&graph, "first.weight");
     for (name, importance) in [("l1", Importance::L1), ("l2", Importance::L2)] {
-        let pruned = Structured::channels(4.0 / 9.0 + 1e-9).ranked_by(importance);
+        let pruned = Structured::channels(4.0 / 9.0 + 1e-9).with_importance(importance);
         let pruned = pruned.prune(&graph).unwrap();
         assert_eq!((pruned.report.groups[0].before, pruned.report.groups[0].after), (9, 5));
         let expected: Vec<usize> =
@@ -171,7 +174,7 @@ fn zeros_stay_through_training_and_the_rest_moves() {
     let after = Masks::detach(&trained(&sparse, 5)).unwrap();
     assert_eq!(after.nodes().count(), graph.nodes().count());
     for name in ["first.weight", "second.weight"] {
-        let kept = masks.of(graph.find(name).unwrap()).unwrap();
+        let kept = masks.get(graph.find(name).unwrap()).unwrap();
         let (before, after) = (values(&graph, name), values(&after, name));
         let mut moved = 0;
         for ((&kept, before), after) in kept.iter().zip(before).zip(after) {
@@ -181,26 +184,26 @@ fn zeros_stay_through_training_and_the_rest_moves() {
         assert!(moved > 10, "{name}: {moved}");
     }
     // Pruned further, what is gone stays gone; the same masks are found again.
-    assert_eq!(Masks::attached(&sparse), masks);
+    assert_eq!(Masks::from_graph(&sparse), masks);
     let further = Unstructured::magnitude(0.7).masks(&trained(&sparse, 2)).unwrap();
     for (id, kept) in masks.iter() {
-        let further = further.of(id).unwrap();
+        let further = further.get(id).unwrap();
         assert!(kept.iter().zip(further).all(|(before, after)| *before || !after));
     }
     let twice = further.attach(&sparse).unwrap();
     assert_eq!(twice.nodes().count(), sparse.nodes().count());
-    assert_eq!(Masks::attached(&twice), further);
+    assert_eq!(Masks::from_graph(&twice), further);
 }
 
 #[test]
 fn layers_can_be_left_out_and_wrong_shares_are_refused() {
     let graph = net();
-    let masks = Unstructured::magnitude(0.9).without("second").masks(&graph).unwrap();
+    let masks = Unstructured::magnitude(0.9).with_excluded("second").masks(&graph).unwrap();
     assert_eq!(masks.iter().count(), 1);
     for (rule, expected) in [
         (Unstructured::magnitude(1.0), "`sparsity` is 1.0"),
         (Unstructured::magnitude(f64::NAN), "`sparsity` is NaN"),
-        (Unstructured::magnitude(0.5).without("third"), "third"),
+        (Unstructured::magnitude(0.5).with_excluded("third"), "third"),
     ] {
         let error = rule.masks(&graph).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
@@ -247,11 +250,11 @@ fn movement_scores_are_the_papers_and_masked_weights_have_one_too() {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
     let chosen = movement.masks(&graph, &Unstructured::magnitude(0.25)).unwrap();
-    let gone: Vec<usize> = (0..36).filter(|&at| !chosen.of(id).unwrap()[at]).collect();
+    let gone: Vec<usize> = (0..36).filter(|&at| !chosen.get(id).unwrap()[at]).collect();
     let mut expected = order[..9].to_vec();
     expected.sort_unstable();
     assert_eq!(gone, expected);
-    let came_back = chosen.of(id).unwrap().iter().zip(half.of(id).unwrap());
+    let came_back = chosen.get(id).unwrap().iter().zip(half.get(id).unwrap());
     assert!(came_back.filter(|(now, before)| **now && !**before).count() > 0);
 
     // And back to a plain graph.
@@ -311,7 +314,7 @@ fn tickets_are_the_early_weights_under_ever_fewer() {
         assert!((1.0 - ticket.masks.sparsity() - left).abs() < 0.02, "{round}");
         let plain = Masks::detach(&ticket.rewound).unwrap();
         for name in ["first.weight", "second.weight"] {
-            let kept = ticket.masks.of(early.find(name).unwrap()).unwrap();
+            let kept = ticket.masks.get(early.find(name).unwrap()).unwrap();
             for ((&kept, early), now) in
                 kept.iter().zip(values(&early, name)).zip(values(&plain, name))
             {
@@ -381,7 +384,7 @@ fn a_file_gives_the_graph_back_exactly_and_refuses_others() {
     let plain = Masks::detach(&Sharing::unshare(&shared).unwrap()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.dc");
-    let packed = DeepCompression::of(&shared).unwrap();
+    let packed = DeepCompression::new(&shared).unwrap();
     packed.save(&path).unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().len(), packed.bytes());
     let again = DeepCompression::load(&path).unwrap();
@@ -392,7 +395,7 @@ fn a_file_gives_the_graph_back_exactly_and_refuses_others() {
     }
     assert_eq!(output(&again), output(&shared));
     // Of any graph, sparse or not, with running statistics and constants.
-    DeepCompression::of(&graph).unwrap().save(&path).unwrap();
+    DeepCompression::new(&graph).unwrap().save(&path).unwrap();
     let again = DeepCompression::load(&path).unwrap();
     assert_eq!(output(&again), output(&graph));
     assert!(again.parameters().all(|(_, weight)| weight.role == Role::Learnable));
@@ -416,7 +419,7 @@ fn a_file_gives_the_graph_back_exactly_and_refuses_others() {
 
 #[test]
 fn a_schedule_prunes_step_by_step_during_training() {
-    let schedule = Schedule::cubic(0.0, 0.8, 2..10, 4).unwrap();
+    let schedule = SparsitySchedule::cubic(0.0, 0.8, 2..10, 4).unwrap();
     let mut graph = net();
     let mut seen = Vec::new();
     for step in 0..12 {

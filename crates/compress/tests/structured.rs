@@ -1,43 +1,32 @@
 //! A graph without some of its channels computes what the whole graph computes without their
 //! contribution, in every family of models.
+#![cfg(feature = "flex")]
 #![allow(missing_docs)]
 
 mod contribution;
 
 use burn::tensor::{Int, Tensor, TensorData};
-use compress::prune::{Dependencies, Part};
+use compress::prune::{Dependencies, MemberRole};
 use contribution::{agrees, flex, images, outputs, uniform};
 use gan::{DcganConfig, Generator, Networks};
-use mobilenet_densenet::{
-    Architecture, BuildOptions, Classifier, Error, Family, Stem, VggConfig, WithModel,
-};
+use mobilenet_densenet::{Architecture, BuildOptions, Classifier, Stem, VggConfig};
 use model_utils::graph::{AnyTensor, Graph, Whole};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use transformer::{EncoderDecoder, NormOrder, Padded, Transformer, TransformerConfig, Tying};
 
-struct Check(Architecture, usize);
-
-impl WithModel for Check {
-    type Output = Graph;
-    type Error = Error;
-    fn with<M: Family>(self, model: M) -> Result<Graph, Error> {
-        let graph = Graph::trace(&model, [1, 3, self.1, self.1], M::forward).unwrap();
-        let input = images([2, 3, self.1, self.1], 7).into();
-        agrees(&self.0.to_string(), &graph, &[input], 2);
-        Ok(graph)
-    }
-}
-
 fn family(architecture: Architecture, width: f64, side: usize) -> Graph {
     let options = BuildOptions::new().with_width(width).with_classes(5).with_side(side);
-    architecture.build(&options, &flex(), Check(architecture, side)).unwrap()
+    let model = architecture.build(&options, &flex()).unwrap();
+    let graph = Graph::trace(&model, [1, 3, side, side], Classifier::forward).unwrap();
+    agrees(&architecture.to_string(), &graph, &[images([2, 3, side, side], 7).into()], 2);
+    graph
 }
 
 #[test]
 fn vgg_with_its_flattened_features() {
     let graph = family(Architecture::Vgg11, 0.125, 32);
-    assert!(Dependencies::of(&graph).left_alone().is_empty());
+    assert!(Dependencies::new(&graph).left_alone().is_empty());
     family(Architecture::Vgg11Bn, 0.125, 32);
     let config = VggConfig::vgg11()
         .with_batch_norm(true)
@@ -47,12 +36,12 @@ fn vgg_with_its_flattened_features() {
         .with_classes(5);
     let model = config.init(&flex()).unwrap();
     let graph = Graph::trace(&model, [1, 3, 64, 64], Classifier::forward).unwrap();
-    let dependencies = Dependencies::of(&graph);
+    let dependencies = Dependencies::new(&graph);
     // Eight convolutions and two hidden layers.
     assert_eq!(dependencies.groups().len(), 10);
     // The first linear layer takes a block of features for each channel.
     let last = &dependencies.groups()[7];
-    let taking = last.members.iter().find(|member| member.part == Part::Takes).unwrap();
+    let taking = last.members.iter().find(|member| member.role == MemberRole::Takes).unwrap();
     assert!(taking.places.iter().all(|places| places.len() == 4), "{taking:?}");
     agrees("a VGG", &graph, &[images([2, 3, 64, 64], 1).into()], 2);
 }
@@ -60,7 +49,7 @@ fn vgg_with_its_flattened_features() {
 #[test]
 fn resnet_with_its_sums() {
     let graph = family(Architecture::ResNet18, 0.125, 32);
-    let dependencies = Dependencies::of(&graph);
+    let dependencies = Dependencies::new(&graph);
     // One group a stage for the sums, and one inside each of eight blocks.
     assert_eq!(dependencies.groups().len(), 4 + 8);
     family(Architecture::ResNet50, 0.125, 32);
@@ -81,7 +70,7 @@ fn densenet_with_its_concatenations() {
 fn mobilenets_with_depthwise_convolutions_and_squeeze_excite() {
     family(Architecture::MobileNetV1, 0.25, 32);
     let graph = family(Architecture::MobileNetV2, 0.35, 32);
-    assert!(Dependencies::of(&graph).left_alone().is_empty());
+    assert!(Dependencies::new(&graph).left_alone().is_empty());
     family(Architecture::MobileNetV3Small, 0.35, 32);
     family(Architecture::MobileNetV3Large, 0.35, 32);
 }
@@ -92,7 +81,7 @@ fn the_generator_and_discriminator_of_a_dcgan() {
     let (generator, discriminator) = config.init(1, &flex()).unwrap();
     let graph = Graph::trace(&generator, [1, 9], |generator, z| generator.forward(z, None));
     let graph = graph.unwrap();
-    assert_eq!(Dependencies::of(&graph).groups().len(), 3);
+    assert_eq!(Dependencies::new(&graph).groups().len(), 3);
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let z = Tensor::<2>::from_data(uniform(&[2, 9], -1.0, 1.0, &mut rng), &flex());
     agrees("the generator", &graph, &[z.into()], 4);
@@ -131,7 +120,7 @@ fn the_transformer_with_whole_heads() {
         .with_d_ff(20);
     for (norm, tying) in [(NormOrder::Pre, Tying::None), (NormOrder::Post, Tying::Output)] {
         let (graph, inputs) = translator(&base.clone().with_norm(norm).with_tying(tying));
-        let dependencies = Dependencies::of(&graph);
+        let dependencies = Dependencies::new(&graph);
         let count = |channels: usize| {
             dependencies.groups().iter().filter(|group| group.channels() == channels).count()
         };
@@ -139,7 +128,7 @@ fn the_transformer_with_whole_heads() {
         assert_eq!((count(6), count(20), count(24)), (4, 3, 2), "{norm:?}, {tying:?}");
         assert_eq!(dependencies.groups().len(), 9);
         let heads = dependencies.groups().iter().find(|group| group.channels() == 6).unwrap();
-        let weights = heads.members.iter().filter(|member| member.part != Part::Other);
+        let weights = heads.members.iter().filter(|member| member.role != MemberRole::Other);
         assert!(weights.clone().all(|member| member.places.iter().all(|at| at.len() == 4)));
         assert_eq!(weights.count(), 4);
         agrees("a transformer", &graph, &inputs, 3);

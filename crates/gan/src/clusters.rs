@@ -21,7 +21,7 @@ const OF_CLUSTERS: u64 = 0xC105;
 /// It is k-means (Lloyd 1982) from the seeds of k-means++ (Arthur and Vassilvitskii 2007), with a
 /// price beside each squared distance: it rises while a cluster has more than its share and falls
 /// while it has less.
-pub(crate) fn even_clusters(points: &DMatrix<f32>, count: usize, seed: u64) -> Vec<usize> {
+pub(crate) fn balanced_clusters(points: &DMatrix<f32>, count: usize, seed: u64) -> Vec<usize> {
     let mut centres = scattered(points, count, &mut Noise::new(seed, OF_CLUSTERS));
     let even = points.ncols() as f32 / count as f32;
     let squares = points.norm_squared();
@@ -74,7 +74,7 @@ fn scattered(points: &DMatrix<f32>, count: usize, noise: &mut Noise) -> DMatrix<
             *nearest = nearest.min(f64::from(distance));
         });
         let sum: f64 = nearest.iter().sum();
-        let mut rest = noise.even() * sum;
+        let mut rest = noise.uniform() * sum;
         at = nearest
             .iter()
             .position(|distance| {

@@ -1,5 +1,7 @@
 //! The error of this crate.
 
+use model_utils::ConfigError;
+
 /// What every fallible function of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -8,15 +10,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A configuration that cannot work.
-    #[error("invalid configuration: `{field}` is {value}, expected {expected}")]
-    Config {
-        /// The field at fault.
-        field: &'static str,
-        /// Its value.
-        value: String,
-        /// The values that work.
-        expected: String,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A set of real samples that cannot be learned from.
     #[error("real samples: {0}")]
     Reals(String),
@@ -69,17 +64,4 @@ impl Error {
     pub(crate) fn metric(metric: &'static str, reason: impl Into<String>) -> Self {
         Self::Metric { metric, reason: reason.into() }
     }
-}
-
-/// Refuses a value for which the condition does not hold.
-pub(crate) fn require(
-    holds: bool,
-    field: &'static str,
-    value: impl std::fmt::Debug,
-    expected: &str,
-) -> Result<()> {
-    if holds {
-        return Ok(());
-    }
-    Err(Error::Config { field, value: format!("{value:?}"), expected: expected.to_owned() })
 }

@@ -5,28 +5,27 @@
 //! # A first program
 //!
 //! ```
-//! use gan::{DcganConfig, GanConfig, Images, Loss};
-//! use model_utils::data::{ShapesConfig, Split};
-//! use model_utils::device::DeviceSpec;
-//! use model_utils::picture::grid;
-//! use model_utils::train::{Budget, Silent};
+//! use gan::prelude::*;
 //!
-//! let device = "flex".parse::<DeviceSpec>()?.open()?;
-//! let shapes = ShapesConfig::new().with_size(16).init(Split::Train, 64)?.classification();
-//! let images = Images::from_dataset(&shapes)?; // yours: Images::open("folder", Split::Train)?
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let device = "flex".parse::<DeviceSpec>()?.open()?;
+//!     let shapes = ShapesConfig::new().with_size(16).init(Split::Train, 64)?.classification();
+//!     let images = Images::from_dataset(&shapes)?; // yours: Images::open("folder", Split::Train)?
 //!
-//! // configuration → two networks → training → images; the loss is a value
-//! let networks = DcganConfig::for_size(16).with_width(8);
-//! let mut gan = GanConfig::new(networks, Loss::NonSaturating).with_seed(42).init(&device)?;
-//! gan.train(&images, Budget::steps(3), &mut Silent)?; // yours: 5000 steps, a ProgressBar
-//! # let folder = tempfile::tempdir()?;
-//! # let path = folder.path().join("made.png");
-//! grid(&gan.sample(16, 42)?)?.save(path)?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//!     // configuration → two networks → training → images; the loss is a value
+//!     let networks = DcganConfig::for_size(16).with_width(8);
+//!     let mut gan = GanConfig::new(networks, Loss::NonSaturating).with_seed(42).init(&device)?;
+//!     gan.train(&images, Budget::steps(3), &mut Silent)?; // yours: 5000 steps, a ProgressBar
+//! #   let folder = tempfile::tempdir()?;
+//! #   std::env::set_current_dir(folder.path())?;
+//!     gan.sample(1, 42)?[0].save("made.png")?;
+//!     println!("made.png holds a made one");
+//!     Ok(())
+//! }
 //! ```
 //!
 //! Modules of your own play too: implement [`Generator`] and [`Discriminator`] for them and hand
-//! them to [`Gan::with_networks`].
+//! them to [`Gan::new`].
 //!
 //! # Map
 //!
@@ -36,12 +35,13 @@
 //! | [`mlp`] | networks of fully connected layers, for vectors |
 //! | [`player`] | the traits that a network of one's own implements |
 //! | [`loss`] | Goodfellow et al. 2014, <https://arxiv.org/abs/1406.2661>, least squares, Wasserstein, hinge, relativistic |
-//! | [`penalty`], [`tangent`] | WGAN-GP (Gulrajani et al. 2017, <https://arxiv.org/abs/1704.00028>), R1 and R2, exact; clipping |
+//! | [`penalty`], [`jvp`] | WGAN-GP (Gulrajani et al. 2017, <https://arxiv.org/abs/1704.00028>), R1 and R2, exact; clipping |
 //! | [`spectral`] | spectral normalisation of any module (Miyato et al. 2018, <https://arxiv.org/abs/1802.05957>) |
 //! | [`config`], [`trainer`] | the rules and the game: steps of either player, average, packing, exact resume |
 //! | [`reals`], [`mixture`] | real samples: images, also in [clusters](Images::clustered) where labels are missing (Sage et al. 2018, <https://arxiv.org/abs/1712.04407>); Gaussians in the plane |
 //! | [`noise`], [`sample`] | random numbers and what is made of them: images, walks, arithmetic, nearest real images |
 //! | [`metrics`] | FID, KID, class score, precision, recall, density, coverage, each beside its floor |
+//! | [`prelude`] | what a first program needs, Burn and devices included |
 //!
 //! # Design decisions
 //!
@@ -51,7 +51,7 @@
 //!   gradients, and running statistics that are dropped with it. The player at rest stays the same
 //!   to the bit.
 //! - Burn's autodiff is of first order. The gradient of a gradient comes from a
-//!   [tangent pass](tangent), exactly; batch normalisation in the discriminator is refused there,
+//!   [Jacobian-vector product](jvp), exactly; batch normalisation in the discriminator is refused there,
 //!   as it ties the samples of a batch together.
 //! - All random numbers are drawn on the host, each batch from (seed, number): a run resumes
 //!   exactly, and devices differ by rounding alone.
@@ -65,6 +65,7 @@ mod clusters;
 pub mod config;
 pub mod dcgan;
 pub mod error;
+pub mod jvp;
 pub mod loss;
 pub mod metrics;
 pub mod mixture;
@@ -72,10 +73,10 @@ pub mod mlp;
 pub mod noise;
 pub mod penalty;
 pub mod player;
+pub mod prelude;
 pub mod reals;
 pub mod sample;
 pub mod spectral;
-pub mod tangent;
 pub mod trainer;
 
 pub use config::{GanConfig, Rules};

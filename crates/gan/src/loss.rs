@@ -15,6 +15,7 @@
 //! one. Logarithms are taken of logits, never of probabilities.
 
 use burn::tensor::{Tensor, activation};
+use model_utils::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -116,13 +117,12 @@ impl Loss {
 
 /// By the name.
 impl std::str::FromStr for Loss {
-    type Err = Error;
+    type Err = ConfigError;
 
-    fn from_str(name: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|loss| loss.name() == name).ok_or_else(|| Error::Config {
-            field: "loss",
-            value: format!("{name:?}"),
-            expected: Self::ALL.map(Self::name).join(", "),
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        Self::ALL.into_iter().find(|loss| loss.name() == name).ok_or_else(|| {
+            let expected = Self::ALL.map(Self::name).join(", ");
+            ConfigError::new("loss", format!("{name:?}"), expected)
         })
     }
 }

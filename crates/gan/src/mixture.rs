@@ -74,6 +74,7 @@ impl Mixture {
 
 /// What [`Mixture::coverage`] found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Coverage {
     /// Modes with at least one good sample.
     pub modes: usize,

@@ -4,12 +4,13 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, activation};
+use model_utils::config::{at_least, require};
 use model_utils::ops;
 
-use crate::error::{Result, require};
+use crate::error::Result;
+use crate::jvp::Dual;
 use crate::player::{Discriminator, Generator, Networks, Output};
 use crate::spectral::Spectral;
-use crate::tangent::Dual;
 
 /// Both networks as fully connected layers: ReLU in the generator, leaky ReLU of slope 0.2 in the
 /// discriminator.
@@ -53,8 +54,8 @@ impl Networks<2> for MlpConfig {
     type Discriminator = MlpDiscriminator;
 
     fn init(&self, packing: usize, device: &Device) -> Result<(MlpGenerator, MlpDiscriminator)> {
-        require(self.features > 0, "features", self.features, "at least 1")?;
-        require(self.latent > 0, "latent", self.latent, "at least 1")?;
+        at_least("features", self.features, 1)?;
+        at_least("latent", self.latent, 1)?;
         let widths = &self.hidden;
         require(widths.iter().all(|&width| width > 0), "hidden", widths, "widths of at least 1")?;
         let layers = |from: usize, to: usize| -> Vec<Linear> {
@@ -153,11 +154,11 @@ impl Discriminator<2> for MlpDiscriminator {
         }
     }
 
-    fn no_tangent(&self) -> Option<String> {
+    fn no_jvp(&self) -> Option<String> {
         None
     }
 
-    fn push(&self, x: Dual<2>, _classes: Option<Tensor<1, Int>>) -> Result<Dual<2>> {
+    fn jvp(&self, x: Dual<2>, _classes: Option<Tensor<1, Int>>) -> Result<Dual<2>> {
         let mut x = x;
         for (at, layer) in self.layers.iter().enumerate() {
             x = x.linear(layer);

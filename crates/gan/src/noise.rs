@@ -4,12 +4,13 @@
 use std::f64::consts::TAU;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use model_utils::device::step_seed;
+use model_utils::config;
+use model_utils::random::mix;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, require};
+use crate::error::Result;
 
 /// A stream of random numbers.
 #[derive(Debug)]
@@ -20,15 +21,15 @@ pub struct Noise {
 impl Noise {
     /// The stream of an index.
     pub fn new(seed: u64, index: u64) -> Self {
-        Self { rng: ChaCha8Rng::seed_from_u64(step_seed(seed, index)) }
+        Self { rng: ChaCha8Rng::seed_from_u64(mix(seed, index)) }
     }
 
-    /// Even in [0, 1).
-    pub fn even(&mut self) -> f64 {
+    /// Uniform in [0, 1).
+    pub fn uniform(&mut self) -> f64 {
         self.rng.random()
     }
 
-    /// Even in 0..n.
+    /// Uniform in 0..n.
     pub fn below(&mut self, n: usize) -> usize {
         self.rng.random_range(0..n.max(1))
     }
@@ -37,8 +38,8 @@ impl Noise {
     pub fn normal(&mut self, count: usize) -> Vec<f32> {
         let mut numbers = Vec::with_capacity(count + 1);
         while numbers.len() < count {
-            let radius = (-2.0 * (1.0 - self.even()).ln()).sqrt();
-            let (sin, cos) = (TAU * self.even()).sin_cos();
+            let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+            let (sin, cos) = (TAU * self.uniform()).sin_cos();
             numbers.extend([(radius * cos) as f32, (radius * sin) as f32]);
         }
         numbers.truncate(count);
@@ -53,7 +54,7 @@ pub enum Prior {
     /// Normal with mean 0 and deviation 1.
     #[default]
     Normal,
-    /// Even between −1 and 1, as in the DCGAN paper.
+    /// Uniform between −1 and 1, as in the DCGAN paper.
     Uniform,
 }
 
@@ -69,7 +70,7 @@ impl Prior {
         let numbers = match self {
             Self::Normal => noise.normal(count * latent),
             Self::Uniform => {
-                (0..count * latent).map(|_| (2.0 * noise.even() - 1.0) as f32).collect()
+                (0..count * latent).map(|_| (2.0 * noise.uniform() - 1.0) as f32).collect()
             }
         };
         Tensor::from_data(TensorData::new(numbers, [count, latent]), device)
@@ -89,11 +90,11 @@ impl Prior {
         bound: f64,
         device: &Device,
     ) -> Result<Tensor<2>> {
-        require(bound > 0.01, "bound", bound, "above 0.01")?;
+        config::require(bound > 0.01, "bound", bound, "above 0.01")?;
         let mut one = || loop {
             let number = match self {
                 Self::Normal => noise.normal(1)[0],
-                Self::Uniform => (2.0 * noise.even() - 1.0) as f32,
+                Self::Uniform => (2.0 * noise.uniform() - 1.0) as f32,
             };
             if f64::from(number.abs()) <= bound {
                 return number;

@@ -10,17 +10,18 @@
 //! | clipping | nothing: weights are clamped to ±limit after each step | Arjovsky et al. 2017 |
 //!
 //! The gradient with respect to the weights is exact: an ordinary backward pass gives `g`, which is
-//! then held still as a direction `u`; a [tangent pass](crate::tangent) gives `s = u·∇ₓD`, which
+//! then held still as a direction `u`; a [Jacobian-vector product](crate::jvp) gives `s = u·∇ₓD`, which
 //! autodiff differentiates. With `u = g/‖g‖`, ∇(‖g‖ − 1)² = 2(‖g‖ − 1)∇s, and with `u = g`,
 //! ∇‖g‖² = 2∇s.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Int, Tensor};
+use model_utils::config;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result};
+use crate::jvp::Dual;
 use crate::player::Discriminator;
-use crate::tangent::Dual;
 
 /// What holds the discriminator's slope.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -54,7 +55,7 @@ pub enum Penalty {
 
 impl Penalty {
     /// Whether it looks at the slope with respect to the samples.
-    pub fn needs_tangent(self) -> bool {
+    pub fn needs_jvp(self) -> bool {
         matches!(self, Self::Interpolated { .. } | Self::R1 { .. } | Self::R1R2 { .. })
     }
 
@@ -65,9 +66,9 @@ impl Penalty {
             Self::Interpolated { weight } => ("weight", weight),
             Self::R1 { gamma } | Self::R1R2 { gamma } => ("gamma", gamma),
         };
-        require(value > 0.0 && value.is_finite(), field, value, "a finite number above 0")?;
-        match discriminator.no_tangent() {
-            Some(reason) if self.needs_tangent() => Err(Error::network(
+        config::positive(field, value)?;
+        match discriminator.no_jvp() {
+            Some(reason) if self.needs_jvp() => Err(Error::network(
                 "discriminator",
                 format!("a gradient penalty was asked for, but {reason}"),
             )),
@@ -76,9 +77,10 @@ impl Penalty {
     }
 }
 
-/// A penalty as a loss.
+/// A gradient penalty as a loss.
 #[derive(Debug, Clone)]
-pub struct Penalised {
+#[non_exhaustive]
+pub struct GradientPenalty {
     /// What to add to the loss, `[1]`: its gradient with respect to the weights is the penalty's,
     /// its value is not.
     pub surrogate: Tensor<1>,
@@ -94,7 +96,7 @@ pub struct Penalised {
 /// # Errors
 ///
 /// [`Error::Network`] where the output does not depend on the samples.
-pub fn sample_gradient<const D: usize, N: Discriminator<D>>(
+pub fn input_gradient<const D: usize, N: Discriminator<D>>(
     discriminator: &N,
     x: Tensor<D>,
     classes: Option<Tensor<1, Int>>,
@@ -112,22 +114,21 @@ pub fn sample_gradient<const D: usize, N: Discriminator<D>>(
 ///
 /// # Errors
 ///
-/// [`Error::Network`] for a discriminator without a tangent pass.
-pub fn around<const D: usize, N: Discriminator<D>>(
+/// [`Error::Network`] for a discriminator without [`Discriminator::jvp`].
+pub fn gradient_penalty<const D: usize, N: Discriminator<D>>(
     discriminator: &N,
     x: Tensor<D>,
     classes: Option<Tensor<1, Int>>,
     target: f64,
     weight: f64,
-) -> Result<Penalised> {
-    let gradient = sample_gradient(discriminator, x.clone(), classes.clone())?;
+) -> Result<GradientPenalty> {
+    let gradient = input_gradient(discriminator, x.clone(), classes.clone())?;
     let norms = norms(&gradient);
     let shape = std::array::from_fn(|axis| if axis == 0 { x.dims()[0] } else { 1 });
     let direction = gradient / norms.clone().reshape::<D, _>(shape);
-    let slope =
-        discriminator.push(Dual { value: x.detach(), tangent: direction }, classes)?.tangent;
+    let slope = discriminator.jvp(Dual { value: x.detach(), tangent: direction }, classes)?.tangent;
     let off = norms.clone() - target;
-    Ok(Penalised {
+    Ok(GradientPenalty {
         surrogate: (off.clone() * slope).mean() * (2.0 * weight),
         value: off.powi_scalar(2).mean() * weight,
         norms,
@@ -138,17 +139,17 @@ pub fn around<const D: usize, N: Discriminator<D>>(
 ///
 /// # Errors
 ///
-/// [`Error::Network`] for a discriminator without a tangent pass.
-pub fn zero_centred<const D: usize, N: Discriminator<D>>(
+/// [`Error::Network`] for a discriminator without [`Discriminator::jvp`].
+pub fn zero_centred_gradient_penalty<const D: usize, N: Discriminator<D>>(
     discriminator: &N,
     x: Tensor<D>,
     classes: Option<Tensor<1, Int>>,
     gamma: f64,
-) -> Result<Penalised> {
-    let gradient = sample_gradient(discriminator, x.clone(), classes.clone())?;
+) -> Result<GradientPenalty> {
+    let gradient = input_gradient(discriminator, x.clone(), classes.clone())?;
     let norms = norms(&gradient);
-    let slope = discriminator.push(Dual { value: x.detach(), tangent: gradient }, classes)?.tangent;
-    Ok(Penalised {
+    let slope = discriminator.jvp(Dual { value: x.detach(), tangent: gradient }, classes)?.tangent;
+    Ok(GradientPenalty {
         surrogate: slope.mean() * gamma,
         value: norms.clone().powi_scalar(2).mean() * (gamma / 2.0),
         norms,

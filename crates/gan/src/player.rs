@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
-use crate::tangent::Dual;
+use crate::jvp::Dual;
 
 /// Makes samples of rank `D` (with the batch: 4 for images, 2 for vectors) from random numbers.
 pub trait Generator<const D: usize>: Module {
@@ -59,20 +59,20 @@ pub trait Discriminator<const D: usize>: Module {
     /// Samples, and `[batch]` classes where there are any → `[batch, 1]`.
     fn forward(&self, x: Tensor<D>, classes: Option<Tensor<1, Int>>) -> Tensor<2>;
 
-    /// Why [`push`](Self::push) cannot be computed for it, where it cannot.
-    fn no_tangent(&self) -> Option<String> {
-        Some("it has no tangent pass: implement `Discriminator::push`".to_owned())
+    /// Why [`jvp`](Self::jvp) cannot be computed for it, where it cannot.
+    fn no_jvp(&self) -> Option<String> {
+        Some("it has no Jacobian-vector product: implement `Discriminator::jvp`".to_owned())
     }
 
     /// [`forward`](Self::forward), with the derivative along a direction carried beside the value:
-    /// what gradient penalties are made of. See [`tangent`](crate::tangent).
+    /// what gradient penalties are made of. See [`jvp`](crate::jvp).
     ///
     /// # Errors
     ///
     /// [`Error::Network`] for a discriminator without such a pass.
-    fn push(&self, x: Dual<D>, classes: Option<Tensor<1, Int>>) -> Result<Dual<2>> {
+    fn jvp(&self, x: Dual<D>, classes: Option<Tensor<1, Int>>) -> Result<Dual<2>> {
         let _ = (x, classes);
-        Err(Error::network("discriminator", self.no_tangent().unwrap_or_default()))
+        Err(Error::network("discriminator", self.no_jvp().unwrap_or_default()))
     }
 }
 

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use model_utils::config;
 use model_utils::data::{Classes, Dataset, Labelled, Split, open_classification};
 use model_utils::image::Image;
 use nalgebra::DMatrix;
 
-use crate::clusters::even_clusters;
-use crate::error::{Error, Result, require};
+use crate::clusters::balanced_clusters;
+use crate::error::{Error, Result};
 use crate::noise::Noise;
 
 /// A batch of samples with their classes, where they have any.
@@ -166,13 +167,13 @@ impl Images {
         let most = self.count() / 4;
         let fits = (2..=most).contains(&clusters);
         let expected = format!("2 to {most} for {} images", self.count());
-        require(fits, "clusters", clusters, &expected)?;
+        config::require(fits, "clusters", clusters, expected)?;
         let [_, height, width] = self.shape;
         let small = self.resized(height.min(width).min(16))?;
         let values = small.pixels.iter().map(|&value| f32::from(value) / 255.0);
         let points = DMatrix::from_iterator(small.values(), small.count(), values);
         let classes = (0..clusters).map(|cluster| format!("cluster {cluster}")).collect();
-        let labels = even_clusters(&points, clusters, seed);
+        let labels = balanced_clusters(&points, clusters, seed);
         Ok(Self { labels, classes, order: Arc::default(), ..self.clone() })
     }
 

@@ -1,6 +1,7 @@
 //! What is made of a generator's samples: images, points, walks between random numbers.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use model_utils::config;
 use model_utils::image::Image;
 
 use crate::error::{Error, Result};
@@ -111,8 +112,8 @@ fn path(
     weights: impl Fn(f64) -> [f64; 2],
 ) -> Result<Tensor<2>> {
     let expected = format!("{} numbers, as the start has", from.len());
-    crate::error::require(from.len() == to.len(), "to", to.len(), &expected)?;
-    crate::error::require(steps >= 2, "steps", steps, "at least 2")?;
+    config::require(from.len() == to.len(), "to", to.len(), expected)?;
+    config::at_least("steps", steps, 2)?;
     let points: Vec<f32> = (0..steps)
         .flat_map(|step| {
             let [a, b] = weights(step as f64 / (steps - 1) as f64);
@@ -131,7 +132,7 @@ fn path(
 ///
 /// [`Error::Config`] for no random numbers.
 pub fn mean_latent(latents: Tensor<2>) -> Result<Tensor<2>> {
-    crate::error::require(latents.dims()[0] > 0, "latents", 0, "at least one")?;
+    config::at_least("latents", latents.dims()[0], 1)?;
     Ok(latents.mean_dim(0))
 }
 

@@ -2,26 +2,30 @@
 
 use std::time::{Duration, Instant};
 
+use burn::module::Module as _;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use model_utils::checkpoint::{Checkpoint, Checkpoints, Saved};
 use model_utils::ops;
+use model_utils::random::mix;
 use model_utils::train::{Budget, Ema, Event, Observer, Spent, StopReason};
 use model_utils::weights::snapshot;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::{Rules, check_networks, compare};
+use crate::config::{GanConfig, Rules, compare};
 use crate::error::{Error, Result};
 use crate::noise::Noise;
-use crate::penalty::{Penalised, Penalty, around, clip, frozen, zero_centred};
-use crate::player::{Discriminator, Generator};
+use crate::penalty::{
+    GradientPenalty, Penalty, clip, frozen, gradient_penalty, zero_centred_gradient_penalty,
+};
+use crate::player::{Discriminator, Generator, Networks};
 use crate::reals::Reals;
 
 /// Two networks in training. Samples are of rank `D`, with the batch.
 ///
 /// It is made by [`GanConfig::init`](crate::GanConfig::init), or of networks of one's own by
-/// [`with_networks`](Self::with_networks).
+/// [`new`](Self::new).
 pub struct Gan<const D: usize, G, N> {
     generator: G,
     discriminator: N,
@@ -29,15 +33,41 @@ pub struct Gan<const D: usize, G, N> {
     /// The generator's and the discriminator's.
     optimizers: [ModuleOptimizer; 2],
     rules: Rules,
-    about: Value,
+    network_config: Value,
     device: Device,
     step: u64,
     wall_s: f64,
     keep: Option<(Checkpoints, u64)>,
 }
 
+impl<N> GanConfig<N> {
+    /// Builds both networks with weights that follow from the seed, and their optimisers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] that names the field that cannot work, [`Error::Network`] for a loss or
+    /// penalty that the discriminator does not belong to.
+    pub fn init<const D: usize>(
+        &self,
+        device: &Device,
+    ) -> Result<Gan<D, N::Generator, N::Discriminator>>
+    where
+        N: Networks<D>,
+    {
+        self.rules.check()?;
+        let device = device.clone().autodiff();
+        model_utils::device::seed(&device, mix(self.rules.seed, u64::MAX - 1));
+        let (generator, discriminator) = self.networks.init(self.rules.packing, &device)?;
+        let generator = generator.fork(&device);
+        let discriminator = discriminator.fork(&device);
+        let config = serde_json::to_value(&self.networks).unwrap_or_default();
+        Ok(Gan::new(generator, discriminator, self.rules.clone())?.with_network_config(config))
+    }
+}
+
 /// What a step of the discriminator measured.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DiscriminatorStep {
     /// The loss without penalty.
     pub loss: f64,
@@ -53,6 +83,7 @@ pub struct DiscriminatorStep {
 
 /// What a step of the generator measured.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct GeneratorStep {
     /// The loss.
     pub loss: f64,
@@ -64,6 +95,7 @@ pub struct GeneratorStep {
 
 /// How a training ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Trained {
     /// Steps of the generator, in all.
     pub steps: u64,
@@ -78,7 +110,8 @@ pub struct Trained {
 /// What a checkpoint holds beside the networks.
 #[derive(Debug, Serialize, Deserialize)]
 struct Journal {
-    about: Value,
+    #[serde(rename = "about")] // as in checkpoints
+    networks: Value,
     rules: Value,
     wall_s: f64,
     average_updates: Option<u64>,
@@ -95,14 +128,14 @@ const OF_GENERATOR: u64 = 0x6E4E;
 const OF_SAMPLES: u64 = 0x5A3F;
 
 impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
-    /// Of networks of one's own, on a device with autodiff.
+    /// A game of networks of one's own, on a device with autodiff.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] for rules that cannot work, [`Error::Network`] for networks that do not
     /// play together: shapes, classes, a last layer or penalty that does not go with the loss.
-    pub fn with_networks(generator: G, discriminator: N, rules: Rules) -> Result<Self> {
-        check_networks(&generator, &discriminator, &rules)?;
+    pub fn new(generator: G, discriminator: N, rules: Rules) -> Result<Self> {
+        rules.check_networks(&generator, &discriminator)?;
         let device = generator.devices().into_iter().next().unwrap_or_default();
         if !device.is_autodiff() {
             return Err(Error::network("generator", "its device is without autodiff"));
@@ -118,7 +151,7 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
             discriminator,
             average,
             rules,
-            about: Value::Null,
+            network_config: Value::Null,
             device,
             step: 0,
             wall_s: 0.0,
@@ -128,8 +161,8 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
 
     /// Sets what tells this configuration of networks from another when a run is resumed.
     #[must_use]
-    pub fn about(mut self, about: Value) -> Self {
-        self.about = about;
+    pub fn with_network_config(mut self, config: Value) -> Self {
+        self.network_config = config;
         self
     }
 
@@ -140,7 +173,7 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
     ///
     /// [`Error::Resume`] with every difference for a checkpoint of another configuration, and what
     /// reading one brings.
-    pub fn keep_in(mut self, checkpoints: Checkpoints, every: u64) -> Result<Self> {
+    pub fn resume_in(mut self, checkpoints: Checkpoints, every: u64) -> Result<Self> {
         if let Some(saved) = checkpoints.latest()? {
             self = self.resume(&saved)?;
         }
@@ -242,21 +275,21 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
         budget: Budget,
         progress: &mut dyn Observer,
     ) -> Result<Trained> {
-        self.train_watching(reals, budget, progress, u64::MAX, |_| Ok(()))
+        self.train_with_callback(reals, budget, progress, u64::MAX, |_| Ok(()))
     }
 
-    /// [`train`](Self::train), and shows itself to `watch` at the start and every so many steps.
+    /// [`train`](Self::train), and shows itself to `callback` at the start and every so many steps.
     ///
     /// # Errors
     ///
-    /// As [`train`](Self::train), and those of `watch`.
-    pub fn train_watching(
+    /// As [`train`](Self::train), and those of `callback`.
+    pub fn train_with_callback(
         &mut self,
         reals: &impl Reals<D>,
         budget: Budget,
         progress: &mut dyn Observer,
         every: u64,
-        mut watch: impl FnMut(&Self) -> Result<()>,
+        mut callback: impl FnMut(&Self) -> Result<()>,
     ) -> Result<Trained> {
         self.check(reals)?;
         progress.observe(&Event::Started { task: "gan", step: self.step, of: budget.steps });
@@ -264,7 +297,7 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
         let a_step = self.rules.batch_size * self.rules.discriminator_steps;
         let mut told = self.step;
         if self.step == 0 {
-            watch(self)?;
+            callback(self)?;
         }
         let reason = loop {
             let (epochs, time) = (self.epochs(reals), Duration::from_secs_f64(self.wall_s));
@@ -295,7 +328,7 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
                     ("generator_grad_norm", generator.grad_norm),
                     ("samples_per_s", seen / seconds),
                 ];
-                if self.rules.penalty.needs_tangent() {
+                if self.rules.penalty.needs_jvp() {
                     metrics.push(("penalty", critic.penalty));
                 }
                 progress.observe(&Event::Step {
@@ -308,7 +341,7 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
                 told = self.step;
             }
             if self.step.is_multiple_of(every) {
-                watch(self)?;
+                callback(self)?;
             }
             if self.keep.as_ref().is_some_and(|(_, every)| self.step.is_multiple_of(*every)) {
                 self.save(progress)?;
@@ -359,17 +392,18 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
         let fake_logits = self.discriminator.forward(fake.clone(), classes.clone());
         let loss = rules.loss.discriminator(real_logits.clone(), fake_logits.clone());
         let penalised = self.penalised((real, real_classes), (fake, classes), &mut noise)?;
-        let value = scalar(&loss);
-        let penalty = penalised.iter().fold(0.0, |sum, part| sum + scalar(&part.value));
+        let value = loss.clone().into_scalar::<f64>();
+        let penalty =
+            penalised.iter().fold(0.0, |sum, part| sum + part.value.clone().into_scalar::<f64>());
         let total = penalised.into_iter().fold(loss, |sum, penalised| sum + penalised.surrogate);
         let gradients = GradientsParams::from_grads(total.backward(), &self.discriminator);
-        let grad_norm = scalar(&ops::grad_norm(&self.discriminator, &gradients));
+        let grad_norm = ops::grad_norm(&self.discriminator, &gradients).into_scalar::<f64>();
         if let Err(error) = self.finite("discriminator", value + penalty, grad_norm) {
             self.discriminator = before;
             return Err(error);
         }
 
-        let rate = rules.discriminator_rate * rules.annealed(self.step);
+        let rate = rules.discriminator_learning_rate * rules.annealed(self.step);
         let [_, optimizer] = &mut self.optimizers;
         self.discriminator = optimizer.step(rate, self.discriminator.clone(), gradients);
         if let Penalty::Clip { limit } = rules.penalty {
@@ -406,15 +440,15 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
             None
         };
         let loss = rules.loss.generator(real, logits.clone());
-        let value = scalar(&loss);
+        let value = loss.clone().into_scalar::<f64>();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.generator);
-        let grad_norm = scalar(&ops::grad_norm(&self.generator, &gradients));
+        let grad_norm = ops::grad_norm(&self.generator, &gradients).into_scalar::<f64>();
         if let Err(error) = self.finite("generator", value, grad_norm) {
             self.generator = before;
             return Err(error);
         }
 
-        let rate = rules.generator_rate * rules.annealed(self.step);
+        let rate = rules.generator_learning_rate * rules.annealed(self.step);
         let [optimizer, _] = &mut self.optimizers;
         self.generator = optimizer.step(rate, self.generator.clone(), gradients);
         if let Some(average) = &mut self.average {
@@ -452,22 +486,24 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
         (real, real_classes): (Tensor<D>, Option<Tensor<1, Int>>),
         (fake, fake_classes): (Tensor<D>, Option<Tensor<1, Int>>),
         noise: &mut Noise,
-    ) -> Result<Vec<Penalised>> {
+    ) -> Result<Vec<GradientPenalty>> {
         let discriminator = &self.discriminator;
         Ok(match self.rules.penalty {
             Penalty::None | Penalty::Clip { .. } => Vec::new(),
             Penalty::Interpolated { weight } => {
                 let count = real.dims()[0];
-                let shares: Vec<f32> = (0..count).map(|_| noise.even() as f32).collect();
+                let shares: Vec<f32> = (0..count).map(|_| noise.uniform() as f32).collect();
                 let shape: [usize; D] = std::array::from_fn(|at| if at == 0 { count } else { 1 });
                 let shares = Tensor::<D>::from_data(TensorData::new(shares, shape), &self.device);
                 let between = real.clone() * shares.clone() + fake * (shares.neg() + 1.0);
-                vec![around(discriminator, between, real_classes, 1.0, weight)?]
+                vec![gradient_penalty(discriminator, between, real_classes, 1.0, weight)?]
             }
-            Penalty::R1 { gamma } => vec![zero_centred(discriminator, real, real_classes, gamma)?],
+            Penalty::R1 { gamma } => {
+                vec![zero_centred_gradient_penalty(discriminator, real, real_classes, gamma)?]
+            }
             Penalty::R1R2 { gamma } => vec![
-                zero_centred(discriminator, real, real_classes, gamma)?,
-                zero_centred(discriminator, fake, fake_classes, gamma)?,
+                zero_centred_gradient_penalty(discriminator, real, real_classes, gamma)?,
+                zero_centred_gradient_penalty(discriminator, fake, fake_classes, gamma)?,
             ],
         })
     }
@@ -520,8 +556,8 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
     fn save(&self, progress: &mut dyn Observer) -> Result<()> {
         let Some((checkpoints, _)) = &self.keep else { return Ok(()) };
         let journal = Journal {
-            about: self.about.clone(),
-            rules: self.rules.told(),
+            networks: self.network_config.clone(),
+            rules: self.rules.compared(),
             wall_s: self.wall_s,
             average_updates: self.average.as_ref().map(Ema::updates),
         };
@@ -543,8 +579,8 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
     fn resume(mut self, saved: &Saved) -> Result<Self> {
         let journal: Journal = saved.state()?;
         let mut differences = Vec::new();
-        compare("networks", &self.about, &journal.about, &mut differences);
-        compare("rules", &self.rules.told(), &journal.rules, &mut differences);
+        compare("networks", &self.network_config, &journal.networks, &mut differences);
+        compare("rules", &self.rules.compared(), &journal.rules, &mut differences);
         if !differences.is_empty() {
             return Err(Error::Resume(differences));
         }
@@ -572,11 +608,7 @@ fn indices(classes: &[usize], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(classes, shape), device)
 }
 
-fn scalar(x: &Tensor<1>) -> f64 {
-    x.clone().into_data().iter::<f64>().next().unwrap_or(f64::NAN)
-}
-
 /// The mean of σ of logits.
 fn probability(logits: Tensor<2>) -> f64 {
-    scalar(&activation::sigmoid(logits.inner()).mean())
+    activation::sigmoid(logits.inner()).mean().into_scalar()
 }

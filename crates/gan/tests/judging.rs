@@ -4,8 +4,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use gan::metrics::{
-    Classifier, ClassifierConfig, Extractor, FeatureCache, Features, Report, class_score,
-    frechet_distance, kernel_distance, manifold,
+    Extractor, FeatureCache, Features, Judge, JudgeConfig, Report, class_score, frechet_distance,
+    kernel_distance, prdc,
 };
 use gan::noise::{Noise, Prior};
 use gan::sample::{linear_path, mean_latent, nearest, spherical_path};
@@ -52,18 +52,18 @@ impl Extractor for Blind {
 fn a_classifier_learns_is_stored_and_judges() {
     let device = Device::flex();
     let (train, test) = (bars(1024, 0), bars(300, 5000));
-    let config = ClassifierConfig::new(12, 1, 2).with_width(4).with_features(16).with_epochs(6);
+    let config = JudgeConfig::new(12, 1, 2).with_width(4).with_features(16).with_epochs(6);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("classifier.safetensors");
-    let load = || Classifier::load_or_train(&path, &config, &train, &device, &mut Silent).unwrap();
+    let load = || Judge::load_or_train(&path, &config, &train, &device, &mut Silent).unwrap();
     let classifier = load();
     assert!(classifier.accuracy(&test).unwrap() > 0.95);
     let again = load();
     assert_eq!(classifier.identity(), again.identity());
-    let other = ClassifierConfig { features: 17, ..config.clone() };
-    let error = Classifier::load_or_train(&path, &other, &train, &device, &mut Silent);
+    let other = JudgeConfig { features: 17, ..config.clone() };
+    let error = Judge::load_or_train(&path, &other, &train, &device, &mut Silent);
     assert!(error.unwrap_err().to_string().contains("features"));
-    assert_eq!(Classifier::load(&path, &device).unwrap().config(), &config);
+    assert_eq!(Judge::load(&path, &device).unwrap().config(), &config);
 
     // What was seen once is read; images of another set are not taken for it.
     let cache = FeatureCache::open(folder.path().join("features")).unwrap();
@@ -79,7 +79,7 @@ fn a_classifier_learns_is_stored_and_judges() {
     let even = Prior::Uniform.draw(&mut noise, 300, 144, &device).reshape([300, 1, 12, 12]);
     let far = Report::new(&classifier, &even, &real, &others).unwrap();
     assert!(far.samples.fid > 20.0 * report.samples.fid, "{far}\n{report}");
-    assert!(far.samples.manifold.coverage < 0.2 && report.samples.manifold.coverage > 0.8);
+    assert!(far.samples.prdc.coverage < 0.2 && report.samples.prdc.coverage > 0.8);
     assert_eq!(far.floor, report.floor);
     let text = report.to_string();
     assert!(text.contains("n = 300") && text.contains("not Inception"), "{text}");
@@ -120,9 +120,9 @@ fn distances_are_those_of_gaussians() {
 fn a_collapsed_generator_has_precision_without_recall() {
     let real = cloud(1, 500, 4, 0.0);
     let narrow: Vec<f32> = cloud(2, 500, 4, 0.0).values().iter().map(|x| 0.05 * x).collect();
-    let found = manifold(&real, &Features::new(narrow, 4).unwrap(), 5).unwrap();
+    let found = prdc(&real, &Features::new(narrow, 4).unwrap(), 5).unwrap();
     assert!(found.precision > 0.95 && found.recall < 0.05 && found.coverage < 0.2, "{found:?}");
-    let far = manifold(&real, &cloud(2, 500, 4, 50.0), 5).unwrap();
+    let far = prdc(&real, &cloud(2, 500, 4, 50.0), 5).unwrap();
     assert_eq!((far.precision, far.recall, far.density, far.coverage), (0.0, 0.0, 0.0, 0.0));
 }
 
@@ -146,9 +146,9 @@ fn features_that_cannot_be_compared_are_refused() {
     refused(frechet_distance(&a, &b).unwrap_err(), "3 and 4");
     refused(kernel_distance(&a, &b, 1, 5, 0).unwrap_err(), "3 and 4");
     refused(kernel_distance(&a, &a, 0, 5, 0).unwrap_err(), "`subsets` is 0");
-    refused(manifold(&a, &a, 10).unwrap_err(), "10 rows, expected at least 11");
-    refused(manifold(&a, &a, 0).unwrap_err(), "`k` is 0");
-    refused(frechet_distance(&a.part(0, 1), &a).unwrap_err(), "1 rows");
+    refused(prdc(&a, &a, 10).unwrap_err(), "10 rows, expected at least 11");
+    refused(prdc(&a, &a, 0).unwrap_err(), "`k` is 0");
+    refused(frechet_distance(&a.head(1), &a).unwrap_err(), "1 rows");
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn clusters_are_of_like_images_and_even() {
     // A cloud that is denser at one end: by squared distances alone they have 214 to 318.
     let mut noise = Noise::new(3, 0);
     let items = (0..2000).map(|_| {
-        let light = (60.0 * noise.even().powi(3)) as usize;
+        let light = (60.0 * noise.uniform().powi(3)) as usize;
         let pixels = (0..64).map(|_| (light + noise.below(150)) as u8).collect();
         Labelled { image: Image::new(8, 8, 1, pixels).unwrap(), label: 0 }
     });

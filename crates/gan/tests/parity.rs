@@ -1,6 +1,6 @@
 //! Losses, penalties, networks and metrics against PyTorch, torch-fidelity and prdc; the fixture
 //! and its script stand in `fixtures/`.
-#![cfg(feature = "flex")]
+#![cfg(any(feature = "flex", feature = "ndarray"))]
 #![allow(missing_docs)]
 
 use std::collections::BTreeMap;
@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use burn::module::{Module, Param, Reparameterization as _, Reparameterizer};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
-use gan::metrics::{Features, class_score, frechet_distance, kernel_distance, manifold};
-use gan::penalty::{Penalised, around, zero_centred};
+use gan::dcgan::{DcganDiscriminator, DcganGenerator};
+use gan::metrics::{Features, class_score, frechet_distance, kernel_distance, prdc};
+use gan::penalty::{GradientPenalty, gradient_penalty, zero_centred_gradient_penalty};
 use gan::spectral::Spectral;
 use gan::{DcganConfig, Discriminator, Generator, Loss, MlpConfig, Networks};
+use model_utils::device::DeviceSpec;
 use model_utils::weights::{State, Stored, TensorEntry};
 use serde::Deserialize;
 
@@ -28,13 +30,13 @@ struct Fixture {
     metrics: Metrics,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Numbers {
     shape: Vec<usize>,
     values: Vec<f32>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Penalties {
     x: Numbers,
     weights: BTreeMap<String, Numbers>,
@@ -42,7 +44,7 @@ struct Penalties {
     zero_centred: Penalty,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Penalty {
     value: f64,
     norms: Vec<f64>,
@@ -77,8 +79,15 @@ fn fixture() -> Fixture {
     serde_json::from_str(include_str!("fixtures/torch_gan.json")).unwrap()
 }
 
+/// The processor backends that are built in.
+fn devices() -> impl Iterator<Item = Device> {
+    let specs = [DeviceSpec::Flex, DeviceSpec::NdArray].into_iter().filter(|spec| spec.is_built());
+    specs.map(|spec| spec.open().unwrap())
+}
+
+/// The first of them, with autodiff.
 fn device() -> Device {
-    Device::flex().autodiff()
+    devices().next().unwrap().autodiff()
 }
 
 fn assert_close(what: &str, ours: f64, theirs: f64) {
@@ -110,7 +119,7 @@ fn losses_are_those_of_pytorch() {
     let losses = fixture().losses;
     let logits = |name: &str| {
         let values: Vec<f32> = losses[name].iter().map(|&value| value as f32).collect();
-        Tensor::<2>::from_data(TensorData::new(values, [6, 1]), &Device::flex())
+        Tensor::<2>::from_data(TensorData::new(values, [6, 1]), &device())
     };
     for loss in Loss::ALL {
         let [discriminator, generator] = losses[loss.name()][..] else { panic!("two losses") };
@@ -135,12 +144,12 @@ fn gradients<M: Module>(module: &M, loss: Tensor<1>, names: fn(&str) -> String) 
         }
     }
     let gradients = GradientsParams::from_grads(loss.backward(), module);
-    State::of(&module.clone().map(&mut Take(gradients)), names).unwrap()
+    State::from_module(&module.clone().map(&mut Take(gradients)), names).unwrap()
 }
 
 fn assert_penalty<M: Module>(
     module: &M,
-    ours: Penalised,
+    ours: GradientPenalty,
     theirs: &Penalty,
     names: fn(&str) -> String,
 ) {
@@ -158,43 +167,43 @@ fn assert_penalty<M: Module>(
     assert!(largest > 0.05, "there is something to compare: {largest}");
 }
 
+fn assert_penalties<const D: usize>(
+    discriminator: impl Discriminator<D>,
+    theirs: Penalties,
+    names: fn(&str) -> String,
+) {
+    let device = discriminator.devices()[0].clone();
+    let (discriminator, report) = state(theirs.weights).apply(discriminator, names).unwrap();
+    assert!(report.is_complete(), "{report}");
+    let x = TensorData::new(theirs.x.values, theirs.x.shape);
+    let x = Tensor::<D>::from_data(x, &device);
+    let ours = gradient_penalty(&discriminator, x.clone(), None, 1.0, 10.0).unwrap();
+    assert_penalty(&discriminator, ours, &theirs.around, names);
+    let ours = zero_centred_gradient_penalty(&discriminator, x, None, 3.0).unwrap();
+    assert_penalty(&discriminator, ours, &theirs.zero_centred, names);
+}
+
 #[test]
-fn penalties_of_fully_connected_layers_are_those_of_double_backward() {
+fn penalties_are_those_of_double_backward() {
     // `nn.Sequential` counts the rectifiers.
     fn names(path: &str) -> String {
         let parts: Vec<&str> = path.split('.').collect();
         let index: usize = parts[1].parse().unwrap();
         format!("{}.{}", 2 * index, parts[2])
     }
-    let Penalties { x, weights, around: with_one, zero_centred: with_zero } = fixture().mlp;
-    let config = MlpConfig::new(2).with_hidden(vec![7, 5]);
-    let (_, discriminator) = config.init(1, &device()).unwrap();
-    let (discriminator, report) = state(weights).apply(discriminator, names).unwrap();
-    assert!(report.is_complete(), "{report}");
-    let x = Tensor::<2>::from_data(TensorData::new(x.values, x.shape), &device());
-    let ours = around(&discriminator, x.clone(), None, 1.0, 10.0).unwrap();
-    assert_penalty(&discriminator, ours, &with_one, names);
-    let ours = zero_centred(&discriminator, x, None, 3.0).unwrap();
-    assert_penalty(&discriminator, ours, &with_zero, names);
+    let Fixture { mlp, conv, .. } = fixture();
+    let fully_connected = MlpConfig::new(2).with_hidden(vec![7, 5]);
+    let convolutions = DcganConfig::for_size(16).with_channels(1).with_width(3);
+    let convolutions = convolutions.with_normalise_discriminator(false);
+    for device in devices().map(Device::autodiff) {
+        let (_, discriminator) = fully_connected.init(1, &device).unwrap();
+        assert_penalties(discriminator, mlp.clone(), names);
+        let (_, discriminator) = convolutions.init(1, &device).unwrap();
+        assert_penalties(discriminator, conv.clone(), DcganDiscriminator::torch_name);
+    }
 }
 
-#[test]
-fn penalties_of_convolutions_are_those_of_double_backward() {
-    let Penalties { x, weights, around: with_one, zero_centred: with_zero } = fixture().conv;
-    let config = DcganConfig::for_size(16).with_channels(1).with_width(3);
-    let config = config.with_normalise_discriminator(false);
-    let (_, discriminator) = config.init(1, &device()).unwrap();
-    let names = gan::dcgan::DcganDiscriminator::torch_name;
-    let (discriminator, report) = state(weights).apply(discriminator, names).unwrap();
-    assert!(report.is_complete(), "{report}");
-    let x = Tensor::<4>::from_data(TensorData::new(x.values, x.shape), &device());
-    let ours = around(&discriminator, x.clone(), None, 1.0, 10.0).unwrap();
-    assert_penalty(&discriminator, ours, &with_one, names);
-    let ours = zero_centred(&discriminator, x, None, 3.0).unwrap();
-    assert_penalty(&discriminator, ours, &with_zero, names);
-}
-
-/// The tangent pass of a class told as a channel, and of one told by nothing.
+/// The Jacobian-vector product of a class told as a channel, and of one told by nothing.
 #[test]
 fn the_tangent_is_the_slope_along_the_direction() {
     let config = DcganConfig::for_size(16).with_channels(1).with_width(3).with_classes(3);
@@ -208,8 +217,8 @@ fn the_tangent_is_the_slope_along_the_direction() {
     };
     let (x, direction) = (draw(), draw());
     let classes = Tensor::from_ints([0, 2], &device());
-    let dual = gan::tangent::Dual { value: x.clone(), tangent: direction.clone() };
-    let dual = discriminator.push(dual, Some(classes)).unwrap();
+    let dual = gan::jvp::Dual { value: x.clone(), tangent: direction.clone() };
+    let dual = discriminator.jvp(dual, Some(classes)).unwrap();
     let classes = || Some(Tensor::from_ints([0, 2], &device()));
     let before = numbers(discriminator.forward(x.clone(), classes()));
     let after = numbers(discriminator.forward(x + direction, classes()));
@@ -224,12 +233,17 @@ fn a_generator_goes_to_and_from_pytorch() {
     let Made { z, images, weights } = fixture().generator;
     let names: Vec<String> = weights.keys().cloned().collect();
     let config = DcganConfig::for_size(16).with_channels(1).with_width(4).with_latent(8);
-    let (generator, _) = config.with_end_bias(false).init(1, &Device::flex()).unwrap();
-    let torch_name = gan::dcgan::DcganGenerator::torch_name;
-    let (generator, report) = state(weights).apply(generator, torch_name).unwrap();
-    assert!(report.is_complete(), "{report}");
-    let z = Tensor::<2>::from_data(TensorData::new(z, [3, 8]), &Device::flex());
-    assert_all_close("images", &numbers(generator.forward(z, None)), &images);
+    let config = config.with_end_bias(false);
+    let generators = devices().map(|device| {
+        let (generator, _) = config.init(1, &device).unwrap();
+        let weights = state(weights.clone());
+        let (generator, report) = weights.apply(generator, DcganGenerator::torch_name).unwrap();
+        assert!(report.is_complete(), "{report}");
+        let z = Tensor::<2>::from_data(TensorData::new(z.clone(), [3, 8]), &device);
+        assert_all_close("images", &numbers(generator.forward(z, None)), &images);
+        generator
+    });
+    let generator = generators.last().unwrap();
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("generator.safetensors");
@@ -259,16 +273,16 @@ fn power_iteration_finds_the_largest_singular_value() {
 
 #[test]
 fn metrics_are_those_of_torch_fidelity_and_prdc() {
-    let Metrics { a, b, logits, fid, kid, isc, prdc } = fixture().metrics;
+    let Metrics { a, b, logits, fid, kid, isc, prdc: theirs } = fixture().metrics;
     let (a, b) = (Features::new(a, 8).unwrap(), Features::new(b, 8).unwrap());
     let logits = Features::new(logits, 6).unwrap();
     assert_close("FID", frechet_distance(&a, &b).unwrap(), fid);
     let ours = kernel_distance(&a, &b, 1, usize::MAX, 0).unwrap();
     assert_close("KID", ours.mean, kid);
     assert_close("class score", class_score(&logits, 10).unwrap(), isc);
-    let ours = manifold(&a, &b, 5).unwrap();
-    assert_close("precision", ours.precision, prdc["precision"]);
-    assert_close("recall", ours.recall, prdc["recall"]);
-    assert_close("density", ours.density, prdc["density"]);
-    assert_close("coverage", ours.coverage, prdc["coverage"]);
+    let ours = prdc(&a, &b, 5).unwrap();
+    assert_close("precision", ours.precision, theirs["precision"]);
+    assert_close("recall", ours.recall, theirs["recall"]);
+    assert_close("density", ours.density, theirs["density"]);
+    assert_close("coverage", ours.coverage, theirs["coverage"]);
 }

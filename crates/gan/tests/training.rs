@@ -46,7 +46,7 @@ fn config(networks: DcganConfig, loss: Loss) -> GanConfig<DcganConfig> {
 
 /// All weights and running statistics, to the bit.
 fn bits<M: Module>(module: &M) -> Vec<(String, Vec<u8>)> {
-    let state = State::of(module, same_names).unwrap();
+    let state = State::from_module(module, same_names).unwrap();
     state.tensors.into_iter().map(|(name, x)| (name, x.data.as_bytes().to_vec())).collect()
 }
 
@@ -123,18 +123,20 @@ fn the_same_seed_gives_the_same_and_a_resumed_run_goes_on_exactly() {
     let open = || Checkpoints::open(folder.path()).unwrap();
     for (steps, expected) in [(4, 4), (5, 5), (9, 9)] {
         let gan = config.init(&Device::flex()).unwrap();
-        let mut gan = gan.keep_in(open(), 3).unwrap();
+        let mut gan = gan.resume_in(open(), 3).unwrap();
         let trained = gan.train(&reals, Budget::steps(steps), &mut Silent).unwrap();
         assert_eq!(trained.steps, expected);
         if steps == 9 {
             assert_eq!(all_bits(&gan), all_bits(&first));
         }
     }
-    let other = config.clone().with_generator_rate(1e-3);
-    let error = other.init(&Device::flex()).unwrap().keep_in(open(), 3).err().unwrap().to_string();
+    let other = config.clone().with_generator_learning_rate(1e-3);
+    let error =
+        other.init(&Device::flex()).unwrap().resume_in(open(), 3).err().unwrap().to_string();
     assert!(error.contains("rules.generator_rate") && error.contains("0.001"), "{error}");
     let other = GanConfig { networks: config.networks.clone().with_width(5), ..config.clone() };
-    let error = other.init(&Device::flex()).unwrap().keep_in(open(), 3).err().unwrap().to_string();
+    let error =
+        other.init(&Device::flex()).unwrap().resume_in(open(), 3).err().unwrap().to_string();
     assert!(error.contains("networks.width") && error.contains('5'), "{error}");
 }
 
@@ -168,7 +170,7 @@ fn a_nan_stops_the_training_and_the_last_good_state_is_kept() {
     let reals = Spoiled(images(64), 3);
     let open = || Checkpoints::open(folder.path()).unwrap();
     let config = config(dcgan(), Loss::NonSaturating);
-    let mut gan = config.init(&Device::flex()).unwrap().keep_in(open(), 100).unwrap();
+    let mut gan = config.init(&Device::flex()).unwrap().resume_in(open(), 100).unwrap();
     let error = gan.train(&reals, Budget::steps(10), &mut Silent).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("loss of the discriminator is NaN at step 4"), "{text}");
@@ -180,7 +182,7 @@ fn a_nan_stops_the_training_and_the_last_good_state_is_kept() {
     };
     assert!(whole(&all_bits(&gan)), "weights and running statistics");
     // What was saved is what a run of three steps gives.
-    let saved = config.init(&Device::flex()).unwrap().keep_in(open(), 100).unwrap();
+    let saved = config.init(&Device::flex()).unwrap().resume_in(open(), 100).unwrap();
     let mut three = config.init(&Device::flex()).unwrap();
     three.train(&reals, Budget::steps(3), &mut Silent).unwrap();
     assert_eq!(saved.steps(), 3);
@@ -198,7 +200,7 @@ fn events_tell_both_players_and_an_observer_stops() {
         looks.push(gan.steps());
         Ok(())
     };
-    gan.train_watching(&images(32), Budget::epochs(2), &mut history, 3, watch).unwrap();
+    gan.train_with_callback(&images(32), Budget::epochs(2), &mut history, 3, watch).unwrap();
     assert_eq!(gan.steps(), 8, "two passes over four batches");
     assert_eq!(looks, [0, 3, 6]);
     for name in ["discriminator_loss", "generator_loss", "real", "fake", "penalty"] {
@@ -215,7 +217,7 @@ fn events_tell_both_players_and_an_observer_stops() {
 fn the_discriminator_learns_to_tell_and_the_generator_to_pass() {
     let _alone = alone();
     let reals = images(64);
-    let config = config(dcgan(), Loss::NonSaturating).with_rates(3e-3);
+    let config = config(dcgan(), Loss::NonSaturating).with_learning_rate(3e-3);
     let mut gan = config.init(&Device::flex()).unwrap();
     let first = gan.discriminator_step(&reals, 0).unwrap();
     for _ in 0..30 {
@@ -240,7 +242,7 @@ fn clipping_holds_every_weight() {
         .init(&Device::flex())
         .unwrap();
     gan.train(&Mixture::ring(), Budget::steps(3), &mut Silent).unwrap();
-    let weights = State::of(gan.discriminator(), same_names).unwrap();
+    let weights = State::from_module(gan.discriminator(), same_names).unwrap();
     for (name, entry) in weights.tensors {
         let largest = entry.data.iter::<f32>().fold(0.0, |most: f32, x| most.max(x.abs()));
         assert!(largest <= 0.02 && largest > 0.019, "{name}: {largest}");
@@ -254,7 +256,7 @@ fn a_small_network_finds_a_single_mode() {
     let networks = MlpConfig::new(2).with_hidden(vec![32, 32]);
     let mut gan = GanConfig::new(networks, Loss::Relativistic)
         .with_penalty(Penalty::R1R2 { gamma: 0.1 })
-        .with_rates(2e-3)
+        .with_learning_rate(2e-3)
         .with_ema_decay(0.99)
         .with_anneal_steps(600)
         .init(&Device::flex())
@@ -314,8 +316,11 @@ fn configurations_that_cannot_work_are_refused() {
     refused(init(plain().with_packing(3)), &["`batch_size` is 8", "multiple"]);
     refused(init(plain().with_packing(0)), &["`packing` is 0"]);
     refused(init(plain().with_discriminator_steps(0)), &["`discriminator_steps` is 0"]);
-    refused(init(plain().with_generator_rate(0.0)), &["`generator_rate` is 0"]);
-    refused(init(plain().with_discriminator_rate(f64::NAN)), &["`discriminator_rate` is NaN"]);
+    refused(init(plain().with_generator_learning_rate(0.0)), &["`generator_learning_rate` is 0"]);
+    refused(
+        init(plain().with_discriminator_learning_rate(f64::NAN)),
+        &["`discriminator_learning_rate` is NaN"],
+    );
     refused(init(plain().with_betas([0.5, 1.0])), &["`betas`"]);
     refused(init(plain().with_ema_decay(1.0)), &["`ema_decay`"]);
     refused(init(plain().with_penalty(Penalty::Clip { limit: 0.0 })), &["`limit` is 0"]);
@@ -345,14 +350,11 @@ fn losses_penalties_and_networks_that_do_not_belong_together_are_refused() {
     let (generator, _) = gan::Networks::init(&dcgan(), 1, &device).unwrap();
     let (_, other) = gan::Networks::init(&DcganConfig::for_size(32), 1, &device).unwrap();
     let rules = gan::Rules::new(Loss::NonSaturating);
-    refused(
-        Gan::with_networks(generator.clone(), other, rules.clone()),
-        &["[3, 32, 32]", "[1, 16, 16]"],
-    );
+    refused(Gan::new(generator.clone(), other, rules.clone()), &["[3, 32, 32]", "[1, 16, 16]"]);
     let (_, other) = gan::Networks::init(&dcgan().with_classes(4), 1, &device).unwrap();
-    refused(Gan::with_networks(generator.clone(), other, rules.clone()), &["4 classes"]);
+    refused(Gan::new(generator.clone(), other, rules.clone()), &["4 classes"]);
     let (_, other) = gan::Networks::init(&dcgan(), 1, &device).unwrap();
-    refused(Gan::with_networks(generator.valid(), other, rules), &["without autodiff"]);
+    refused(Gan::new(generator.valid(), other, rules), &["without autodiff"]);
 }
 
 #[test]

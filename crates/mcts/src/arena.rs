@@ -2,15 +2,17 @@
 
 use std::fmt;
 
+use model_utils_core::config;
+use rand_core::Rng as _;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result};
 use crate::evaluator::Evaluator;
 use crate::game::{Action, Game};
 use crate::leaves::Leaves;
 use crate::random::{Random, mix};
 use crate::rule::Rule;
-use crate::tree::{Selected, Tree};
+use crate::tree::Tree;
 
 /// Somebody who chooses actions in many games at once.
 pub trait Player<G: Game> {
@@ -41,7 +43,7 @@ impl<G: Game> Player<G> for RandomPlayer {
             .map(|game| {
                 actions.clear();
                 game.legal_actions(&mut actions);
-                let index = self.0.below(actions.len() as u32) as usize;
+                let index = self.0.below_u32(actions.len() as u32) as usize;
                 actions.get(index).copied().ok_or_else(|| Error::NoActions { game: game.name() })
             })
             .collect()
@@ -67,7 +69,7 @@ impl<G: Game, R: Rule, E: Evaluator<G>> SearchPlayer<G, R, E> {
     ///
     /// [`Error::Config`] for fewer than 2 simulations: one judges the root.
     pub fn new(rule: R, evaluator: E, simulations: u64, seed: u64) -> Result<Self> {
-        require(simulations > 1, "simulations", simulations, "at least 2")?;
+        config::at_least("simulations", simulations, 2)?;
         rule.check()?;
         let random = Random::new(seed);
         Ok(Self { rule, evaluator, simulations, random, trees: Vec::new(), leaves: Leaves::new() })
@@ -92,7 +94,7 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Player<G> for SearchPlayer<G, R, E> {
             if let Some(tree) = self.trees.get_mut(index) {
                 tree.set_game(game);
             } else {
-                let seed = self.random.bits();
+                let seed = self.random.next_u64();
                 self.trees.push(Tree::new(self.rule.clone(), game, seed)?.with_priors(priors));
             }
             self.trees[index].begin(Some(self.simulations))?;
@@ -102,17 +104,7 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Player<G> for SearchPlayer<G, R, E> {
             self.leaves.clear();
             let mut busy = false;
             for (tree, done) in self.trees.iter_mut().zip(&mut done) {
-                while *done < self.simulations && tree.proven().is_none() {
-                    busy = true;
-                    match tree.select(&mut self.leaves)? {
-                        Selected::Known => *done += 1,
-                        Selected::Leaf => {
-                            *done += 1;
-                            break;
-                        }
-                        Selected::Blocked => break,
-                    }
-                }
+                busy |= tree.select_leaf(&mut self.leaves, done, self.simulations)?;
             }
             if !self.leaves.is_empty() {
                 self.evaluator.evaluate(&mut self.leaves)?;
@@ -222,7 +214,7 @@ pub fn play_pairs<G: Game>(
     opening_moves: usize,
     seed: u64,
 ) -> Result<Score> {
-    require(pairs > 0, "pairs", pairs, "at least 1")?;
+    config::at_least("pairs", pairs, 1)?;
     // (game, whether `first` has the seat of the player to move at the start)
     let mut open = Vec::new();
     for pair in 0..pairs {
@@ -253,7 +245,7 @@ pub fn play_pairs<G: Game>(
                     chances.clear();
                     game.legal_actions(&mut legal);
                     game.chances(&mut chances);
-                    let drawn = chance.weighted(&chances).and_then(|index| legal.get(index));
+                    let drawn = chance.weighted_f32(&chances).and_then(|index| legal.get(index));
                     let drawn = drawn.ok_or_else(|| Error::NoActions { game: game.name() })?;
                     game.play(*drawn);
                 }
@@ -284,7 +276,7 @@ fn opening<G: Game>(start: &G, moves: usize, seed: u64) -> G {
         actions.clear();
         game.legal_actions(&mut actions);
         let mut next = game.clone();
-        match actions.get(random.below(actions.len() as u32) as usize) {
+        match actions.get(random.below_u32(actions.len() as u32) as usize) {
             Some(&action) => next.play(action),
             None => break,
         }

@@ -1,8 +1,6 @@
 //! The error of this crate.
 
-use std::path::PathBuf;
-
-use crate::game::Action;
+use model_utils_core::ConfigError;
 
 /// What every fallible function of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -12,20 +10,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A configuration that cannot work.
-    #[error("invalid configuration: `{field}` is {value}, expected {expected}")]
-    Config {
-        /// The field at fault.
-        field: &'static str,
-        /// Its value.
-        value: String,
-        /// The values that work.
-        expected: String,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// An action that the rules do not allow here.
     #[error("illegal action {action} ({name}) in {game}: {reason}")]
     Illegal {
-        /// The action that was given.
-        action: Action,
+        /// The action that was given, an [`Action`](crate::Action).
+        action: u16,
         /// How the game writes it.
         name: String,
         /// The game.
@@ -83,6 +74,12 @@ pub enum Error {
         /// What would do.
         expected: &'static str,
     },
+    /// A game, a rule or an evaluator panicked in a thread of a search.
+    #[error("a thread of the search panicked: {message}")]
+    Panicked {
+        /// What it said.
+        message: String,
+    },
     /// A net, record or file that was made for something else.
     #[error("{what} was made for {found}, expected {expected}")]
     Mismatch {
@@ -96,35 +93,7 @@ pub enum Error {
     /// A state that cannot be saved or taken up again.
     #[error("cannot resume: {0}")]
     Resume(String),
-    /// A file that could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the operating system answered.
-        source: std::io::Error,
-    },
-    /// From below: devices, weights, checkpoints.
-    #[cfg(feature = "deep")]
+    /// From below: files, devices, weights, checkpoints.
     #[error(transparent)]
-    Utils(#[from] model_utils::Error),
-}
-
-impl Error {
-    /// An [`Error::Config`].
-    pub(crate) fn config(field: &'static str, value: impl std::fmt::Debug, expected: &str) -> Self {
-        Self::Config { field, value: format!("{value:?}"), expected: expected.to_owned() }
-    }
-}
-
-/// Refuses a value for which the condition does not hold.
-pub(crate) fn require(
-    holds: bool,
-    field: &'static str,
-    value: impl std::fmt::Debug,
-    expected: &str,
-) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::config(field, value, expected)) }
+    Utils(#[from] model_utils_core::Error),
 }

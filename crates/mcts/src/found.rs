@@ -4,11 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::game::Action;
+use crate::nodes::Proven;
 use crate::random::Random;
-use crate::tree::Proven;
 
 /// What a search knows about one action at the root.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Choice {
     /// The action.
     pub action: Action,
@@ -30,6 +31,7 @@ pub struct Choice {
 
 /// All that a search found. It prints itself as a table.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Found {
     /// The game.
     pub game: String,
@@ -72,7 +74,7 @@ impl Found {
         }
         let weight = |choice: &Choice| (choice.visits as f32 / most as f32).powf(1.0 / temperature);
         let weights: Vec<f32> = self.choices.iter().map(weight).collect();
-        random.weighted(&weights).map_or(self.best(), |index| self.choices[index].action)
+        random.weighted_f32(&weights).map_or(self.best(), |index| self.choices[index].action)
     }
 
     /// Adds what another search of the same position found (root parallelism).

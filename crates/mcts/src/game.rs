@@ -177,9 +177,9 @@ pub trait Game: Clone + PartialEq + Send + Sync {
             let index = if self.turn() == Turn::Chance {
                 chances.clear();
                 self.chances(&mut chances);
-                random.weighted(&chances)?
+                random.weighted_f32(&chances)?
             } else {
-                random.below(actions.len() as u32) as usize
+                random.below_u32(actions.len() as u32) as usize
             };
             self.play(*actions.get(index)?);
         }
@@ -238,8 +238,15 @@ pub trait Symmetry: Encode {
     /// Where a point of the planes (`row · width + column`) goes under a symmetry.
     fn transform_point(&self, symmetry: usize, point: usize) -> usize;
 
-    /// What an action becomes under a symmetry.
-    fn transform_action(&self, symmetry: usize, action: Action) -> Action;
+    /// What an action becomes under a symmetry. Unless said otherwise an action is its point, and one
+    /// beyond the points (a pass) stays.
+    fn transform_action(&self, symmetry: usize, action: Action) -> Action {
+        let [_, height, width] = self.shape();
+        if usize::from(action) >= height * width {
+            return action;
+        }
+        self.transform_point(symmetry, usize::from(action)) as Action
+    }
 }
 
 /// A game whose positions have a 64-bit hash: equal positions have equal hashes.

@@ -99,7 +99,7 @@ impl<G: Game> Leaves<G> {
     }
 
     /// As [`Leaves::actions_and_priors`], with the position.
-    #[cfg(feature = "deep")]
+    #[cfg(feature = "burn")]
     pub(crate) fn game_and_priors(&mut self, leaf: usize) -> (&G, &[Action], &mut [f32]) {
         let range = self.range(leaf);
         (&self.games[leaf], &self.actions[range.clone()], &mut self.priors[range])

@@ -2,20 +2,19 @@
 //!
 //! # A first program
 //!
-//! A game, a way to judge leaves, a rule to choose, a budget:
+//! A game, a way to judge leaves, a rule to choose, limits:
 //!
 //! ```
-//! use mcts::games::ConnectFour;
-//! use mcts::rule::Uct;
-//! use mcts::{Budget, Game as _, Rollout, Search};
+//! use mcts::prelude::*;
 //!
-//! let mut game = ConnectFour::from_columns("44444")?;
-//! let mut search = Search::new(Uct::default(), Rollout::new(42));
-//! let found = search.run(&game, Budget::simulations(10_000))?;
-//! println!("{found}"); // visits, values, principal variation
-//! game.play(found.best());
-//! search.advance(found.best())?; // keeps the subtree
-//! # Ok::<(), mcts::Error>(())
+//! fn main() -> Result<(), Error> {
+//!     let mut game = ConnectFour::from_columns("44444")?;
+//!     let mut search = Search::new(Uct::default(), Rollout::new(42));
+//!     let found = search.run(&game, Limits::simulations(10_000))?;
+//!     println!("{found}"); // visits, values, principal variation
+//!     game.play(found.best());
+//!     search.advance(found.best()) // keeps the subtree
+//! }
 //! ```
 //!
 //! # A game of your own
@@ -25,7 +24,7 @@
 //! ```
 //! use mcts::rule::Uct;
 //! use mcts::tree::Proven;
-//! use mcts::{Action, Budget, Game, Rollout, Search, Turn, Values};
+//! use mcts::{Action, Limits, Game, Rollout, Search, Turn, Values};
 //!
 //! #[derive(Clone, PartialEq)]
 //! struct Nim {
@@ -62,7 +61,7 @@
 //! }
 //!
 //! let game = Nim { heap: 14, mover: 0 };
-//! let found = Search::new(Uct::default(), Rollout::new(7)).run(&game, Budget::simulations(20_000))?;
+//! let found = Search::new(Uct::default(), Rollout::new(7)).run(&game, Limits::simulations(20_000))?;
 //! assert_eq!(found.best(), 2); // 12 is lost for the other
 //! assert_eq!(found.proven, Some(Proven::Win));
 //! # Ok::<(), mcts::Error>(())
@@ -76,16 +75,17 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`game`] | what a game is; symmetry, encoding, hash |
+//! | [`game`], [`symmetry`] | what a game is: rules, encoding, hash; symmetries of boards |
 //! | [`games`] | tic-tac-toe, Connect Four with its exact solver, Othello |
 //! | [`go`], [`sgf`], [`gtp`] | Go, records of its games, the protocol of its programs |
-//! | [`alphago`] | AlphaGo's features, rollout policy, and (feature `deep`) its three steps |
-//! | [`search`], [`budget`], [`found`] | the driver of one tree, its limits, its result |
+//! | [`alphago`] | AlphaGo's features, rollout policy, and (feature `burn`) its three steps |
+//! | [`search`], [`limits`], [`found`] | the driver of one tree, its limits, its result |
+//! | [`clock`] | a player's clock in a game: how long to think |
 //! | [`tree`] | the three verbs: select leaves, evaluate, back up; for one tree or a thousand |
 //! | [`rule`] | UCT, PUCT, AlphaGo's APV, Gumbel with sequential halving |
 //! | [`evaluator`], [`leaves`], [`rollout`] | how leaves are judged, in batches |
 //! | [`arena`] | players against each other, Elo with its interval |
-//! | `deep` | the two-headed net, self-play, AlphaZero (feature `deep`, on by default) |
+//! | `deep` | the two-headed net, self-play, AlphaZero (feature `burn`, on by default) |
 //! | [`random`] | random numbers whose state can be saved |
 //!
 //! # Design decisions
@@ -98,7 +98,7 @@
 //!   Gumbel `AlphaZero`. `mctx`'s golden tree is reproduced node by node.
 //! - Statistics of a node are kept by who chose it, so two players are no special case of more.
 //! - Proven wins, losses and draws are followed up; a proven root ends a search.
-//! - Without `deep` the crate builds without Burn.
+//! - Without `burn` the crate builds without Burn.
 //!
 //! # Papers
 //!
@@ -107,8 +107,8 @@
 
 pub mod alphago;
 pub mod arena;
-pub mod budget;
-#[cfg(feature = "deep")]
+pub mod clock;
+#[cfg(feature = "burn")]
 pub mod deep;
 pub mod error;
 pub mod evaluator;
@@ -118,20 +118,25 @@ pub mod games;
 pub mod go;
 pub mod gtp;
 pub mod leaves;
+pub mod limits;
+mod nodes;
 mod parallel;
-pub mod random;
+pub mod prelude;
 pub mod rollout;
 pub mod rule;
 pub mod search;
 pub mod sgf;
+pub mod symmetry;
 pub mod tree;
 
-pub use budget::{Budget, Clock, Overtime};
+pub use clock::{Clock, Overtime};
 pub use error::{Error, Result};
 pub use evaluator::{Deferred, Evaluator, Fork};
 pub use found::{Choice, Found};
 pub use game::{Action, Encode, Game, Hashed, Symmetry, Turn, Values};
 pub use leaves::Leaves;
+pub use limits::Limits;
+pub use model_utils_core::{ConfigError, random};
 pub use rollout::{Mixture, Rollout};
 pub use search::Search;
 pub use tree::Tree;

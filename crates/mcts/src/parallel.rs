@@ -1,22 +1,27 @@
 //! Several threads: in one tree, or in a tree each.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
-use crate::budget::Budget;
-use crate::error::{Error, Result, require};
+use model_utils_core::error::panic_text;
+use model_utils_core::{ConfigError, config};
+
+use crate::error::{Error, Result};
 use crate::evaluator::{Deferred, Evaluator, Fork};
 use crate::found::Found;
 use crate::game::Game;
 use crate::leaves::Leaves;
+use crate::limits::Limits;
+use crate::nodes::Apart;
 use crate::random::{Random, mix};
 use crate::rule::Rule;
 use crate::search::{Look, Search};
-use crate::tree::{Apart, Context, Request, Selected, Worker, check};
+use crate::tree::{Context, Request, Selected, Worker, check};
 
-/// Simulations that a thread takes from the common budget at once.
+/// Simulations that a thread takes from the common number at once.
 const CLAIM: u64 = 16;
 
 /// What one thread works with.
@@ -40,12 +45,12 @@ where
     /// # Errors
     ///
     /// As [`Search::run`]; [`Error::Config`] for 0 threads.
-    pub fn run_tree_parallel(&mut self, game: &G, budget: Budget, threads: usize) -> Result<Found> {
-        require(threads > 0, "threads", threads, "at least 1")?;
+    pub fn run_tree_parallel(&mut self, game: &G, limits: Limits, threads: usize) -> Result<Found> {
+        config::at_least("threads", threads, 1)?;
         if threads == 1 {
-            return self.run(game, budget);
+            return self.run(game, limits);
         }
-        self.share_tree(game, budget, threads, |teams, context, shared| {
+        self.share_tree(game, limits, threads, |teams, context, shared| {
             std::thread::scope(|scope| {
                 let run = |thread: &mut Thread<G, E>| thread.run(context, shared, Thread::simulate);
                 join_all(teams.iter_mut().map(|thread| scope.spawn(move || run(thread))).collect())
@@ -63,14 +68,14 @@ where
     /// # Errors
     ///
     /// As [`Search::run`]; [`Error::Config`] for 0 threads.
-    pub fn run_asynchronous(&mut self, game: &G, budget: Budget, threads: usize) -> Result<Found>
+    pub fn run_asynchronous(&mut self, game: &G, limits: Limits, threads: usize) -> Result<Found>
     where
         E: Deferred<G>,
     {
-        require(threads > 0, "threads", threads, "at least 1")?;
+        config::at_least("threads", threads, 1)?;
         let batch = self.settings.batch;
         let mut nets = self.evaluator.fork(mix(self.settings.seed, u64::MAX));
-        self.share_tree(game, budget, threads, |teams, context, shared| {
+        self.share_tree(game, limits, threads, |teams, context, shared| {
             std::thread::scope(|scope| {
                 let (requests, waiting) = sync_channel(batch);
                 let nets = &mut nets;
@@ -94,16 +99,16 @@ where
     fn share_tree(
         &mut self,
         game: &G,
-        budget: Budget,
+        limits: Limits,
         threads: usize,
-        mut run_round: impl FnMut(&mut [Thread<G, E>], &Context<'_, G, R>, &Shared) -> Result<()>,
+        mut run_round: impl FnMut(&mut [Thread<G, E>], &Context<'_, G, R>, &Shared) -> Result<Vec<()>>,
     ) -> Result<Found> {
         let started = Instant::now();
-        self.open(game, budget)?;
+        self.open(game, limits)?;
         // Threads meet at a root that has children.
         let mut done = 0;
         while self.tree.as_ref().is_none_or(|tree| tree.children().is_none()) {
-            match self.simulate(budget, started, 1)? {
+            match self.simulate(limits, started, 1)? {
                 0 => break,
                 simulations => done += simulations,
             }
@@ -123,7 +128,7 @@ where
             .collect();
         let mut failed = None;
         while tree.proven().is_none() && failed.is_none() {
-            let left = budget.left(done, tree.nodes(), started);
+            let left = limits.left(done, tree.nodes(), started);
             if left == 0 {
                 break;
             }
@@ -136,7 +141,7 @@ where
                 stop: Apart(AtomicBool::new(false)),
                 limit: round,
                 started,
-                budget,
+                limits,
                 before: done,
                 reserve: (threads + 1) * game.actions().max(1),
             };
@@ -144,56 +149,54 @@ where
             done += shared.done.0.into_inner();
         }
         tree.unshare(was);
-        match failed {
-            Some(error) => Err(error),
-            None => self.close(done, started),
+        let Some(error) = failed else { return self.close(done, started) };
+        if matches!(error, Error::Panicked { .. }) {
+            // What was on its way in that thread cannot be taken back.
+            self.tree = None;
         }
+        Err(error)
     }
 
-    /// Searches with a tree for each thread and adds the visits of the roots. The budget of
-    /// simulations and nodes is divided among the trees, the time is not; no tree is kept. The
+    /// Searches with a tree for each thread and adds the visits of the roots. The limits of
+    /// simulations and nodes are divided among the trees, the time is not; no tree is kept. The
     /// result does not depend on how the threads run.
     ///
     /// # Errors
     ///
     /// As [`Search::run`]; [`Error::Config`] for 0 threads.
-    pub fn run_root_parallel(&mut self, game: &G, budget: Budget, threads: usize) -> Result<Found>
+    pub fn run_root_parallel(&mut self, game: &G, limits: Limits, threads: usize) -> Result<Found>
     where
         E: Sync,
     {
-        require(threads > 0, "threads", threads, "at least 1")?;
-        budget.check()?;
+        limits.check()?;
         let started = Instant::now();
         let this = &*self;
         let run = |thread: u64| -> Result<Found> {
             let mut search = this.sibling(thread);
-            search.run(game, budget.divided(threads as u64, thread))
+            search.run(game, limits.divided(threads as u64, thread))
         };
-        let results: Vec<Result<Found>> = std::thread::scope(|scope| {
-            let handles: Vec<_> =
-                (0..threads as u64).map(|thread| scope.spawn(move || run(thread))).collect();
-            handles
-                .into_iter()
-                .map(|handle| handle.join().unwrap_or_else(|_| Err(panicked())))
-                .collect()
+        let results = std::thread::scope(|scope| {
+            join_all((0..threads as u64).map(|thread| scope.spawn(move || run(thread))).collect())
+        })?;
+        let merged = results.into_iter().reduce(|mut found, other| {
+            found.merge(&other);
+            found
         });
-        let mut results = results.into_iter();
-        let mut found = results.next().unwrap_or_else(|| Err(panicked()))?;
-        for other in results {
-            found.merge(&other?);
-        }
+        let mut found = merged.ok_or_else(|| ConfigError::new("threads", threads, "at least 1"))?;
         found.rank();
         found.elapsed = started.elapsed();
         Ok(found)
     }
 }
 
-/// Waits for threads; the first error of one.
-fn join_all(handles: Vec<ScopedJoinHandle<'_, Result<()>>>) -> Result<()> {
-    let results: Vec<Result<()>> = handles
-        .into_iter()
-        .map(|handle| handle.join().unwrap_or_else(|_| Err(panicked())))
-        .collect();
+/// Waits for threads: what each brings, or the first error of one.
+fn join_all<T>(handles: Vec<ScopedJoinHandle<'_, Result<T>>>) -> Result<Vec<T>> {
+    let join = |handle: ScopedJoinHandle<'_, Result<T>>| {
+        let panicked =
+            |panic: Box<dyn Any + Send>| Err(Error::Panicked { message: panic_text(&*panic) });
+        handle.join().unwrap_or_else(panicked)
+    };
+    let results: Vec<Result<T>> = handles.into_iter().map(join).collect();
     results.into_iter().collect()
 }
 
@@ -231,14 +234,6 @@ fn answer<G: Game, R: Rule, E: Deferred<G>>(
     Ok(())
 }
 
-fn panicked() -> Error {
-    Error::Config {
-        field: "evaluator",
-        value: "panicked in a thread".to_owned(),
-        expected: "an evaluator that returns its errors".to_owned(),
-    }
-}
-
 /// What the threads of one tree have in common.
 struct Shared {
     claimed: Apart<AtomicU64>,
@@ -246,19 +241,31 @@ struct Shared {
     stop: Apart<AtomicBool>,
     limit: u64,
     started: Instant,
-    budget: Budget,
+    limits: Limits,
     before: u64,
     reserve: usize,
 }
 
+/// Stops all threads where one panics: they might wait for its leaf.
+struct StopOnPanic<'a>(&'a AtomicBool);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 impl<G: Game, E: Evaluator<G>> Thread<G, E> {
-    /// Runs simulations until the common budget is spent; `simulate` says whether one was done.
+    /// Runs simulations until the common limits are reached; `simulate` says whether one was done.
     fn run<R: Rule>(
         &mut self,
         context: &Context<'_, G, R>,
         shared: &Shared,
         simulate: impl Fn(&mut Self, &Context<'_, G, R>) -> Result<bool>,
     ) -> Result<()> {
+        let _stop = StopOnPanic(&shared.stop.0);
         let mut look = Look::default();
         let mut result = Ok(());
         let mut since = 0;
@@ -276,6 +283,7 @@ impl<G: Game, E: Evaluator<G>> Thread<G, E> {
                         mine -= 1;
                         done += 1;
                     }
+                    Ok(false) if shared.stop.0.load(Ordering::Relaxed) => break,
                     // Another thread has the leaf that everybody wants.
                     Ok(false) => std::thread::yield_now(),
                     Err(error) => {
@@ -290,8 +298,8 @@ impl<G: Game, E: Evaluator<G>> Thread<G, E> {
             since += done;
             if since >= until_look {
                 since = 0;
-                until_look = look.simulations(shared.budget.has_time(), u64::MAX);
-                if shared.budget.left(total, context.arena.used(), shared.started) == 0 {
+                until_look = look.simulations(shared.limits.has_time(), u64::MAX);
+                if shared.limits.left(total, context.arena.used(), shared.started) == 0 {
                     shared.stop.0.store(true, Ordering::Relaxed);
                 }
             }

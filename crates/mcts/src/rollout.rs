@@ -1,6 +1,8 @@
 //! Evaluators without nets: random rollouts, and the mixture of two evaluators.
 
-use crate::error::{Error, Result, require};
+use model_utils_core::config;
+
+use crate::error::{Error, Result};
 use crate::evaluator::{Evaluator, Fork};
 use crate::game::{Action, Game, Values};
 use crate::leaves::Leaves;
@@ -28,7 +30,7 @@ impl<G: Game> Rollout<G> {
     ///
     /// [`Error::Config`] for 0.
     pub fn with_count(mut self, count: u32) -> Result<Self> {
-        require(count > 0, "count", count, "at least 1")?;
+        config::at_least("count", count, 1)?;
         self.count = count;
         Ok(self)
     }
@@ -95,7 +97,7 @@ impl<A, B> Mixture<A, B> {
     ///
     /// [`Error::Config`] where `lambda` does not lie in 0..1.
     pub fn new(first: A, second: B, lambda: f32) -> Result<Self> {
-        require((0.0..=1.0).contains(&lambda), "lambda", lambda, "0 to 1")?;
+        config::share("lambda", lambda)?;
         Ok(Self { first, second, lambda, values: Vec::new() })
     }
 }

@@ -1,13 +1,15 @@
-//! The driver of one tree: a rule, an evaluator, a budget.
+//! The driver of one tree: a rule, an evaluator, limits.
 
 use std::time::Instant;
 
-use crate::budget::Budget;
-use crate::error::{Error, Result, require};
+use model_utils_core::{ConfigError, config};
+
+use crate::error::Result;
 use crate::evaluator::{Evaluator, Fork};
 use crate::found::Found;
 use crate::game::{Action, Game};
 use crate::leaves::Leaves;
+use crate::limits::Limits;
 use crate::random::mix;
 use crate::rule::Rule;
 use crate::tree::{Selected, Tree};
@@ -17,12 +19,12 @@ use crate::tree::{Selected, Tree};
 /// ```
 /// use mcts::games::ConnectFour;
 /// use mcts::rule::Uct;
-/// use mcts::{Budget, Game as _, Rollout, Search};
+/// use mcts::{Limits, Game as _, Rollout, Search};
 ///
 /// let mut game = ConnectFour::new();
 /// let mut search = Search::new(Uct::default(), Rollout::new(42));
 /// while game.outcome().is_none() {
-///     let found = search.run(&game, Budget::simulations(500))?;
+///     let found = search.run(&game, Limits::simulations(500))?;
 ///     game.play(found.best());
 ///     search.advance(found.best())?; // keeps the subtree
 /// }
@@ -114,27 +116,28 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a budget of 0 or parameters that cannot work; [`Error::Ended`],
-    /// [`Error::Chance`], [`Error::NoActions`] where there is nothing to choose; and what the
+    /// [`Error::Config`](crate::Error::Config) for a limit of 0 or parameters that cannot work;
+    /// [`Error::Ended`](crate::Error::Ended), [`Error::Chance`](crate::Error::Chance) and
+    /// [`Error::NoActions`](crate::Error::NoActions) where there is nothing to choose; and what the
     /// evaluator says.
-    pub fn run(&mut self, game: &G, budget: Budget) -> Result<Found> {
+    pub fn run(&mut self, game: &G, limits: Limits) -> Result<Found> {
         let started = Instant::now();
-        self.open(game, budget)?;
-        let done = self.simulate(budget, started, 0)?;
+        self.open(game, limits)?;
+        let done = self.simulate(limits, started, 0)?;
         self.close(done, started)
     }
 
     /// A tree for the position, and the begin of the search in it.
-    pub(crate) fn open(&mut self, game: &G, budget: Budget) -> Result<()> {
-        budget.check()?;
-        require(self.settings.batch > 0, "batch", self.settings.batch, "at least 1")?;
+    pub(crate) fn open(&mut self, game: &G, limits: Limits) -> Result<()> {
+        limits.check()?;
+        config::at_least("batch", self.settings.batch, 1)?;
         match &mut self.tree {
             Some(tree) if tree.game() == game => {}
             Some(tree) => tree.set_game(game),
             None => self.tree = Some(self.plant(game, self.settings.seed)?),
         }
         match &mut self.tree {
-            Some(tree) => tree.begin(budget.simulation_limit()),
+            Some(tree) => tree.begin(limits.simulation_limit()),
             None => Ok(()),
         }
     }
@@ -152,10 +155,10 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
         Ok(if settings.batch > 1 { tree.with_virtual_loss() } else { tree })
     }
 
-    /// Runs simulations until the budget ends, or until `at_most` where that is not 0. How many.
+    /// Runs simulations up to the limits, or to `at_most` where that is not 0. How many.
     pub(crate) fn simulate(
         &mut self,
-        budget: Budget,
+        limits: Limits,
         started: Instant,
         at_most: u64,
     ) -> Result<u64> {
@@ -165,7 +168,7 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
         let mut done = 0;
         let mut look = Look::default();
         while tree.proven().is_none() {
-            let left = budget.left(done, tree.nodes(), started);
+            let left = limits.left(done, tree.nodes(), started);
             let stop = left == 0
                 || (at_most > 0 && done >= at_most)
                 || (settings.early_stop && done > 0 && is_decided(tree, left));
@@ -174,12 +177,12 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
             }
             // As many rounds as go without a look at the clock.
             let limit = left.min(if at_most > 0 { at_most - done } else { u64::MAX });
-            let end = done + look.simulations(budget.has_time(), limit);
+            let end = done + look.simulations(limits.has_time(), limit);
             while done < end && tree.proven().is_none() {
                 let batch = (settings.batch as u64).min(end - done);
                 let round = round(tree, evaluator, leaves, batch);
                 done += round.inspect_err(|_| tree.cancel())?;
-                if budget.is_full(tree.nodes()) {
+                if limits.is_full(tree.nodes()) {
                     break;
                 }
             }
@@ -189,10 +192,9 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
 
     pub(crate) fn close(&self, done: u64, started: Instant) -> Result<Found> {
         let tree = self.tree.as_ref();
-        let mut found = tree.and_then(Tree::found).ok_or_else(|| Error::Config {
-            field: "budget",
-            value: format!("{done} simulations"),
-            expected: "enough for the root to be judged and expanded".to_owned(),
+        let mut found = tree.and_then(Tree::found).ok_or_else(|| {
+            let simulations = format!("{done} simulations");
+            ConfigError::new("limits", simulations, "enough for the root to be judged and expanded")
         })?;
         found.simulations = done;
         found.elapsed = started.elapsed();
@@ -215,7 +217,7 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
     ///
     /// # Errors
     ///
-    /// [`Error::Illegal`] for an action that the rules do not allow.
+    /// [`Error::Illegal`](crate::Error::Illegal) for an action that the rules do not allow.
     pub fn advance(&mut self, action: Action) -> Result<()> {
         self.tree.as_mut().map_or(Ok(()), |tree| tree.advance(action))
     }

@@ -4,8 +4,8 @@
 
 use burn::tensor::TensorData;
 use mcts::alphago::{
-    AlphaGoEvaluator, Learner, LearnerConfig, PolicyNet, PolicyNetConfig, PolicyPlayer,
-    ReinforceConfig, RolloutPolicy, RolloutTraining, ValueNetConfig, move_examples, value_examples,
+    AlphaGoEvaluator, PolicyNet, PolicyNetConfig, PolicyPlayer, ReinforceConfig, RolloutPolicy,
+    RolloutTraining, Trainer, TrainerConfig, ValueNetConfig, move_examples, value_examples,
     whole_game_examples,
 };
 use mcts::arena::Player as _;
@@ -13,10 +13,10 @@ use mcts::go::{Color, Go, Move, Point, Rules};
 use mcts::random::Random;
 use mcts::rule::Apv;
 use mcts::sgf::Record;
-use mcts::{Budget, Game as _, Search};
+use mcts::{Game as _, Limits, Search};
 use model_utils::checkpoint::Checkpoints;
 use model_utils::device::DeviceSpec;
-use model_utils::train::{self, Event, Observer, Silent, StopReason};
+use model_utils::train::{Budget, Event, Observer, Silent, StopReason};
 use model_utils::weights::{State, Stored as _, same_names};
 
 fn device() -> burn::tensor::Device {
@@ -42,7 +42,7 @@ fn records(count: u64) -> Vec<Record> {
                 .points()
                 .filter(|&p| game.why_illegal(Move::Play(p)).is_none() && (p.x, p.y) != (2, 2))
                 .collect();
-            let point = free[random.below(free.len() as u32) as usize];
+            let point = free[random.below_u32(free.len() as u32) as usize];
             let mirrored = Point { x: 4 - point.x, y: 4 - point.y };
             if game.make(Move::Play(point)).is_err() || game.make(Move::Play(mirrored)).is_err() {
                 break;
@@ -60,7 +60,7 @@ fn the_rollout_policy_learns_and_is_saved() {
     let (train, test) = (records(200), &records(230)[200..]);
     let mut policy = RolloutPolicy::new(5, 5);
     let (before, moves) = policy.accuracy(test).unwrap();
-    policy.learn(&train, RolloutTraining::default()).unwrap();
+    policy.train(&train, RolloutTraining::default()).unwrap();
     let (after, same) = policy.accuracy(test).unwrap();
     assert!(moves == same && moves > 100);
     assert!(after > before + 0.05, "{before} → {after}");
@@ -70,24 +70,24 @@ fn the_rollout_policy_learns_and_is_saved() {
     assert_eq!(RolloutPolicy::load(&path).unwrap(), policy);
     std::fs::write(&path, "{}").unwrap();
     assert!(RolloutPolicy::load(&path).unwrap_err().to_string().contains("policy.json"));
-    assert!(policy.learn(&[], RolloutTraining::default()).is_err());
+    assert!(policy.train(&[], RolloutTraining::default()).is_err());
     let wrong = RolloutTraining { learning_rate: f32::NAN, ..RolloutTraining::default() };
-    assert!(policy.learn(&train, wrong).unwrap_err().to_string().contains("learning_rate"));
+    assert!(policy.train(&train, wrong).unwrap_err().to_string().contains("learning_rate"));
 }
 
 #[test]
 fn the_policy_net_learns_moves_and_plays_only_sensible_ones() {
     let examples = move_examples(&records(60), 5).unwrap();
     let net = tiny().init(&device()).unwrap();
-    let before = Learner::accuracy(&net, &examples).unwrap();
-    let learner = LearnerConfig::new()
+    let before = Trainer::accuracy(&net, &examples).unwrap();
+    let trainer = TrainerConfig::new()
         .with_steps(400)
         .with_batch(32)
         .with_learning_rate(5e-3)
         .init()
         .unwrap();
-    let net = learner.policy(net, &examples, &mut Silent).unwrap();
-    let after = Learner::accuracy(&net, &examples).unwrap();
+    let net = trainer.train_policy(net, &examples, &mut Silent).unwrap();
+    let after = Trainer::accuracy(&net, &examples).unwrap();
     assert!(after > before + 0.05, "{before} → {after}");
     // Games of the policy end, and no own eye is filled.
     let mut player = PolicyPlayer::new(&net, 3);
@@ -147,7 +147,7 @@ impl Observer for Until {
 }
 
 fn bits(net: &PolicyNet) -> Vec<(String, Vec<u8>)> {
-    let state = State::of(net, same_names).unwrap();
+    let state = State::from_module(net, same_names).unwrap();
     state.tensors.into_iter().map(|(name, x)| (name, x.data.as_bytes().to_vec())).collect()
 }
 
@@ -158,43 +158,43 @@ fn a_stopped_reinforcement_goes_on_exactly() {
     let begin = || config.init(&net, &start()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::open(folder.path()).unwrap();
-    let budget = train::Budget::steps(5);
+    let budget = Budget::steps(5);
 
     let mut whole = begin();
-    assert_eq!(whole.learn(budget, None, &mut Silent).unwrap(), StopReason::BudgetSpent);
-    let mut stopped = begin();
-    let reason = stopped.learn(budget, Some(&checkpoints), &mut Until::step(3)).unwrap();
+    assert_eq!(whole.learn(budget, &mut Silent).unwrap(), StopReason::BudgetSpent);
+    let mut stopped = begin().resume_in(checkpoints.clone()).unwrap();
+    let reason = stopped.learn(budget, &mut Until::step(3)).unwrap();
     assert_eq!(reason, StopReason::Asked);
-    let mut resumed = begin().resume(&checkpoints).unwrap();
-    resumed.learn(budget, Some(&checkpoints), &mut Silent).unwrap();
+    let mut resumed = begin().resume_in(checkpoints.clone()).unwrap();
+    resumed.learn(budget, &mut Silent).unwrap();
     assert_ne!(bits(&stopped.net()), bits(&resumed.net()));
     assert_eq!(bits(&whole.net()), bits(&resumed.net()));
 
     let other = ReinforceConfig { games: 8, ..config.clone() };
-    let error = other.init(&net, &start()).unwrap().resume(&checkpoints).err().unwrap();
+    let error = other.init(&net, &start()).unwrap().resume_in(checkpoints).err().unwrap();
     assert!(error.to_string().contains("holds a run of"), "{error}");
 }
 
 #[test]
-fn a_stopped_learner_goes_on_exactly() {
+fn a_stopped_training_goes_on_exactly() {
     let examples = move_examples(&records(20), 5).unwrap();
     let net = tiny().init(&device()).unwrap();
-    let config = LearnerConfig::new().with_steps(60).with_batch(16);
-    let learn = |learner: Learner, observer: &mut dyn Observer| {
-        bits(&learner.policy(net.clone(), &examples, observer).unwrap())
+    let config = TrainerConfig::new().with_steps(60).with_batch(16);
+    let train = |trainer: Trainer, progress: &mut dyn Observer| {
+        bits(&trainer.train_policy(net.clone(), &examples, progress).unwrap())
     };
     let folder = tempfile::tempdir().unwrap();
-    let kept = |config: &LearnerConfig| {
+    let kept = |config: &TrainerConfig| {
         let checkpoints = Checkpoints::open(folder.path()).unwrap();
-        config.init().unwrap().keep_in(checkpoints, 25)
+        config.init().unwrap().resume_in(checkpoints, 25)
     };
-    let whole = learn(config.init().unwrap(), &mut Silent);
-    let stopped = learn(kept(&config), &mut Until::step(33));
-    let resumed = learn(kept(&config), &mut Silent);
+    let whole = train(config.init().unwrap(), &mut Silent);
+    let stopped = train(kept(&config), &mut Until::step(33));
+    let resumed = train(kept(&config), &mut Silent);
     assert!(stopped != whole && resumed == whole);
 
     let other = config.clone().with_batch(8);
-    let error = kept(&other).policy(net.clone(), &examples, &mut Silent).unwrap_err();
+    let error = kept(&other).train_policy(net.clone(), &examples, &mut Silent).unwrap_err();
     assert!(error.to_string().contains("holds a run of"), "{error}");
 }
 
@@ -206,10 +206,10 @@ fn value_examples_are_one_a_game() {
     assert_eq!(whole_game_examples(&net, &net, &start(), 50, 7).unwrap().len(), 50);
     let value = ValueNetConfig::new(5).with_filters(16).with_layers(3).with_hidden(64);
     let value = value.init(&device()).unwrap();
-    let before = Learner::mean_squared_error(&value, &examples).unwrap();
-    let learner = LearnerConfig::new().with_steps(150).with_batch(20).init().unwrap();
-    let value = learner.value(value, &examples, &mut Silent).unwrap();
-    let after = Learner::mean_squared_error(&value, &examples).unwrap();
+    let before = Trainer::mean_squared_error(&value, &examples).unwrap();
+    let trainer = TrainerConfig::new().with_steps(150).with_batch(20).init().unwrap();
+    let value = trainer.train_value(value, &examples, &mut Silent).unwrap();
+    let after = Trainer::mean_squared_error(&value, &examples).unwrap();
     // How far depends on the net that played: games may part from the same few positions.
     assert!(after < before, "{before} → {after}");
     assert!(value_examples(&net, &net, &start(), 0, 7).is_err());
@@ -217,7 +217,7 @@ fn value_examples_are_one_a_game() {
 
 /// A net that knows nothing: all its weights are 0.
 fn blank<M: burn::module::Module>(net: M) -> M {
-    let mut state = State::of(&net, same_names).unwrap();
+    let mut state = State::from_module(&net, same_names).unwrap();
     for entry in state.tensors.values_mut() {
         entry.data = TensorData::zeros::<f32, _>(entry.data.shape().clone());
     }
@@ -250,17 +250,17 @@ fn the_search_puts_the_parts_together() {
         .flatten()
         .collect();
     game.set_up(&stones, Color::Black).unwrap();
-    let found = search.run(&game, Budget::simulations(1500)).unwrap();
+    let found = search.run(&game, Limits::simulations(1500)).unwrap();
     assert_eq!(game.action_name(found.best()), "E1");
     assert!(found.choices[0].net.is_some(), "the net's values are kept apart");
     search.clear();
-    let found = search.run_asynchronous(&game, Budget::simulations(1500), 2).unwrap();
+    let found = search.run_asynchronous(&game, Limits::simulations(1500), 2).unwrap();
     assert_eq!(game.action_name(found.best()), "E1", "nets that answer later change nothing");
     assert!(found.choices[0].net.is_some());
     let other = Go::new(6, Rules::chinese()).unwrap();
-    let refused = search.run_asynchronous(&other, Budget::simulations(10), 2).unwrap_err();
+    let refused = search.run_asynchronous(&other, Limits::simulations(10), 2).unwrap_err();
     assert!(refused.to_string().contains("go 6x6"), "{refused}");
-    let refused = search.run(&other, Budget::simulations(10)).unwrap_err().to_string();
+    let refused = search.run(&other, Limits::simulations(10)).unwrap_err().to_string();
     assert!(refused.contains("go 5x5") && refused.contains("go 6x6"), "{refused}");
 }
 
@@ -278,5 +278,5 @@ fn nets_are_saved_and_bad_sizes_refused() {
     let big = PolicyNetConfig::alphago();
     assert_eq!((big.side, big.filters, big.layers), (19, 192, 13));
     assert!(move_examples(&records(1), 6).is_err());
-    assert!(LearnerConfig::new().with_steps(0).init().is_err());
+    assert!(TrainerConfig::new().with_steps(0).init().is_err());
 }

@@ -13,11 +13,11 @@ use mcts::deep::{
 use mcts::games::{ConnectFour, Othello, TicTacToe};
 use mcts::random::Random;
 use mcts::rule::{Gumbel, Puct};
-use mcts::{Budget, Encode, Error, Evaluator, Leaves, Rollout, Search, Symmetry};
+use mcts::{Encode, Error, Evaluator, Leaves, Limits, Rollout, Search, Symmetry};
 use model_utils::checkpoint::Checkpoints;
 use model_utils::device::seed;
 use model_utils::ops::learnable_parameters;
-use model_utils::train::{self, Event, Observer, Silent, StopReason};
+use model_utils::train::{Budget, Event, Observer, Silent, StopReason};
 use model_utils::weights::Stored as _;
 
 /// Burn's generator on the processor is one for the process: tests that draw weights take turns.
@@ -144,10 +144,10 @@ fn nets_for_other_games_are_refused() {
     net(&TicTacToe::new(), true).save(&path).unwrap();
     let evaluator = NetEvaluator::load(&path, &device()).unwrap();
     let mut search = Search::new(Puct::default(), evaluator.clone());
-    let message = search.run(&ConnectFour::new(), Budget::simulations(5)).unwrap_err().to_string();
+    let message = search.run(&ConnectFour::new(), Limits::simulations(5)).unwrap_err().to_string();
     assert!(message.contains("tic_tac_toe") && message.contains("connect_four"), "{message}");
     let mut search = Search::new(Puct::default(), evaluator);
-    assert!(search.run(&TicTacToe::new(), Budget::simulations(5)).is_ok());
+    assert!(search.run(&TicTacToe::new(), Limits::simulations(5)).is_ok());
 
     let config = tiny(&TicTacToe::new());
     let error = config.init(&Othello::new(), &device()).err().unwrap();
@@ -287,24 +287,25 @@ fn a_run_that_was_stopped_goes_on_bit_for_bit() {
     let game = TicTacToe::new();
     for config in [tiny(&game), tiny(&game).with_gate(Some(Gate { games: 8, rate: 0.55 }))] {
         let mut whole = config.init(&game, &device()).unwrap();
-        let trained = whole.learn(train::Budget::steps(4), None, &mut Silent).unwrap();
-        assert_eq!((trained.generations, trained.games), (4, 48));
-        assert_eq!(trained.reason, StopReason::BudgetSpent);
+        let learned = whole.learn(Budget::steps(4), &mut Silent).unwrap();
+        assert_eq!((learned.generations, learned.games), (4, 48));
+        assert_eq!(learned.reason, StopReason::BudgetSpent);
 
         let folder = tempfile::tempdir().unwrap();
         let checkpoints = Checkpoints::open(folder.path()).unwrap();
-        let mut first = config.init(&game, &device()).unwrap().resume(&checkpoints).unwrap();
-        let budget = train::Budget::steps(4);
-        let stopped = first.learn(budget, Some(&checkpoints), &mut StopAfter(2, 0)).unwrap();
+        let begin = || config.init(&game, &device()).unwrap().resume_in(checkpoints.clone());
+        let mut first = begin().unwrap();
+        let budget = Budget::steps(4);
+        let stopped = first.learn(budget, &mut StopAfter(2, 0)).unwrap();
         assert_eq!((stopped.generations, stopped.reason), (2, StopReason::Asked));
         drop(first);
-        let mut second = config.init(&game, &device()).unwrap().resume(&checkpoints).unwrap();
+        let mut second = begin().unwrap();
         assert_eq!(second.generations(), 2);
-        second.learn(budget, Some(&checkpoints), &mut Silent).unwrap();
+        second.learn(budget, &mut Silent).unwrap();
         assert_eq!(fingerprint(&second), fingerprint(&whole));
 
         let other = config.clone().with_games(13).init(&game, &device()).unwrap();
-        let message = other.resume(&checkpoints).err().unwrap().to_string();
+        let message = other.resume_in(checkpoints).err().unwrap().to_string();
         assert!(message.contains("another") || message.contains("expected"), "{message}");
     }
 }
@@ -336,7 +337,7 @@ fn tic_tac_toe_is_learned() {
     let play = SelfPlay { opening_moves: 4, ..config.self_play };
     let config = config.with_self_play(play);
     let mut run = config.init(&game, &device()).unwrap();
-    run.learn(train::Budget::steps(8), None, &mut Silent).unwrap();
+    run.learn(Budget::steps(8), &mut Silent).unwrap();
     let (first, last) = (run.history()[0], run.history()[7]);
     assert!(last.policy_loss < first.policy_loss, "{first:?} {last:?}");
 

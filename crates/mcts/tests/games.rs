@@ -121,7 +121,7 @@ fn rollouts_of_both_kinds_have_the_same_mean() {
             while next.outcome().is_none() {
                 buffer.clear();
                 next.legal_actions(&mut buffer);
-                next.play(buffer[random.below(buffer.len() as u32) as usize]);
+                next.play(buffer[random.below_u32(buffer.len() as u32) as usize]);
             }
             plain += f64::from(next.outcome().unwrap().of(0));
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use mcts::Budget;
+use mcts::Limits;
 use mcts::go::{Color, Go, Move, Rules};
 use mcts::gtp::{Client, Command, Decision, Engine, Player, Searcher};
 use proptest::prelude::*;
@@ -185,7 +185,7 @@ fn records_are_loaded_up_to_a_move() {
 
 #[test]
 fn a_clock_is_kept() {
-    let player = Searcher::knowing(1).with_budget(Budget::simulations(50));
+    let player = Searcher::knowing(1).with_limits(Limits::simulations(50));
     let mut engine = Engine::with_rules(player, Rules::computer());
     ask(&mut engine, &["boardsize 5", "time_settings 1 0 0"]);
     let started = std::time::Instant::now();
@@ -199,7 +199,7 @@ fn a_clock_is_kept() {
 
 #[test]
 fn a_searcher_sees_what_wins() {
-    let player = Searcher::knowing(3).with_budget(Budget::simulations(400));
+    let player = Searcher::knowing(3).with_limits(Limits::simulations(400));
     let mut engine = Engine::with_rules(player, Rules::computer());
     // Two chains share their only liberty: who takes it wins.
     ask(&mut engine, &["boardsize 5", "komi 0.5"]);
@@ -214,7 +214,7 @@ fn a_searcher_sees_what_wins() {
 
 #[test]
 fn a_searcher_passes_when_that_wins() {
-    let player = Searcher::knowing(3).with_budget(Budget::simulations(50));
+    let player = Searcher::knowing(3).with_limits(Limits::simulations(50));
     let mut engine = Engine::with_rules(player, Rules::computer());
     ask(&mut engine, &["boardsize 5", "komi 0.5", "play b c3", "play w pass"]);
     assert_eq!(last(&mut engine, &["genmove b"]), "= pass");
@@ -281,7 +281,7 @@ fn gnu_go(arguments: &[&str]) -> Option<Client> {
 #[test]
 fn gnu_go_is_an_opponent_that_sees_the_same_game() {
     let Some(mut opponent) = gnu_go(&["--seed", "5"]) else { return };
-    let player = Searcher::knowing(3).with_budget(Budget::simulations(60));
+    let player = Searcher::knowing(3).with_limits(Limits::simulations(60));
     let mut engine = Engine::with_rules(player, Rules::computer());
     for line in ["boardsize 9", "clear_board", "komi 7"] {
         opponent.ask(line).unwrap();

@@ -5,7 +5,8 @@ use mcts::sgf::{Property, Record, Sgf, Step, Value};
 use proptest::prelude::*;
 
 fn error(text: &str) -> String {
-    let fault = |sgf: Sgf| Record::of(&sgf).and_then(|record| record.replay(Rules::chinese()));
+    let fault =
+        |sgf: Sgf| Record::from_sgf(&sgf).and_then(|record| record.replay(Rules::chinese()));
     text.parse::<Sgf>().and_then(fault).expect_err(text).to_string()
 }
 
@@ -16,7 +17,7 @@ fn a_file_with_all_that_real_files_have() {
         ;W[ee]WL[12.5];B[]\n(;W[ff];B[tt])(;W[gg](;B[aa])(;B[bb];W[cc]))) (;SZ[5:4];B[ed])";
     let sgf: Sgf = text.parse().unwrap();
     assert_eq!(sgf.games().len(), 2);
-    let record = Record::of(&sgf).unwrap();
+    let record = Record::from_sgf(&sgf).unwrap();
     assert_eq!((record.width, record.height, record.handicap), (9, 9, 2));
     assert_eq!(record.komi, Some(0.5));
     assert_eq!((record.black.as_str(), record.white.as_str()), ("Shusaku [4p]", "back\\slash"));
@@ -27,7 +28,7 @@ fn a_file_with_all_that_real_files_have() {
     assert_eq!((game.moves().len(), game.handicap()), (4, 2));
     assert!((game.compensation() - 2.5).abs() < 1e-6);
     assert_eq!(game.to_play(), Color::White);
-    let second = Record::of_game(&sgf, 1).unwrap();
+    let second = Record::from_sgf_game(&sgf, 1).unwrap();
     assert_eq!((second.width, second.height), (5, 4));
     assert_eq!(second.steps[0].0, Step::Move(Color::Black, Move::Play(Point::new(4, 3))));
     assert_eq!(sgf.to_string().parse::<Sgf>().unwrap(), sgf);
@@ -36,7 +37,7 @@ fn a_file_with_all_that_real_files_have() {
 #[test]
 fn set_up_in_the_middle_rectangles_and_turns() {
     let sgf: Sgf = "(;SZ[5]AB[aa:bb]AW[ee];PL[W];W[dd]AE[aa];AE[bb]AW[cc];B[dc])".parse().unwrap();
-    let game = Record::of(&sgf).unwrap().replay(Rules::chinese()).unwrap();
+    let game = Record::from_sgf(&sgf).unwrap().replay(Rules::chinese()).unwrap();
     assert_eq!(game.board().stones(Color::Black), 3);
     assert_eq!(game.board().stones(Color::White), 3);
 }
@@ -67,14 +68,14 @@ fn errors_name_line_and_column() {
         assert!(found.contains(place) && found.contains(reason), "{text}: {found}");
     }
     let sgf: Sgf = "(;SZ[9])".parse().unwrap();
-    assert!(Record::of_game(&sgf, 1).unwrap_err().to_string().contains("no game 1"));
+    assert!(Record::from_sgf_game(&sgf, 1).unwrap_err().to_string().contains("no game 1"));
     assert!(Sgf::open("/no/such/file.sgf".as_ref()).is_err());
 }
 
 #[test]
 fn latin_1_is_read_where_it_is_no_utf_8() {
     let sgf = Sgf::from_bytes(b"(;SZ[9]PB[M\xFCller])").unwrap();
-    assert_eq!(Record::of(&sgf).unwrap().black, "Müller");
+    assert_eq!(Record::from_sgf(&sgf).unwrap().black, "Müller");
 }
 
 #[test]
@@ -109,7 +110,7 @@ proptest! {
     #[test]
     fn any_text_is_read_or_refused(text in any::<String>()) {
         if let Ok(sgf) = text.parse::<Sgf>() {
-            let _ = Record::of(&sgf).map(|record| record.replay(Rules::chinese()));
+            let _ = Record::from_sgf(&sgf).map(|record| record.replay(Rules::chinese()));
         }
     }
 
@@ -119,7 +120,7 @@ proptest! {
     ) {
         if let Ok(sgf) = text.parse::<Sgf>() {
             prop_assert_eq!(&sgf.to_string().parse::<Sgf>().unwrap(), &sgf);
-            let _ = Record::of(&sgf).map(|record| record.replay(Rules::tromp_taylor()));
+            let _ = Record::from_sgf(&sgf).map(|record| record.replay(Rules::tromp_taylor()));
         }
     }
 
@@ -157,7 +158,7 @@ proptest! {
         }
         let record = Record::from_game(&game).unwrap();
         let text = record.to_sgf().to_string();
-        let read = Record::of(&text.parse().unwrap()).unwrap();
+        let read = Record::from_sgf(&text.parse().unwrap()).unwrap();
         let again = read.replay(rules).unwrap();
         prop_assert_eq!(again.moves(), game.moves());
         prop_assert_eq!(again.board(), game.board());

@@ -8,7 +8,7 @@ use common::{Even, Says, check_counts, run};
 use mcts::games::{ConnectFour, Othello};
 use mcts::rule::{Apv, Dirichlet, Gumbel, Puct, Uct};
 use mcts::{
-    Action, Budget, Clock, Error, Found, Game, Mixture, Overtime, Result, Rollout, Search, Turn,
+    Action, Clock, Error, Found, Game, Limits, Mixture, Overtime, Result, Rollout, Search, Turn,
     Values,
 };
 
@@ -16,7 +16,7 @@ use mcts::{
 fn a_limit_of_nodes_holds_and_the_search_still_plays_well() {
     let game = ConnectFour::from_columns("44444").unwrap();
     let mut search = Search::new(Uct::default(), Rollout::new(4)).with_most_nodes(2000);
-    let found = search.run(&game, Budget::simulations(50_000)).unwrap();
+    let found = search.run(&game, Limits::simulations(50_000)).unwrap();
     assert!(found.nodes <= 2000, "{}", found.nodes);
     assert_eq!(found.visits, 50_000, "what was folded is still counted");
     check_counts(search.tree().unwrap(), &mut Vec::new());
@@ -25,10 +25,10 @@ fn a_limit_of_nodes_holds_and_the_search_still_plays_well() {
     assert!((free.value - found.value).abs() < 0.1, "{found}\n{free}");
 
     let mut search = Search::new(Puct::default(), Even).with_most_nodes(500).with_batch(16);
-    let found = search.run(&game, Budget::simulations(5000)).unwrap();
+    let found = search.run(&game, Limits::simulations(5000)).unwrap();
     assert!(found.nodes <= 500 && found.visits > 4900);
     let small = Search::new(Uct::default(), Rollout::new(4)).with_most_nodes(8);
-    let message = { small }.run(&game, Budget::simulations(10)).unwrap_err().to_string();
+    let message = { small }.run(&game, Limits::simulations(10)).unwrap_err().to_string();
     assert!(message.contains("most_nodes") && message.contains("at least 32"), "{message}");
 }
 
@@ -36,35 +36,35 @@ fn a_limit_of_nodes_holds_and_the_search_still_plays_well() {
 fn budgets_end_a_search() {
     let game = Othello::new();
     let search = || Search::new(Uct::default(), Rollout::new(2));
-    let found = search().run(&game, Budget::nodes(1000)).unwrap();
+    let found = search().run(&game, Limits::nodes(1000)).unwrap();
     assert!((1000..1100).contains(&found.nodes), "{}", found.nodes);
-    let budget = Budget::time(Duration::from_millis(50));
-    let found = search().run(&game, budget).unwrap();
+    let limits = Limits::time(Duration::from_millis(50));
+    let found = search().run(&game, limits).unwrap();
     assert!(found.elapsed >= Duration::from_millis(50) && found.simulations > 10);
-    let found = search().run(&game, budget.or_simulations(7)).unwrap();
+    let found = search().run(&game, limits.or_simulations(7)).unwrap();
     assert_eq!(found.simulations, 7);
 
-    for (budget, field) in [
-        (Budget::simulations(0), "budget.simulations"),
-        (Budget::nodes(0), "budget.nodes"),
-        (Budget::time(Duration::ZERO), "budget.time"),
+    for (limits, field) in [
+        (Limits::simulations(0), "limits.simulations"),
+        (Limits::nodes(0), "limits.nodes"),
+        (Limits::time(Duration::ZERO), "limits.time"),
     ] {
-        let message = search().run(&game, budget).unwrap_err().to_string();
+        let message = search().run(&game, limits).unwrap_err().to_string();
         assert!(message.contains(field), "{message}");
     }
-    let one = search().run(&game, Budget::simulations(1)).unwrap_err().to_string();
+    let one = search().run(&game, Limits::simulations(1)).unwrap_err().to_string();
     assert!(one.contains("enough for the root"), "{one}");
-    let message = Search::new(Gumbel::default(), Even).run(&game, budget).unwrap_err().to_string();
+    let message = Search::new(Gumbel::default(), Even).run(&game, limits).unwrap_err().to_string();
     assert!(message.contains("simulations"), "{message}");
 }
 
 #[test]
 fn an_early_stop_does_not_change_the_choice() {
     let game = ConnectFour::from_columns("4455").unwrap();
-    let budget = Budget::simulations(3000);
-    let full = Search::new(Uct::new(0.5), Rollout::new(2)).run(&game, budget).unwrap();
+    let limits = Limits::simulations(3000);
+    let full = Search::new(Uct::new(0.5), Rollout::new(2)).run(&game, limits).unwrap();
     let mut search = Search::new(Uct::new(0.5), Rollout::new(2)).with_early_stop();
-    let early = search.run(&game, budget).unwrap();
+    let early = search.run(&game, limits).unwrap();
     assert_eq!(early.best(), full.best());
     assert!(early.simulations <= full.simulations);
 }
@@ -104,28 +104,28 @@ impl Game for Stuck {
 #[test]
 fn bad_input_is_named() {
     let game = ConnectFour::new();
-    let budget = Budget::simulations(10);
+    let limits = Limits::simulations(10);
     let message = |search: &mut Search<ConnectFour, Puct, Says>| {
-        search.run(&game, budget).unwrap_err().to_string()
+        search.run(&game, limits).unwrap_err().to_string()
     };
     let mut search = Search::new(Puct::default(), Says(f32::NAN, 0.0));
     assert!(message(&mut search).contains("prior NaN for leaf 0"));
     // The failed simulation has left nothing behind.
     *search.evaluator() = Says(1.0 / 7.0, 0.5);
-    assert_eq!(search.run(&game, budget).unwrap().visits, 10);
+    assert_eq!(search.run(&game, limits).unwrap().visits, 10);
     let mut search = Search::new(Puct::default(), Says(0.1, f32::INFINITY));
     assert!(message(&mut search).contains("value inf"));
     let mut search = Search::new(Puct::default(), Says(-0.1, 0.0));
     assert!(message(&mut search).contains("prior -0.1"));
 
     let over = ConnectFour::from_columns("1122334").unwrap();
-    let error = search.run(&over, budget).unwrap_err();
+    let error = search.run(&over, limits).unwrap_err();
     assert!(matches!(error, Error::Ended { .. }), "{error}");
     for start in [0, 2] {
-        let error = Search::new(Puct::default(), Even).run(&Stuck(start), budget).unwrap_err();
+        let error = Search::new(Puct::default(), Even).run(&Stuck(start), limits).unwrap_err();
         assert!(error.to_string().contains("stuck: no legal action"), "{error}");
         let mut search = Search::new(Uct::default(), Rollout::new(1));
-        let error = search.run(&Stuck(start), budget).unwrap_err();
+        let error = search.run(&Stuck(start), limits).unwrap_err();
         assert!(matches!(error, Error::NoActions { .. }), "{error}");
     }
 
@@ -133,20 +133,20 @@ fn bad_input_is_named() {
         let message = error.unwrap_err().to_string();
         assert!(message.contains(&format!("`{field}`")), "{message}");
     };
-    config(Search::new(Uct::new(f32::NAN), Rollout::new(1)).run(&game, budget), "c");
-    config(Search::new(Uct::new(-1.0), Rollout::new(1)).run(&game, budget), "c");
+    config(Search::new(Uct::new(f32::NAN), Rollout::new(1)).run(&game, limits), "c");
+    config(Search::new(Uct::new(-1.0), Rollout::new(1)).run(&game, limits), "c");
     let rule = Puct { c_base: 0.0, ..Puct::default() };
-    config(Search::new(rule, Even).run(&game, budget), "c_base");
+    config(Search::new(rule, Even).run(&game, limits), "c_base");
     let rule = Puct::default().with_root_noise(Dirichlet { alpha: 0.3, fraction: 1.5 });
-    config(Search::new(rule, Even).run(&game, budget), "root_noise.fraction");
+    config(Search::new(rule, Even).run(&game, limits), "root_noise.fraction");
     let rule = Apv { lambda: 2.0, ..Apv::default() };
-    config(Search::new(rule, Even).run(&game, budget), "lambda");
+    config(Search::new(rule, Even).run(&game, limits), "lambda");
     config(
-        Search::new(Gumbel::default().with_considered(0), Even).run(&game, budget),
+        Search::new(Gumbel::default().with_considered(0), Even).run(&game, limits),
         "considered",
     );
-    config(Search::new(Puct::default(), Even).with_batch(0).run(&game, budget), "batch");
-    config(Search::new(Puct::default(), Even).with_discount(0.0).run(&game, budget), "discount");
+    config(Search::new(Puct::default(), Even).with_batch(0).run(&game, limits), "batch");
+    config(Search::new(Puct::default(), Even).with_discount(0.0).run(&game, limits), "discount");
     assert!(Mixture::new(Even, Even, 1.5).is_err());
     assert!(Rollout::<ConnectFour>::new(1).with_count(0).is_err());
 }
@@ -154,7 +154,7 @@ fn bad_input_is_named() {
 #[test]
 fn a_result_and_a_tree_print_themselves() {
     let mut search = Search::new(Uct::default(), Rollout::new(2));
-    let found = search.run(&ConnectFour::new(), Budget::simulations(500)).unwrap();
+    let found = search.run(&ConnectFour::new(), Limits::simulations(500)).unwrap();
     let table = found.to_string();
     assert!(table.starts_with("action") && table.contains("500 simulations"), "{table}");
     assert_eq!(table.lines().count(), 9);

@@ -10,7 +10,7 @@ use mcts::random::Random;
 use mcts::rule::{Apv, Dirichlet, Fpu, Gumbel, Puct, Rule, Uct};
 use mcts::tree::{Proven, Selected};
 use mcts::{
-    Action, Budget, Deferred, Error, Evaluator, Fork, Found, Game, Hashed as _, Leaves, Mixture,
+    Action, Deferred, Error, Evaluator, Fork, Found, Game, Hashed as _, Leaves, Limits, Mixture,
     Result, Rollout, Search, Tree, Turn, Values,
 };
 
@@ -62,7 +62,7 @@ fn proofs_agree_with_the_exact_solver() {
         for _ in 0..26 {
             actions.clear();
             game.legal_actions(&mut actions);
-            if let Some(index) = random.weighted(&vec![1.0; actions.len()]) {
+            if let Some(index) = random.weighted_f32(&vec![1.0; actions.len()]) {
                 game.play(actions[index]);
             }
         }
@@ -82,9 +82,9 @@ fn proofs_agree_with_the_exact_solver() {
 #[test]
 fn a_search_without_the_solver_agrees_with_one_that_has_it() {
     let game = ConnectFour::from_columns("44444").unwrap();
-    let budget = Budget::simulations(20_000);
+    let limits = Limits::simulations(20_000);
     let plain = Search::new(Uct::default(), Rollout::new(3)).with_solver(false);
-    let plain = { plain }.run(&game, budget).unwrap();
+    let plain = { plain }.run(&game, limits).unwrap();
     assert_eq!(plain.proven, None);
     assert_eq!(plain.simulations, 20_000);
     assert_eq!(plain.visits, 20_000);
@@ -99,7 +99,7 @@ fn the_same_seed_gives_the_same_tree() {
         let found = |seed, batch| {
             let mut search = Search::new(rule.clone(), Rollout::new(seed)).with_seed(seed);
             search = search.with_batch(batch);
-            let mut found = search.run(&game, Budget::simulations(3000)).unwrap();
+            let mut found = search.run(&game, Limits::simulations(3000)).unwrap();
             found.elapsed = Duration::ZERO;
             (found, search.tree().unwrap().dot(1))
         };
@@ -119,7 +119,7 @@ fn batches_leave_no_virtual_loss_behind() {
     for batch in [1, 3, 16] {
         let game = ConnectFour::from_columns("4").unwrap();
         let mut search = Search::new(Puct::default(), Even).with_batch(batch);
-        let found = search.run(&game, Budget::simulations(1000)).unwrap();
+        let found = search.run(&game, Limits::simulations(1000)).unwrap();
         let tree = search.tree().unwrap();
         assert_eq!(u64::from(tree.visits()), found.simulations);
         assert!(found.simulations >= 1000 - batch as u64 || found.proven.is_some());
@@ -164,7 +164,7 @@ fn after<G: Game>(game: &G, count: u64) -> G {
     for _ in 0..count {
         actions.clear();
         game.legal_actions(&mut actions);
-        match actions.get(random.below(actions.len() as u32) as usize) {
+        match actions.get(random.below_u32(actions.len() as u32) as usize) {
             Some(&action) => game.play(action),
             None => break,
         }
@@ -176,7 +176,7 @@ fn after<G: Game>(game: &G, count: u64) -> G {
 fn advancing_keeps_the_subtree_as_it_was() {
     let game = ConnectFour::new();
     let mut search = Search::new(Uct::default(), Rollout::new(4));
-    let found = search.run(&game, Budget::simulations(5000)).unwrap();
+    let found = search.run(&game, Limits::simulations(5000)).unwrap();
     let best = found.best_choice().unwrap().clone();
     let tree = search.tree().unwrap();
     let mut before = Vec::new();
@@ -197,10 +197,10 @@ fn advancing_keeps_the_subtree_as_it_was() {
     // The search goes on from what it has.
     let mut next = game;
     next.play(best.action);
-    let found = search.run(&next, Budget::simulations(100)).unwrap();
+    let found = search.run(&next, Limits::simulations(100)).unwrap();
     assert_eq!(found.visits, best.visits + 100);
     // A position that it was not advanced to starts anew.
-    let found = search.run(&game, Budget::simulations(100)).unwrap();
+    let found = search.run(&game, Limits::simulations(100)).unwrap();
     assert_eq!(found.visits, 100);
     assert!(matches!(search.advance(9), Err(Error::Illegal { action: 9, .. })));
 }
@@ -225,36 +225,36 @@ fn list<G: Game, R: Rule>(
 #[test]
 fn threads_search_one_tree_or_one_each() {
     let game = ConnectFour::from_columns("44444").unwrap();
-    let budget = Budget::simulations(20_000);
+    let limits = Limits::simulations(20_000);
     let mut search = Search::new(Uct::default(), Rollout::new(2)).with_solver(false);
-    let single = search.run(&game, budget).unwrap();
+    let single = search.run(&game, limits).unwrap();
     search.clear();
-    let tree = search.run_tree_parallel(&game, budget, 4).unwrap();
+    let tree = search.run_tree_parallel(&game, limits, 4).unwrap();
     assert_eq!(tree.simulations, 20_000);
     assert_eq!(tree.visits, 20_000);
     check_counts(search.tree().unwrap(), &mut Vec::new());
     assert!((tree.value - single.value).abs() < 0.1, "{tree}\n{single}");
 
-    let roots = search.run_root_parallel(&game, budget, 4).unwrap();
+    let roots = search.run_root_parallel(&game, limits, 4).unwrap();
     assert_eq!(roots.simulations, 20_000);
     assert!((roots.value - single.value).abs() < 0.1, "{roots}\n{single}");
-    let mut again = search.run_root_parallel(&game, budget, 4).unwrap();
+    let mut again = search.run_root_parallel(&game, limits, 4).unwrap();
     again.elapsed = roots.elapsed;
     assert_eq!(roots, again, "root parallelism repeats");
 
     // Priors and one leaf that everybody wants; time; a limit of nodes.
     let mut search = Search::new(Puct::default(), Even).with_most_nodes(3000);
-    let found = search.run_tree_parallel(&game, budget, 3).unwrap();
+    let found = search.run_tree_parallel(&game, limits, 3).unwrap();
     assert!(found.nodes <= 3000);
     check_counts(search.tree().unwrap(), &mut Vec::new());
-    let budget = Budget::time(Duration::from_millis(50));
-    let found = search.run_tree_parallel(&game, budget, 2).unwrap();
+    let limits = Limits::time(Duration::from_millis(50));
+    let found = search.run_tree_parallel(&game, limits, 2).unwrap();
     assert!(found.simulations > 10);
-    assert!(search.run_tree_parallel(&game, budget, 0).is_err());
-    assert!(search.run_root_parallel(&game, budget, 0).is_err());
+    assert!(search.run_tree_parallel(&game, limits, 0).is_err());
+    assert!(search.run_root_parallel(&game, limits, 0).is_err());
     // A proof ends it.
     let mut search = Search::new(Uct::new(20.0), Rollout::new(2));
-    let found = search.run_tree_parallel(&TicTacToe::new(), Budget::simulations(1 << 20), 2);
+    let found = search.run_tree_parallel(&TicTacToe::new(), Limits::simulations(1 << 20), 2);
     assert_eq!(found.unwrap().proven, Some(Proven::Draw));
 }
 
@@ -269,7 +269,7 @@ struct Later {
 /// What the net of [`Later`] says of a position and its actions.
 fn says(game: &ConnectFour, actions: usize) -> (Values, Vec<f32>) {
     let seed = game.hash();
-    let value = Random::new(seed).uniform() * 2.0 - 1.0;
+    let value = Random::new(seed).uniform_f32() * 2.0 - 1.0;
     let total = (actions * (actions + 1) / 2) as f32;
     (Values::two(0, value), (1..=actions).map(|action| action as f32 / total).collect())
 }
@@ -349,7 +349,7 @@ fn nets_may_answer_later_than_rollouts() {
     let evaluator = Later { rollout: Rollout::new(3), good_for: usize::MAX };
     for (batch, threads) in [(1, 1), (8, 1), (8, 3)] {
         let mut search = Search::new(rule, evaluator.clone()).with_batch(batch).with_solver(false);
-        let found = search.run_asynchronous(&game, Budget::simulations(4000), threads).unwrap();
+        let found = search.run_asynchronous(&game, Limits::simulations(4000), threads).unwrap();
         assert_eq!((found.simulations, found.visits), (4000, 4000));
         let tree = search.tree().unwrap();
         check_counts(tree, &mut Vec::new());
@@ -359,18 +359,47 @@ fn nets_may_answer_later_than_rollouts() {
     }
     // A full arena keeps its leaves; answers to them are not lost.
     let mut search = Search::new(rule, evaluator).with_batch(8).with_most_nodes(500);
-    let found = search.run_asynchronous(&game, Budget::simulations(4000), 2).unwrap();
+    let found = search.run_asynchronous(&game, Limits::simulations(4000), 2).unwrap();
     assert!(found.nodes <= 500 && found.simulations == 4000);
     check_counts(search.tree().unwrap(), &mut Vec::new());
     // A net that fails ends the search, and may be asked again.
     let broken = Later { rollout: Rollout::new(3), good_for: 40 };
     let mut search = Search::new(rule, broken).with_batch(4);
-    let error = search.run_asynchronous(&game, Budget::simulations(4000), 2).unwrap_err();
+    let error = search.run_asynchronous(&game, Limits::simulations(4000), 2).unwrap_err();
     assert!(error.to_string().contains("NaN"), "{error}");
-    assert!(search.run_asynchronous(&game, Budget::simulations(10), 0).is_err());
+    assert!(search.run_asynchronous(&game, Limits::simulations(10), 0).is_err());
     search.evaluator().good_for = usize::MAX;
-    search.run_asynchronous(&game, Budget::simulations(1000), 2).unwrap();
+    search.run_asynchronous(&game, Limits::simulations(1000), 2).unwrap();
     check_counts(search.tree().unwrap(), &mut Vec::new());
+}
+
+/// Panics once so many positions were judged.
+#[derive(Clone)]
+struct Panics(u32);
+
+impl<G: Game> Evaluator<G> for Panics {
+    fn evaluate(&mut self, _leaves: &mut Leaves<G>) -> Result<()> {
+        assert!(self.0 > 0, "out of order");
+        self.0 -= 1;
+        Ok(())
+    }
+}
+
+impl Fork for Panics {
+    fn fork(&self, _worker: u64) -> Self {
+        self.clone()
+    }
+}
+
+#[test]
+fn a_panic_in_a_thread_is_no_error_of_configuration() {
+    let search = || Search::new(Puct::default(), Panics(5));
+    let limits = Limits::simulations(200);
+    let tree = search().run_tree_parallel(&ConnectFour::new(), limits, 2);
+    let roots = search().run_root_parallel(&ConnectFour::new(), limits, 2);
+    for error in [tree.unwrap_err(), roots.unwrap_err()] {
+        assert!(matches!(&error, Error::Panicked { message } if message == "out of order"));
+    }
 }
 
 /// A die is thrown; then a player bets on high (paid if it is above 3) or passes.
@@ -441,7 +470,7 @@ impl Game for Dice {
 fn chance_and_three_players_are_searched() {
     let game = Dice { players: 3, thrown: None, step: 0, bets: Vec::new() };
     for found in [run(Uct::default(), &game, 20_000), {
-        Search::new(Puct::default(), Even).run(&game, Budget::simulations(20_000)).unwrap()
+        Search::new(Puct::default(), Even).run(&game, Limits::simulations(20_000)).unwrap()
     }] {
         // Betting pays 0.9 · 0.5 − 0.1 = 0.35.
         assert_eq!(found.best(), 1, "{found}");
@@ -450,14 +479,14 @@ fn chance_and_three_players_are_searched() {
         assert_eq!(line, [1, 1, 1], "each for itself");
     }
     let mut search = Search::new(Uct::default(), Rollout::new(3));
-    search.run(&game, Budget::simulations(5000)).unwrap();
+    search.run(&game, Limits::simulations(5000)).unwrap();
     search.advance(1).unwrap();
     // The second player's own view: 0.8 · 0.5 − 0.2 = 0.2, less what exploration lost.
     let value = search.tree().unwrap().children().unwrap().node_value();
     assert!((0.1..0.25).contains(&value), "{value}");
 
     let thrown = Dice { players: 1, thrown: None, step: 1, bets: vec![true] };
-    let error = search.run(&thrown, Budget::simulations(10)).unwrap_err();
+    let error = search.run(&thrown, Limits::simulations(10)).unwrap_err();
     assert!(matches!(error, Error::Chance { .. }), "{error}");
 }
 
@@ -568,9 +597,9 @@ fn root_noise_is_mixed_once() {
         choices.sort_by_key(|choice| choice.action);
         choices.iter().map(|choice| choice.prior).collect::<Vec<_>>()
     };
-    let first = priors(&search.run(&game, Budget::simulations(20)).unwrap());
+    let first = priors(&search.run(&game, Limits::simulations(20)).unwrap());
     assert!((first.iter().sum::<f32>() - 1.0).abs() < 1e-5);
     assert!(first.iter().any(|prior| (prior - 1.0 / 7.0).abs() > 0.01));
-    let second = priors(&search.run(&game, Budget::simulations(20)).unwrap());
+    let second = priors(&search.run(&game, Limits::simulations(20)).unwrap());
     assert_eq!(first, second);
 }

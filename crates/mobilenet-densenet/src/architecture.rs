@@ -5,14 +5,17 @@ use std::str::FromStr;
 
 use burn::config::Config;
 use burn::tensor::Device;
-use model_utils::weights::Stored;
+use model_utils::config::ConfigError;
 
-use crate::classifier::Classifier;
+use crate::densenet::DenseNetConfig;
 use crate::error::{Error, Result};
-use crate::{
-    DenseNet, DenseNetConfig, MobileNetV1, MobileNetV1Config, MobileNetV2, MobileNetV2Config,
-    MobileNetV3, MobileNetV3Config, Padding, ResNet, ResNetConfig, Stem, Vgg, VggConfig,
-};
+use crate::image_model::{Family, ImageModel};
+use crate::layers::{Padding, Stem};
+use crate::mobilenet_v1::MobileNetV1Config;
+use crate::mobilenet_v2::MobileNetV2Config;
+use crate::mobilenet_v3::MobileNetV3Config;
+use crate::resnet::ResNetConfig;
+use crate::vgg::VggConfig;
 
 /// A published model.
 ///
@@ -51,28 +54,29 @@ pub enum Architecture {
     Vgg19Bn,
 }
 
-const NAMES: [(Architecture, &str); 21] = [
-    (Architecture::MobileNetV1, "mobilenet_v1"),
-    (Architecture::MobileNetV2, "mobilenet_v2"),
-    (Architecture::MobileNetV3Large, "mobilenet_v3_large"),
-    (Architecture::MobileNetV3Small, "mobilenet_v3_small"),
-    (Architecture::DenseNet121, "densenet121"),
-    (Architecture::DenseNet161, "densenet161"),
-    (Architecture::DenseNet169, "densenet169"),
-    (Architecture::DenseNet201, "densenet201"),
-    (Architecture::ResNet18, "resnet18"),
-    (Architecture::ResNet34, "resnet34"),
-    (Architecture::ResNet50, "resnet50"),
-    (Architecture::ResNet101, "resnet101"),
-    (Architecture::ResNet152, "resnet152"),
-    (Architecture::Vgg11, "vgg11"),
-    (Architecture::Vgg11Bn, "vgg11_bn"),
-    (Architecture::Vgg13, "vgg13"),
-    (Architecture::Vgg13Bn, "vgg13_bn"),
-    (Architecture::Vgg16, "vgg16"),
-    (Architecture::Vgg16Bn, "vgg16_bn"),
-    (Architecture::Vgg19, "vgg19"),
-    (Architecture::Vgg19Bn, "vgg19_bn"),
+/// Architecture, name, family.
+const TABLE: [(Architecture, &str, Family); 21] = [
+    (Architecture::MobileNetV1, "mobilenet_v1", Family::MobileNetV1),
+    (Architecture::MobileNetV2, "mobilenet_v2", Family::MobileNetV2),
+    (Architecture::MobileNetV3Large, "mobilenet_v3_large", Family::MobileNetV3),
+    (Architecture::MobileNetV3Small, "mobilenet_v3_small", Family::MobileNetV3),
+    (Architecture::DenseNet121, "densenet121", Family::DenseNet),
+    (Architecture::DenseNet161, "densenet161", Family::DenseNet),
+    (Architecture::DenseNet169, "densenet169", Family::DenseNet),
+    (Architecture::DenseNet201, "densenet201", Family::DenseNet),
+    (Architecture::ResNet18, "resnet18", Family::ResNet),
+    (Architecture::ResNet34, "resnet34", Family::ResNet),
+    (Architecture::ResNet50, "resnet50", Family::ResNet),
+    (Architecture::ResNet101, "resnet101", Family::ResNet),
+    (Architecture::ResNet152, "resnet152", Family::ResNet),
+    (Architecture::Vgg11, "vgg11", Family::Vgg),
+    (Architecture::Vgg11Bn, "vgg11_bn", Family::Vgg),
+    (Architecture::Vgg13, "vgg13", Family::Vgg),
+    (Architecture::Vgg13Bn, "vgg13_bn", Family::Vgg),
+    (Architecture::Vgg16, "vgg16", Family::Vgg),
+    (Architecture::Vgg16Bn, "vgg16_bn", Family::Vgg),
+    (Architecture::Vgg19, "vgg19", Family::Vgg),
+    (Architecture::Vgg19Bn, "vgg19_bn", Family::Vgg),
 ];
 
 /// Images below this side get the variant for small images.
@@ -106,204 +110,117 @@ pub struct BuildOptions {
     pub output_stride: usize,
 }
 
-/// A type of models that publishes some of the architectures.
-pub trait Family: Classifier + Stored<Error = Error> {
-    /// The configuration of one of its architectures.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] for an architecture of another family.
-    fn configure(architecture: Architecture, options: &BuildOptions) -> Result<Self::Config>;
-}
-
-/// What is done with a model of any type: see [`Architecture::build`].
-pub trait WithModel {
-    /// What comes out.
-    type Output;
-    /// What may go wrong.
-    type Error: From<Error>;
-
-    /// Does it.
-    ///
-    /// # Errors
-    ///
-    /// Its own.
-    fn with<M: Family>(self, model: M) -> Result<Self::Output, Self::Error>;
-}
-
-impl Architecture {
-    /// All of them.
-    pub fn all() -> impl Iterator<Item = Self> {
-        NAMES.into_iter().map(|(architecture, _)| architecture)
-    }
-
-    /// Its name, which is torchvision's: `mobilenet_v2`, `vgg16_bn`.
-    pub fn name(self) -> &'static str {
-        let found = NAMES.iter().find(|(architecture, _)| *architecture == self);
-        found.map_or("", |(_, name)| name)
-    }
-
-    /// Builds the model with fresh weights and hands it on.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] for options that cannot work; errors of `then`.
-    pub fn build<W: WithModel>(
-        self,
-        options: &BuildOptions,
-        device: &Device,
-        then: W,
-    ) -> Result<W::Output, W::Error> {
-        match self {
-            Self::MobileNetV1 => self.of::<MobileNetV1, W>(options, device, then),
-            Self::MobileNetV2 => self.of::<MobileNetV2, W>(options, device, then),
-            Self::MobileNetV3Large | Self::MobileNetV3Small => {
-                self.of::<MobileNetV3, W>(options, device, then)
-            }
-            Self::DenseNet121 | Self::DenseNet161 | Self::DenseNet169 | Self::DenseNet201 => {
-                self.of::<DenseNet, W>(options, device, then)
-            }
-            Self::ResNet18
-            | Self::ResNet34
-            | Self::ResNet50
-            | Self::ResNet101
-            | Self::ResNet152 => self.of::<ResNet, W>(options, device, then),
-            _ => self.of::<Vgg, W>(options, device, then),
-        }
-    }
-
-    fn of<M: Family, W: WithModel>(
-        self,
-        options: &BuildOptions,
-        device: &Device,
-        then: W,
-    ) -> Result<W::Output, W::Error> {
-        let config = M::configure(self, options)?;
-        then.with(M::from_config(&config, device)?)
-    }
-
-    /// What a family says of an architecture that is not its own.
-    pub(crate) fn foreign<T>(self, model: &str) -> Result<T> {
-        Err(Error::config("architecture", self.name(), &format!("one of the family {model}")))
-    }
-}
-
-/// A configuration of a `MobileNet` with the options set: all three have the same fields for them.
+/// A `MobileNet` of a configuration with the options set: all three have the same fields for them.
 macro_rules! mobile_net {
-    ($config:expr, $options:expr) => {{
+    ($config:expr, $options:expr, $device:expr) => {{
         let (config, options) = ($config, $options);
         let epsilon = options.epsilon.unwrap_or(config.epsilon);
-        config
+        let config = config
             .with_width(options.width)
             .with_classes(options.classes)
             .with_channels(options.channels)
             .with_strides(options.strides())
             .with_output_stride(options.output_stride)
             .with_padding(options.padding)
-            .with_epsilon(epsilon)
+            .with_epsilon(epsilon);
+        Ok(config.init($device)?.into())
     }};
 }
 
-impl Family for MobileNetV1 {
-    fn configure(architecture: Architecture, options: &BuildOptions) -> Result<MobileNetV1Config> {
-        if architecture != Architecture::MobileNetV1 {
-            return architecture.foreign(Self::MODEL);
+impl Architecture {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.into_iter().map(|(architecture, ..)| architecture)
+    }
+
+    /// Its name, which is torchvision's: `mobilenet_v2`, `vgg16_bn`.
+    pub fn name(self) -> &'static str {
+        self.row().1
+    }
+
+    /// The type of its models.
+    pub fn family(self) -> Family {
+        self.row().2
+    }
+
+    fn row(self) -> (Self, &'static str, Family) {
+        // The table has the order of the variants.
+        TABLE[self as usize]
+    }
+
+    /// Builds the model with fresh weights.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for options that cannot work.
+    pub fn build(self, options: &BuildOptions, device: &Device) -> Result<ImageModel> {
+        let dense = |config| -> Result<_> { Ok(options.dense(config).init(device)?.into()) };
+        let residual = |config| -> Result<_> { Ok(options.residual(config).init(device)?.into()) };
+        let vgg = |config| -> Result<_> { Ok(options.vgg(config).init(device)?.into()) };
+        match self {
+            Self::MobileNetV1 => mobile_net!(MobileNetV1Config::new(), options, device),
+            Self::MobileNetV2 => mobile_net!(MobileNetV2Config::new(), options, device),
+            Self::MobileNetV3Large => mobile_net!(MobileNetV3Config::large(), options, device),
+            Self::MobileNetV3Small => mobile_net!(MobileNetV3Config::small(), options, device),
+            Self::DenseNet121 => dense(DenseNetConfig::densenet121()),
+            Self::DenseNet161 => dense(DenseNetConfig::densenet161()),
+            Self::DenseNet169 => dense(DenseNetConfig::densenet169()),
+            Self::DenseNet201 => dense(DenseNetConfig::densenet201()),
+            Self::ResNet18 => residual(ResNetConfig::resnet18()),
+            Self::ResNet34 => residual(ResNetConfig::resnet34()),
+            Self::ResNet50 => residual(ResNetConfig::resnet50()),
+            Self::ResNet101 => residual(ResNetConfig::resnet101()),
+            Self::ResNet152 => residual(ResNetConfig::resnet152()),
+            Self::Vgg11 => vgg(VggConfig::vgg11()),
+            Self::Vgg11Bn => vgg(VggConfig::vgg11().with_batch_norm(true)),
+            Self::Vgg13 => vgg(VggConfig::vgg13()),
+            Self::Vgg13Bn => vgg(VggConfig::vgg13().with_batch_norm(true)),
+            Self::Vgg16 => vgg(VggConfig::vgg16()),
+            Self::Vgg16Bn => vgg(VggConfig::vgg16().with_batch_norm(true)),
+            Self::Vgg19 => vgg(VggConfig::vgg19()),
+            Self::Vgg19Bn => vgg(VggConfig::vgg19().with_batch_norm(true)),
         }
-        Ok(mobile_net!(MobileNetV1Config::new(), options))
-    }
-}
-
-impl Family for MobileNetV2 {
-    fn configure(architecture: Architecture, options: &BuildOptions) -> Result<MobileNetV2Config> {
-        if architecture != Architecture::MobileNetV2 {
-            return architecture.foreign(Self::MODEL);
-        }
-        Ok(mobile_net!(MobileNetV2Config::new(), options))
-    }
-}
-
-impl Family for MobileNetV3 {
-    fn configure(architecture: Architecture, options: &BuildOptions) -> Result<MobileNetV3Config> {
-        let config = match architecture {
-            Architecture::MobileNetV3Large => MobileNetV3Config::large(),
-            Architecture::MobileNetV3Small => MobileNetV3Config::small(),
-            _ => return architecture.foreign(Self::MODEL),
-        };
-        Ok(mobile_net!(config, options))
-    }
-}
-
-impl Family for DenseNet {
-    fn configure(architecture: Architecture, options: &BuildOptions) -> Result<DenseNetConfig> {
-        let config = match architecture {
-            Architecture::DenseNet121 => DenseNetConfig::densenet121(),
-            Architecture::DenseNet161 => DenseNetConfig::densenet161(),
-            Architecture::DenseNet169 => DenseNetConfig::densenet169(),
-            Architecture::DenseNet201 => DenseNetConfig::densenet201(),
-            _ => return architecture.foreign(Self::MODEL),
-        };
-        let scaled = |count: usize| (count as f64 * options.width).round() as usize;
-        Ok(DenseNetConfig {
-            growth_rate: scaled(config.growth_rate),
-            init_features: scaled(config.init_features),
-            ..config
-        }
-        .with_classes(options.classes)
-        .with_channels(options.channels)
-        .with_stem(options.stem())
-        .with_output_stride(options.output_stride))
-    }
-}
-
-impl Family for ResNet {
-    fn configure(architecture: Architecture, options: &BuildOptions) -> Result<ResNetConfig> {
-        let config = match architecture {
-            Architecture::ResNet18 => ResNetConfig::resnet18(),
-            Architecture::ResNet34 => ResNetConfig::resnet34(),
-            Architecture::ResNet50 => ResNetConfig::resnet50(),
-            Architecture::ResNet101 => ResNetConfig::resnet101(),
-            Architecture::ResNet152 => ResNetConfig::resnet152(),
-            _ => return architecture.foreign(Self::MODEL),
-        };
-        Ok(config
-            .with_width(options.width)
-            .with_classes(options.classes)
-            .with_channels(options.channels)
-            .with_stem(options.stem())
-            .with_output_stride(options.output_stride))
-    }
-}
-
-impl Family for Vgg {
-    fn configure(architecture: Architecture, options: &BuildOptions) -> Result<VggConfig> {
-        let (config, batch_norm) = match architecture {
-            Architecture::Vgg11 => (VggConfig::vgg11(), false),
-            Architecture::Vgg11Bn => (VggConfig::vgg11(), true),
-            Architecture::Vgg13 => (VggConfig::vgg13(), false),
-            Architecture::Vgg13Bn => (VggConfig::vgg13(), true),
-            Architecture::Vgg16 => (VggConfig::vgg16(), false),
-            Architecture::Vgg16Bn => (VggConfig::vgg16(), true),
-            Architecture::Vgg19 => (VggConfig::vgg19(), false),
-            Architecture::Vgg19Bn => (VggConfig::vgg19(), true),
-            _ => return architecture.foreign(Self::MODEL),
-        };
-        let config = config
-            .with_batch_norm(batch_norm)
-            .with_width(options.width)
-            .with_classes(options.classes)
-            .with_channels(options.channels)
-            .with_output_stride(options.output_stride);
-        if !options.is_small() {
-            return Ok(config);
-        }
-        // Below 32 one pooling less leaves a place of the map.
-        let last = if options.side < 32 { 1 } else { 2 };
-        let hidden = (SMALL_HIDDEN as f64 * options.width).round() as usize;
-        Ok(config.with_strides([2, 2, 2, 2, last]).with_pooled(1).with_hidden(hidden))
     }
 }
 
 impl BuildOptions {
+    fn dense(&self, config: DenseNetConfig) -> DenseNetConfig {
+        let scaled = |count: usize| (count as f64 * self.width).round() as usize;
+        DenseNetConfig {
+            growth_rate: scaled(config.growth_rate),
+            init_features: scaled(config.init_features),
+            ..config
+        }
+        .with_classes(self.classes)
+        .with_channels(self.channels)
+        .with_stem(self.stem())
+        .with_output_stride(self.output_stride)
+    }
+
+    fn residual(&self, config: ResNetConfig) -> ResNetConfig {
+        config
+            .with_width(self.width)
+            .with_classes(self.classes)
+            .with_channels(self.channels)
+            .with_stem(self.stem())
+            .with_output_stride(self.output_stride)
+    }
+
+    fn vgg(&self, config: VggConfig) -> VggConfig {
+        let config = config
+            .with_width(self.width)
+            .with_classes(self.classes)
+            .with_channels(self.channels)
+            .with_output_stride(self.output_stride);
+        if !self.is_small() {
+            return config;
+        }
+        // Below 32 one pooling less leaves a place of the map.
+        let last = if self.side < 32 { 1 } else { 2 };
+        let hidden = (SMALL_HIDDEN as f64 * self.width).round() as usize;
+        config.with_strides([2, 2, 2, 2, last]).with_pooled(1).with_hidden(hidden)
+    }
+
     fn is_small(&self) -> bool {
         self.side < SMALL_SIDE
     }
@@ -327,10 +244,9 @@ impl FromStr for Architecture {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let found = NAMES.iter().find(|(_, name)| *name == text);
-        found.map(|(architecture, _)| *architecture).ok_or_else(|| {
-            let names: Vec<_> = NAMES.iter().map(|(_, name)| *name).collect();
-            Error::config("model", text, &format!("one of {}", names.join(", ")))
+        Self::all().find(|architecture| architecture.name() == text).ok_or_else(|| {
+            let names: Vec<_> = Self::all().map(Self::name).collect();
+            ConfigError::new("model", text, format!("one of {}", names.join(", "))).into()
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What every image classifier of this crate can do, and how it is trained and judged.
+//! What every image classifier of this crate can do, and how it is trained and evaluated.
 
 use burn::module::Module;
 use burn::tensor::activation::softmax;
@@ -7,7 +7,6 @@ use model_utils::ops;
 use model_utils::train::{Evaluation, StepOutput};
 
 use crate::error::{Error, Result};
-use crate::stage::Stage;
 
 /// Images and their classes on a device.
 #[derive(Debug, Clone)]
@@ -16,6 +15,16 @@ pub struct Batch {
     pub images: Tensor<4>,
     /// `[batch]`, from 0 to the number of classes − 1.
     pub labels: Tensor<1, Int>,
+}
+
+/// A part of a model that ends at one resolution; see [`Classifier::stages`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stage {
+    /// Channels of its feature map.
+    pub channels: usize,
+    /// Pixels of the image between two neighbours of its feature map.
+    pub stride: usize,
 }
 
 /// A class and how sure the model is of it.
@@ -151,16 +160,16 @@ pub trait Classifier: Module {
         Ok(StepOutput { loss, items, correct: Some(correct) })
     }
 
-    /// Judges the model on batches of labelled images.
+    /// Evaluates the model on batches of labelled images.
     ///
     /// # Errors
     ///
-    /// [`Error::Images`], errors of the batches, and none at all to judge by.
-    fn judge(
+    /// [`Error::Images`], errors of the batches, and no image at all.
+    fn evaluate(
         &self,
         batches: impl IntoIterator<Item = Result<Batch, model_utils::Error>>,
-    ) -> Result<Judged> {
-        let mut judged = Judged::default();
+    ) -> Result<ClassificationReport> {
+        let mut report = ClassificationReport::default();
         let mut loss_sum = 0.0;
         for batch in batches {
             let batch = batch?;
@@ -170,22 +179,23 @@ pub trait Classifier: Module {
             let labels = batch.labels.into_data().convert::<i64>();
             let labels = labels.try_to_vec::<i64>().map_err(unreadable)?;
             loss_sum += f64::from(read(loss)?[0]) * labels.len() as f64;
-            judged.labels.extend(labels.into_iter().map(|label| label as usize));
+            report.labels.extend(labels.into_iter().map(|label| label as usize));
             let logits = read(logits)?;
-            judged.predictions.extend(logits.chunks(self.classes()).map(arg_max));
+            report.predictions.extend(logits.chunks(self.classes()).map(arg_max));
         }
-        if judged.labels.is_empty() {
+        if report.labels.is_empty() {
             return Err(model_utils::Error::data("test set", "it holds no image").into());
         }
-        judged.classes = self.classes();
-        judged.loss = loss_sum / judged.labels.len() as f64;
-        Ok(judged)
+        report.classes = self.classes();
+        report.loss = loss_sum / report.labels.len() as f64;
+        Ok(report)
     }
 }
 
 /// What a classifier answered on a labelled set.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Judged {
+#[non_exhaustive]
+pub struct ClassificationReport {
     /// The true class of each image.
     pub labels: Vec<usize>,
     /// The answer for each image.
@@ -196,7 +206,7 @@ pub struct Judged {
     pub classes: usize,
 }
 
-impl Judged {
+impl ClassificationReport {
     /// Right answers.
     pub fn correct(&self) -> usize {
         self.labels.iter().zip(&self.predictions).filter(|(a, b)| a == b).count()
@@ -208,7 +218,7 @@ impl Judged {
     }
 
     /// How often each true class (row) got each answer (column).
-    pub fn confusion(&self) -> Vec<Vec<u64>> {
+    pub fn confusion_matrix(&self) -> Vec<Vec<u64>> {
         let mut counts = vec![vec![0; self.classes]; self.classes];
         for (&label, &prediction) in self.labels.iter().zip(&self.predictions) {
             if let Some(count) = counts.get_mut(label).and_then(|row| row.get_mut(prediction)) {
@@ -220,7 +230,7 @@ impl Judged {
 
     /// Accuracy as the score, with the loss beside it.
     pub fn evaluation(&self) -> Evaluation {
-        Evaluation::new("test_accuracy", self.accuracy()).with("test_loss", self.loss)
+        Evaluation::new("test_accuracy", self.accuracy()).with_metric("test_loss", self.loss)
     }
 }
 

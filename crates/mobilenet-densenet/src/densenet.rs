@@ -14,18 +14,17 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
-use burn::nn::{
-    BatchNorm, Dropout, DropoutConfig, Initializer, Linear, LinearConfig, PaddingConfig2d,
-};
+use burn::nn::{BatchNorm, Dropout, DropoutConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
+use model_utils::config::{self, ConfigError};
 use model_utils::layers::{Activation, NormConfig, he_normal};
 use model_utils::ops;
 use model_utils::weights::{Import, Report, Stored};
 
-use crate::classifier::Classifier;
-use crate::error::{Error, Result, check_common};
-use crate::layout::Stem;
-use crate::stage::{Stage, Striding, check_output_stride};
+use crate::classifier::{Classifier, Stage};
+use crate::error::{Result, check_common};
+use crate::layers::{Stem, with_zero_bias};
+use crate::striding::Striding;
 
 /// Configuration of [`DenseNet`].
 #[derive(Config, Debug, PartialEq)]
@@ -139,11 +138,10 @@ impl DenseNetConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a depth that is not 6n + 4 with n ≥ 1.
+    /// [`Error::Config`](crate::Error::Config) for a depth that is not 6n + 4 with n ≥ 1.
     pub fn small(depth: usize, growth_rate: usize) -> Result<Self> {
-        if depth < 10 || !(depth - 4).is_multiple_of(6) {
-            return Err(Error::config("depth", depth, "6n + 4: 10, 16, 22, …, 100"));
-        }
+        let fits = depth >= 10 && (depth - 4).is_multiple_of(6);
+        config::require(fits, "depth", depth, "6n + 4: 10, 16, 22, …, 100")?;
         let layers = (depth - 4) / 6;
         Ok(Self::new(growth_rate, vec![layers; 3], 2 * growth_rate)
             .with_stem(Stem::Small)
@@ -154,7 +152,7 @@ impl DenseNetConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] names the field that cannot work.
+    /// [`Error::Config`](crate::Error::Config) names the field that cannot work.
     pub fn init(&self, device: &Device) -> Result<DenseNet> {
         self.check()?;
         let norm = |channels| NormConfig::new().init(channels, device);
@@ -201,8 +199,7 @@ impl DenseNetConfig {
                 features = kept;
             }
         }
-        let mut classifier = LinearConfig::new(features, self.classes).init(device);
-        classifier.bias = Some(Initializer::Zeros.init([self.classes], device));
+        let classifier = with_zero_bias(LinearConfig::new(features, self.classes), device);
         Ok(DenseNet {
             conv0,
             norm0: (self.stem == Stem::ImageNet).then(|| norm(self.init_features)),
@@ -231,35 +228,28 @@ impl DenseNetConfig {
         }
     }
 
-    fn check(&self) -> Result<()> {
-        check_common(self.classes, self.channels, self.dropout)?;
-        check_output_stride(self.output_stride)?;
+    fn check(&self) -> Result<(), ConfigError> {
+        check_common(self.classes, self.channels, self.dropout, self.output_stride)?;
         for (field, value) in [
             ("growth_rate", self.growth_rate),
             ("init_features", self.init_features),
             ("bn_size", self.bn_size),
         ] {
-            if value == 0 {
-                return Err(Error::config(field, value, "at least 1"));
-            }
+            config::at_least(field, value, 1)?;
         }
-        if self.blocks.is_empty() || self.blocks.contains(&0) {
-            return Err(Error::config(
-                "blocks",
-                &self.blocks,
-                "at least one block, each of at least one layer",
-            ));
-        }
+        let each = !self.blocks.is_empty() && self.blocks.iter().all(|&layers| layers > 0);
+        let expected = "at least one block, each of at least one layer";
+        config::require(each, "blocks", &self.blocks, expected)?;
+        let theta = self.compression;
         let least = (self.init_features + self.blocks[0] * self.growth_rate) as f64;
-        if !(self.compression > 0.0 && self.compression <= 1.0 && least * self.compression >= 1.0) {
-            return Err(Error::config(
-                "compression",
-                self.compression,
-                "above 0, at most 1, and leaving a map",
-            ));
-        }
-        Ok(())
+        let fits = theta > 0.0 && theta <= 1.0 && least * theta >= 1.0;
+        config::require(fits, "compression", theta, "above 0, at most 1, and leaving a map")
     }
+}
+
+/// The names in checkpoints of before 2018 as torchvision has them now.
+pub(crate) fn with_new_names(import: Import) -> Result<Import> {
+    Ok(import.rename(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", "$1$2.")?)
 }
 
 /// A convolution without bias that keeps the size.
@@ -343,7 +333,7 @@ impl Classifier for DenseNet {
         ops::linear(&self.classifier, ops::global_avg_pool(features))
     }
 
-    crate::alike::classifier!();
+    crate::model_macros::classifier!();
 
     fn freeze_backbone(self) -> Self {
         Self {
@@ -369,7 +359,7 @@ impl Classifier for DenseNet {
 }
 
 impl Stored for DenseNet {
-    crate::alike::stored!(DenseNetConfig, "densenet");
+    crate::model_macros::stored!(DenseNetConfig, "densenet");
 
     /// torchvision counts blocks and layers from 1: `features.denseblock1.denselayer1.norm1`.
     fn torch_name(path: &str) -> String {
@@ -388,9 +378,9 @@ impl Stored for DenseNet {
             _ => path.to_owned(),
         }
     }
+
     /// Takes the names of old checkpoints too: `denselayer1.norm.1` for `denselayer1.norm1`.
     fn import(self, import: &Import) -> Result<(Self, Report)> {
-        let import = import.clone().rename(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", "$1$2.")?;
-        Ok(import.into_module(self, Self::torch_name)?)
+        Ok(with_new_names(import.clone())?.into_module(self, Self::torch_name)?)
     }
 }

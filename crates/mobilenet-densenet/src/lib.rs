@@ -6,27 +6,26 @@
 //!
 //! ```
 //! use burn::tensor::Tensor;
-//! use mobilenet_densenet::{Classifier, MobileNetV2, MobileNetV2Config, Prediction};
-//! use model_utils::device::{DeviceSpec, seed};
-//! use model_utils::weights::Stored;
+//! use mobilenet_densenet::prelude::*;
 //!
-//! let device = "flex".parse::<DeviceSpec>()?.open()?;
-//! seed(&device, 42);
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let device = "flex".parse::<DeviceSpec>()?.open()?;
+//!     seed(&device, 42);
 //!
-//! // configuration → model → answer
-//! let model = MobileNetV2Config::new().with_width(0.35).with_classes(10).init(&device)?;
-//! let images = Tensor::<4>::zeros([2, 3, 96, 96], &device);
-//! for Prediction { class, probability } in &model.predict(images, 3)?[0] {
-//!     println!("{probability:.2} class {class}");
+//!     // configuration → model → answer
+//!     let model = MobileNetV2Config::new().with_width(0.35).with_classes(10).init(&device)?;
+//!     let images = Tensor::<4>::zeros([2, 3, 96, 96], &device);
+//!     for Prediction { class, probability } in &model.predict(images, 3)?[0] {
+//!         println!("{probability:.2} class {class}");
+//!     }
+//!
+//!     // One file holds weights and configuration, under PyTorch's names.
+//!     let path = std::env::temp_dir().join("model.safetensors");
+//!     model.save(&path)?;
+//!     let again = MobileNetV2::load(&path, &device)?;
+//!     assert_eq!(again.config().width, 0.35);
+//!     Ok(())
 //! }
-//!
-//! // One file holds weights and configuration, under PyTorch's names.
-//! # let folder = tempfile::tempdir()?;
-//! # let path = folder.path().join("model.safetensors");
-//! model.save(&path)?;
-//! let again = MobileNetV2::load(&path, &device)?;
-//! assert_eq!(again.config().width, 0.35);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! Weights of torchvision, with a report of what was applied:
@@ -51,11 +50,14 @@
 //! | [`densenet`] | Huang et al. 2017, <https://arxiv.org/abs/1608.06993>: DenseNet-121 to 201 and DenseNet-BC for small images |
 //! | [`resnet`] | He et al. 2015, <https://arxiv.org/abs/1512.03385>: ResNet-18 to 152 |
 //! | [`vgg`] | Simonyan and Zisserman 2014, <https://arxiv.org/abs/1409.1556>: VGG-11 to 19 |
-//! | [`classifier`] | what all can do: stages, another head, freezing; predict, a training step, judge |
+//! | [`classifier`] | what all can do: stages, another head, freezing; predict, a training step, evaluate |
+//! | [`image_model`] | a model of any family as one type |
 //! | [`architecture`] | every published model by its name |
-//! | [`mix`] | mixup and `CutMix` |
-//! | `weights` | published weights with their preprocessing: torchvision, timm, TensorFlow Lite |
-//! | `explain` | Grad-CAM and feature maps |
+//! | [`layers`] | the kinds of stems and paddings |
+//! | [`batch_mix`] | mixup and `CutMix` |
+//! | `weights` | published weights with their preprocessing: torchvision, timm, Keras, TensorFlow Lite |
+//! | `visualization` | Grad-CAM and feature maps |
+//! | [`prelude`] | what the first program needs |
 //!
 //! Any model becomes a graph with `model_utils::graph::Graph::trace`: its `summary` counts parameters
 //! and multiply–adds, its `fold_batch_norm` makes inference faster.
@@ -63,40 +65,39 @@
 //! # Features
 //!
 //! `flex` (default), `ndarray`, `wgpu`, `cuda`: the devices. `pretrained` (default): `weights` and
-//! `explain`. `download`: torchvision's files by name. `burn-train`: the models implement
-//! `TrainStep` and `InferenceStep`, so that Burn's own `Learner` and dashboard train them.
+//! `visualization`. `download`: torchvision's files by name.
 
-mod alike;
 pub mod architecture;
+pub mod batch_mix;
 pub mod classifier;
 pub mod densenet;
 pub mod error;
-#[cfg(feature = "pretrained")]
-pub mod explain;
-pub mod layout;
-#[cfg(feature = "burn-train")]
-mod learner;
-pub mod mix;
+pub mod image_model;
+pub mod layers;
 pub mod mobilenet_v1;
 pub mod mobilenet_v2;
 pub mod mobilenet_v3;
+mod model_macros;
+pub mod prelude;
 pub mod resnet;
-pub mod stage;
+mod striding;
 pub mod vgg;
+#[cfg(feature = "pretrained")]
+pub mod visualization;
 #[cfg(feature = "pretrained")]
 pub mod weights;
 
-pub use architecture::{Architecture, BuildOptions, Family, WithModel};
-pub use classifier::{Batch, Classifier, Judged, Prediction};
+pub use architecture::{Architecture, BuildOptions};
+pub use batch_mix::{BatchMix, MixedBatch};
+pub use classifier::{Batch, ClassificationReport, Classifier, Prediction, Stage};
 pub use densenet::{DenseNet, DenseNetConfig};
 pub use error::{Error, Result};
-pub use layout::{Padding, Stem};
-pub use mix::{Mix, MixedBatch};
+pub use image_model::{Family, ImageModel};
+pub use layers::{Padding, Stem};
 pub use mobilenet_v1::{MobileNetV1, MobileNetV1Config};
 pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
 pub use mobilenet_v3::{MobileNetV3, MobileNetV3Config};
 pub use resnet::{ResNet, ResNetConfig};
-pub use stage::Stage;
 pub use vgg::{Vgg, VggConfig};
 #[cfg(feature = "pretrained")]
 pub use weights::{Answer, Preprocessing, Pretrained, Published, Weights};

@@ -11,26 +11,20 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::{Device, Tensor};
-use model_utils::layers::{
-    Activation, ConvNormAct, ConvNormActConfig, NormConfig, make_divisible, normal,
-};
+use model_utils::layers::{Activation, ConvNormAct, ConvNormActConfig, NormConfig};
 use model_utils::ops;
 use model_utils::weights::Stored;
 
-use crate::classifier::Classifier;
+use crate::classifier::{Classifier, Stage};
 use crate::error::{Result, check_common, check_strides, check_width};
-use crate::layout::{Padding, linear};
-use crate::stage::{Stage, Step, Striding, check_output_stride};
+use crate::layers::{Padding, linear, mobile_conv, scaled};
+use crate::striding::{Step, Striding};
 
 /// The paper's table 1: channels and repeats; the stride of a row's first block is 2 where
 /// `true`. A row ends a stage.
 const ROWS: [(usize, usize, bool); 5] =
     [(64, 1, false), (128, 2, true), (256, 2, true), (512, 6, true), (1024, 2, true)];
 const STEM_CHANNELS: f64 = 32.0;
-/// Standard deviation of the kernels at the start.
-const KERNEL_STD: f64 = 0.09;
-/// Channel counts are multiples of this.
-const DIVISOR: usize = 8;
 
 /// Configuration of [`MobileNetV1`].
 #[derive(Config, Debug, PartialEq)]
@@ -89,22 +83,20 @@ impl MobileNetV1Config {
     ///
     /// [`Error::Config`](crate::Error::Config) names the field that cannot work.
     pub fn init(&self, device: &Device) -> Result<MobileNetV1> {
-        check_common(self.classes, self.channels, self.dropout)?;
+        check_common(self.classes, self.channels, self.dropout, self.output_stride)?;
         check_width(self.width)?;
         check_strides(self.strides)?;
-        check_output_stride(self.output_stride)?;
-        let scaled = |channels: f64| make_divisible(channels * self.width, DIVISOR);
         let [stem_stride, strides @ ..] = self.strides;
         let mut strides = strides.into_iter();
         let mut striding = Striding::new(self.output_stride);
 
-        let mut input = scaled(STEM_CHANNELS);
+        let mut input = scaled(STEM_CHANNELS, self.width);
         let stem = self.conv([self.channels, input], 3);
         let stem = self.padding.build(stem, striding.step(stem_stride), device);
         let mut rows = Vec::with_capacity(ROWS.len());
         let mut stages = Vec::with_capacity(ROWS.len());
         for (channels, repeats, halves) in ROWS {
-            let output = scaled(channels as f64);
+            let output = scaled(channels as f64, self.width);
             let first = if halves { strides.next().unwrap_or(1) } else { 1 };
             let mut row = Vec::with_capacity(repeats);
             for repeat in 0..repeats {
@@ -126,10 +118,8 @@ impl MobileNetV1Config {
     }
 
     fn conv(&self, channels: [usize; 2], kernel_size: usize) -> ConvNormActConfig {
-        ConvNormActConfig::new(channels, kernel_size)
-            .with_norm(Some(NormConfig::new().with_epsilon(self.epsilon)))
-            .with_activation(Activation::Relu6)
-            .with_initializer(normal(KERNEL_STD))
+        let norm = NormConfig::new().with_epsilon(self.epsilon);
+        mobile_conv(channels, kernel_size, norm, Activation::Relu6)
     }
 
     fn separable(&self, [input, output]: [usize; 2], step: Step, device: &Device) -> Separable {
@@ -160,7 +150,7 @@ impl Classifier for MobileNetV1 {
         ops::linear(&self.classifier, x)
     }
 
-    crate::alike::classifier!();
+    crate::model_macros::classifier!();
 
     fn freeze_backbone(self) -> Self {
         Self { stem: self.stem.freeze(), rows: self.rows.freeze(), ..self }
@@ -168,7 +158,7 @@ impl Classifier for MobileNetV1 {
 }
 
 impl Stored for MobileNetV1 {
-    crate::alike::stored!(MobileNetV1Config, "mobilenet_v1");
+    crate::model_macros::stored!(MobileNetV1Config, "mobilenet_v1");
 
     /// timm's names: `conv_stem`, `bn1`, `blocks.0.0.conv_dw`, `bn1`, `conv_pw`, `bn2`.
     fn torch_name(path: &str) -> String {

@@ -10,16 +10,14 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::{Device, Tensor};
-use model_utils::layers::{
-    Activation, ConvNormAct, ConvNormActConfig, NormConfig, make_divisible, normal,
-};
+use model_utils::layers::{Activation, ConvNormAct, ConvNormActConfig, NormConfig};
 use model_utils::ops;
 use model_utils::weights::Stored;
 
-use crate::classifier::Classifier;
+use crate::classifier::{Classifier, Stage};
 use crate::error::{Result, check_common, check_strides, check_width};
-use crate::layout::{Padding, linear, place};
-use crate::stage::{Stage, Step, Striding, check_output_stride};
+use crate::layers::{Padding, linear, mobile_conv, scaled, stage_maps, torch_index};
+use crate::striding::{Step, Striding};
 
 /// The paper's table 2: expansion t, channels c, repeats n; the stride of a row's first block
 /// is 2 where `true`.
@@ -34,10 +32,6 @@ const ROWS: [(usize, usize, usize, bool); 7] = [
 ];
 const STEM_CHANNELS: f64 = 32.0;
 const HEAD_CHANNELS: f64 = 1280.0;
-/// Standard deviation of the kernels at the start.
-const KERNEL_STD: f64 = 0.09;
-/// Channel counts are multiples of this.
-const DIVISOR: usize = 8;
 /// Blocks in all rows together.
 const BLOCKS: usize = 17;
 
@@ -106,16 +100,14 @@ impl MobileNetV2Config {
     ///
     /// [`Error::Config`](crate::Error::Config) names the field that cannot work.
     pub fn init(&self, device: &Device) -> Result<MobileNetV2> {
-        check_common(self.classes, self.channels, self.dropout)?;
+        check_common(self.classes, self.channels, self.dropout, self.output_stride)?;
         check_width(self.width)?;
         check_strides(self.strides)?;
-        check_output_stride(self.output_stride)?;
-        let scaled = |channels: f64| make_divisible(channels * self.width, DIVISOR);
         let [stem_stride, strides @ ..] = self.strides;
         let mut strides = strides.into_iter();
         let mut striding = Striding::new(self.output_stride);
 
-        let stem_channels = scaled(STEM_CHANNELS);
+        let stem_channels = scaled(STEM_CHANNELS, self.width);
         let stem = self.conv([self.channels, stem_channels], 3);
         let stem = self.padding.build(stem, striding.step(stem_stride), device);
         let mut blocks = Vec::with_capacity(BLOCKS);
@@ -126,7 +118,7 @@ impl MobileNetV2Config {
                 stages.push(striding.stage(input));
                 ends.push(blocks.len());
             }
-            let output = scaled(channels as f64);
+            let output = scaled(channels as f64, self.width);
             let first = if halves { strides.next().unwrap_or(1) } else { 1 };
             for repeat in 0..repeats {
                 let stride = if repeat == 0 { first } else { 1 };
@@ -138,7 +130,7 @@ impl MobileNetV2Config {
         }
         stages.push(striding.stage(input));
         ends.push(blocks.len());
-        let features = make_divisible(HEAD_CHANNELS * self.width.max(1.0), DIVISOR);
+        let features = scaled(HEAD_CHANNELS, self.width.max(1.0));
         stages.push(striding.stage(features));
         Ok(MobileNetV2 {
             stem,
@@ -154,10 +146,8 @@ impl MobileNetV2Config {
 
     /// A convolution as all of this model's: batch norm, `ReLU6`.
     fn conv(&self, channels: [usize; 2], kernel_size: usize) -> ConvNormActConfig {
-        ConvNormActConfig::new(channels, kernel_size)
-            .with_norm(Some(NormConfig::new().with_epsilon(self.epsilon)))
-            .with_activation(Activation::Relu6)
-            .with_initializer(normal(KERNEL_STD))
+        let norm = NormConfig::new().with_epsilon(self.epsilon);
+        mobile_conv(channels, kernel_size, norm, Activation::Relu6)
     }
 
     fn block(
@@ -193,15 +183,10 @@ impl InvertedResidual {
 
 impl Classifier for MobileNetV2 {
     fn forward_stages(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
-        let mut x = self.stem.forward(images);
-        let mut maps = Vec::with_capacity(self.stages.len());
-        for (index, block) in self.blocks.iter().enumerate() {
-            x = block.forward(x);
-            if self.ends.contains(&(index + 1)) {
-                maps.push(x.clone());
-            }
-        }
-        maps.push(self.head.forward(x));
+        let x = self.stem.forward(images);
+        let mut maps = stage_maps(&self.blocks, &self.ends, x, InvertedResidual::forward);
+        // The last block ends a stage too.
+        maps.extend(maps.last().cloned().map(|x| self.head.forward(x)));
         maps
     }
 
@@ -211,7 +196,7 @@ impl Classifier for MobileNetV2 {
         ops::linear(&self.classifier, x)
     }
 
-    crate::alike::classifier!();
+    crate::model_macros::classifier!();
 
     fn freeze_backbone(self) -> Self {
         Self {
@@ -224,24 +209,26 @@ impl Classifier for MobileNetV2 {
 }
 
 impl Stored for MobileNetV2 {
-    crate::alike::stored!(MobileNetV2Config, "mobilenet_v2");
+    crate::model_macros::stored!(MobileNetV2Config, "mobilenet_v2");
 
     /// torchvision numbers everything: `features.0` is the stem, `features.1` to `17` are the
     /// blocks with `conv.0` … inside, `features.18` is the head.
     fn torch_name(path: &str) -> String {
         let parts: Vec<&str> = path.split('.').collect();
         match parts[..] {
-            ["stem", layer, leaf] => format!("features.0.{}.{leaf}", place(layer)),
-            ["head", layer, leaf] => format!("features.{}.{}.{leaf}", BLOCKS + 1, place(layer)),
+            ["stem", layer, leaf] => format!("features.0.{}.{leaf}", torch_index(layer)),
+            ["head", layer, leaf] => {
+                format!("features.{}.{}.{leaf}", BLOCKS + 1, torch_index(layer))
+            }
             ["classifier", leaf] => format!("classifier.1.{leaf}"),
             ["blocks", index, part, layer, leaf] => {
                 let index: usize = index.parse().unwrap_or_default();
                 // The first block has no expansion, which moves its other parts up.
                 let skipped = usize::from(index == 0);
                 let place = match part {
-                    "expand" => format!("0.{}", place(layer)),
-                    "depthwise" => format!("{}.{}", 1 - skipped, place(layer)),
-                    _ => format!("{}", 2 - skipped + place(layer)),
+                    "expand" => format!("0.{}", torch_index(layer)),
+                    "depthwise" => format!("{}.{}", 1 - skipped, torch_index(layer)),
+                    _ => format!("{}", 2 - skipped + torch_index(layer)),
                 };
                 format!("features.{}.conv.{place}.{leaf}", index + 1)
             }

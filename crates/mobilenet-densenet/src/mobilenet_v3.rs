@@ -12,16 +12,15 @@ use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::{Device, Tensor};
 use model_utils::layers::{
     Activation, ConvNormAct, ConvNormActConfig, NormConfig, SqueezeExcite, SqueezeExciteConfig,
-    make_divisible, normal,
 };
 use model_utils::ops;
 use model_utils::weights::Stored;
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::Classifier;
+use crate::classifier::{Classifier, Stage};
 use crate::error::{Result, check_common, check_strides, check_width};
-use crate::layout::{Padding, linear, place};
-use crate::stage::{Stage, Striding, check_output_stride};
+use crate::layers::{Padding, linear, mobile_conv, scaled, stage_maps, torch_index};
+use crate::striding::Striding;
 
 /// Which of the two that the paper found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -71,12 +70,8 @@ const SMALL: [Row; 11] = [
 const STEM_CHANNELS: f64 = 16.0;
 /// Channels of the last map for each channel of the last block.
 const LAST_EXPANSION: usize = 6;
-/// Channel counts are multiples of this.
-const DIVISOR: usize = 8;
 /// Squeeze-excite's inner channels are this part of its outer ones.
 const SQUEEZE: usize = 4;
-/// Standard deviation of the kernels at the start.
-const KERNEL_STD: f64 = 0.09;
 
 impl Size {
     fn rows(self) -> &'static [Row] {
@@ -136,7 +131,7 @@ pub struct MobileNetV3 {
     classifier: Linear,
     #[module(skip)]
     stages: Vec<Stage>,
-    /// The index in `features` of each stage's last layer.
+    /// The number of layers up to each stage's end.
     #[module(skip)]
     ends: Vec<usize>,
     #[module(skip)]
@@ -187,16 +182,14 @@ impl MobileNetV3Config {
     ///
     /// [`Error::Config`](crate::Error::Config) names the field that cannot work.
     pub fn init(&self, device: &Device) -> Result<MobileNetV3> {
-        check_common(self.classes, self.channels, self.dropout)?;
+        check_common(self.classes, self.channels, self.dropout, self.output_stride)?;
         check_width(self.width)?;
         check_strides(self.strides)?;
-        check_output_stride(self.output_stride)?;
-        let scaled = |channels: f64| make_divisible(channels * self.width, DIVISOR);
         let [stem_stride, strides @ ..] = self.strides;
         let mut strides = strides.into_iter();
         let mut striding = Striding::new(self.output_stride);
 
-        let mut input = scaled(STEM_CHANNELS);
+        let mut input = scaled(STEM_CHANNELS, self.width);
         let stem = self.conv([self.channels, input], 3, Activation::HardSwish);
         let stem = self.padding.build(stem, striding.step(stem_stride), device);
         let mut features = vec![Feature::Conv(stem)];
@@ -204,22 +197,22 @@ impl MobileNetV3Config {
         for row @ &(_, _, channels, _, _, halves) in self.size.rows() {
             if halves {
                 stages.push(striding.stage(input));
-                ends.push(features.len() - 1);
+                ends.push(features.len());
             }
-            let output = scaled(channels as f64);
+            let output = scaled(channels as f64, self.width);
             let stride = if halves { strides.next().unwrap_or(1) } else { 1 };
             let block = self.block([input, output], row, stride, &mut striding, device);
             features.push(Feature::Block(block));
             input = output;
         }
         stages.push(striding.stage(input));
-        ends.push(features.len() - 1);
+        ends.push(features.len());
         let last = LAST_EXPANSION * input;
         features
             .push(Feature::Conv(self.conv([input, last], 1, Activation::HardSwish).init(device)));
         stages.push(striding.stage(last));
-        ends.push(features.len() - 1);
-        let hidden = scaled(self.size.hidden());
+        ends.push(features.len());
+        let hidden = scaled(self.size.hidden(), self.width);
         Ok(MobileNetV3 {
             features,
             hidden: linear(last, hidden, device),
@@ -232,10 +225,8 @@ impl MobileNetV3Config {
     }
 
     fn conv(&self, channels: [usize; 2], kernel: usize, act: Activation) -> ConvNormActConfig {
-        ConvNormActConfig::new(channels, kernel)
-            .with_norm(Some(NormConfig::new().with_epsilon(self.epsilon).with_momentum(0.01)))
-            .with_activation(act)
-            .with_initializer(normal(KERNEL_STD))
+        let norm = NormConfig::new().with_epsilon(self.epsilon).with_momentum(0.01);
+        mobile_conv(channels, kernel, norm, act)
     }
 
     fn block(
@@ -246,7 +237,7 @@ impl MobileNetV3Config {
         striding: &mut Striding,
         device: &Device,
     ) -> InvertedResidual {
-        let expanded = make_divisible(expanded as f64 * self.width, DIVISOR);
+        let expanded = scaled(expanded as f64, self.width);
         let act = if swishes { Activation::HardSwish } else { Activation::Relu };
         let mut block = Vec::with_capacity(4);
         if expanded != input {
@@ -255,7 +246,7 @@ impl MobileNetV3Config {
         let depthwise = self.conv([expanded; 2], kernel, act).with_groups(expanded);
         block.push(Part::Conv(self.padding.build(depthwise, striding.step(stride), device)));
         if squeezes {
-            let squeezed = make_divisible((expanded / SQUEEZE) as f64, DIVISOR);
+            let squeezed = scaled((expanded / SQUEEZE) as f64, 1.0);
             let config = SqueezeExciteConfig::new(expanded, squeezed);
             block.push(Part::Squeeze(config.with_gate(Activation::HardSigmoid).init(device)));
         }
@@ -277,18 +268,10 @@ impl InvertedResidual {
 
 impl Classifier for MobileNetV3 {
     fn forward_stages(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
-        let mut maps = Vec::with_capacity(self.ends.len());
-        let mut x = images;
-        for (index, feature) in self.features.iter().enumerate() {
-            x = match feature {
-                Feature::Conv(conv) => conv.forward(x),
-                Feature::Block(block) => block.forward(x),
-            };
-            if self.ends.contains(&index) {
-                maps.push(x.clone());
-            }
-        }
-        maps
+        stage_maps(&self.features, &self.ends, images, |feature, x| match feature {
+            Feature::Conv(conv) => conv.forward(x),
+            Feature::Block(block) => block.forward(x),
+        })
     }
 
     /// The mean over space, the hidden layer with hard-swish, dropout in training, the last layer.
@@ -298,7 +281,7 @@ impl Classifier for MobileNetV3 {
         ops::linear(&self.classifier, x)
     }
 
-    crate::alike::classifier!();
+    crate::model_macros::classifier!();
 
     fn freeze_backbone(self) -> Self {
         Self { features: self.features.freeze(), ..self }
@@ -306,17 +289,17 @@ impl Classifier for MobileNetV3 {
 }
 
 impl Stored for MobileNetV3 {
-    crate::alike::stored!(MobileNetV3Config, "mobilenet_v3");
+    crate::model_macros::stored!(MobileNetV3Config, "mobilenet_v3");
 
     /// The sequences are torchvision's; a convolution is `0`, its normalisation `1`.
     fn torch_name(path: &str) -> String {
         let parts: Vec<&str> = path.split('.').collect();
         match parts[..] {
             ["features", index, layer @ ("conv" | "norm"), leaf] => {
-                format!("features.{index}.{}.{leaf}", place(layer))
+                format!("features.{index}.{}.{leaf}", torch_index(layer))
             }
             ["features", index, "block", part, layer @ ("conv" | "norm"), leaf] => {
-                format!("features.{index}.block.{part}.{}.{leaf}", place(layer))
+                format!("features.{index}.block.{part}.{}.{leaf}", torch_index(layer))
             }
             ["hidden", leaf] => format!("classifier.0.{leaf}"),
             ["classifier", leaf] => format!("classifier.3.{leaf}"),

@@ -8,23 +8,22 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
-use burn::nn::{Initializer, Linear, LinearConfig, PaddingConfig2d};
+use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
-use model_utils::layers::{Activation, ConvNormAct, ConvNormActConfig, he_normal, make_divisible};
+use model_utils::config;
+use model_utils::layers::{Activation, ConvNormAct, ConvNormActConfig, he_normal};
 use model_utils::ops;
 use model_utils::weights::Stored;
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::Classifier;
-use crate::error::{Error, Result, check_common, check_width};
-use crate::layout::{Padding, Stem, place};
-use crate::stage::{Stage, Striding, check_output_stride};
+use crate::classifier::{Classifier, Stage};
+use crate::error::{Result, check_common, check_width};
+use crate::layers::{Padding, Stem, scaled, torch_index, with_zero_bias};
+use crate::striding::Striding;
 
 /// Channels of the four groups of blocks, before the expansion of a bottleneck.
 const CHANNELS: [f64; 4] = [64.0, 128.0, 256.0, 512.0];
 const STEM_CHANNELS: f64 = 64.0;
-/// Channel counts are multiples of this.
-const DIVISOR: usize = 8;
 /// Channels of a bottleneck's output for each inner one.
 const EXPANSION: usize = 4;
 
@@ -123,17 +122,14 @@ impl ResNetConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] names the field that cannot work.
+    /// [`Error::Config`](crate::Error::Config) names the field that cannot work.
     pub fn init(&self, device: &Device) -> Result<ResNet> {
-        check_common(self.classes, self.channels, 0.0)?;
+        check_common(self.classes, self.channels, 0.0, self.output_stride)?;
         check_width(self.width)?;
-        check_output_stride(self.output_stride)?;
-        if self.blocks.contains(&0) {
-            return Err(Error::config("blocks", self.blocks, "at least one block in each group"));
-        }
-        let scaled = |channels: f64| make_divisible(channels * self.width, DIVISOR);
+        let each = self.blocks.iter().all(|&blocks| blocks > 0);
+        config::require(each, "blocks", self.blocks, "at least one block in each group")?;
         let mut striding = Striding::new(self.output_stride);
-        let mut input = scaled(STEM_CHANNELS);
+        let mut input = scaled(STEM_CHANNELS, self.width);
         let (kernel, stride) = match self.stem {
             Stem::ImageNet => (7, 2),
             Stem::Small => (3, 1),
@@ -150,7 +146,7 @@ impl ResNetConfig {
         });
         let mut layers = Vec::with_capacity(CHANNELS.len());
         for (index, (channels, blocks)) in CHANNELS.into_iter().zip(self.blocks).enumerate() {
-            let inner = scaled(channels);
+            let inner = scaled(channels, self.width);
             let mut layer = Vec::with_capacity(blocks);
             for block in 0..blocks {
                 let stride = if index > 0 && block == 0 { 2 } else { 1 };
@@ -161,8 +157,7 @@ impl ResNetConfig {
             layers.push(layer);
             stages.push(striding.stage(input));
         }
-        let mut classifier = LinearConfig::new(input, self.classes).init(device);
-        classifier.bias = Some(Initializer::Zeros.init([self.classes], device));
+        let classifier = with_zero_bias(LinearConfig::new(input, self.classes), device);
         Ok(ResNet { stem, pool, layers, classifier, stages, config: self.clone() })
     }
 
@@ -234,7 +229,7 @@ impl Classifier for ResNet {
         ops::linear(&self.classifier, ops::global_avg_pool(features))
     }
 
-    crate::alike::classifier!();
+    crate::model_macros::classifier!();
 
     fn freeze_backbone(self) -> Self {
         Self { stem: self.stem.freeze(), layers: self.layers.freeze(), ..self }
@@ -242,7 +237,7 @@ impl Classifier for ResNet {
 }
 
 impl Stored for ResNet {
-    crate::alike::stored!(ResNetConfig, "resnet");
+    crate::model_macros::stored!(ResNetConfig, "resnet");
 
     /// torchvision counts groups and convolutions from 1: `layer1.0.conv1`, `layer1.0.bn1`.
     fn torch_name(path: &str) -> String {
@@ -252,7 +247,7 @@ impl Stored for ResNet {
             ["stem", "conv", leaf] => format!("conv1.{leaf}"),
             ["stem", _, leaf] => format!("bn1.{leaf}"),
             ["layers", layer, block, "shortcut", part, leaf] => {
-                format!("layer{}.{block}.downsample.{}.{leaf}", one_up(layer), place(part))
+                format!("layer{}.{block}.downsample.{}.{leaf}", one_up(layer), torch_index(part))
             }
             ["layers", layer, block, _, conv, part, leaf] => {
                 let part = if part == "conv" { "conv" } else { "bn" };

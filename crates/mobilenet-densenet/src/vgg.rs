@@ -11,19 +11,18 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, Dropout, DropoutConfig, Linear, PaddingConfig2d, Relu};
 use burn::tensor::{Device, Tensor};
-use model_utils::layers::{Activation, NormConfig, he_normal, make_divisible};
+use model_utils::config;
+use model_utils::layers::{Activation, NormConfig, he_normal};
 use model_utils::ops;
 use model_utils::weights::Stored;
 
-use crate::classifier::Classifier;
-use crate::error::{Error, Result, check_common, check_strides, check_width};
-use crate::layout::linear;
-use crate::stage::{Stage, Striding, check_output_stride};
+use crate::classifier::{Classifier, Stage};
+use crate::error::{Result, check_common, check_strides, check_width};
+use crate::layers::{linear, scaled, stage_maps};
+use crate::striding::Striding;
 
 /// Channels of the five groups of convolutions, each of which ends in pooling.
 const CHANNELS: [f64; 5] = [64.0, 128.0, 256.0, 512.0, 512.0];
-/// Channel counts are multiples of this.
-const DIVISOR: usize = 8;
 
 /// Convolutions of each group: the paper's columns A, B, D and E.
 const VGG_11: [usize; 5] = [1, 1, 2, 2, 2];
@@ -120,24 +119,20 @@ impl VggConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] names the field that cannot work.
+    /// [`Error::Config`](crate::Error::Config) names the field that cannot work.
     pub fn init(&self, device: &Device) -> Result<Vgg> {
-        check_common(self.classes, self.channels, self.dropout)?;
+        check_common(self.classes, self.channels, self.dropout, self.output_stride)?;
         check_width(self.width)?;
         check_strides(self.strides)?;
-        check_output_stride(self.output_stride)?;
-        if self.convs.contains(&0) {
-            return Err(Error::config("convs", self.convs, "at least one in each group"));
-        }
-        if !(1..=64).contains(&self.pooled) {
-            return Err(Error::config("pooled", self.pooled, "1 to 64"));
-        }
+        let each = self.convs.iter().all(|&convs| convs > 0);
+        config::require(each, "convs", self.convs, "at least one in each group")?;
+        config::require((1..=64).contains(&self.pooled), "pooled", self.pooled, "1 to 64")?;
         let mut striding = Striding::new(self.output_stride);
         let mut input = self.channels;
         let mut features = Vec::new();
         let (mut stages, mut ends) = (Vec::new(), Vec::new());
         for ((channels, convs), stride) in CHANNELS.into_iter().zip(self.convs).zip(self.strides) {
-            let output = make_divisible(channels * self.width, DIVISOR);
+            let output = scaled(channels, self.width);
             for _ in 0..convs {
                 features.push(Layer::Conv(conv([input, output], striding.dilation, device)));
                 if self.batch_norm {
@@ -192,20 +187,12 @@ fn conv(channels: [usize; 2], dilation: usize, device: &Device) -> Conv2d {
 
 impl Classifier for Vgg {
     fn forward_stages(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
-        let mut maps = Vec::with_capacity(self.ends.len());
-        let mut x = images;
-        for (index, layer) in self.features.iter().enumerate() {
-            x = match layer {
-                Layer::Conv(conv) => ops::conv2d(conv, x),
-                Layer::Norm(norm) => ops::batch_norm(norm, x),
-                Layer::Relu(_) => Activation::Relu.forward(x),
-                Layer::Pool(pool) => ops::max_pool2d(pool, x),
-            };
-            if self.ends.contains(&(index + 1)) {
-                maps.push(x.clone());
-            }
-        }
-        maps
+        stage_maps(&self.features, &self.ends, images, |layer, x| match layer {
+            Layer::Conv(conv) => ops::conv2d(conv, x),
+            Layer::Norm(norm) => ops::batch_norm(norm, x),
+            Layer::Relu(_) => Activation::Relu.forward(x),
+            Layer::Pool(pool) => ops::max_pool2d(pool, x),
+        })
     }
 
     /// The map averaged to `pooled` × `pooled`, then the linear layers, with dropout in training.
@@ -218,7 +205,7 @@ impl Classifier for Vgg {
         ops::linear(&self.classifier, x)
     }
 
-    crate::alike::classifier!();
+    crate::model_macros::classifier!();
 
     fn freeze_backbone(self) -> Self {
         Self { features: self.features.freeze(), ..self }
@@ -231,7 +218,7 @@ impl Classifier for Vgg {
 }
 
 impl Stored for Vgg {
-    crate::alike::stored!(VggConfig, "vgg");
+    crate::model_macros::stored!(VggConfig, "vgg");
 
     /// The sequence is torchvision's; of the head, every third layer has weights.
     fn torch_name(path: &str) -> String {

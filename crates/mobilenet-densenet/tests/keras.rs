@@ -1,5 +1,6 @@
 //! Agreement with Keras Applications on weights made by one formula in both languages
 //! (`fixtures/keras_models.py`), written here under Keras's names and in its layout.
+#![cfg(feature = "pretrained")]
 #![allow(missing_docs, clippy::print_stderr, clippy::float_cmp)]
 
 mod common;
@@ -9,14 +10,12 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor};
 use common::{deviation, fixture, floats, formula, input, read};
 use hdf5_pure::{AttrValue, FileBuilder};
-use mobilenet_densenet::weights::FromElsewhere as _;
 use mobilenet_densenet::{
-    Architecture, Classifier, DenseNet, Error, Family, MobileNetV1, MobileNetV2, MobileNetV3,
-    Pretrained, ResNet, Vgg, VggConfig, Weights,
+    Architecture, Classifier, Error, ImageModel, MobileNetV1Config, Pretrained, VggConfig, Weights,
 };
+use model_utils::config::ConfigError;
 use model_utils::device::DeviceSpec;
 use model_utils::image::Image;
-use model_utils::weights::{Stored, keras};
 use serde_json::Value;
 
 fn flex() -> Device {
@@ -83,28 +82,18 @@ fn write(layers: &Value, path: &Path) {
     file.write(path).unwrap();
 }
 
-fn pretrained<M: Family>(architecture: Architecture, path: &Path, images: Tensor<4>) -> Vec<f64> {
-    let found = Pretrained::<M>::load(architecture, Weights::Keras(path), &flex()).unwrap();
-    assert_eq!(found.model.classes(), 10);
-    read(found.model.forward(images))
-}
-
 /// The logits of a case's file.
 fn logits(name: &str, path: &Path, images: Tensor<4>) -> Vec<f64> {
     if name == "vgg16" {
         // An eighth as wide, with a smaller map to flatten.
         let config = VggConfig::vgg16().with_width(0.125).with_hidden(32).with_pooled(2);
-        let model: Vgg = config.with_classes(10).init(&flex()).unwrap();
-        let model = model.with_keras(&keras::read(path).unwrap()).unwrap();
+        let model = ImageModel::from(config.with_classes(10).init(&flex()).unwrap());
+        let model = model.with_weights(Weights::Keras(path)).unwrap();
         return read(model.forward(images));
     }
-    let architecture: Architecture = name.parse().unwrap();
-    match name {
-        "mobilenet_v1" => pretrained::<MobileNetV1>(architecture, path, images),
-        "mobilenet_v2" => pretrained::<MobileNetV2>(architecture, path, images),
-        "densenet121" => pretrained::<DenseNet>(architecture, path, images),
-        _ => pretrained::<MobileNetV3>(architecture, path, images),
-    }
+    let found = Pretrained::load(name.parse().unwrap(), Weights::Keras(path), &flex()).unwrap();
+    assert_eq!(found.model.classes(), 10);
+    read(found.model.forward(images))
 }
 
 fn agree(name: &str, case: &Value, path: &Path) {
@@ -139,18 +128,18 @@ fn files_that_keras_wrote_agree() {
 }
 
 /// Loads a case's file as another architecture.
-fn refusal<M: Family>(architecture: Architecture, layers: &Value) -> Error {
+fn refusal(architecture: Architecture, layers: &Value) -> Error {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file.h5");
     write(layers, &path);
-    Pretrained::<M>::load(architecture, Weights::Keras(&path), &flex()).unwrap_err()
+    Pretrained::load(architecture, Weights::Keras(&path), &flex()).unwrap_err()
 }
 
 #[test]
 fn files_of_another_model_say_what_differs() {
     let cases = fixture("keras.json");
     let layers = &cases["mobilenet_v1"]["layers"];
-    let error = refusal::<MobileNetV2>(Architecture::MobileNetV2, layers).to_string();
+    let error = refusal(Architecture::MobileNetV2, layers).to_string();
     assert!(
         error.contains("`conv1` for `stem.conv`: weight [8, 3, 3, 3], expected [32, 3, 3, 3]"),
         "{error}"
@@ -158,23 +147,23 @@ fn files_of_another_model_say_what_differs() {
     // Without its classifier.
     let mut headless = layers.as_array().unwrap().clone();
     headless.pop();
-    let error = refusal::<MobileNetV1>(Architecture::MobileNetV1, &headless.into()).to_string();
-    assert!(error.contains("expected"), "{error}");
+    let error = refusal(Architecture::MobileNetV1, &headless.into()).to_string();
+    assert!(error.contains("no layer for `classifier`"), "{error}");
     // A layer more.
     let mut longer = layers.as_array().unwrap().clone();
     longer.push(serde_json::json!(["more", "norm", [4], true]));
-    let config = mobilenet_densenet::MobileNetV1Config::new().with_width(0.25).with_classes(10);
+    let config = MobileNetV1Config::new().with_width(0.25).with_classes(10);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("longer.h5");
     write(&longer.into(), &path);
-    let model = config.init(&flex()).unwrap();
-    let error = model.with_keras(&keras::read(&path).unwrap()).unwrap_err().to_string();
+    let model = ImageModel::from(config.init(&flex()).unwrap());
+    let error = model.with_weights(Weights::Keras(&path)).unwrap_err().to_string();
     assert!(error.contains("`more` is not in the model"), "{error}");
     // Keras's ResNets are built in another way, and it has no VGG with batch norm.
-    let error = refusal::<ResNet>(Architecture::ResNet50, layers);
-    assert!(matches!(error, Error::Config { field: "architecture", .. }), "{error}");
+    let error = refusal(Architecture::ResNet50, layers);
+    assert!(matches!(error, Error::Config(ConfigError { field: "architecture", .. })), "{error}");
     assert!(error.to_string().contains("stride in the first 1×1 convolution"), "{error}");
-    let error = refusal::<Vgg>(Architecture::Vgg16Bn, layers).to_string();
+    let error = refusal(Architecture::Vgg16Bn, layers).to_string();
     assert!(error.contains("vgg16_bn") && error.contains("mobilenet_v1"), "{error}");
 }
 
@@ -183,8 +172,9 @@ fn a_file_brings_its_width_preprocessing_and_labels() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mobilenet_2_5_128_tf.h5");
     write(&fixture("keras.json")["mobilenet_v1"]["layers"], &path);
-    let model = MobileNetV1::pretrained(Weights::Keras(&path), &flex()).unwrap();
-    assert!((model.model.config().width - 0.25).abs() < 1e-9);
+    let weights = Weights::Keras(&path);
+    let model = Pretrained::load(Architecture::MobileNetV1, weights, &flex()).unwrap();
+    assert_eq!(model.model.stages().last().unwrap().channels, 256, "a quarter of 1024");
     let image = Image::filled(40, 30, &[255, 0, 0]);
     let images = model.preprocessing.tensor(&image, 3, &flex()).unwrap();
     assert_eq!(images.dims(), [1, 3, 128, 128]);
@@ -206,7 +196,6 @@ fn a_file_brings_its_width_preprocessing_and_labels() {
     let error = model.with_labels_from(&list).unwrap_err().to_string();
     assert!(error.contains("class 0 is missing"), "{error}");
 
-    let weights = Weights::Keras(&path);
     assert_eq!(weights.source(), "Keras Applications");
     // Bytes less the mean, in the order red, green, blue.
     let caffe = weights.preprocessing(Architecture::Vgg16).tensor(&image, 3, &flex()).unwrap();

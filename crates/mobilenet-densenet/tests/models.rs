@@ -4,13 +4,15 @@
 mod common;
 
 use burn::module::Module;
+use burn::nn::LinearConfig;
 use burn::tensor::{Distribution, Int, Tensor};
 use common::{by_formula, read};
 use mobilenet_densenet::{
-    Batch, Classifier, DenseNet, DenseNetConfig, Error, MobileNetV2, MobileNetV2Config,
+    Batch, Classifier, DenseNet, DenseNetConfig, Error, ImageModel, MobileNetV2Config,
 };
+use model_utils::config::ConfigError;
 use model_utils::device::DeviceSpec;
-use model_utils::weights::{Import, State, Stored, same_names};
+use model_utils::weights::{Import, Manifest, State, Stored, same_names};
 use proptest::prelude::*;
 
 fn flex() -> burn::tensor::Device {
@@ -28,24 +30,23 @@ fn small_dense() -> DenseNetConfig {
 #[test]
 fn a_saved_model_is_rebuilt_from_its_file_alone() {
     let folder = tempfile::tempdir().unwrap();
-    round_trip(by_formula(small_mobile().init(&flex()).unwrap()), folder.path());
-    round_trip(by_formula(small_dense().init(&flex()).unwrap()), folder.path());
-}
-
-fn round_trip<M: Stored<Error = Error> + Classifier>(model: M, folder: &std::path::Path)
-where
-    M::Config: PartialEq + std::fmt::Debug,
-{
-    let path = folder.join(M::MODEL);
-    model.save(&path).unwrap();
-    let back = M::load(&path, &flex()).unwrap();
-    assert_eq!(back.config(), model.config());
-    let x = Tensor::random([1, 3, 32, 32], Distribution::Default, &flex());
-    assert_eq!(read(back.forward(x.clone())), read(model.forward(x)));
-    // The file carries torchvision's names, so it imports like any of PyTorch's.
-    let fresh = M::from_config(model.config(), &flex()).unwrap();
-    let (_, report) = fresh.import(&Import::new(&path)).unwrap();
-    assert!(report.is_complete(), "{report}");
+    for model in [
+        by_formula(small_mobile().init(&flex()).unwrap()),
+        by_formula(small_dense().init(&flex()).unwrap()),
+    ] {
+        let path = folder.path().join(model.family().name());
+        model.save(&path).unwrap();
+        let back = ImageModel::load(&path, &flex()).unwrap();
+        assert_eq!(back.family(), model.family());
+        let x = Tensor::random([1, 3, 32, 32], Distribution::Default, &flex());
+        assert_eq!(read(back.forward(x.clone())), read(model.forward(x)));
+        // The file carries torchvision's names, so it imports like any of PyTorch's.
+        let (_, report) = back.import(&Import::new(&path)).unwrap();
+        assert!(report.is_complete(), "{report}");
+    }
+    // One type alone finds its configuration again too.
+    let path = folder.path().join("densenet");
+    assert_eq!(*DenseNet::load(&path, &flex()).unwrap().config(), small_dense());
 }
 
 #[test]
@@ -55,6 +56,13 @@ fn a_file_of_another_model_is_refused() {
     small_mobile().init(&flex()).unwrap().save(&path).unwrap();
     let error = DenseNet::load(&path, &flex()).unwrap_err().to_string();
     assert!(error.contains("mobilenet_v2, expected mobilenet-densenet::densenet"), "{error}");
+    // A model that is none of these.
+    let other = folder.path().join("other.safetensors");
+    let linear = LinearConfig::new(2, 2).init(&flex());
+    let manifest = Manifest::new("elsewhere", "linear", &0).unwrap();
+    State::from_module(&linear, same_names).unwrap().save(&other, &manifest).unwrap();
+    let error = ImageModel::load(&other, &flex()).unwrap_err().to_string();
+    assert!(error.contains("it holds a model linear, expected an image model"), "{error}");
     // A head for other classes, taken over without it.
     let other = small_mobile().with_classes(5).init(&flex()).unwrap();
     let error = other.clone().import(&Import::new(&path)).unwrap_err().to_string();
@@ -69,10 +77,10 @@ fn a_file_of_another_model_is_refused() {
 #[test]
 fn frozen_and_valid_models_leave_their_statistics_alone() {
     let device = flex().autodiff();
-    let model = small_mobile().init(&device).unwrap();
+    let model = ImageModel::from(small_mobile().init(&device).unwrap());
     let x = Tensor::random([2, 3, 32, 32], Distribution::Default, &device);
-    let bits = |model: &MobileNetV2| {
-        let state = State::of(model, same_names).unwrap();
+    let bits = |model: &ImageModel| {
+        let state = State::from_module(model, same_names).unwrap();
         let bytes: Vec<Vec<u8>> =
             state.tensors.into_values().map(|entry| entry.data.as_bytes().to_vec()).collect();
         bytes
@@ -101,7 +109,7 @@ fn predictions_are_sorted_probabilities() {
 }
 
 #[test]
-fn judging_counts_every_image() {
+fn evaluation_counts_every_image() {
     let model = by_formula(small_mobile().init(&flex()).unwrap());
     let batch = |labels: [i32; 2]| {
         Ok(Batch {
@@ -109,13 +117,13 @@ fn judging_counts_every_image() {
             labels: Tensor::<1, Int>::from_ints(labels, &flex()),
         })
     };
-    let judged = model.judge([batch([0, 1]), batch([2, 2])]).unwrap();
-    assert_eq!(judged.labels, [0, 1, 2, 2]);
-    let confusion = judged.confusion();
+    let report = model.evaluate([batch([0, 1]), batch([2, 2])]).unwrap();
+    assert_eq!(report.labels, [0, 1, 2, 2]);
+    let confusion = report.confusion_matrix();
     assert_eq!(confusion.iter().map(|row| row.iter().sum::<u64>()).collect::<Vec<_>>(), [1, 1, 2]);
     let diagonal: u64 = (0..3).map(|k| confusion[k][k]).sum();
-    assert_eq!(diagonal, judged.correct() as u64);
-    assert!(matches!(model.judge([]), Err(Error::Utils(_))));
+    assert_eq!(diagonal, report.correct() as u64);
+    assert!(matches!(model.evaluate([]), Err(Error::Utils(_))));
 }
 
 #[test]
@@ -148,7 +156,10 @@ fn configurations_that_cannot_work_name_the_field() {
         (mobile.with_strides([1, 2, 3, 1, 1]), "strides"),
     ] {
         let error = config.init(&flex()).unwrap_err();
-        assert!(matches!(error, Error::Config { field: f, .. } if f == field), "{error}");
+        assert!(
+            matches!(error, Error::Config(ConfigError { field: f, .. }) if f == field),
+            "{error}"
+        );
     }
     let dense = DenseNetConfig::new(12, vec![2, 2], 24);
     for (config, field) in [
@@ -161,9 +172,15 @@ fn configurations_that_cannot_work_name_the_field() {
         (dense.with_compression(1.1), "compression"),
     ] {
         let error = config.init(&flex()).unwrap_err();
-        assert!(matches!(error, Error::Config { field: f, .. } if f == field), "{error}");
+        assert!(
+            matches!(error, Error::Config(ConfigError { field: f, .. }) if f == field),
+            "{error}"
+        );
     }
-    assert!(matches!(DenseNetConfig::small(11, 12), Err(Error::Config { field: "depth", .. })));
+    assert!(matches!(
+        DenseNetConfig::small(11, 12),
+        Err(Error::Config(ConfigError { field: "depth", .. }))
+    ));
 }
 
 #[test]
@@ -172,7 +189,7 @@ fn the_same_seed_starts_the_same_model() {
     // images, so a few tries tell a race from a broken seed.
     let start = || {
         model_utils::device::seed(&flex(), 9);
-        let state = State::of(&small_dense().init(&flex()).unwrap(), same_names).unwrap();
+        let state = State::from_module(&small_dense().init(&flex()).unwrap(), same_names).unwrap();
         state.tensors["classifier.weight"].data.clone()
     };
     assert!((0..20).any(|_| start() == start()));

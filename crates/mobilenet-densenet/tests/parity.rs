@@ -4,11 +4,12 @@
 
 mod common;
 
+use burn::module::Module as _;
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::Tensor;
-use common::{by_formula, deviation, devices, fixture, floats, input, model, read, usize_of};
+use common::{deviation, devices, fixture, floats, input, model, read, usize_of};
 use mobilenet_densenet::{
-    Architecture, BuildOptions, Classifier, DenseNetConfig, Family, MobileNetV2Config, WithModel,
+    Architecture, BuildOptions, Classifier, DenseNetConfig, Family, ImageModel, MobileNetV2Config,
 };
 use model_utils::device::{DeviceClass, DeviceSpec};
 use model_utils::graph::Graph;
@@ -44,7 +45,8 @@ fn logits_agree_with_torchvision_on_every_device() {
                 continue;
             }
             seen.push(kind);
-            let logits = model(&case["config"], &device)(input(&case["input_shape"], &device));
+            let images = input(&case["input_shape"], &device);
+            let logits = model(&case["config"], &device).forward(images);
             let off = deviation(&read(logits), &floats(&case["logits"]));
             eprintln!("{spec} {}: {off:.1e}", case["name"]);
             assert!(off < TOLERANCE, "{spec} {}: {off:.1e}", case["name"]);
@@ -59,18 +61,11 @@ fn a_training_step_agrees_with_pytorch() {
             continue;
         }
         let device = DeviceSpec::Flex.open().unwrap().autodiff();
-        let config = &case["config"];
-        if config["model"] == "mobilenet_v2" {
-            let model = common::mobile_config(config).init(&device).unwrap();
-            training_step(by_formula(model), case);
-        } else {
-            let model = common::dense_config(config).init(&device).unwrap();
-            training_step(by_formula(model), case);
-        }
+        training_step(model(&case["config"], &device), case);
     }
 }
 
-fn training_step<M: Classifier + Stored>(mut model: M, case: &Value) {
+fn training_step(mut model: ImageModel, case: &Value) {
     let train = &case["train"];
     let device = model.devices()[0].clone();
     let images = input(&case["input_shape"], &device);
@@ -97,7 +92,7 @@ fn training_step<M: Classifier + Stored>(mut model: M, case: &Value) {
     let off = (read(after)[0] - train["loss_after"].as_f64().unwrap()).abs();
     assert!(off < 1e-3, "{name} loss after the step: {off:.1e}");
 
-    let state = State::of(&model, M::torch_name).unwrap();
+    let state = State::from_module(&model, model.torch_names()).unwrap();
     // Burn moves the running variance towards the biased variance of the batch, PyTorch towards
     // the unbiased one: n/(n − 1) apart, which stays below this for n ≥ 1,400 values a channel.
     for (key, expected) in train["tensors"].as_object().unwrap() {
@@ -109,34 +104,15 @@ fn training_step<M: Classifier + Stored>(mut model: M, case: &Value) {
     }
 }
 
-/// A model's learnable parameters, which are counted without making them.
-struct Parameters;
-
-impl WithModel for Parameters {
-    type Output = usize;
-    type Error = mobilenet_densenet::Error;
-
-    fn with<M: Family>(self, model: M) -> mobilenet_densenet::Result<usize> {
-        Ok(ops::learnable_parameters(&model))
-    }
-}
-
 /// The number and hash of the names and shapes of a model's tensors.
-struct Keys;
-
-impl WithModel for Keys {
-    type Output = [u64; 2];
-    type Error = mobilenet_densenet::Error;
-
-    fn with<M: Family>(self, model: M) -> mobilenet_densenet::Result<Self::Output> {
-        let state = State::of(&model, M::torch_name)?;
-        let line = |(name, entry): (&String, &TensorEntry)| {
-            format!("{name} {:?}\n", entry.data.shape().to_vec())
-        };
-        let mut lines: Vec<String> = state.tensors.iter().map(line).collect();
-        lines.sort();
-        Ok([lines.len() as u64, u64::from(common::fnv1a(&lines.concat()))])
-    }
+fn keys(model: &ImageModel) -> [u64; 2] {
+    let state = State::from_module(model, model.torch_names()).unwrap();
+    let line = |(name, entry): (&String, &TensorEntry)| {
+        format!("{name} {:?}\n", entry.data.shape().to_vec())
+    };
+    let mut lines: Vec<String> = state.tensors.iter().map(line).collect();
+    lines.sort();
+    [lines.len() as u64, u64::from(common::fnv1a(&lines.concat()))]
 }
 
 #[test]
@@ -144,23 +120,24 @@ fn parameters_names_and_shapes_are_as_published() {
     let device = DeviceSpec::Flex.open().unwrap();
     let fixture = fixture("torchvision.json");
     for architecture in Architecture::all() {
-        let found = architecture.build(&BuildOptions::new(), &device, Parameters).unwrap();
+        // Parameters are counted without making them.
+        let model = architecture.build(&BuildOptions::new(), &device).unwrap();
         let expected = usize_of(&fixture["parameters"][parameters_key(architecture)]);
-        assert_eq!(found, expected, "{architecture}");
+        assert_eq!(ops::learnable_parameters(&model), expected, "{architecture}");
+        assert_eq!(model.family(), architecture.family());
         if is_kin(architecture) {
             continue;
         }
-        let found = architecture.build(&BuildOptions::new(), &device, Keys).unwrap();
-        let keys: [u64; 2] =
+        let expected: [u64; 2] =
             serde_json::from_value(fixture["keys"][architecture.name()].clone()).unwrap();
-        assert_eq!(found, keys, "{architecture}: names and shapes of tensors");
+        assert_eq!(keys(&model), expected, "{architecture}: names and shapes of tensors");
     }
 }
 
 /// Whether a model has hundreds of millions of weights and differs from another that is looked at
 /// only in the number of layers.
 fn is_kin(architecture: Architecture) -> bool {
-    architecture.name().starts_with("vgg")
+    architecture.family() == Family::Vgg
         && !matches!(architecture, Architecture::Vgg11 | Architecture::Vgg16Bn)
 }
 
@@ -190,25 +167,15 @@ fn parameters_of_other_widths_are_counted_as_published() {
     assert_eq!(ops::learnable_parameters(&small), usize_of(expected));
 }
 
-/// A model's multiply–adds on an image of 224×224, in units of 1e9.
-struct MultiplyAdds;
-
-impl WithModel for MultiplyAdds {
-    type Output = f64;
-    type Error = mobilenet_densenet::Error;
-
-    fn with<M: Family>(self, model: M) -> mobilenet_densenet::Result<f64> {
-        let graph = Graph::trace(&model, [1, 3, 224, 224], M::forward)?;
-        Ok(graph.summary(1)?.multiply_adds as f64 / 1e9)
-    }
-}
-
 #[test]
 fn multiply_adds_are_as_published() {
     let device = DeviceSpec::Flex.open().unwrap();
     let fixture = fixture("torchvision.json");
     for architecture in Architecture::all().filter(|&architecture| !is_kin(architecture)) {
-        let found = architecture.build(&BuildOptions::new(), &device, MultiplyAdds).unwrap();
+        let model = architecture.build(&BuildOptions::new(), &device).unwrap();
+        let graph = Graph::trace(&model, [1, 3, 224, 224], ImageModel::forward).unwrap();
+        // In units of 1e9.
+        let found = graph.summary(1).unwrap().multiply_adds as f64 / 1e9;
         let stated = fixture["multiply_adds"][architecture.name()].as_f64().unwrap();
         eprintln!("{architecture}: {found:.4} G multiply-adds, stated {stated}");
         // The figures are rounded to a thousandth.
@@ -242,12 +209,12 @@ fn exported_names_and_shapes_are_torchvisions() {
     let keys = fixture("keys.json");
     let mobile = MobileNetV2Config::new().init(&device).unwrap();
     same_keys(
-        &State::of(&mobile, mobilenet_densenet::MobileNetV2::torch_name).unwrap(),
+        &State::from_module(&mobile, mobilenet_densenet::MobileNetV2::torch_name).unwrap(),
         &keys["mobilenet_v2"],
     );
     let dense = DenseNetConfig::densenet121().init(&device).unwrap();
     same_keys(
-        &State::of(&dense, mobilenet_densenet::DenseNet::torch_name).unwrap(),
+        &State::from_module(&dense, mobilenet_densenet::DenseNet::torch_name).unwrap(),
         &keys["densenet121"],
     );
 }

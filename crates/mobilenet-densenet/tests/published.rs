@@ -1,5 +1,6 @@
 //! Published weights. The ImageNet model itself lies beside the project (`../shared/data/imagenet`);
 //! where it is absent, what needs it says so and is passed over.
+#![cfg(feature = "pretrained")]
 #![allow(missing_docs, clippy::print_stderr)]
 
 mod common;
@@ -8,16 +9,14 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use common::{by_formula, deviation, floats, input, read, uniform};
-use mobilenet_densenet::explain::{feature_maps, grad_cam, overlay};
-use mobilenet_densenet::weights::FromElsewhere as _;
+use mobilenet_densenet::visualization::{feature_maps, grad_cam, overlay};
 use mobilenet_densenet::{
-    Architecture, Classifier, DenseNet, DenseNetConfig, Error, MobileNetV1, MobileNetV2,
-    MobileNetV2Config, Padding, Pretrained, VggConfig, Weights,
+    Architecture, Classifier, DenseNetConfig, ImageModel, MobileNetV2, MobileNetV2Config, Padding,
+    Pretrained, Result, VggConfig, Weights,
 };
 use model_utils::device::DeviceSpec;
 use model_utils::graph::{Binary, Graph, Op, Unary};
 use model_utils::image::Image;
-use model_utils::weights::Stored;
 use proptest::prelude::*;
 
 fn flex() -> Device {
@@ -36,9 +35,13 @@ fn imagenet(name: &str) -> Option<PathBuf> {
 
 const QUANTIZED: &str = "mobilenet_v2_1.0_224_quant.tflite";
 
-fn published() -> Option<Pretrained<MobileNetV2>> {
+fn mobile_net_v2(weights: Weights<'_>) -> Result<Pretrained> {
+    Pretrained::load(Architecture::MobileNetV2, weights, &flex())
+}
+
+fn published() -> Option<Pretrained> {
     let file = imagenet(QUANTIZED)?;
-    Some(MobileNetV2::pretrained(Weights::TfLite(&file), &flex()).unwrap())
+    Some(mobile_net_v2(Weights::TfLite(&file)).unwrap())
 }
 
 #[test]
@@ -153,7 +156,7 @@ fn the_interpreter_answers_the_same_on_a_hundred_images() {
 #[test]
 fn the_model_computes_what_the_imported_graph_computes() {
     let Some(file) = imagenet(QUANTIZED) else { return };
-    let model = MobileNetV2::pretrained(Weights::TfLite(&file), &flex()).unwrap();
+    let model = mobile_net_v2(Weights::TfLite(&file)).unwrap();
     let graph = model_utils::graph::tflite::import(&file).unwrap().dequantize().unwrap();
     let image = model.preprocessing.tensor(&formula_image(33), 3, &flex()).unwrap();
     let expected: burn::tensor::Tensor<2> =
@@ -170,12 +173,10 @@ fn the_model_computes_what_the_imported_graph_computes() {
 #[test]
 fn a_file_of_another_model_says_what_differs() {
     let Some(file) = imagenet(QUANTIZED) else { return };
-    let error = MobileNetV1::pretrained(Weights::TfLite(&file), &flex()).unwrap_err().to_string();
-    assert!(error.contains("53 convolutions and linear layers, expected 28"), "{error}");
+    let weights = Weights::TfLite(&file);
     let error =
-        Pretrained::<DenseNet>::load(Architecture::MobileNetV2, Weights::TfLite(&file), &flex())
-            .unwrap_err();
-    assert!(matches!(error, Error::Config { field: "architecture", .. }), "{error}");
+        Pretrained::load(Architecture::MobileNetV1, weights, &flex()).unwrap_err().to_string();
+    assert!(error.contains("53 convolutions and linear layers, expected 28"), "{error}");
 }
 
 /// Folding a model of this crate and reading the graph back is the same as publishing it.
@@ -187,19 +188,20 @@ fn folded_weights_of_a_graph_come_back() {
         .with_padding(Padding::Same)
         .with_epsilon(1e-3);
     let model = by_formula(config.init(&flex()).unwrap());
-    let mut graph = Graph::trace(&model, [1, 3, 64, 64], MobileNetV2::forward).unwrap();
+    let ImageModel::MobileNetV2(inner) = &model else { unreachable!() };
+    let mut graph = Graph::trace(inner, [1, 3, 64, 64], MobileNetV2::forward).unwrap();
     graph.fold_batch_norm().unwrap();
     // TensorFlow's zeros: none before, one after, where the stride is 2 and the side even.
     let stem = graph.nodes().find(|(_, node)| matches!(node.op, Op::Conv2d { .. })).unwrap().1;
     assert_eq!(stem.name, "stem.conv");
     let images = input(&serde_json::json!([2, 3, 64, 64]), &flex());
     let expected = read(model.forward(images.clone()));
-    let fresh = config.init(&flex()).unwrap();
+    let fresh = ImageModel::from(config.init(&flex()).unwrap());
     let loaded = fresh.with_folded(&graph, [64, 64]).unwrap();
     let off = deviation(&read(loaded.forward(images)), &expected);
     assert!(off < 1e-5, "{off:.1e}");
     // Symmetric padding is another model, and is named as what differs.
-    let other = config.with_padding(Padding::Symmetric).init(&flex()).unwrap();
+    let other = ImageModel::from(config.with_padding(Padding::Symmetric).init(&flex()).unwrap());
     let error = other.with_folded(&graph, [64, 64]).unwrap_err().to_string();
     assert!(error.contains("`stem.conv` for `stem.conv`") && error.contains("padding"), "{error}");
 }
@@ -207,7 +209,7 @@ fn folded_weights_of_a_graph_come_back() {
 #[test]
 fn a_state_dict_brings_its_classes_and_preprocessing() {
     let path = format!("{}/tests/fixtures/tiny_densenet.pth", env!("CARGO_MANIFEST_DIR"));
-    let error = Pretrained::<DenseNet>::load(
+    let error = Pretrained::load(
         Architecture::DenseNet121,
         Weights::Torchvision(Path::new(&path)),
         &flex(),
@@ -221,7 +223,7 @@ fn a_state_dict_brings_its_classes_and_preprocessing() {
     let config = MobileNetV2Config::new().with_width(0.35).with_classes(7);
     let model = by_formula(config.init(&flex()).unwrap());
     model.save(&file).unwrap();
-    let loaded = MobileNetV2::pretrained(Weights::Torchvision(&file), &flex()).unwrap();
+    let loaded = mobile_net_v2(Weights::Torchvision(&file)).unwrap();
     assert_eq!(loaded.model.classes(), 7);
     let images = input(&serde_json::json!([1, 3, 32, 32]), &flex());
     assert_eq!(read(loaded.model.forward(images.clone())), read(model.forward(images)));
@@ -254,37 +256,26 @@ fn timm_names_are_read() {
         } else {
             Weights::Timm(&path)
         };
-        let logits = match name.as_str() {
-            "mobilenetv1_100" => {
-                let found = MobileNetV1::pretrained(weights, &flex()).unwrap();
-                read(found.model.forward(images))
-            }
-            "mobilenetv2_050" => {
-                let found = MobileNetV2::pretrained(weights, &flex()).unwrap();
-                assert!((found.model.config().width - 0.5).abs() < 1e-9);
-                read(found.model.forward(images))
-            }
-            "vgg11" | "vgg11_bn" => {
-                let config = VggConfig::vgg11().with_batch_norm(name.ends_with("_bn"));
-                let config = config.with_width(0.125).with_hidden(32).with_classes(10);
-                let model = config.init(&flex()).unwrap().with_timm(&path).unwrap();
-                // Of other layers it says which.
-                let other = config.with_width(0.25).init(&flex()).unwrap().with_timm(&path);
-                let error = other.unwrap_err().to_string();
-                assert!(error.contains("`features.0.weight` has shape [8, 3, 3, 3]"), "{error}");
-                read(model.forward(images))
-            }
-            _ => {
-                let architecture = Architecture::MobileNetV3Small;
-                let found = Pretrained::<mobilenet_densenet::MobileNetV3>::load(
-                    architecture,
-                    weights,
-                    &flex(),
-                )
-                .unwrap();
-                read(found.model.forward(images))
-            }
+        let architecture = match name.as_str() {
+            "mobilenetv1_100" => Some(Architecture::MobileNetV1),
+            "mobilenetv2_050" => Some(Architecture::MobileNetV2),
+            "vgg11" | "vgg11_bn" => None,
+            _ => Some(Architecture::MobileNetV3Small),
         };
+        let model = if let Some(architecture) = architecture {
+            Pretrained::load(architecture, weights, &flex()).unwrap().model
+        } else {
+            // Narrower than any that is published.
+            let config = VggConfig::vgg11().with_batch_norm(name.ends_with("_bn"));
+            let config = config.with_width(0.125).with_hidden(32).with_classes(10);
+            let fresh = |config: &VggConfig| ImageModel::from(config.init(&flex()).unwrap());
+            // Of other layers it says which.
+            let other = fresh(&config.clone().with_width(0.25)).with_weights(weights);
+            let error = other.unwrap_err().to_string();
+            assert!(error.contains("`features.0.weight` has shape [8, 3, 3, 3]"), "{error}");
+            fresh(&config).with_weights(weights).unwrap()
+        };
+        let logits = read(model.forward(images));
         let off = deviation(&logits, &floats(&case["logits"]));
         eprintln!("{name}: {off:.1e}");
         assert!(off < 1e-4, "{name}: {off:.1e}");
@@ -306,7 +297,7 @@ fn heat_maps_show_where_a_class_is_seen() {
     }
     // Of a head that is a mean and a linear layer, the weights are the class's row of it.
     let map = model.forward_features(images.clone());
-    let state = model_utils::weights::State::of(&model, DenseNet::torch_name).unwrap();
+    let state = model_utils::weights::State::from_module(&model, model.torch_names()).unwrap();
     let weight = state.tensors["classifier.weight"].data.clone();
     let row: Vec<f32> = weight.iter::<f32>().take(map.dims()[1]).collect();
     let row = burn::tensor::Tensor::<1>::from_floats(row.as_slice(), &flex());
@@ -347,7 +338,7 @@ proptest! {
                 Weights::Timm(&path),
                 Weights::Keras(&path),
             ] {
-                prop_assert!(MobileNetV2::pretrained(weights, &flex()).is_err());
+                prop_assert!(mobile_net_v2(weights).is_err());
             }
         }
     }

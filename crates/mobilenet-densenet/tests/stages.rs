@@ -3,17 +3,19 @@
 
 mod common;
 
+use burn::module::Module as _;
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use common::{by_formula, deviation, read};
 use mobilenet_densenet::{
-    Architecture, BuildOptions, Classifier, DenseNetConfig, Error, Family, MobileNetV2Config,
-    WithModel,
+    Architecture, BuildOptions, Classifier, DenseNetConfig, Error, Family, ImageModel,
+    MobileNetV2Config,
 };
+use model_utils::config::ConfigError;
 use model_utils::device::DeviceSpec;
 use model_utils::graph::{Graph, GraphModule};
 use model_utils::ops;
-use model_utils::weights::{State, Stored, same_names};
+use model_utils::weights::{State, same_names};
 
 fn flex() -> Device {
     DeviceSpec::Flex.open().unwrap()
@@ -34,28 +36,20 @@ fn options(width: f64) -> BuildOptions {
     BuildOptions::new().with_width(width).with_classes(5)
 }
 
-/// Calls `check::<M>(model)` with a model of every family.
-macro_rules! for_every_family {
-    ($device:expr, $change:expr, $check:ident $(, $more:expr)*) => {{
-        for (architecture, width) in FAMILIES {
-            struct Check(Architecture);
-            impl WithModel for Check {
-                type Output = ();
-                type Error = Error;
-                fn with<M: Family>(self, model: M) -> Result<(), Error> {
-                    $check(self.0, by_formula(model) $(, $more)*);
-                    Ok(())
-                }
-            }
-            let change: fn(BuildOptions) -> BuildOptions = $change;
-            architecture.build(&change(options(width)), $device, Check(architecture)).unwrap();
-        }
-    }};
+/// A model of every family.
+fn every_family(
+    device: &Device,
+    change: impl Fn(BuildOptions) -> BuildOptions,
+) -> impl Iterator<Item = (Architecture, ImageModel)> {
+    FAMILIES.into_iter().map(move |(architecture, width)| {
+        let model = architecture.build(&change(options(width)), device).unwrap();
+        (architecture, by_formula(model))
+    })
 }
 
 #[test]
 fn maps_have_the_channels_and_strides_that_are_said() {
-    fn check<M: Classifier>(architecture: Architecture, model: M) {
+    for (architecture, model) in every_family(&flex(), |options| options) {
         let side = 128;
         let images = Tensor::random([2, 3, side, side], Distribution::Default, &flex());
         let maps = model.forward_stages(images.clone());
@@ -71,27 +65,18 @@ fn maps_have_the_channels_and_strides_that_are_said() {
         assert_eq!(read(last.clone()), read(maps.last().unwrap().clone()));
         assert_eq!(read(model.forward_head(last)), read(model.forward(images)));
     }
-    for_every_family!(&flex(), |options| options, check);
 }
 
 /// With holes instead of strides, every place of the coarse map is in the fine one.
 #[test]
 fn a_smaller_output_stride_keeps_every_value() {
-    struct LastMap(Tensor<4>);
-    impl WithModel for LastMap {
-        type Output = Tensor<4>;
-        type Error = Error;
-        fn with<M: Family>(self, model: M) -> Result<Tensor<4>, Error> {
-            let model = by_formula(model);
-            assert!(model.stages().iter().all(|stage| stage.stride <= 32));
-            Ok(model.forward_features(self.0))
-        }
-    }
     let images = Tensor::random([1, 3, 128, 96], Distribution::Default, &flex());
     for (architecture, width) in FAMILIES {
         let last = |output_stride: usize| {
             let options = options(width).with_output_stride(output_stride);
-            architecture.build(&options, &flex(), LastMap(images.clone())).unwrap()
+            let model = by_formula(architecture.build(&options, &flex()).unwrap());
+            assert!(model.stages().iter().all(|stage| stage.stride <= output_stride));
+            model.forward_features(images.clone())
         };
         let coarse = last(32);
         let [_, channels, rows, columns] = coarse.dims();
@@ -100,10 +85,7 @@ fn a_smaller_output_stride_keeps_every_value() {
             let fine = last(output_stride);
             assert_eq!(fine.dims(), [1, channels, rows * factor, columns * factor]);
             // Squeeze-excite averages over the whole map, which has more places now.
-            if matches!(
-                architecture,
-                Architecture::MobileNetV3Large | Architecture::MobileNetV3Small
-            ) {
+            if architecture.family() == Family::MobileNetV3 {
                 continue;
             }
             let at = |length: usize| {
@@ -116,12 +98,12 @@ fn a_smaller_output_stride_keeps_every_value() {
         }
     }
     let error = MobileNetV2Config::new().with_output_stride(4).init(&flex()).unwrap_err();
-    assert!(matches!(error, Error::Config { field: "output_stride", .. }), "{error}");
+    assert!(matches!(error, Error::Config(ConfigError { field: "output_stride", .. })), "{error}");
 }
 
 #[test]
 fn a_head_for_other_classes_takes_the_place_of_the_old_one() {
-    fn check<M: Classifier + Stored<Error = Error>>(architecture: Architecture, model: M) {
+    for (architecture, model) in every_family(&flex(), |options| options) {
         let images = Tensor::random([1, 3, 64, 64], Distribution::Default, &flex());
         let before = read(model.forward_features(images.clone()));
         let changed = model.clone().reset_classifier(9).unwrap();
@@ -131,20 +113,22 @@ fn a_head_for_other_classes_takes_the_place_of_the_old_one() {
         // The configuration follows, so that the file describes the model.
         let folder = tempfile::tempdir().unwrap();
         changed.save(folder.path().join("m")).unwrap();
-        assert_eq!(M::load(folder.path().join("m"), &flex()).unwrap().classes(), 9);
-        assert!(matches!(model.reset_classifier(0), Err(Error::Config { field: "classes", .. })));
+        assert_eq!(ImageModel::load(folder.path().join("m"), &flex()).unwrap().classes(), 9);
+        assert!(matches!(
+            model.reset_classifier(0),
+            Err(Error::Config(ConfigError { field: "classes", .. }))
+        ));
     }
-    for_every_family!(&flex(), |options| options, check);
 }
 
 #[test]
 fn a_frozen_backbone_stands_still_while_its_head_trains() {
-    fn check<M: Classifier + Stored<Error = Error>>(architecture: Architecture, model: M) {
+    for (architecture, model) in every_family(&flex().autodiff(), |options| options) {
         let device = flex().autodiff();
         let images = Tensor::random([2, 3, 64, 64], Distribution::Default, &device);
         let labels = Tensor::<1, Int>::from_ints([0, 3], &device);
         let mut model = model.freeze_backbone();
-        let before = State::of(&model, same_names).unwrap();
+        let before = State::from_module(&model, same_names).unwrap();
         // Batch norm takes running statistics, so training and inference see the same map, but for
         // the rounding of two ways to normalise.
         let training = read(model.forward_features(images.clone()));
@@ -157,7 +141,7 @@ fn a_frozen_backbone_stands_still_while_its_head_trains() {
             let grads = GradientsParams::from_grads(loss.backward(), &model);
             model = optimizer.step(0.1, model, grads);
         }
-        let after = State::of(&model, same_names).unwrap();
+        let after = State::from_module(&model, same_names).unwrap();
         let mut moved = Vec::new();
         for (name, entry) in &before.tensors {
             if entry.data != after.tensors[name].data {
@@ -168,14 +152,13 @@ fn a_frozen_backbone_stands_still_while_its_head_trains() {
         assert!(moved.contains(&"classifier.weight"), "{architecture}: {moved:?}");
         assert!(moved.iter().all(in_head), "{architecture}: {moved:?}");
     }
-    for_every_family!(&flex().autodiff(), |options| options, check);
 }
 
 #[test]
 fn folded_batch_norms_change_nothing() {
-    fn check<M: Classifier>(architecture: Architecture, model: M) {
+    for (architecture, model) in every_family(&flex(), |options| options) {
         let images = Tensor::random([2, 3, 64, 64], Distribution::Default, &flex());
-        let graph = Graph::trace(&model, [1, 3, 64, 64], M::forward).unwrap();
+        let graph = Graph::trace(&model, [1, 3, 64, 64], ImageModel::forward).unwrap();
         let mut folded = graph.clone();
         assert!(folded.fold_batch_norm().unwrap() > 10, "{architecture}");
         let module: GraphModule = folded.init(&flex()).unwrap();
@@ -187,23 +170,23 @@ fn folded_batch_norms_change_nothing() {
             assert_eq!(left, 0, "{architecture}");
         }
     }
-    for_every_family!(&flex(), |options| options, check);
 }
 
 #[test]
 fn small_images_have_their_variant() {
-    fn check<M: Classifier>(architecture: Architecture, model: M) {
-        for side in [28, 32] {
-            let images = Tensor::random([1, 1, side, side], Distribution::Default, &flex());
-            if side >= model.min_side() {
-                assert_eq!(model.predict(images, 1).unwrap().len(), 1, "{architecture}");
+    for side in [28, 32] {
+        let small = |options: BuildOptions| options.with_side(side).with_channels(1);
+        for (architecture, model) in every_family(&flex(), small) {
+            for side in [28, 32] {
+                let images = Tensor::random([1, 1, side, side], Distribution::Default, &flex());
+                if side >= model.min_side() {
+                    assert_eq!(model.predict(images, 1).unwrap().len(), 1, "{architecture}");
+                }
             }
+            let last = model.stages().last().unwrap().stride;
+            assert!((8..=32).contains(&last), "{architecture}: {last}");
         }
-        let last = model.stages().last().unwrap().stride;
-        assert!((8..=32).contains(&last), "{architecture}: {last}");
     }
-    for_every_family!(&flex(), |options| options.with_side(32).with_channels(1), check);
-    for_every_family!(&flex(), |options| options.with_side(28).with_channels(1), check);
 }
 
 #[test]
@@ -216,7 +199,7 @@ fn gradient_checkpointing_gives_the_same_gradients() {
         let loss = ops::cross_entropy(model.forward(images), labels, 0.0);
         let grads = GradientsParams::from_grads(loss.backward(), &model);
         let mut optimizer: ModuleOptimizer = SgdConfig::new().init();
-        State::of(&optimizer.step(1.0, model, grads), same_names).unwrap()
+        State::from_module(&optimizer.step(1.0, model, grads), same_names).unwrap()
     };
     let plain = gradients(flex().autodiff());
     let checkpointed = gradients(flex().autodiff().gradient_checkpointing());

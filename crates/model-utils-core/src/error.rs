@@ -149,11 +149,6 @@ impl Error {
         Self::Data { origin: origin.into(), reason: reason.into() }
     }
 
-    /// An [`Error::Config`].
-    pub fn config(field: &'static str, value: impl ToString, expected: impl Into<String>) -> Self {
-        ConfigError::new(field, value, expected).into()
-    }
-
     /// An [`Error::Picture`].
     pub fn picture(what: impl Into<String>, reason: impl ToString) -> Self {
         Self::Picture { what: what.into(), reason: reason.to_string() }
@@ -170,7 +165,7 @@ fn list(lines: &[String]) -> String {
     text
 }
 
-/// The message of a caught panic.
+/// The message of a caught panic, for example of a thread that was joined.
 pub fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned())

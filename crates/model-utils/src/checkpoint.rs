@@ -28,7 +28,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use burn::lr_scheduler::LrSchedulerRecord;
@@ -41,7 +40,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::atomic;
-use crate::error::{Error, Result, panic_text};
+use crate::config::ConfigError;
+use crate::error::{Error, Result, catch_panic};
 use crate::weights::{self, Manifest, State};
 
 /// The version of the folders that this crate writes.
@@ -112,7 +112,7 @@ impl Checkpoint {
     ///
     /// Where its tensors cannot be read back from the device.
     pub fn module<M: Module>(mut self, name: &str, module: &M) -> Result<Self> {
-        self.modules.push((name.to_owned(), State::of(module, weights::same_names)?));
+        self.modules.push((name.to_owned(), State::from_module(module, weights::same_names)?));
         Ok(self)
     }
 
@@ -159,7 +159,7 @@ impl Checkpoint {
     /// [`Error::Config`] for what JSON cannot hold.
     pub fn state(mut self, state: &impl Serialize) -> Result<Self> {
         self.state = serde_json::to_value(state)
-            .map_err(|error| Error::config("state", error, "a value that JSON can hold"))?;
+            .map_err(|error| ConfigError::new("state", error, "a value that JSON can hold"))?;
         Ok(self)
     }
 }
@@ -429,15 +429,12 @@ impl Saved {
             .map_err(|error| Error::format(&path, "optimiser state", error.to_string()))?;
         // Burn stages the state on `Device::default()`, the best backend of this build, whatever
         // device is trained on; without an adapter for it that panics.
-        catch_unwind(AssertUnwindSafe(|| optimizer.load_record(record))).map_err(|panic| {
-            Error::DeviceAbsent {
-                spec: "Burn's default".to_owned(),
-                reason: format!(
-                    "{}; optimiser state passes through that device: set BURN_DEVICE=flex, or \
-                     build without the backends that are not there",
-                    panic_text(panic.as_ref())
-                ),
-            }
+        catch_panic(|| optimizer.load_record(record)).map_err(|panic| Error::DeviceAbsent {
+            spec: "Burn's default".to_owned(),
+            reason: format!(
+                "{panic}; optimiser state passes through that device: set BURN_DEVICE=flex, or \
+                     build without the backends that are not there"
+            ),
         })
     }
 

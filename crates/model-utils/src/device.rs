@@ -19,13 +19,13 @@
 //! ```
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::error::{Error, Result, panic_text};
+use crate::error::{Error, Result, catch_panic};
+use crate::random::mix;
 
 /// A device by name. See the [module](self) for the names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -160,10 +160,10 @@ impl DeviceSpec {
             }
         };
         let probe = || Tensor::<1>::full([8], 0.5, &device).sum().into_data().try_to_vec::<f32>();
-        match catch_unwind(AssertUnwindSafe(probe)) {
+        match catch_panic(probe) {
             Ok(Ok(sum)) if sum == [4.0] => Ok(device),
             Ok(answer) => Err(absent(format!("8 × 0.5 gave {answer:?}"))),
-            Err(panic) => Err(absent(panic_text(panic.as_ref()))),
+            Err(panic) => Err(absent(panic)),
         }
     }
 
@@ -247,12 +247,9 @@ pub fn seed(device: &Device, seed: u64) {
     device.clone().without_autodiff().seed(seed);
 }
 
-/// The seed of one step of a run: a well-mixed function of both (`SplitMix64`, Steele et al. 2014).
+/// The seed of one step of a run: a well-mixed function of both.
 pub fn step_seed(seed: u64, step: u64) -> u64 {
-    let mut z = seed ^ step.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+    mix(seed, step)
 }
 
 /// The devices behind a graphics backend; empty where there are none or the driver is missing.
@@ -269,7 +266,7 @@ fn adapters(family: DeviceSpec) -> Vec<Device> {
         }
     };
     // A missing driver library makes the enumeration itself panic on some systems.
-    catch_unwind(list).unwrap_or_default()
+    catch_panic(list).unwrap_or_default()
 }
 
 /// What wgpu finds on Vulkan, Metal or `DirectX` 12.

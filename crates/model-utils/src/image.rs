@@ -36,7 +36,7 @@ impl ImageTensor for Image {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
 

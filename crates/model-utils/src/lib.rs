@@ -1,55 +1,57 @@
 //! What every model built on [Burn](https://burn.dev) needs and Burn does not give: devices by
-//! name, weights and checkpoints that survive a kill, data, training loops that resume exactly,
-//! models as graphs, comparisons of devices, statistics and pictures.
+//! name, weights and checkpoints that survive a kill, training loops that resume exactly, models as
+//! graphs, comparisons of devices; and `model-utils-core`, re-exported: data, statistics, pictures.
 //!
 //! # A first program
 //!
 //! A classifier is trained for some steps, stopped, and goes on from its checkpoint:
 //!
 //! ```
-//! use model_utils::prelude::*;
 //! use burn::nn::{Linear, LinearConfig};
 //! use burn::optim::AdamConfig;
+//! use model_utils::prelude::*;
 //!
-//! // The device is data, the seed is explicit, errors go up with `?`.
-//! let device = "flex".parse::<DeviceSpec>()?.open()?.autodiff();
-//! seed(&device, 42);
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // The device is data, the seed is explicit, errors go up with `?`.
+//!     let device = "flex".parse::<DeviceSpec>()?.open()?.autodiff();
+//!     seed(&device, 42);
 //!
-//! // Which of two numbers is larger?
-//! let batch = |shift: f32| {
-//!     let x = [[0.1 + shift, 0.9], [0.8, 0.3 - shift], [0.2, 0.4], [0.7, 0.6 - shift]];
-//!     (Tensor::<2>::from_data(x, &device), Tensor::<1, Int>::from_ints([1, 0, 1, 0], &device))
-//! };
-//! let batches = InMemory(vec![batch(0.0), batch(0.1), batch(0.2)]);
+//!     // Which of two numbers is larger?
+//!     let batch = |shift: f32| {
+//!         let x = [[0.1 + shift, 0.9], [0.8, 0.3 - shift], [0.2, 0.4], [0.7, 0.6 - shift]];
+//!         (Tensor::<2>::from_data(x, &device), Tensor::<1, Int>::from_ints([1, 0, 1, 0], &device))
+//!     };
+//!     let batches = vec![batch(0.0), batch(0.1), batch(0.2)]; // or a Loader over a data set
 //!
-//! let folder = tempfile::tempdir()?; // yours would be "runs/larger"
-//! let train = |budget| {
-//!     Supervised::new(
-//!         SupervisedConfig::new(budget),
-//!         LinearConfig::new(2, 2).init(&device),
-//!         AdamConfig::new().init(),
-//!         0.1, // the learning rate, or any of Burn's schedules
-//!     )?
-//!     .resume_in(Checkpoints::open(folder.path())?)?
-//!     .train(
-//!         &batches,
-//!         |model: &Linear, (x, y)| {
-//!             let loss = ops::cross_entropy(ops::linear(model, x), y, 0.0);
-//!             Ok::<_, Error>(StepOutput { loss, items: 4, correct: None })
-//!         },
-//!         |model| {
-//!             let (x, y) = (batches.0[0].0.clone().inner(), batches.0[0].1.clone().inner());
-//!             let correct = ops::count_correct(ops::linear(model, x), y).into_scalar::<i32>();
-//!             Ok(Evaluation::new("accuracy", f64::from(correct) / 4.0))
-//!         },
-//!         &mut Silent, // or a ProgressBar, a CsvLog, your own observer
-//!     )
-//! };
-//! assert_eq!(train(Budget::epochs(10))?.step, 30);
-//! let trained = train(Budget::epochs(40))?; // goes on at step 30
-//! assert_eq!(trained.step, 120);
-//! assert_eq!(trained.evaluation.unwrap().score, 1.0);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//!     let folder = std::env::temp_dir().join(format!("larger-{}", std::process::id()));
+//!     let train = |budget| {
+//!         let config = SupervisedConfig::new(budget);
+//!         let model = LinearConfig::new(2, 2).init(&device);
+//!         // 0.1 is the learning rate; any of Burn's schedules would do.
+//!         Supervised::new(config, model, AdamConfig::new().init(), 0.1)?
+//!             .resume_in(Checkpoints::open(&folder)?)?
+//!             .train(
+//!                 &batches,
+//!                 |model: &Linear, (x, y)| {
+//!                     let loss = ops::cross_entropy(ops::linear(model, x), y, 0.0);
+//!                     Ok::<_, Error>(StepOutput { loss, items: 4, correct: None })
+//!                 },
+//!                 |model| {
+//!                     let (x, y) = (batches[0].0.clone().inner(), batches[0].1.clone().inner());
+//!                     let correct = ops::count_correct(ops::linear(model, x), y);
+//!                     let share = f64::from(correct.into_scalar::<i32>()) / 4.0;
+//!                     Ok(Evaluation::new("accuracy", share))
+//!                 },
+//!                 &mut Silent, // or a ProgressBar, a CsvLog, your own observer
+//!             )
+//!     };
+//!     println!("stopped after {} steps", train(Budget::epochs(10))?.step); // 30
+//!     let trained = train(Budget::epochs(40))?; // goes on at step 30
+//!     let accuracy = trained.evaluation.map_or(f64::NAN, |evaluation| evaluation.score);
+//!     println!("after {} steps: accuracy {accuracy}", trained.step); // 120, 1
+//!     std::fs::remove_dir_all(folder)?;
+//!     Ok(())
+//! }
 //! ```
 //!
 //! # Rooms

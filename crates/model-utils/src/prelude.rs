@@ -11,5 +11,5 @@ pub use crate::device::{DeviceSpec, seed};
 #[cfg(any(feature = "images", feature = "picture"))]
 pub use crate::image::{Image, ImageTensor};
 pub use crate::ops;
-pub use crate::train::{Batches, Evaluation, InMemory, StepOutput, Supervised, SupervisedConfig};
+pub use crate::train::{Batches, Evaluation, StepOutput, Supervised, SupervisedConfig};
 pub use crate::weights::Stored;

@@ -1,4 +1,5 @@
 //! Checkpoint folders as a user sees them.
+#![cfg(feature = "flex")]
 #![allow(missing_docs)]
 
 mod common;

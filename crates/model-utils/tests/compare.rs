@@ -43,7 +43,7 @@ fn gives(name: &str, values: impl Fn(&Device) -> Vec<f32> + 'static) -> Workload
         let values = values(device);
         let count = values.len();
         let tensor = Tensor::<1>::from_data(TensorData::new(values, [count]), device);
-        Ok(Step::new(move || Ok(Output::of(tensor.clone()))))
+        Ok(Step::new(move || Ok(Output::from(tensor.clone()))))
     })
     .size(Size::new("small", 1.0, 1.0))
 }
@@ -53,7 +53,7 @@ fn product() -> Workload {
         let n = size.value as usize;
         let values: Vec<f32> = (0..n * n).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
         let a = Tensor::<2>::from_data(TensorData::new(values, [n, n]), device);
-        Ok(Step::new(move || Ok(Output::of(a.clone().matmul(a.clone())))))
+        Ok(Step::new(move || Ok(Output::from(a.clone().matmul(a.clone())))))
     })
     .items_unit("multiply-adds")
     .size(Size::new("small", 16.0, 4096.0))
@@ -128,7 +128,7 @@ fn a_step_that_changes_is_found_in_its_last_run() {
         let (calls, device) = (Cell::new(0.0_f32), device.clone());
         Ok(Step::new(move || {
             calls.set(calls.get() + 1.0);
-            Ok(Output::of(Tensor::<1>::from_floats([calls.get()], &device)))
+            Ok(Output::from(Tensor::<1>::from_floats([calls.get()], &device)))
         }))
     })
     .size(Size::new("small", 1.0, 1.0));

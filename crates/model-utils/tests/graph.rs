@@ -1,4 +1,5 @@
 //! Traced modules compute what the module computes and train as it trains.
+#![cfg(feature = "flex")]
 #![cfg(feature = "graph")]
 
 #[path = "common/graph.rs"]
@@ -272,11 +273,11 @@ fn a_traced_module_is_not_touched_and_a_graph_has_the_latest_statistics() {
     let mlp = Mlp::new(&device);
     // A step in training leaves an update pending that only a snapshot sees.
     let _ = mlp.forward(random([8, 6], &device));
-    let before = State::of(&mlp, same_names).unwrap();
+    let before = State::from_module(&mlp, same_names).unwrap();
     let graph = Graph::trace(&mlp, [1, 6], Mlp::forward).unwrap();
     let module = graph.init(&device).unwrap();
     let _: Tensor<2> = module.forward(random([8, 6], &device)).unwrap();
-    let after = State::of(&mlp, same_names).unwrap();
+    let after = State::from_module(&mlp, same_names).unwrap();
     for (name, entry) in &before.tensors {
         assert_eq!(entry.data.as_bytes(), after.tensors[name].data.as_bytes(), "{name}");
         assert_eq!(entry.param_id, after.tensors[name].param_id);
@@ -302,7 +303,9 @@ fn frozen_parts_stay_frozen() {
         assert_eq!(role("last.weight"), Role::Learnable);
         let module = graph.init(&device).unwrap();
         let stats = |module: &GraphModule| {
-            State::of(module, same_names).unwrap().tensors["norm.running_mean"].data.clone()
+            State::from_module(module, same_names).unwrap().tensors["norm.running_mean"]
+                .data
+                .clone()
         };
         let before = stats(&module);
         let _: Tensor<2> = module.forward(random([8, 6], &device)).unwrap();

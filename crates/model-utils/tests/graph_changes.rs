@@ -1,4 +1,5 @@
 //! Graphs are saved, changed and counted, and say what does not fit.
+#![cfg(feature = "flex")]
 #![cfg(feature = "graph")]
 
 #[path = "common/graph.rs"]
@@ -58,16 +59,20 @@ fn weights_go_between_the_module_and_its_graph() {
     let module = graph.init(&device).unwrap();
     // From the second module into the graph of the first: same names, same layouts.
     let (loaded, report) =
-        State::of(&second, same_names).unwrap().apply(module, same_names).unwrap();
+        State::from_module(&second, same_names).unwrap().apply(module, same_names).unwrap();
     assert!(report.is_complete(), "{report}");
     let x = random([2, 2, 9, 9], &device);
     let (_, found): (Tensor<4>, Tensor<2>) = loaded.forward(x.clone()).unwrap();
     let difference = common::difference(&[found.into()], &[second.forward(x).1.into()]);
     assert!(difference < 1e-5, "{difference}");
     // And back.
-    let (back, report) = State::of(&loaded, same_names).unwrap().apply(first, same_names).unwrap();
+    let (back, report) =
+        State::from_module(&loaded, same_names).unwrap().apply(first, same_names).unwrap();
     assert!(report.is_complete(), "{report}");
-    let (a, b) = (State::of(&back, same_names).unwrap(), State::of(&second, same_names).unwrap());
+    let (a, b) = (
+        State::from_module(&back, same_names).unwrap(),
+        State::from_module(&second, same_names).unwrap(),
+    );
     for (name, entry) in &a.tensors {
         assert_eq!(entry.data, b.tensors[name].data, "{name}");
     }
@@ -215,7 +220,7 @@ fn channels_are_taken_away_and_the_rest_trains_on() {
     cut(&mut smaller, &group, 2).unwrap();
     assert_eq!(smaller.node(smaller.find("depthwise.conv").unwrap()).shape[1], Dim::Fixed(2));
     // Its weights no longer fit the module they came from, which says so.
-    let state = State::of(&smaller.init(&device).unwrap(), same_names).unwrap();
+    let state = State::from_module(&smaller.init(&device).unwrap(), same_names).unwrap();
     let (_, report) = state.apply(model, same_names).unwrap();
     assert!(report.to_string().contains("depthwise.conv.weight"), "{report}");
 }

@@ -2,6 +2,7 @@
 //!
 //! The expected outputs in `fixtures/tflite.json` come from `fixtures/tflite.py`, which runs the
 //! interpreter on the files that the ignored test `write_files` writes.
+#![cfg(feature = "flex")]
 #![cfg(all(feature = "graph", feature = "pytorch"))]
 
 #[path = "common/tflite.rs"]
@@ -12,7 +13,7 @@ use std::path::Path;
 use builder::{FLOAT16, FLOAT32, INT8, INT32, Model as File, Operator, Tensor, UINT8, Value};
 use burn::tensor::{Device, Float, Tensor as Burn, TensorData};
 use model_utils::Error;
-use model_utils::graph::{Dim, Graph, Kind, Op, Role, tflite};
+use model_utils::graph::{Dim, ElementKind, Graph, Op, Role, tflite};
 use proptest::prelude::*;
 
 /// Even numbers between −1 and 1, the same in `fixtures/tflite.py`.
@@ -360,7 +361,7 @@ fn a_graph_keeps_what_the_integers_mean() {
     let depthwise = graph.find("d").unwrap();
     assert_eq!(graph.weight(depthwise).unwrap().data.shape().to_vec(), [4, 1, 3, 3]);
     assert_eq!(graph.node(depthwise).quantization.as_ref().unwrap().axis, Some(0));
-    assert_eq!(graph.node(depthwise).kind, Kind::Float);
+    assert_eq!(graph.node(depthwise).kind, ElementKind::Float);
 
     let error = graph.init(&Device::flex()).unwrap_err().to_string();
     assert!(error.contains("dequantize"), "{error}");

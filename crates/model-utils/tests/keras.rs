@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use hdf5_pure::{AttrValue, FileBuilder};
 use model_utils::weights::Import;
-use model_utils::weights::keras::{Kind, Layer, read};
+use model_utils::weights::keras::{Layer, LayerKind, read};
 use proptest::prelude::*;
 
 const FILES: [&str; 2] = ["keras_legacy.h5", "keras.weights.h5"];
@@ -39,22 +39,22 @@ fn both_layouts_give_the_same_layers() {
         let (stem, norm) = (layer("stem"), layer("stem_bn"));
         let (depthwise, linear) = (layer("dw"), layer("predictions"));
         // Weight 0 of Keras is [1, 2, 3, 4]: height, width, in, out.
-        assert_eq!((stem.kind, stem.tensors.len()), (Kind::Conv, 1));
+        assert_eq!((stem.kind, stem.tensors.len()), (LayerKind::Conv, 1));
         assert_eq!(stem.tensor("weight").unwrap().shape().to_vec(), [4, 3, 1, 2]);
         assert_eq!(values(stem, "weight")[..6], [0.0, 12.0, 4.0, 16.0, 8.0, 20.0]);
-        assert_eq!(norm.kind, Kind::Norm);
+        assert_eq!(norm.kind, LayerKind::Norm);
         for (name, first) in
             [("weight", 100.0), ("bias", 200.0), ("running_mean", 300.0), ("running_var", 400.0)]
         {
             assert_eq!(values(norm, name), [first, first + 1.0, first + 2.0, first + 3.0]);
         }
         // Weight 5 is [2, 3, 4, 1].
-        assert_eq!(depthwise.kind, Kind::Depthwise);
+        assert_eq!(depthwise.kind, LayerKind::Depthwise);
         assert_eq!(depthwise.tensor("weight").unwrap().shape().to_vec(), [4, 1, 2, 3]);
         assert_eq!(values(depthwise, "weight")[6..12], [501.0, 505.0, 509.0, 513.0, 517.0, 521.0],);
         assert_eq!(values(depthwise, "bias"), [600.0, 601.0, 602.0, 603.0]);
         // Weight 7 is [4, 2].
-        assert_eq!(linear.kind, Kind::Linear);
+        assert_eq!(linear.kind, LayerKind::Linear);
         assert_eq!(linear.tensor("weight").unwrap().shape().to_vec(), [2, 4]);
         let expected = [700.0, 702.0, 704.0, 706.0, 701.0, 703.0, 705.0, 707.0];
         assert_eq!(values(linear, "weight"), expected);

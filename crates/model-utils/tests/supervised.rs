@@ -2,6 +2,7 @@
 //!
 //! Burn's random generator on processors is one for the whole process, so the tests that train
 //! take turns.
+#![cfg(feature = "flex")]
 #![allow(missing_docs)]
 
 mod common;
@@ -14,7 +15,7 @@ use burn::tensor::Tensor;
 use common::{Net, batches, evaluate, flex, read, run, step, weights_of};
 use model_utils::checkpoint::{Checkpoints, Goal};
 use model_utils::train::{
-    Budget, CsvLog, Event, History, InMemory, JsonLines, Observer, Silent, Stop, StopReason,
+    Budget, CsvLog, Event, History, JsonLines, Observer, Silent, Stop, StopReason,
     SupervisedConfig, Trained,
 };
 use model_utils::{ConfigError, Error};
@@ -247,7 +248,7 @@ fn what_cannot_work_is_refused() {
         new(base.clone(), &flex()),
         Err(Error::Config(ConfigError { field: "device", .. }))
     ));
-    let none: InMemory<(Tensor<4>, Tensor<1, burn::tensor::Int>)> = InMemory(Vec::new());
+    let none: Vec<(Tensor<4>, Tensor<1, burn::tensor::Int>)> = Vec::new();
     let empty = run(base).train::<_, Error>(&none, step, evaluate, &mut Silent);
     assert!(matches!(empty, Err(Error::Data { .. })));
 }
@@ -271,16 +272,16 @@ fn a_saved_averaged_or_cloned_model_does_not_change_the_live_one() {
     let net = Net::new(&device);
     let data = batches(3, &device);
     // A forward in training leaves an update of the running statistics pending.
-    let _ = step(&net, data.0[0].clone()).unwrap();
+    let _ = step(&net, data[0].clone()).unwrap();
     let before = weights_of(&net);
 
     let mut ema = model_utils::train::Ema::new(&net, 0.5).unwrap();
     let other = Net::new(&device);
-    let _ = step(&other, data.0[1].clone()).unwrap();
+    let _ = step(&other, data[1].clone()).unwrap();
     ema.update(&other);
     let mean = model_utils::train::mean_of(&[net.clone(), other.clone()]).unwrap();
     let copy = model_utils::weights::snapshot(&net);
-    let _ = step(&copy, data.0[2].clone()).unwrap();
+    let _ = step(&copy, data[2].clone()).unwrap();
     let _ = weights_of(&copy);
     assert_eq!(weights_of(&net), before);
 

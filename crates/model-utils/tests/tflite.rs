@@ -8,7 +8,8 @@ mod builder;
 
 use builder::{FLOAT32, INT8, INT32, Model as File, Operator, Tensor, Value, flatbuffer};
 use model_utils::graph::tflite::model::{
-    Activation, Conv2d, Element, Model, Op, Padding, Pool2d, Quantization, Resize, builtin_name,
+    Conv2d, Element, FusedActivation, Model, Op, Padding, Pool2d, QuantizationParameters, Resize,
+    builtin_name,
 };
 use model_utils::graph::tflite::reader::{Field, FlatBuffer, MEMORY_PER_BYTE};
 use proptest::prelude::*;
@@ -70,7 +71,7 @@ fn reads_a_convolution() {
     assert_eq!((operator.input(2), operator.input(3)), (Some(2), None));
     assert_eq!((&*operator.outputs, operator.code), (&[3][..], 3));
     assert_eq!(operator.name(), "CONV_2D");
-    let (padding, activation) = (Padding::Same, Activation::Relu6);
+    let (padding, activation) = (Padding::Same, FusedActivation::Relu6);
     let conv = Conv2d { padding, stride: [1, 1], dilation: [1, 1], activation };
     assert_eq!(operator.op, Op::Conv2d(conv));
 }
@@ -90,7 +91,7 @@ fn one_with(code: i32, variant: u8, fields: Vec<Value>) -> Op {
 #[test]
 fn reads_the_options() {
     use Value::{Absent, F32, I32, I32s, U8};
-    let (padding, activation) = (Padding::Valid, Activation::Relu);
+    let (padding, activation) = (Padding::Valid, FusedActivation::Relu);
     let conv = Conv2d { padding, stride: [3, 2], dilation: [5, 4], activation };
     let fields = vec![U8(1), I32(2), I32(3), U8(1), I32(4), I32(5)];
     assert_eq!(one_with(3, 1, fields), Op::Conv2d(conv));
@@ -127,7 +128,7 @@ fn reads_the_options() {
 #[test]
 fn reads_operators_without_options() {
     let op = |code| one(Operator::new(code, &[0], &[1]));
-    assert_eq!(op(0), Op::Add { activation: Activation::None });
+    assert_eq!(op(0), Op::Add { activation: FusedActivation::None });
     assert_eq!(op(22), Op::Reshape { new_shape: vec![] });
     let plain = [Op::Relu, Op::ReluN1To1, Op::Relu6, Op::Logistic, Op::Tanh, Op::HardSwish];
     assert_eq!([19, 20, 21, 14, 28, 117].map(op), plain);
@@ -171,7 +172,7 @@ fn reads_scales_by_channel() {
     let model = parse(&file);
     let tensors = &model.subgraphs[0].tensors;
     assert_eq!(tensors[0].shape_signature, [-1, 4, 4, 2]);
-    let Quantization { scale, zero_point, quantized_dimension } =
+    let QuantizationParameters { scale, zero_point, quantized_dimension } =
         tensors[1].quantization.as_ref().unwrap();
     assert_eq!((&**scale, &**zero_point), (&[0.5, 0.25, 2.0][..], &[0, 0, 0][..]));
     assert_eq!(*quantized_dimension, 0);

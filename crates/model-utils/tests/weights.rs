@@ -1,5 +1,6 @@
 //! Weights on disk as a user sees them. The files in `fixtures/` are made by
 //! `fixtures/torch_import.py`.
+#![cfg(feature = "flex")]
 #![allow(missing_docs)]
 
 mod common;

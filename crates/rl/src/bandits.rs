@@ -21,10 +21,11 @@
 //! # Ok::<(), rl::Error>(())
 //! ```
 
+use model_utils_core::config;
+use model_utils_core::random::Random;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, require};
-use crate::random::Random;
+use crate::error::{Error, Result};
 
 /// Picks arms and learns from what they bring.
 pub trait Bandit {
@@ -45,7 +46,7 @@ pub fn play(bandit: &mut dyn Bandit, rates: &[f64], steps: usize, random: &mut R
     let mut regret = 0.0;
     let one = |_| {
         let arm = bandit.select(&[], random);
-        let reward = f64::from(u8::from(random.chance(rates[arm])));
+        let reward = f64::from(u8::from(random.bernoulli(rates[arm])));
         bandit.update(&[], arm, reward);
         regret += best - rates[arm];
         regret
@@ -63,7 +64,7 @@ struct Arms {
 
 impl Arms {
     fn new(arms: usize, mean: f64) -> Result<Self> {
-        require(arms > 0, "arms", arms, "at least 1")?;
+        config::at_least("arms", arms, 1)?;
         Ok(Self { pulls: vec![0; arms], means: vec![mean; arms], total: 0 })
     }
 
@@ -89,7 +90,7 @@ fn best(scores: impl Iterator<Item = f64>, random: &mut Random) -> usize {
             (choice, most, equals) = (arm, score, 1.0);
         } else if score == most {
             equals += 1.0;
-            if random.chance(1.0 / equals) {
+            if random.bernoulli(1.0 / equals) {
                 choice = arm;
             }
         }
@@ -112,7 +113,7 @@ impl EpsilonGreedy {
     ///
     /// [`Error::Config`] for no arms or a share outside 0..=1.
     pub fn new(arms: usize, epsilon: f64) -> Result<Self> {
-        require((0.0..=1.0).contains(&epsilon), "epsilon", epsilon, "a share from 0 to 1")?;
+        config::share("epsilon", epsilon)?;
         Ok(Self { arms: Arms::new(arms, 0.0)?, epsilon, step: None })
     }
 
@@ -122,15 +123,15 @@ impl EpsilonGreedy {
     ///
     /// [`Error::Config`] for no arms, a value that is not finite, or a step outside (0, 1].
     pub fn optimistic(arms: usize, value: f64, step: f64) -> Result<Self> {
-        require(value.is_finite(), "value", value, "a finite number")?;
-        require(step > 0.0 && step <= 1.0, "step", step, "above 0 and at most 1")?;
+        config::finite("value", value)?;
+        config::share_above_zero("step", step)?;
         Ok(Self { arms: Arms::new(arms, value)?, epsilon: 0.0, step: Some(step) })
     }
 }
 
 impl Bandit for EpsilonGreedy {
     fn select(&mut self, _context: &[f64], random: &mut Random) -> usize {
-        if self.epsilon > 0.0 && random.chance(self.epsilon) {
+        if self.epsilon > 0.0 && random.bernoulli(self.epsilon) {
             return random.below(self.arms.means.len());
         }
         best(self.arms.means.iter().copied(), random)
@@ -164,7 +165,7 @@ impl Ucb {
     ///
     /// [`Error::Config`] for no arms or a width below 0.
     pub fn with_width(arms: usize, width: f64) -> Result<Self> {
-        require(width >= 0.0, "width", width, "at least 0")?;
+        config::at_least("width", width, 0.0)?;
         Ok(Self { arms: Arms::new(arms, 0.0)?, width })
     }
 }
@@ -263,8 +264,8 @@ impl ThompsonBernoulli {
     ///
     /// [`Error::Config`] for no arms or a share outside (0, 1].
     pub fn with_memory(arms: usize, memory: f64) -> Result<Self> {
-        require(arms > 0, "arms", arms, "at least 1")?;
-        require(memory > 0.0 && memory <= 1.0, "memory", memory, "above 0 and at most 1")?;
+        config::at_least("arms", arms, 1)?;
+        config::share_above_zero("memory", memory)?;
         Ok(Self { counts: vec![[1.0; 2]; arms], memory })
     }
 }
@@ -301,8 +302,8 @@ impl ThompsonGaussian {
     ///
     /// [`Error::Config`] for no arms or deviations that are not above 0.
     pub fn new(arms: usize, noise: f64, prior: f64) -> Result<Self> {
-        require(noise > 0.0, "noise", noise, "above 0")?;
-        require(prior > 0.0, "prior", prior, "above 0")?;
+        config::positive("noise", noise)?;
+        config::require(prior > 0.0, "prior", prior, "above 0")?;
         Ok(Self { arms: Arms::new(arms, 0.0)?, noise, prior })
     }
 }
@@ -339,8 +340,8 @@ impl Exp3 {
     ///
     /// [`Error::Config`] for no arms or steps.
     pub fn new(arms: usize, steps: usize) -> Result<Self> {
-        require(arms > 0, "arms", arms, "at least 1")?;
-        require(steps > 0, "steps", steps, "at least 1")?;
+        config::at_least("arms", arms, 1)?;
+        config::at_least("steps", steps, 1)?;
         let rate = (2.0 * (arms as f64).ln() / (arms as f64 * steps as f64)).sqrt();
         Ok(Self { scores: vec![0.0; arms], rate, probabilities: vec![1.0 / arms as f64; arms] })
     }
@@ -390,9 +391,9 @@ impl LinUcb {
     ///
     /// [`Error::Config`] for no arms or features, or a width below 0.
     pub fn new(arms: usize, features: usize, width: f64) -> Result<Self> {
-        require(arms > 0, "arms", arms, "at least 1")?;
-        require(features > 0, "features", features, "at least 1")?;
-        require(width >= 0.0, "width", width, "at least 0")?;
+        config::at_least("arms", arms, 1)?;
+        config::at_least("features", features, 1)?;
+        config::at_least("width", width, 0.0)?;
         let mut inverse = vec![0.0; features * features];
         (0..features).for_each(|i| inverse[i * features + i] = 1.0);
         let ridge = Ridge { inverse, target: vec![0.0; features] };
@@ -404,8 +405,8 @@ impl LinUcb {
     /// # Errors
     ///
     /// [`Error::Config`] for a share outside (0, 1].
-    pub fn memory(mut self, share: f64) -> Result<Self> {
-        require(share > 0.0 && share <= 1.0, "memory", share, "above 0 and at most 1")?;
+    pub fn with_memory(mut self, share: f64) -> Result<Self> {
+        config::share_above_zero("memory", share)?;
         self.memory = share;
         Ok(self)
     }
@@ -419,11 +420,8 @@ impl LinUcb {
         if context.len() == self.features && context.iter().all(|x| x.is_finite()) {
             return Ok(());
         }
-        Err(Error::Spaces {
-            what: "observation",
-            found: format!("{context:?}"),
-            expected: format!("{} finite numbers", self.features),
-        })
+        let expected = format!("{} finite numbers", self.features);
+        Err(Error::spaces("observation", format!("{context:?}"), expected))
     }
 }
 

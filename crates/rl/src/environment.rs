@@ -1,5 +1,6 @@
 //! What an environment is.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 
 use serde::Serialize;
@@ -109,13 +110,19 @@ pub fn from_state<S: DeserializeOwned>(state: &Value) -> Result<S> {
     S::deserialize(state).map_err(|error| Error::Resume(error.to_string()))
 }
 
-/// An observation that a network can read.
-pub trait Features {
+/// An observation that a network can read and a file can keep.
+pub trait Features: Sized {
     /// Writes it as numbers, as many as `space` has [`features`](Space::features).
     fn write(&self, space: &Space, out: &mut [f32]);
 
     /// The first number that is NaN or infinite.
     fn not_finite(&self) -> Option<f64>;
+
+    /// All of it as numbers.
+    fn numbers(&self) -> Vec<f64>;
+
+    /// From such numbers; `None` where they are not those of such an observation.
+    fn from_numbers(numbers: &[f64]) -> Option<Self>;
 }
 
 impl Features for usize {
@@ -129,63 +136,74 @@ impl Features for usize {
     fn not_finite(&self) -> Option<f64> {
         None
     }
-}
 
-impl Features for Vec<f64> {
-    fn write(&self, _space: &Space, out: &mut [f32]) {
-        out.iter_mut().zip(self).for_each(|(out, x)| *out = *x as f32);
+    fn numbers(&self) -> Vec<f64> {
+        vec![*self as f64]
     }
 
-    fn not_finite(&self) -> Option<f64> {
-        self.iter().copied().find(|x| !x.is_finite())
+    fn from_numbers(numbers: &[f64]) -> Option<Self> {
+        numbers.first().map(|x| *x as Self)
     }
 }
 
-impl<const N: usize> Features for [f64; N] {
-    fn write(&self, _space: &Space, out: &mut [f32]) {
-        out.iter_mut().zip(self).for_each(|(out, x)| *out = *x as f32);
-    }
+/// [`Features`] of a vector of numbers.
+macro_rules! vector_features {
+    ($vector:ty $(, const $length:ident)?) => {
+        impl$(<const $length: usize>)? Features for $vector {
+            fn write(&self, _space: &Space, out: &mut [f32]) {
+                out.iter_mut().zip(self).for_each(|(out, x)| *out = *x as f32);
+            }
 
-    fn not_finite(&self) -> Option<f64> {
-        self.iter().copied().find(|x| !x.is_finite())
-    }
+            fn not_finite(&self) -> Option<f64> {
+                self.iter().copied().find(|x| !x.is_finite())
+            }
+
+            fn numbers(&self) -> Vec<f64> {
+                self.to_vec()
+            }
+
+            fn from_numbers(numbers: &[f64]) -> Option<Self> {
+                numbers.try_into().ok()
+            }
+        }
+    };
 }
+vector_features!(Vec<f64>);
+vector_features!([f64; N], const N);
 
 /// What an agent decided, before it is an environment's own action type.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Choice<'a> {
     /// An index.
     Index(usize),
     /// Numbers.
-    Numbers(&'a [f32]),
+    Numbers(Cow<'a, [f32]>),
 }
 
 /// An action that can be made of an agent's [`Choice`].
 pub trait Act: Sized {
     /// The action; `None` where the choice is of the other kind or length.
-    fn of(choice: Choice<'_>) -> Option<Self>;
+    fn from_choice(choice: &Choice<'_>) -> Option<Self>;
 }
 
 impl Act for usize {
-    fn of(choice: Choice<'_>) -> Option<Self> {
-        match choice {
-            Choice::Index(index) => Some(index),
-            Choice::Numbers(_) => None,
-        }
+    #[inline]
+    fn from_choice(choice: &Choice<'_>) -> Option<Self> {
+        let Choice::Index(index) = choice else { return None };
+        Some(*index)
     }
 }
 
 impl Act for Vec<f64> {
-    fn of(choice: Choice<'_>) -> Option<Self> {
-        match choice {
-            Choice::Index(_) => None,
-            Choice::Numbers(numbers) => Some(numbers.iter().map(|x| f64::from(*x)).collect()),
-        }
+    fn from_choice(choice: &Choice<'_>) -> Option<Self> {
+        let Choice::Numbers(numbers) = choice else { return None };
+        Some(numbers.iter().map(|x| f64::from(*x)).collect())
     }
 }
 
 impl<const N: usize> Act for [f64; N] {
-    fn of(choice: Choice<'_>) -> Option<Self> {
+    #[inline]
+    fn from_choice(choice: &Choice<'_>) -> Option<Self> {
         match choice {
             Choice::Numbers(numbers) if numbers.len() == N => {
                 Some(std::array::from_fn(|i| f64::from(numbers[i])))
@@ -196,8 +214,8 @@ impl<const N: usize> Act for [f64; N] {
 }
 
 /// An agent's choice as an action, or an error that names what was expected.
-pub(crate) fn action<A: Act>(choice: Choice<'_>, space: &Space) -> Result<A> {
-    A::of(choice).ok_or_else(|| refused(&choice, space))
+pub(crate) fn action<A: Act>(choice: &Choice<'_>, space: &Space) -> Result<A> {
+    A::from_choice(choice).ok_or_else(|| refused(choice, space))
 }
 
 /// An [`Error::Action`].

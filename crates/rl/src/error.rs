@@ -1,6 +1,6 @@
 //! The error of this crate.
 
-use std::path::PathBuf;
+use model_utils_core::ConfigError;
 
 /// What every fallible function of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -10,15 +10,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A configuration that cannot work.
-    #[error("invalid configuration: `{field}` is {value}, expected {expected}")]
-    Config {
-        /// The field at fault.
-        field: &'static str,
-        /// Its value.
-        value: String,
-        /// The values that work.
-        expected: String,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// An action that the action space does not hold, or that the mask forbids.
     #[error("action {action} is not possible: expected {expected}")]
     Action {
@@ -74,40 +67,23 @@ pub enum Error {
     /// A state that cannot be saved or taken up again.
     #[error("cannot resume: {0}")]
     Resume(String),
-    /// A file that could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the operating system answered.
-        source: std::io::Error,
-    },
-    /// From below: devices, weights, checkpoints.
-    #[cfg(feature = "deep")]
+    /// From below: files, devices, weights, checkpoints.
     #[error(transparent)]
-    Utils(#[from] model_utils::Error),
+    Utils(#[from] model_utils_core::Error),
 }
 
 impl Error {
-    /// An [`Error::Config`].
-    pub(crate) fn config(field: &'static str, value: impl std::fmt::Debug, expected: &str) -> Self {
-        Self::Config { field, value: format!("{value:?}"), expected: expected.to_owned() }
+    /// An [`Error::Spaces`].
+    pub(crate) fn spaces(
+        what: &'static str,
+        found: impl std::fmt::Display,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self::Spaces { what, found: found.to_string(), expected: expected.into() }
     }
 
     /// An [`Error::World`].
     pub(crate) fn world(world: &'static str, reason: impl Into<String>) -> Self {
         Self::World { world, reason: reason.into() }
     }
-}
-
-/// Refuses a value for which the condition does not hold.
-pub(crate) fn require(
-    holds: bool,
-    field: &'static str,
-    value: impl std::fmt::Debug,
-    expected: &str,
-) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::config(field, value, expected)) }
 }

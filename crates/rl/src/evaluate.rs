@@ -2,14 +2,16 @@
 
 use std::fmt;
 
+use model_utils_core::config;
+use model_utils_core::random::mix;
 use serde::{Deserialize, Serialize};
 
 use crate::environment::{Environment, Features, Policy, Step};
-use crate::error::{Error, Result, require};
-use crate::random::mix;
+use crate::error::{Error, Result};
 
 /// The rewards of some episodes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Evaluation {
     /// The sum of rewards of each episode.
     pub rewards: Vec<f64>,
@@ -55,7 +57,7 @@ where
     E::Observation: Features,
     P: Policy<E::Observation, E::Action> + ?Sized,
 {
-    require(episodes > 0, "episodes", episodes, "at least 1")?;
+    config::at_least("episodes", episodes, 1)?;
     let mut evaluation = Evaluation { rewards: Vec::new(), lengths: Vec::new() };
     for episode in 0..episodes {
         let mut observation = environment.reset(mix(seed, episode as u64))?;

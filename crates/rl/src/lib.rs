@@ -6,32 +6,27 @@
 //!
 #![cfg_attr(feature = "flex", doc = "```")]
 #![cfg_attr(not(feature = "flex"), doc = "```ignore")]
-//! use model_utils::device::{DeviceSpec, seed};
-//! use model_utils::train::{Budget, Silent};
-//! use rl::deep::{Agent as _, PpoConfig};
-//! use rl::environments::CartPole;
-//! use rl::evaluate;
-//! use rl::vector::VectorEnvironment as _;
+//! use rl::prelude::*;
 //!
-//! let device = "flex".parse::<DeviceSpec>()?.open()?;
-//! seed(&device, 42);
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let device = "flex".parse::<DeviceSpec>()?.open()?;
+//!     seed(&device, 42);
 //!
-//! let mut envs = CartPole::many(8, 42)?;
-//! let mut agent = PpoConfig::cart_pole().init(envs.spaces(), &device)?;
-//! agent.learn(&mut envs, Budget::steps(20_000), &mut Silent)?; // 100,000 for all 500 steps
-//! let evaluation = evaluate(&agent, &mut CartPole::new(), 10, 7)?;
-//! println!("{evaluation}");
-//! assert!(evaluation.mean() > 100.0); // a random policy: 22
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//!     let mut envs = CartPole::make_vec(8, 42)?;
+//!     let mut agent = PpoConfig::cart_pole().init(envs.spaces(), &device)?;
+//!     // 100,000 steps for all 500 of an episode.
+//!     agent.learn(&mut envs, Budget::steps(20_000), &mut ProgressBar::new())?;
+//!     let evaluation = evaluate(&agent, &mut CartPole::new(), 10, 7)?;
+//!     println!("{evaluation}");
+//!     assert!(evaluation.mean() > 100.0); // a random policy: 22
+//!     Ok(())
+//! }
 //! ```
 //!
 //! Without networks (`default-features = false` builds without Burn):
 //!
 //! ```
-//! use rl::environments::FrozenLake;
-//! use rl::planning::value_iteration;
-//! use rl::tabular::{Limit, Method, Tabular, TabularConfig};
-//! use rl::wrappers::TimeLimit;
+//! use rl::prelude::*;
 //!
 //! let lake = FrozenLake::four_by_four();
 //! let best = value_iteration(&lake.mdp(), 0.99, 1e-9)?;
@@ -39,7 +34,7 @@
 //!
 //! let mut world = TimeLimit::new(lake.environment(), 100)?;
 //! let mut agent = Tabular::new(TabularConfig::new(Method::QLearning), &world)?;
-//! agent.learn(&mut world, Limit::episodes(1000), |_| {})?;
+//! agent.learn(&mut world, Budget::episodes(1000), |_| {})?;
 //! # Ok::<(), rl::Error>(())
 //! ```
 //!
@@ -48,15 +43,16 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`environment`], [`space`] | what an environment is, what observations and actions may be |
-//! | [`environments`] | mazes, grids, lakes, classic control, a traffic signal, advertisements |
+//! | [`environments`] | mazes, grids, lakes, classic control (also many in columns), a traffic signal, advertisements |
 //! | [`wrappers`] | time limit, normalisation, other observations, frame stack, action mask |
-//! | [`vector`] | many environments at once, in columns or on threads |
+//! | [`vector`] | many environments at once |
 //! | [`planning`] | policy evaluation, policy iteration, value iteration |
 //! | [`tabular`] | Monte Carlo, Q-learning, SARSA and their relatives |
 //! | [`bandits`] | ε-greedy, UCB, KL-UCB, Thompson, EXP3, `LinUCB` |
 //! | [`memory`] | replay, prioritised replay, n-step transitions, generalised advantages |
-//! | `deep` | DQN, REINFORCE, A2C, PPO, SAC (feature `deep`, on by default) |
+//! | `deep` | DQN, REINFORCE, A2C, PPO, SAC (feature `burn`, on by default) |
 //! | [`fn@evaluate`] | how good a policy is |
+//! | [`prelude`] | what the programs above need |
 //!
 //! # Design decisions
 //!
@@ -73,16 +69,15 @@
 //! Sutton and Barto, *Reinforcement Learning*, 2nd edition, 2018; each algorithm names its own.
 
 pub mod bandits;
-#[cfg(feature = "deep")]
+#[cfg(feature = "burn")]
 pub mod deep;
 pub mod environment;
 pub mod environments;
 pub mod error;
 pub mod evaluate;
-mod files;
 pub mod memory;
 pub mod planning;
-pub mod random;
+pub mod prelude;
 pub mod space;
 pub mod tabular;
 pub mod vector;
@@ -91,4 +86,5 @@ pub mod wrappers;
 pub use environment::{Environment, Policy, Step};
 pub use error::{Error, Result};
 pub use evaluate::{Evaluation, evaluate};
+pub use model_utils_core::{Budget, ConfigError, random};
 pub use space::{Space, Spaces};

@@ -9,8 +9,10 @@
 //! never arrive. [`value_iteration`] and [`policy_iteration`] then take, of equally good actions,
 //! one that ends soonest.
 
+use model_utils_core::config::{self, ConfigError};
+
 use crate::environments::Mdp;
-use crate::error::{Result, require};
+use crate::error::Result;
 
 /// How close two action values count as equally good.
 const TIE: f64 = 1e-9;
@@ -19,6 +21,7 @@ const MOST_SWEEPS: usize = 1_000_000;
 
 /// Values, the best actions, and what it took.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Solution {
     /// The value of each state.
     pub values: Vec<f64>,
@@ -42,9 +45,9 @@ fn actions(mdp: &Mdp, state: usize) -> impl Iterator<Item = usize> + '_ {
     (0..mdp.actions()).filter(move |action| !mdp.outcomes(state, *action).is_empty())
 }
 
-fn check(discount: f64, tolerance: f64) -> Result<()> {
-    require((0.0..=1.0).contains(&discount), "discount", discount, "a share from 0 to 1")?;
-    require(tolerance > 0.0, "tolerance", tolerance, "above 0")
+fn check(discount: f64, tolerance: f64) -> Result<(), ConfigError> {
+    config::share("discount", discount)?;
+    config::require(tolerance > 0.0, "tolerance", tolerance, "above 0")
 }
 
 /// Repeats a sweep until no value changes by more than the tolerance.
@@ -83,7 +86,12 @@ pub fn evaluate_policy(
 ) -> Result<Vec<f64>> {
     check(discount, tolerance)?;
     let expected = mdp.states() * mdp.actions();
-    require(policy.len() == expected, "policy", policy.len(), &format!("{expected} shares"))?;
+    config::require(
+        policy.len() == expected,
+        "policy",
+        policy.len(),
+        format!("{expected} shares"),
+    )?;
     let mut values = vec![0.0; mdp.states()];
     sweep(mdp, &mut values, tolerance, |values, state| {
         actions(mdp, state)

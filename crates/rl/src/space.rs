@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+
 /// A set of observations or actions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Space {
@@ -80,6 +82,21 @@ pub struct Spaces {
     pub observation: Space,
     /// What can be done.
     pub action: Space,
+}
+
+impl Spaces {
+    /// Refuses spaces that are not these.
+    pub(crate) fn expect(&self, found: &Self) -> Result<()> {
+        for (what, expected, found) in [
+            ("observation", &self.observation, &found.observation),
+            ("action", &self.action, &found.action),
+        ] {
+            if expected != found {
+                return Err(Error::spaces(what, found, expected.to_string()));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// JSON has no infinity: `null` stands for it.

@@ -6,7 +6,7 @@ use rl::bandits::{
 };
 use rl::environments::{Advertising, AdvertisingConfig};
 use rl::random::{Random, mix};
-use rl::{Environment as _, Error};
+use rl::{ConfigError, Environment as _, Error};
 
 type Make = fn() -> Result<Box<dyn Bandit>, Error>;
 
@@ -113,8 +113,14 @@ fn a_context_is_worth_clicks() {
 
 #[test]
 fn bandits_without_arms_are_refused() {
-    assert!(matches!(EpsilonGreedy::new(0, 0.1), Err(Error::Config { field: "arms", .. })));
-    assert!(matches!(EpsilonGreedy::new(3, 1.1), Err(Error::Config { field: "epsilon", .. })));
+    assert!(matches!(
+        EpsilonGreedy::new(0, 0.1),
+        Err(Error::Config(ConfigError { field: "arms", .. }))
+    ));
+    assert!(matches!(
+        EpsilonGreedy::new(3, 1.1),
+        Err(Error::Config(ConfigError { field: "epsilon", .. }))
+    ));
     assert!(Exp3::new(3, 0).is_err() && Ucb::new(0).is_err() && KlUcb::new(0).is_err());
     assert!(ThompsonGaussian::new(3, 0.0, 1.0).is_err() && LinUcb::new(3, 0, 1.0).is_err());
     assert!(ThompsonBernoulli::with_memory(3, 0.0).is_err());

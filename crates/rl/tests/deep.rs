@@ -1,13 +1,14 @@
 //! Agents with networks: what a user can see.
-#![cfg(feature = "deep")]
+#![cfg(feature = "burn")]
 #![allow(missing_docs, clippy::print_stdout)]
 
 use burn::tensor::Device;
+use model_utils::checkpoint::Checkpoints;
 use model_utils::device::DeviceSpec;
 use model_utils::train::{Budget, Event, Observer, Silent, StopReason};
 use rl::deep::{A2cConfig, Agent, DqnConfig, PpoConfig, Reinforce, ReinforceConfig, SacConfig};
 use rl::environments::{CartPole, FrozenLake, Maze, Pendulum};
-use rl::vector::{Actions, Pool, VectorEnvironment};
+use rl::vector::{Actions, SyncVectorEnvironment, VectorEnvironment};
 use rl::wrappers::TimeLimit;
 use rl::{Environment, Error, Policy, Result, Space, Spaces, Step, evaluate};
 
@@ -84,8 +85,8 @@ impl Environment for Track {
     }
 }
 
-fn identities(count: usize) -> Pool<Identity> {
-    Pool::new((0..count).map(|_| Identity::new()).collect(), 1).unwrap()
+fn identities(count: usize) -> SyncVectorEnvironment<Identity> {
+    SyncVectorEnvironment::new((0..count).map(|_| Identity::new()).collect(), 1).unwrap()
 }
 
 fn learns<A: Agent + Policy<usize, usize>>(config: &A::Config, steps: u64) {
@@ -121,7 +122,7 @@ fn every_agent_learns_to_do_as_it_is_told() {
 #[test]
 fn agents_of_numbers_follow_numbers() {
     let track = || Track(Identity::new());
-    let mut many = Pool::new((0..4).map(|_| track()).collect(), 1).unwrap();
+    let mut many = SyncVectorEnvironment::new((0..4).map(|_| track()).collect(), 1).unwrap();
     let ppo = PpoConfig::new().with_steps(64).with_learning_rate(3e-3).with_discount(0.0);
     let mut ppo = ppo.with_log_std(-0.7).init(many.spaces(), &device()).unwrap();
     ppo.learn(&mut many, Budget::steps(8000), &mut Silent).unwrap();
@@ -178,7 +179,9 @@ impl<A: Clone + std::fmt::Debug + Send> Environment for OneStep<A> {
 fn bootstrapping_is_cut_by_termination_alone() {
     let discrete = |terminates| OneStep::<usize>::new(terminates, Space::Discrete(2));
     for (terminates, worth) in [(true, 1.0), (false, 2.0)] {
-        let many = || Pool::new((0..4).map(|_| discrete(terminates)).collect(), 1).unwrap();
+        let many = || {
+            SyncVectorEnvironment::new((0..4).map(|_| discrete(terminates)).collect(), 1).unwrap()
+        };
         let near = |found: f32, what: &str| {
             println!("{what}, terminates {terminates}: {found}");
             assert!((found - worth).abs() < 0.15, "{what}: {found}, expected {worth}");
@@ -208,7 +211,7 @@ fn bootstrapping_is_cut_by_termination_alone() {
         near(reinforce.networks().values(&[1.0])[0], "reinforce");
 
         let space = Space::symmetric(1, 1.0);
-        let mut many = Pool::new(
+        let mut many = SyncVectorEnvironment::new(
             (0..4).map(|_| OneStep::<[f64; 1]>::new(terminates, space.clone())).collect(),
             1,
         )
@@ -230,10 +233,11 @@ fn resumes<A: Agent>(config: &A::Config, make: impl Fn() -> Box<dyn VectorEnviro
 
     let (mut first, mut agent) = (make(), fresh());
     agent.learn(first.as_mut(), Budget::steps(half), &mut Silent).unwrap();
-    agent.suspend(folder.path(), first.as_ref()).unwrap();
+    let checkpoints = Checkpoints::open(folder.path()).unwrap();
+    agent.save_in(&checkpoints, first.as_ref()).unwrap();
     drop(agent);
     let mut second = make();
-    let mut agent = fresh().resume(folder.path(), second.as_mut()).unwrap();
+    let mut agent = fresh().resume_in(&checkpoints, second.as_mut()).unwrap();
     assert!(agent.steps() >= half);
     agent.learn(second.as_mut(), Budget::steps(2 * half), &mut Silent).unwrap();
 
@@ -247,7 +251,7 @@ fn resumes<A: Agent>(config: &A::Config, make: impl Fn() -> Box<dyn VectorEnviro
 
 #[test]
 fn n_steps_a_resume_and_n_steps_are_2n_steps_bit_for_bit() {
-    let poles = || Box::new(CartPole::many(3, 5).unwrap()) as Box<dyn VectorEnvironment>;
+    let poles = || Box::new(CartPole::make_vec(3, 5).unwrap()) as Box<dyn VectorEnvironment>;
     let small = DqnConfig::new().with_hidden(vec![16]).with_learning_starts(100);
     let small = small.with_batch_size(16).with_buffer(400).with_exploration_steps(500);
     resumes::<rl::deep::Dqn>(&small, poles, 601);
@@ -258,7 +262,7 @@ fn n_steps_a_resume_and_n_steps_are_2n_steps_bit_for_bit() {
     resumes::<rl::deep::Ppo>(&ppo.with_normalize_rewards(true), poles, 500);
     resumes::<rl::deep::A2c>(&A2cConfig::new().with_hidden(vec![16]), poles, 300);
     resumes::<Reinforce>(&ReinforceConfig::new().with_steps(20), poles, 300);
-    let pendulums = || Box::new(Pendulum::many(2, 5).unwrap()) as Box<dyn VectorEnvironment>;
+    let pendulums = || Box::new(Pendulum::make_vec(2, 5).unwrap()) as Box<dyn VectorEnvironment>;
     let sac = SacConfig::new().with_hidden(vec![16]).with_batch_size(16).with_noise(0.1);
     resumes::<rl::deep::Sac>(&sac, pendulums, 301);
     let explores = sac.with_state_dependent(Some(-2.0)).with_train_every(7);
@@ -269,7 +273,7 @@ fn n_steps_a_resume_and_n_steps_are_2n_steps_bit_for_bit() {
 fn saved_agents_act_as_before_and_others_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agent.safetensors");
-    let mut poles = CartPole::many(2, 5).unwrap();
+    let mut poles = CartPole::make_vec(2, 5).unwrap();
     let config = PpoConfig::new().with_steps(32).with_normalize_observations(true);
     let mut agent = config.init(poles.spaces(), &device()).unwrap();
     agent.learn(&mut poles, Budget::steps(200), &mut Silent).unwrap();
@@ -281,25 +285,26 @@ fn saved_agents_act_as_before_and_others_are_refused() {
     let error = rl::deep::Dqn::load(&path, &device()).unwrap_err();
     assert!(error.to_string().contains("rl::ppo, expected rl::dqn"), "{error}");
 
-    let run = folder.path().join("run");
-    agent.suspend(&run, &poles).unwrap();
+    let open = |name| Checkpoints::open(folder.path().join(name)).unwrap();
+    let run = open("run");
+    agent.save_in(&run, &poles).unwrap();
     let other = PpoConfig::new().with_hidden(vec![32]).init(poles.spaces(), &device()).unwrap();
-    let error = other.resume(&run, &mut poles).unwrap_err().to_string();
+    let error = other.resume_in(&run, &mut poles).unwrap_err().to_string();
     assert!(error.contains("hidden") || error.contains("[32]"), "{error}");
     let other = DqnConfig::new().init(poles.spaces(), &device()).unwrap();
-    let error = other.resume(&run, &mut poles).unwrap_err().to_string();
+    let error = other.resume_in(&run, &mut poles).unwrap_err().to_string();
     assert!(error.contains("a run of ppo, expected dqn"), "{error}");
-    let none = config_dqn().resume(folder.path().join("none"), &mut poles).unwrap_err();
-    assert!(none.to_string().contains("there is no checkpoint"), "{none}");
+    let anew = config_dqn().resume_in(&open("none"), &mut poles).unwrap();
+    assert_eq!(anew.steps(), 0);
 }
 
 fn config_dqn() -> rl::deep::Dqn {
-    DqnConfig::new().init(CartPole::many(1, 0).unwrap().spaces(), &device()).unwrap()
+    DqnConfig::new().init(CartPole::make_vec(1, 0).unwrap().spaces(), &device()).unwrap()
 }
 
 #[test]
 fn what_cannot_work_is_refused() {
-    let poles = CartPole::many(1, 0).unwrap();
+    let poles = CartPole::make_vec(1, 0).unwrap();
     let spaces = poles.spaces();
     let text = |error: Option<Error>| error.unwrap().to_string();
     let dqn = |config: DqnConfig| text(config.init(spaces, &device()).err());
@@ -311,7 +316,7 @@ fn what_cannot_work_is_refused() {
     assert!(dqn(DqnConfig::new().with_learning_rate(f64::NAN)).contains("learning_rate"));
     let error = text(SacConfig::new().init(spaces, &device()).err());
     assert!(error.contains("action space is one of 0..2, expected numbers"), "{error}");
-    let pendulum = Pendulum::many(1, 0).unwrap();
+    let pendulum = Pendulum::make_vec(1, 0).unwrap();
     let error = text(DqnConfig::new().init(pendulum.spaces(), &device()).err());
     assert!(error.contains("expected an index"), "{error}");
     assert!(PpoConfig::new().with_steps(0).init(spaces, &device()).is_err());
@@ -320,12 +325,12 @@ fn what_cannot_work_is_refused() {
     let mut agent = config_dqn();
     let error = agent.update().unwrap_err();
     assert!(matches!(error, Error::Batch { batch: 64, stored: 0 }), "{error}");
-    let mut other = Pendulum::many(1, 0).unwrap();
+    let mut other = Pendulum::make_vec(1, 0).unwrap();
     let error = agent.learn(&mut other, Budget::steps(1), &mut Silent).unwrap_err();
     assert!(matches!(error, Error::Spaces { .. }), "{error}");
     let act: Result<usize> = agent.act(&[f64::NAN; 4], None);
     assert!(matches!(act, Err(Error::NotFinite { what: "observation", .. })));
-    let mut pendulum = Pendulum::many(1, 0).unwrap();
+    let mut pendulum = Pendulum::make_vec(1, 0).unwrap();
     assert!(pendulum.step(Actions::Numbers(&[f32::NAN])).is_err());
 }
 
@@ -334,7 +339,7 @@ fn what_cannot_work_is_refused() {
 fn masked_actions_are_never_taken() {
     let maze = Maze::three_by_three();
     let world = || TimeLimit::new(maze.environment(), 50).unwrap();
-    let mut many = Pool::new((0..8).map(|_| world()).collect(), 1).unwrap();
+    let mut many = SyncVectorEnvironment::new((0..8).map(|_| world()).collect(), 1).unwrap();
     assert_eq!(many.masks().unwrap().len(), 8 * 9);
     let config = PpoConfig::new().with_steps(64).with_learning_rate(3e-3).with_discount(0.9);
     let config = config.with_normalize_rewards(true).with_entropy(0.01);
@@ -371,7 +376,7 @@ fn observers_are_told_and_may_stop_a_run() {
             self.steps >= 512
         }
     }
-    let mut poles = CartPole::many(4, 5).unwrap();
+    let mut poles = CartPole::make_vec(4, 5).unwrap();
     let mut agent = PpoConfig::new().with_steps(32).init(poles.spaces(), &device()).unwrap();
     let mut watch = Watch::default();
     let learned = agent.learn(&mut poles, Budget::steps(100_000), &mut watch).unwrap();
@@ -383,7 +388,7 @@ fn observers_are_told_and_may_stop_a_run() {
 #[test]
 fn agents_of_the_lake_read_one_hot_rows() {
     let lake = TimeLimit::new(FrozenLake::four_by_four().environment(), 100).unwrap();
-    let many = Pool::new(vec![lake.clone(), lake], 1).unwrap();
+    let many = SyncVectorEnvironment::new(vec![lake.clone(), lake], 1).unwrap();
     let agent = A2cConfig::new().init(many.spaces(), &device()).unwrap();
     let action: usize = agent.act(&3, None).unwrap();
     assert!(action < 4);

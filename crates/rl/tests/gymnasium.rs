@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use rl::environments::{
-    Acrobot, CartPole, CliffWalking, Control, Dynamics, FrozenLake, Mdp, MountainCar,
-    MountainCarContinuous, Pendulum,
+    Acrobot, CartPole, CliffWalking, ControlEnvironment, ControlVectorEnvironment, Dynamics,
+    FrozenLake, Mdp, MountainCar, MountainCarContinuous, Pendulum,
 };
 use rl::random::mix;
-use rl::vector::{Actions, Lanes, VectorEnvironment as _};
+use rl::vector::{Actions, VectorEnvironment as _};
 use rl::{Environment as _, Error};
 use serde::Deserialize;
 
@@ -58,7 +58,7 @@ fn compare<D: Dynamics>(
 ) {
     let fixture = fixture();
     let steps = &fixture.control[D::NAME];
-    let mut environment = Control::<D>::new().limit(None);
+    let mut environment = ControlEnvironment::<D>::new().limit(None);
     let mut draws = Draws(0);
     let (mut left, mut total, mut most) = (0, 0.0, 0.0_f64);
     for (number, over) in steps.terminated.bytes().enumerate() {
@@ -90,7 +90,7 @@ trait Has {
     type Dynamics: Dynamics;
 }
 
-impl<D: Dynamics> Has for Control<D> {
+impl<D: Dynamics> Has for ControlEnvironment<D> {
     type Dynamics = D;
 }
 
@@ -148,13 +148,13 @@ fn the_table_of_the_cliff_agrees_where_an_agent_can_be() {
 
 /// Columns and the single environment go through the same states.
 #[test]
-fn lanes_step_as_single_environments_do() {
-    let mut lanes: Lanes<Of<CartPole>> = CartPole::many(3, 5).unwrap();
+fn columns_step_as_single_environments_do() {
+    let mut columns: ControlVectorEnvironment<Of<CartPole>> = CartPole::make_vec(3, 5).unwrap();
     for step in 0..2000_usize {
-        let before: Vec<_> = (0..3).map(|i| lanes.lane(i)).collect();
+        let before: Vec<_> = (0..3).map(|i| columns.state_of(i)).collect();
         let actions: Vec<usize> =
             (0..3).map(|i| (mix(1, (3 * step + i) as u64) % 2) as usize).collect();
-        let transitions = lanes.step(Actions::Indices(&actions)).unwrap().clone();
+        let transitions = columns.step(Actions::Indices(&actions)).unwrap().clone();
         for i in 0..3 {
             let mut single = CartPole::new();
             single.start_in(before[i]);
@@ -163,7 +163,7 @@ fn lanes_step_as_single_environments_do() {
             let row = if transitions.ended(i) {
                 &transitions.final_observations[4 * i..4 * i + 4]
             } else {
-                &lanes.observations()[4 * i..4 * i + 4]
+                &columns.observations()[4 * i..4 * i + 4]
             };
             for (a, b) in row.iter().zip(next.observation) {
                 assert!((f64::from(*a) - b).abs() < 1e-6);
@@ -188,9 +188,9 @@ fn actions_outside_the_space_and_steps_after_the_end_are_errors() {
     assert!(matches!(lake.step(&0), Err(Error::Ended)));
     lake.reset(1).unwrap();
     assert!(matches!(lake.step(&4), Err(Error::Action { .. })));
-    let mut poles = CartPole::many(2, 1).unwrap();
+    let mut poles = CartPole::make_vec(2, 1).unwrap();
     assert!(matches!(poles.step(Actions::Indices(&[0, 7])), Err(Error::Action { .. })));
     assert!(matches!(poles.step(Actions::Indices(&[0])), Err(Error::Action { .. })));
     assert!(matches!(poles.step(Actions::Numbers(&[0.0, 0.0])), Err(Error::Action { .. })));
-    assert!(matches!(CartPole::many(0, 1), Err(Error::Config { .. })));
+    assert!(matches!(CartPole::make_vec(0, 1), Err(Error::Config(_))));
 }

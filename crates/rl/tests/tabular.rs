@@ -7,10 +7,10 @@ use rl::environments::{
     TrafficConfig,
 };
 use rl::planning::{evaluate_policy, policy_iteration, value_iteration};
-use rl::tabular::{Limit, Method, QTable, Schedule, Tabular, TabularConfig, Traces};
-use rl::vector::{Actions, Pool, VectorEnvironment};
+use rl::tabular::{Method, QTable, Schedule, Tabular, TabularConfig, Traces};
+use rl::vector::{Actions, SyncVectorEnvironment, VectorEnvironment};
 use rl::wrappers::{ActionMask, FrameStack, Normalize, TimeLimit, TransformObservation};
-use rl::{Environment, Error, Policy, Result, Space, Spaces, Step, evaluate};
+use rl::{Budget, Environment, Error, Policy, Result, Space, Spaces, Step, evaluate};
 
 #[test]
 fn frozen_lake_has_its_known_values() {
@@ -44,12 +44,12 @@ fn success(policy: &QTable) -> f64 {
 fn q_learning_crosses_the_lake() {
     for seed in 0..3 {
         let config = TabularConfig::new(Method::QLearning)
-            .learning_rate(Schedule::Linear { from: 0.3, to: 0.002, over: 900_000 })
-            .epsilon(Schedule::Constant(0.5))
-            .seed(seed);
+            .with_learning_rate(Schedule::Linear { from: 0.3, to: 0.002, over: 900_000 })
+            .with_epsilon(Schedule::Constant(0.5))
+            .with_seed(seed);
         let mut lake = TimeLimit::new(FrozenLake::four_by_four().environment(), 100).unwrap();
         let mut agent = Tabular::new(config, &lake).unwrap();
-        agent.learn(&mut lake, Limit::steps(1_000_000), |_| {}).unwrap();
+        agent.learn(&mut lake, Budget::steps(1_000_000), |_| {}).unwrap();
         let success = success(&agent.table());
         println!("seed {seed}: success {success:.4}");
         assert!(success >= 0.72, "seed {seed}: {success}");
@@ -78,11 +78,11 @@ fn every_method_finds_the_way_out_of_the_maze() {
     for method in METHODS {
         let mut world = TimeLimit::new(maze.environment(), 100).unwrap();
         let config = TabularConfig::new(method)
-            .discount(0.8)
-            .learning_rate(Schedule::Constant(0.2))
-            .epsilon(Schedule::Linear { from: 1.0, to: 0.1, over: 3000 });
+            .with_discount(0.8)
+            .with_learning_rate(Schedule::Constant(0.2))
+            .with_epsilon(Schedule::Linear { from: 1.0, to: 0.1, over: 3000 });
         let mut agent = Tabular::new(config, &world).unwrap();
-        agent.learn(&mut world, Limit::episodes(2000), |_| {}).unwrap();
+        agent.learn(&mut world, Budget::episodes(2000), |_| {}).unwrap();
         assert_eq!(maze.path(&agent.policy()), [0, 3, 4, 5, 8], "{method:?}");
         let evaluation = evaluate(&agent, &mut world, 3, 1).unwrap();
         assert_eq!(evaluation.lengths, [4; 3], "{method:?}");
@@ -93,11 +93,11 @@ fn every_method_finds_the_way_out_of_the_maze() {
 fn sarsa_walks_away_from_the_cliff_and_q_learning_along_it() {
     let walk = |method| {
         let mut cliff = TimeLimit::new(CliffWalking.environment(), 500).unwrap();
-        let config = TabularConfig::new(method).learning_rate(Schedule::Constant(0.5));
-        let mut agent = Tabular::new(config.discount(1.0), &cliff).unwrap();
+        let config = TabularConfig::new(method).with_learning_rate(Schedule::Constant(0.5));
+        let mut agent = Tabular::new(config.with_discount(1.0), &cliff).unwrap();
         let mut last = Vec::new();
         agent
-            .learn(&mut cliff, Limit::episodes(2000), |episode| last.push(episode.reward))
+            .learn(&mut cliff, Budget::episodes(2000), |episode| last.push(episode.reward))
             .unwrap();
         let online = last[1000..].iter().sum::<f64>() / 1000.0;
         (online, evaluate(&agent, &mut cliff, 1, 1).unwrap().mean())
@@ -144,11 +144,11 @@ fn bootstrapping_is_cut_by_termination_alone() {
         let value = |terminates| {
             let mut world = OneStep { terminates, running: false };
             let config = TabularConfig::new(method)
-                .initial_value(5.0)
-                .discount(1.0)
-                .learning_rate(Schedule::Constant(0.5));
+                .with_initial_value(5.0)
+                .with_discount(1.0)
+                .with_learning_rate(Schedule::Constant(0.5));
             let mut agent = Tabular::new(config, &world).unwrap();
-            agent.learn(&mut world, Limit::episodes(40), |_| {}).unwrap();
+            agent.learn(&mut world, Budget::episodes(40), |_| {}).unwrap();
             agent.table().get(0, 0)
         };
         assert_eq!(value(false), 5.0, "{method:?} truncated: the estimate stays");
@@ -162,15 +162,15 @@ fn a_saved_run_goes_on_bit_for_bit() {
     let path = folder.path().join("agent.json");
     for method in METHODS {
         let world = || TimeLimit::new(FrozenLake::four_by_four().environment(), 100).unwrap();
-        let config = TabularConfig::new(method).seed(3);
+        let config = TabularConfig::new(method).with_seed(3);
         let (mut through, mut agent) = (world(), Tabular::new(config.clone(), &world()).unwrap());
-        agent.learn(&mut through, Limit::steps(2001), |_| {}).unwrap();
+        agent.learn(&mut through, Budget::steps(2001), |_| {}).unwrap();
         let (mut first, mut half) = (world(), Tabular::new(config, &world()).unwrap());
-        half.learn(&mut first, Limit::steps(1003), |_| {}).unwrap();
+        half.learn(&mut first, Budget::steps(1003), |_| {}).unwrap();
         half.save(&path, &first).unwrap();
         let mut second = world();
         let mut rest = Tabular::load(&path, &mut second).unwrap();
-        rest.learn(&mut second, Limit::steps(2001), |_| {}).unwrap();
+        rest.learn(&mut second, Budget::steps(2001), |_| {}).unwrap();
         assert_eq!(rest.state().unwrap(), agent.state().unwrap(), "{method:?}");
         assert_eq!(second.state().unwrap(), through.state().unwrap(), "{method:?}");
     }
@@ -192,7 +192,7 @@ fn mazes_that_are_none_are_refused_with_the_reason() {
     let nan = vec![vec![f64::NAN]];
     assert!(text(nan, 0).contains("entry (0, 0) is NaN"));
     assert!(text(vec![vec![0.0]], 4).contains("`goal` is 4"));
-    assert!(matches!(Maze::random(1, 0), Err(Error::Config { .. })));
+    assert!(matches!(Maze::random(1, 0), Err(Error::Config(_))));
     for (map, reason) in [
         (vec!["SG", "F"], "row 1 has 1 fields"),
         (vec!["SZ"], "`Z`"),
@@ -242,9 +242,9 @@ fn lakes(count: usize) -> Vec<TimeLimit<Finite>> {
 }
 
 #[test]
-fn a_pool_does_not_depend_on_its_threads_and_hands_over_the_end() {
+fn a_vector_does_not_depend_on_its_threads_and_hands_over_the_end() {
     let run = |threads: Option<usize>| {
-        let mut pool = Pool::new(lakes(7), 3).unwrap();
+        let mut pool = SyncVectorEnvironment::new(lakes(7), 3).unwrap();
         if let Some(threads) = threads {
             pool = pool.threads(threads).unwrap();
         }
@@ -273,14 +273,17 @@ fn a_pool_does_not_depend_on_its_threads_and_hands_over_the_end() {
     let one = run(None);
     assert_eq!(one, run(Some(1)));
     assert_eq!(one, run(Some(3)));
-    assert!(matches!(Pool::<TimeLimit<Finite>>::new(vec![], 0), Err(Error::Config { .. })));
-    assert!(Pool::new(lakes(1), 0).unwrap().threads(0).is_err());
+    assert!(matches!(
+        SyncVectorEnvironment::<TimeLimit<Finite>>::new(vec![], 0),
+        Err(Error::Config(_))
+    ));
+    assert!(SyncVectorEnvironment::new(lakes(1), 0).unwrap().threads(0).is_err());
 }
 
 #[test]
 fn vectors_go_on_from_their_saved_state() {
-    let mut pool = Pool::new(lakes(3), 3).unwrap();
-    let mut poles = CartPole::many(5, 3).unwrap();
+    let mut pool = SyncVectorEnvironment::new(lakes(3), 3).unwrap();
+    let mut poles = CartPole::make_vec(5, 3).unwrap();
     let turn = |vector: &mut dyn VectorEnvironment, from: u64, to: u64| {
         let mut seen = Vec::new();
         for step in from..to {
@@ -296,8 +299,8 @@ fn vectors_go_on_from_their_saved_state() {
     let text = |vector: &dyn VectorEnvironment| vector.state().unwrap().to_string();
     let (pool_state, poles_state) = (text(&pool), text(&poles));
     let (a, b) = (turn(&mut pool, 57, 150), turn(&mut poles, 57, 150));
-    let mut pool = Pool::new(lakes(3), 0).unwrap();
-    let mut poles = CartPole::many(5, 0).unwrap();
+    let mut pool = SyncVectorEnvironment::new(lakes(3), 0).unwrap();
+    let mut poles = CartPole::make_vec(5, 0).unwrap();
     pool.restore(&serde_json::from_str(&pool_state).unwrap()).unwrap();
     poles.restore(&serde_json::from_str(&poles_state).unwrap()).unwrap();
     let tails = (turn(&mut pool, 57, 150), turn(&mut poles, 57, 150));
@@ -308,7 +311,7 @@ fn vectors_go_on_from_their_saved_state() {
             assert_eq!((&old.rewards, &old.episodes), (&new.rewards, &new.episodes));
         }
     }
-    let mut others = CartPole::many(4, 0).unwrap();
+    let mut others = CartPole::make_vec(4, 0).unwrap();
     let error = others.restore(&serde_json::from_str(&poles_state).unwrap()).unwrap_err();
     assert!(error.to_string().contains("of 5 environments, expected 4"), "{error}");
 }
@@ -344,7 +347,8 @@ impl Environment for Broken {
 fn numbers_that_are_none_name_the_environment_and_the_step() {
     for (reward, what) in [(true, "reward"), (false, "observation")] {
         let broken = |steps| Broken { steps, reward };
-        let mut pool = Pool::new(vec![broken(-9_i64 as u64), broken(0)], 1).unwrap();
+        let mut pool =
+            SyncVectorEnvironment::new(vec![broken(-9_i64 as u64), broken(0)], 1).unwrap();
         pool.step(Actions::Indices(&[0, 0])).unwrap();
         pool.step(Actions::Indices(&[0, 0])).unwrap();
         let error = pool.step(Actions::Indices(&[0, 0])).unwrap_err();
@@ -422,8 +426,12 @@ fn wrappers_limit_stack_normalise_and_mask() {
     assert!(ActionMask::new(CartPole::new(), nothing).reset(1).is_err());
 }
 
+fn traffic_at(load: f64) -> TrafficConfig {
+    TrafficConfig { flow_ratio: load, ..TrafficConfig::default() }
+}
+
 fn delay<P: Policy<[f64; 7], usize>>(policy: &P, load: f64) -> f64 {
-    let mut crossing = Traffic::new(TrafficConfig::at(load)).unwrap();
+    let mut crossing = Traffic::new(traffic_at(load)).unwrap();
     let mut sum = 0.0;
     for seed in 0..10 {
         evaluate(policy, &mut crossing, 1, seed).unwrap();
@@ -438,7 +446,7 @@ fn delay<P: Policy<[f64; 7], usize>>(policy: &P, load: f64) -> f64 {
 fn traffic_delays_are_those_of_the_queue_model() {
     let fixed = FixedTime { green_s: [30.0; 2] };
     for load in [0.24, 0.48, 0.72] {
-        let webster = FixedTime::webster(&TrafficConfig::at(load));
+        let webster = FixedTime::webster(&traffic_at(load));
         println!(
             "{load}: fixed {:.1} Webster {:.1} max-pressure(5) {:.1} (10) {:.1} exhaustive {:.1}",
             delay(&fixed, load),
@@ -448,13 +456,13 @@ fn traffic_delays_are_those_of_the_queue_model() {
             delay(&Exhaustive, load),
         );
     }
-    let webster = |load| delay(&FixedTime::webster(&TrafficConfig::at(load)), load);
+    let webster = |load| delay(&FixedTime::webster(&traffic_at(load)), load);
     assert!((12.0..15.0).contains(&delay(&fixed, 0.24)));
     assert!((7.0..9.0).contains(&webster(0.24)));
     assert!((5.0..6.5).contains(&delay(&Exhaustive, 0.24)));
     assert!((18.0..24.0).contains(&webster(0.72)));
     assert!((12.5..17.0).contains(&delay(&Exhaustive, 0.72)));
-    assert!(Traffic::new(TrafficConfig::at(1.2)).is_err());
+    assert!(Traffic::new(traffic_at(1.2)).is_err());
 }
 
 #[test]
@@ -476,10 +484,10 @@ fn tables_are_for_indices() {
     let config = TabularConfig::new(Method::QLearning);
     let error = Tabular::new(config.clone(), &CartPole::new()).unwrap_err();
     assert!(error.to_string().contains("observation space"), "{error}");
-    assert!(Tabular::new(config.clone().discount(1.5), &CliffWalking.environment()).is_err());
+    assert!(Tabular::new(config.clone().with_discount(1.5), &CliffWalking.environment()).is_err());
     let mut agent = Tabular::new(config, &CliffWalking.environment()).unwrap();
     let mut lake = FrozenLake::four_by_four().environment();
-    let error = agent.learn(&mut lake, Limit::steps(1), |_| {}).unwrap_err();
+    let error = agent.learn(&mut lake, Budget::steps(1), |_| {}).unwrap_err();
     assert!(error.to_string().contains("expected 48 states"), "{error}");
     assert!(agent.act(&99, None).is_err());
 }

@@ -1,5 +1,7 @@
 //! The error of this crate.
 
+use model_utils::config::ConfigError;
+
 /// What every fallible function of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -8,15 +10,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A configuration that cannot work.
-    #[error("invalid configuration: `{field}` is {value}, expected {expected}")]
-    Config {
-        /// The field at fault.
-        field: &'static str,
-        /// Its value.
-        value: String,
-        /// The values that work.
-        expected: String,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Sentence pairs that cannot be learned from or measured on.
     #[error("sentence pairs of {place}: {reason}")]
     Pairs {
@@ -46,7 +41,7 @@ pub enum Error {
         /// What was found and what was expected.
         reason: String,
     },
-    /// A model that does not do what the tokenizer, the data or the search need.
+    /// A model that does not do what the tokenizer, the data or the decoding need.
     #[error("the model does not fit: {0}")]
     Model(String),
     /// A loss or gradient that is NaN or infinite; the model is as it was before the step.
@@ -72,7 +67,7 @@ pub enum Error {
         /// What was found and what was expected.
         reason: String,
     },
-    /// From below: devices, data, weights, checkpoints, pictures.
+    /// From below: devices, data, weights, checkpoints, statistics.
     #[error(transparent)]
     Utils(#[from] model_utils::Error),
 }
@@ -87,17 +82,4 @@ impl Error {
     pub(crate) fn tokenizer(place: impl Into<String>, reason: impl std::fmt::Display) -> Self {
         Self::Tokenizer { place: place.into(), reason: reason.to_string() }
     }
-}
-
-/// Refuses a value for which the condition does not hold.
-pub(crate) fn require(
-    holds: bool,
-    field: &'static str,
-    value: impl std::fmt::Debug,
-    expected: &str,
-) -> Result<()> {
-    if holds {
-        return Ok(());
-    }
-    Err(Error::Config { field, value: format!("{value:?}"), expected: expected.to_owned() })
 }

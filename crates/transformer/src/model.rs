@@ -1,91 +1,125 @@
-//! What trainer and searches ask of a model: teacher-forced logits, and decoding one token a row.
+//! The model of a translator, of any kind.
 
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
-/// Right-padded token ids.
-#[derive(Debug, Clone)]
-pub struct Padded {
-    /// `[batch, time]`.
-    pub ids: Tensor<2, Int>,
-    /// Tokens of each row that are not padding; at least 1.
-    pub lengths: Vec<usize>,
+use crate::attention::{Transformer, TransformerConfig, TransformerState};
+use crate::encoder_decoder::{DecoderState, Decoding, EncoderDecoder, Padded, Step};
+use crate::error::Result;
+use crate::recurrent::{Recurrent, RecurrentConfig, RecurrentState};
+
+/// Configuration of a [`Model`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelConfig {
+    /// Attention alone.
+    Transformer(TransformerConfig),
+    /// A recurrent network, with attention or without.
+    Recurrent(RecurrentConfig),
 }
 
-impl Padded {
-    /// Fills the rows up with `pad`. An empty row counts as one `pad`.
-    pub fn new(rows: &[Vec<u32>], pad: u32, device: &Device) -> Self {
-        let lengths: Vec<usize> = rows.iter().map(|row| row.len().max(1)).collect();
-        let time = lengths.iter().copied().max().unwrap_or(1);
-        let mut ids = vec![pad as i32; rows.len() * time];
-        for (to, row) in ids.chunks_mut(time).zip(rows) {
-            for (to, &id) in to.iter_mut().zip(row) {
-                *to = id as i32;
+impl ModelConfig {
+    /// Sets how many ids there are on either side.
+    #[must_use]
+    pub fn with_vocabularies(mut self, source: usize, target: usize) -> Self {
+        let (sources, targets) = match &mut self {
+            Self::Transformer(model) => {
+                (&mut model.source_vocabulary, &mut model.target_vocabulary)
+            }
+            Self::Recurrent(model) => (&mut model.source_vocabulary, &mut model.target_vocabulary),
+        };
+        (*sources, *targets) = (source, target);
+        self
+    }
+
+    /// Builds the model with fresh weights.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config) that names the field that cannot work.
+    pub fn init(&self, device: &Device) -> Result<Model> {
+        match self {
+            Self::Transformer(config) => Ok(Model::Transformer(config.init(device)?)),
+            Self::Recurrent(config) => Ok(Model::Recurrent(config.init(device)?)),
+        }
+    }
+}
+
+/// A model of any kind.
+#[derive(Module, Debug)]
+pub enum Model {
+    /// Attention alone.
+    Transformer(Transformer),
+    /// A recurrent network, with attention or without.
+    Recurrent(Recurrent),
+}
+
+impl Model {
+    /// What it was made from.
+    pub fn config(&self) -> ModelConfig {
+        match self {
+            Self::Transformer(model) => ModelConfig::Transformer(model.config().clone()),
+            Self::Recurrent(model) => ModelConfig::Recurrent(model.config().clone()),
+        }
+    }
+}
+
+/// What a [`Model`] carries from one step of decoding to the next.
+pub enum ModelState {
+    /// The Transformer's.
+    Transformer(TransformerState),
+    /// The recurrent network's.
+    Recurrent(Box<RecurrentState>),
+}
+
+impl DecoderState for ModelState {
+    fn select(&mut self, rows: &[usize]) {
+        match self {
+            Self::Transformer(state) => state.select(rows),
+            Self::Recurrent(state) => state.select(rows),
+        }
+    }
+}
+
+impl EncoderDecoder for Model {
+    type State = ModelState;
+
+    fn logits(&self, source: &Padded, target: &Padded) -> Tensor<3> {
+        match self {
+            Self::Transformer(model) => model.logits(source, target),
+            Self::Recurrent(model) => model.logits(source, target),
+        }
+    }
+
+    fn start(&self, source: &Padded, decoding: Decoding) -> ModelState {
+        match self {
+            Self::Transformer(model) => ModelState::Transformer(model.start(source, decoding)),
+            Self::Recurrent(model) => {
+                ModelState::Recurrent(Box::new(model.start(source, decoding)))
             }
         }
-        let ids = Tensor::from_data(TensorData::new(ids, [rows.len(), time]), device);
-        Self { ids, lengths }
     }
 
-    /// Rows.
-    pub fn batch(&self) -> usize {
-        self.lengths.len()
+    fn step(&self, tokens: &[u32], state: &mut ModelState) -> Step {
+        match (self, state) {
+            (Self::Transformer(model), ModelState::Transformer(state)) => model.step(tokens, state),
+            (Self::Recurrent(model), ModelState::Recurrent(state)) => model.step(tokens, state),
+            _ => unreachable!("a state is the model's that started it"),
+        }
     }
 
-    /// Tokens of the longest row.
-    pub fn time(&self) -> usize {
-        self.ids.dims()[1]
+    fn vocabularies(&self) -> [usize; 2] {
+        match self {
+            Self::Transformer(model) => model.vocabularies(),
+            Self::Recurrent(model) => model.vocabularies(),
+        }
     }
-}
 
-/// How a model is to decode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decoding {
-    /// Most tokens that will be decoded.
-    pub steps: usize,
-    /// Rows a sentence.
-    pub beams: usize,
-    /// Whether the steps give their attention.
-    pub attention: bool,
-}
-
-/// What one step of decoding gives.
-#[derive(Debug, Clone)]
-pub struct Step {
-    /// `[rows, vocabulary]`.
-    pub logits: Tensor<2>,
-    /// How much each source token was attended to, `[rows, source_time]`, where it was asked for and
-    /// the model attends.
-    pub attention: Option<Tensor<2>>,
-}
-
-/// What a model carries from one step of decoding to the next.
-///
-/// Rows come in groups of as many as there are beams, each group of one sentence.
-pub trait DecoderState {
-    /// Goes on with these rows only, in this order: row `i` becomes what row `rows[i]` was. Whole
-    /// groups may be left out; inside a group rows may be repeated, not taken from another group.
-    fn select(&mut self, rows: &[usize]);
-}
-
-/// An encoder–decoder that the trainer and the searches work on.
-pub trait EncoderDecoder: Module + Sync {
-    /// What [`step`](Self::step) carries on: cached keys and values, or a recurrent state.
-    type State: DecoderState;
-
-    /// Teacher-forced logits `[batch, target_time, vocabulary]`; each target row starts with the
-    /// token of begin, and row `t` of the logits is of the token after `target[t]`.
-    fn logits(&self, source: &Padded, target: &Padded) -> Tensor<3>;
-
-    /// Encodes the source and prepares the decoding of `beams` rows a sentence.
-    fn start(&self, source: &Padded, decoding: Decoding) -> Self::State;
-
-    /// Takes one token a row and gives the logits of the next.
-    fn step(&self, tokens: &[u32], state: &mut Self::State) -> Step;
-
-    /// Ids that the model knows on the source side and on the target side.
-    fn vocabularies(&self) -> [usize; 2];
-
-    /// The most tokens that a row may have, where positions end.
-    fn max_length(&self) -> Option<usize>;
+    fn max_length(&self) -> Option<usize> {
+        match self {
+            Self::Transformer(model) => model.max_length(),
+            Self::Recurrent(model) => model.max_length(),
+        }
+    }
 }

@@ -7,21 +7,23 @@ use std::time::Instant;
 use burn::config::Config;
 use burn::tensor::Device;
 use model_utils::atomic;
+use model_utils::config::{self, ConfigError};
 use model_utils::data::SentencePairs;
 use model_utils::device::seed;
 use model_utils::train::{Budget, Observer};
 use model_utils::weights::{self, Manifest};
 use serde::{Deserialize, Serialize};
 
-use crate::decode::{AtOnce, decode};
-use crate::error::{Error, Result, require};
+use crate::attention::{TransformerConfig, Tying};
+use crate::decoding::{
+    Beam, DecodingStrategy, Greedy, Hypothesis, LengthLimits, LengthPenalty, decode_batched,
+};
+use crate::encoder_decoder::{EncoderDecoder as _, Padded};
+use crate::error::{Error, Result};
 use crate::metrics::{Bleu, BleuScore, Chrf, Metric as _};
-use crate::model::{EncoderDecoder as _, Padded};
-use crate::models::{Model, ModelConfig};
-use crate::search::{Beam, Greedy, Hypothesis, LengthPenalty, Limits, Search};
-use crate::text::{Overlong, Splits, Tokenizer, TokenizerConfig, Tokenizers};
+use crate::model::{Model, ModelConfig};
+use crate::text::{Overlong, Splits, TokenLimit, Tokenizer, TokenizerConfig, Tokenizers};
 use crate::trainer::{Schedule, Trainer, TrainingConfig, teacher_forced};
-use crate::transformer::{TransformerConfig, Tying};
 
 /// Configuration of a [`Translator`] and of its training.
 #[derive(Config, Debug)]
@@ -112,7 +114,7 @@ impl TranslatorConfig {
         splits: &Splits,
         device: &Device,
     ) -> Result<Trainer<Model>> {
-        require(self.max_tokens >= 2, "max_tokens", self.max_tokens, "at least 2")?;
+        config::at_least("max_tokens", self.max_tokens, 2)?;
         let device = device.clone().without_autodiff().autodiff();
         seed(&device, self.training.seed);
         let config = self.model.clone().with_vocabularies(
@@ -120,9 +122,10 @@ impl TranslatorConfig {
             tokenizers.target().vocabulary_size(),
         );
         let model = config.init(&device)?;
-        let limits = (self.max_tokens, self.overlong);
+        let limit = TokenLimit::new(self.max_tokens, self.overlong);
         let about = serde_json::to_value(&config).unwrap_or_default();
-        Ok(Trainer::new(model, tokenizers, splits, limits, self.training.clone())?.about(about))
+        let trainer = Trainer::new(model, tokenizers, splits, limit, self.training.clone())?;
+        Ok(trainer.with_about(about))
     }
 }
 
@@ -131,8 +134,7 @@ impl TranslatorConfig {
 pub struct Translator {
     model: Model,
     tokenizers: Tokenizers,
-    max_tokens: usize,
-    overlong: Overlong,
+    limit: TokenLimit,
     device: Device,
 }
 
@@ -148,6 +150,7 @@ struct About {
 
 /// A translation.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Translation {
     /// The text.
     pub text: String,
@@ -155,7 +158,7 @@ pub struct Translation {
     pub source_tokens: Vec<String>,
     /// The tokens of the text, without an end.
     pub tokens: Vec<String>,
-    /// What the search found: ids, scores, attention.
+    /// What was found: ids, scores, attention.
     pub hypothesis: Hypothesis,
 }
 
@@ -167,6 +170,7 @@ impl fmt::Display for Translation {
 
 /// What a translator is worth on pairs.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Evaluation {
     /// BLEU (13a).
     pub bleu: BleuScore,
@@ -206,36 +210,30 @@ impl Translator {
     ) -> Result<Self> {
         let mut trainer = config.trainer(splits, device)?;
         trainer.train(config.budget, progress)?;
-        Self::of(trainer, config)
+        Self::from_trainer(trainer)
     }
 
-    /// Of a model in training: the weights that did best.
+    /// The weights that did best so far, with what they were trained with.
     ///
     /// # Errors
     ///
     /// Where weights cannot be averaged.
-    pub fn of(trainer: Trainer<Model>, config: &TranslatorConfig) -> Result<Self> {
-        let (model, tokenizers) = trainer.into_best()?;
-        Self::with_parts(model, tokenizers, config.max_tokens, config.overlong)
+    pub fn from_trainer(trainer: Trainer<Model>) -> Result<Self> {
+        let (model, tokenizers, limit) = trainer.into_best()?;
+        Self::new(model, tokenizers, limit)
     }
 
-    /// Of a model and tokenizers of one's own. Sentences of more than `max_tokens` tokens are treated
-    /// as `overlong` says.
+    /// A model and tokenizers of one's own, and how long sentences may be.
     ///
     /// # Errors
     ///
     /// [`Error::Model`] for a model with other vocabularies, [`Error::Tokenizer`] for tokenizers that
     /// disagree on special tokens.
-    pub fn with_parts(
-        model: Model,
-        tokenizers: Tokenizers,
-        max_tokens: usize,
-        overlong: Overlong,
-    ) -> Result<Self> {
+    pub fn new(model: Model, tokenizers: Tokenizers, limit: TokenLimit) -> Result<Self> {
         tokenizers.check_model(&model)?;
         let model = burn::module::Module::valid(&model);
         let device = burn::module::Module::devices(&model).into_iter().next().unwrap_or_default();
-        Ok(Self { model, tokenizers, max_tokens, overlong, device })
+        Ok(Self { model, tokenizers, limit, device })
     }
 
     /// Saves a folder with `model.safetensors` and `tokenizer.json` (or one a side), whole or not at
@@ -298,13 +296,13 @@ impl Translator {
         let device = device.clone().without_autodiff();
         let model = about.model.init(&device)?;
         let model = weights::load(model, &manifest, weights::same_names, &path)?;
-        Self::with_parts(model, tokenizers, about.max_tokens, Overlong::Refuse)
+        Self::new(model, tokenizers, TokenLimit::new(about.max_tokens, Overlong::Refuse))
     }
 
     /// Sets what becomes of sentences that are too long.
     #[must_use]
     pub fn with_overlong(mut self, overlong: Overlong) -> Self {
-        self.overlong = overlong;
+        self.limit.overlong = overlong;
         self
     }
 
@@ -322,18 +320,18 @@ impl Translator {
     ///
     /// # Errors
     ///
-    /// [`Error::TooLong`] with the number of a sentence that is, [`Error::Config`] for a search that
-    /// cannot work.
+    /// [`Error::TooLong`] with the number of a sentence that is, [`Error::Config`] for a strategy
+    /// that cannot work.
     pub fn translate<S: AsRef<str>>(
         &self,
         sentences: &[S],
-        search: &impl Search,
+        strategy: &impl DecodingStrategy,
     ) -> Result<Vec<Translation>> {
-        let best = self.n_best(sentences, search, &self.limits())?;
+        let best = self.n_best(sentences, strategy, &self.limits())?;
         Ok(best.into_iter().filter_map(|found| found.into_iter().next()).collect())
     }
 
-    /// All hypotheses that the search keeps of each sentence, the best first.
+    /// All hypotheses that the strategy keeps of each sentence, the best first.
     ///
     /// # Errors
     ///
@@ -341,12 +339,11 @@ impl Translator {
     pub fn n_best<S: AsRef<str>>(
         &self,
         sentences: &[S],
-        search: &impl Search,
-        limits: &Limits,
+        strategy: &impl DecodingStrategy,
+        limits: &LengthLimits,
     ) -> Result<Vec<Vec<Translation>>> {
         let sources = self.encode(sentences)?;
-        let at_once = AtOnce::default();
-        let found = decode(&self.model, &sources, search, limits, at_once, &self.device)?;
+        let found = decode_batched(&self.model, &sources, strategy, limits, &self.device)?;
         let told = |source: &Vec<u32>, hypothesis: Hypothesis| {
             let target = self.tokenizers.target();
             Ok(Translation {
@@ -378,10 +375,11 @@ impl Translator {
     }
 
     /// The limits of [`translate`](Self::translate): the model's special tokens and longest sentence.
-    pub fn limits(&self) -> Limits {
-        let mut limits = Limits::new(self.tokenizers.target().special());
+    pub fn limits(&self) -> LengthLimits {
+        let mut limits = LengthLimits::new(self.tokenizers.target().special());
         let positions = self.model.max_length().unwrap_or(usize::MAX);
-        let most = limits.max_length.min(2 * self.max_tokens).min(positions.saturating_sub(1));
+        let most =
+            limits.max_length.min(2 * self.limit.max_tokens).min(positions.saturating_sub(1));
         limits.max_length = most;
         limits
     }
@@ -391,15 +389,18 @@ impl Translator {
     /// # Errors
     ///
     /// As [`translate`](Self::translate), and [`Error::Pairs`] for none.
-    pub fn evaluate(&self, pairs: &SentencePairs, search: &impl Search) -> Result<Evaluation> {
-        let overlong = self.overlong_of_pairs();
-        let encoded = self.tokenizers.encode(pairs, "the evaluation", self.max_tokens, overlong)?;
+    pub fn evaluate(
+        &self,
+        pairs: &SentencePairs,
+        strategy: &impl DecodingStrategy,
+    ) -> Result<Evaluation> {
+        let limit = self.limit.keeping_all();
+        let encoded = self.tokenizers.encode(pairs, "the evaluation", limit)?;
         let pad = self.tokenizers.target().special().pad;
         let (perplexity, _) = teacher_forced(&self.model, &encoded, pad, &self.device);
-        let sources: Vec<&str> = pairs.pairs().iter().map(|pair| pair.source.as_str()).collect();
-        let references: Vec<&str> = pairs.pairs().iter().map(|pair| pair.target.as_str()).collect();
+        let (sources, references) = sides(pairs);
         let started = Instant::now();
-        let found = self.clone().with_overlong(overlong).translate(&sources, search)?;
+        let found = self.clone().with_overlong(limit.overlong).translate(&sources, strategy)?;
         let decode_s = started.elapsed().as_secs_f64();
         let target_tokens = found.iter().map(|found| found.hypothesis.ids.len() + 1).sum();
         let translations: Vec<String> = found.into_iter().map(|found| found.text).collect();
@@ -427,9 +428,8 @@ impl Translator {
         beam: &Beam,
         penalties: &[LengthPenalty],
     ) -> Result<Beam> {
-        let sources: Vec<&str> = pairs.pairs().iter().map(|pair| pair.source.as_str()).collect();
-        let references: Vec<&str> = pairs.pairs().iter().map(|pair| pair.target.as_str()).collect();
-        let translator = self.clone().with_overlong(self.overlong_of_pairs());
+        let (sources, references) = sides(pairs);
+        let translator = self.clone().with_overlong(self.limit.keeping_all().overlong);
         let mut best: Option<(f64, Beam)> = None;
         for &penalty in penalties {
             let beam = beam.clone().with_length_penalty(penalty);
@@ -440,23 +440,15 @@ impl Translator {
                 best = Some((bleu, beam));
             }
         }
-        best.map(|(_, beam)| beam).ok_or_else(|| Error::Config {
-            field: "penalties",
-            value: "none".to_owned(),
-            expected: "at least one".to_owned(),
-        })
-    }
-
-    /// What becomes of pairs that are too long: none is skipped, so that all are measured.
-    fn overlong_of_pairs(&self) -> Overlong {
-        if self.overlong == Overlong::Skip { Overlong::Truncate } else { self.overlong }
+        let none = || ConfigError::new("penalties", "none", "at least one").into();
+        best.map(|(_, beam)| beam).ok_or_else(none)
     }
 
     fn encode<S: AsRef<str>>(&self, sentences: &[S]) -> Result<Vec<Vec<u32>>> {
         let encode = |(at, sentence): (usize, &S)| {
             let place = || format!("sentence {}", at + 1);
             let text = sentence.as_ref();
-            self.tokenizers.encode_source(text, self.max_tokens, self.overlong, place)
+            self.tokenizers.encode_source(text, self.limit, place)
         };
         sentences.iter().enumerate().map(encode).collect()
     }
@@ -465,9 +457,14 @@ impl Translator {
         let vocabularies = [self.tokenizers.source(), self.tokenizers.target()];
         About {
             model: self.model.config(),
-            max_tokens: self.max_tokens,
+            max_tokens: self.limit.max_tokens,
             shared: self.tokenizers.is_shared(),
             vocabularies: vocabularies.map(Tokenizer::fingerprint),
         }
     }
+}
+
+/// The sources and the targets of pairs.
+fn sides(pairs: &SentencePairs) -> (Vec<&str>, Vec<&str>) {
+    pairs.pairs().iter().map(|pair| (pair.source.as_str(), pair.target.as_str())).unzip()
 }

@@ -1,4 +1,4 @@
-//! Cached steps, and what the searches find.
+//! Cached steps, and what the strategies find.
 #![cfg(feature = "flex")]
 #![allow(missing_docs, clippy::needless_range_loop)]
 
@@ -7,11 +7,11 @@ use std::sync::{Mutex, PoisonError};
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 use model_utils::device::seed;
-use transformer::model::{DecoderState, Decoding, EncoderDecoder, Padded};
-use transformer::recurrent::{Cell, Looking};
+use transformer::recurrent::{AttentionKind, Cell};
 use transformer::{
-    Beam, Greedy, Hypothesis, LengthPenalty, Limits, NormOrder, Positions, RecurrentConfig,
-    Sampling, Search, SpecialTokens, Transformer, TransformerConfig, Tying,
+    Beam, DecoderState, Decoding, DecodingStrategy, EncoderDecoder, Greedy, Hypothesis,
+    LengthLimits, LengthPenalty, NormOrder, Padded, Positions, RecurrentConfig, Sampling,
+    SpecialTokens, Transformer, TransformerConfig, Tying,
 };
 
 fn device() -> Device {
@@ -67,8 +67,8 @@ fn padded(rows: &[Vec<u32>]) -> Padded {
     Padded::new(rows, 0, &device())
 }
 
-fn limits() -> Limits {
-    Limits::new(SpecialTokens::default()).with_max_length(12).with_max_ratio(None)
+fn limits() -> LengthLimits {
+    LengthLimits::new(SpecialTokens::default()).with_max_length(12).with_max_ratio(None)
 }
 
 fn numbers<const D: usize>(x: Tensor<D>) -> Vec<f32> {
@@ -142,22 +142,22 @@ fn cached_steps_give_the_logits_of_a_whole_sentence() {
 #[test]
 fn recurrent_models_step_as_they_are_trained() {
     for cell in [Cell::Gru, Cell::Lstm] {
-        for looking in [Looking::None, Looking::Bahdanau, Looking::Luong] {
+        for kind in [AttentionKind::None, AttentionKind::Bahdanau, AttentionKind::Luong] {
             let config = RecurrentConfig::new(30, 30)
                 .with_d_embedding(12)
                 .with_d_hidden(10)
                 .with_layers(2)
                 .with_cell(cell)
-                .with_looking(looking);
+                .with_attention(kind);
             let model = drawn(|| config.init(&device()).unwrap());
             assert_cached_is_uncached(&model);
             assert_batch_is_single(&Greedy, &model);
             let beam = Beam::new(3).with_n_best(2);
             assert_batch_is_single(&beam, &model);
             let asked = limits().with_attention(true);
-            let found = Greedy.search(&model, &padded(&sentences(30)), &asked).unwrap();
+            let found = Greedy.decode(&model, &padded(&sentences(30)), &asked).unwrap();
             let attends = found.iter().flatten().all(|found| found.attention.is_some());
-            assert_eq!(attends, looking != Looking::None);
+            assert_eq!(attends, kind != AttentionKind::None);
         }
     }
     let config = || RecurrentConfig::new(10, 12);
@@ -207,15 +207,15 @@ fn assert_same(ours: &[Vec<Hypothesis>], theirs: &[Vec<Hypothesis>]) {
 
 /// Together in the batch, and each alone.
 fn assert_batch_is_single(
-    search: &impl Search,
+    strategy: &impl DecodingStrategy,
     model: &impl EncoderDecoder,
 ) -> Vec<Vec<Hypothesis>> {
     let rows = sentences(30);
-    let together = search.search(model, &padded(&rows), &limits()).unwrap();
+    let together = strategy.decode(model, &padded(&rows), &limits()).unwrap();
     let alone: Vec<Vec<Hypothesis>> = rows
         .iter()
         .flat_map(|row| {
-            search.search(model, &padded(std::slice::from_ref(row)), &limits()).unwrap()
+            strategy.decode(model, &padded(std::slice::from_ref(row)), &limits()).unwrap()
         })
         .collect();
     assert_same(&together, &alone);
@@ -235,7 +235,7 @@ fn a_sentence_is_translated_alike_in_a_batch_and_alone() {
     let drawn = Sampling::new(3).with_samples(2).with_top_k(20).with_temperature(1.5);
     let drawn = assert_batch_is_single(&drawn, &model);
     assert!(drawn.iter().any(|found| found[0].ids != found[1].ids));
-    let other = Sampling::new(4).search(&model, &padded(&sentences(30)), &limits()).unwrap();
+    let other = Sampling::new(4).decode(&model, &padded(&sentences(30)), &limits()).unwrap();
     assert!(other.iter().zip(&drawn).any(|(a, b)| a[0].ids != b[0].ids));
 }
 
@@ -244,8 +244,8 @@ fn a_beam_of_one_is_greedy() {
     let model = model(30, |config| config);
     let source = padded(&sentences(30));
     let plain = Beam::new(1).with_length_penalty(LengthPenalty::None);
-    let beam = plain.search(&model, &source, &limits()).unwrap();
-    assert_same(&beam, &Greedy.search(&model, &source, &limits()).unwrap());
+    let beam = plain.decode(&model, &source, &limits()).unwrap();
+    assert_same(&beam, &Greedy.decode(&model, &source, &limits()).unwrap());
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn a_stream_gives_the_greedy_tokens() {
     for row in sentences(30) {
         let source = padded(&[row]);
         let streamed: Vec<u32> = Greedy.stream(&model, &source, &limits()).unwrap().collect();
-        assert_eq!(streamed, Greedy.search(&model, &source, &limits()).unwrap()[0][0].ids);
+        assert_eq!(streamed, Greedy.decode(&model, &source, &limits()).unwrap()[0][0].ids);
     }
     let two = padded(&sentences(30)[..2]);
     assert!(Greedy.stream(&model, &two, &limits()).is_err());
@@ -298,13 +298,13 @@ fn a_wide_beam_finds_the_best_of_all_sentences() {
         let mut expected: Vec<(Vec<u32>, f64)> = all_sentences(&model, &source, 4)
             .into_iter()
             .map(|(ids, log_p)| {
-                let score = log_p / penalty.of(ids.len() + 1);
+                let score = log_p / penalty.divisor(ids.len() + 1);
                 (ids, score)
             })
             .collect();
         expected.sort_by(|a, b| b.1.total_cmp(&a.1));
         let beam = Beam::new(243).with_n_best(40).with_length_penalty(penalty);
-        let found = beam.search(&model, &source, &limits().with_max_length(5)).unwrap();
+        let found = beam.decode(&model, &source, &limits().with_max_length(5)).unwrap();
         let short = found[0].iter().filter(|found| found.is_finished && found.ids.len() <= 4);
         for (ours, (ids, score)) in short.take(10).zip(expected) {
             assert_eq!(ours.ids, ids);
@@ -319,9 +319,9 @@ fn lengths_are_kept_to() {
     let source = padded(&sentences(30));
     let bounded = limits().with_min_length(4).with_max_length(6);
     for found in [
-        Greedy.search(&model, &source, &bounded).unwrap(),
-        Beam::new(3).search(&model, &source, &bounded).unwrap(),
-        Sampling::new(1).search(&model, &source, &bounded).unwrap(),
+        Greedy.decode(&model, &source, &bounded).unwrap(),
+        Beam::new(3).decode(&model, &source, &bounded).unwrap(),
+        Sampling::new(1).decode(&model, &source, &bounded).unwrap(),
     ] {
         for hypothesis in found.iter().flatten() {
             assert!((4..=6).contains(&hypothesis.ids.len()), "{hypothesis:?}");
@@ -329,8 +329,8 @@ fn lengths_are_kept_to() {
             assert!(hypothesis.ids.iter().all(|&id| id > 3));
         }
     }
-    let by_ratio = Limits::new(SpecialTokens::default()).with_max_ratio(Some(0.5));
-    let found = Greedy.search(&model, &source, &by_ratio).unwrap();
+    let by_ratio = LengthLimits::new(SpecialTokens::default()).with_max_ratio(Some(0.5));
+    let found = Greedy.decode(&model, &source, &by_ratio).unwrap();
     for (found, row) in found.iter().zip(sentences(30)) {
         assert!(found[0].ids.len() <= row.len() / 2 + 10);
     }
@@ -342,8 +342,8 @@ fn attention_is_over_the_source_of_each_sentence() {
     let rows = sentences(30);
     let asked = limits().with_attention(true);
     for found in [
-        Greedy.search(&model, &padded(&rows), &asked).unwrap(),
-        Beam::new(3).search(&model, &padded(&rows), &asked).unwrap(),
+        Greedy.decode(&model, &padded(&rows), &asked).unwrap(),
+        Beam::new(3).decode(&model, &padded(&rows), &asked).unwrap(),
     ] {
         for (hypothesis, row) in found.iter().flatten().zip(&rows) {
             let attention = hypothesis.attention.as_ref().unwrap();
@@ -356,7 +356,7 @@ fn attention_is_over_the_source_of_each_sentence() {
             assert_eq!(alignment.len(), hypothesis.ids.len());
         }
     }
-    let without = Beam::new(3).with_coverage(1.0).search(&model, &padded(&rows), &limits());
+    let without = Beam::new(3).with_coverage(1.0).decode(&model, &padded(&rows), &limits());
     assert!(without.unwrap().iter().flatten().all(|hypothesis| hypothesis.attention.is_none()));
 }
 
@@ -367,17 +367,18 @@ fn settings_that_cannot_work_are_named() {
     let refused = |field: &str, error: transformer::Error| {
         assert!(error.to_string().contains(&format!("`{field}`")), "{error}");
     };
-    let check =
-        |field: &str, search: &dyn Fn(&Limits) -> transformer::Result<()>, limits: &Limits| {
-            refused(field, search(limits).unwrap_err());
-        };
+    let check = |field: &str,
+                 decode: &dyn Fn(&LengthLimits) -> transformer::Result<()>,
+                 limits: &LengthLimits| {
+        refused(field, decode(limits).unwrap_err());
+    };
     let of_beam = |beam: Beam| {
         let (model, source) = (&model, &source);
-        move |limits: &Limits| beam.search(model, source, limits).map(drop)
+        move |limits: &LengthLimits| beam.decode(model, source, limits).map(drop)
     };
     let of_sampling = |sampling: Sampling| {
         let (model, source) = (&model, &source);
-        move |limits: &Limits| sampling.search(model, source, limits).map(drop)
+        move |limits: &LengthLimits| sampling.decode(model, source, limits).map(drop)
     };
     check("beam size", &of_beam(Beam::new(0)), &limits());
     check("n_best", &of_beam(Beam::new(2).with_n_best(3)), &limits());

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use transformer::metrics::{Bleu, BleuTokens, Chrf, Metric, Smoothing, compare};
+use transformer::metrics::{Bleu, BleuTokenizer, Chrf, Metric, Smoothing, paired_bootstrap};
 
 #[derive(Deserialize)]
 struct Fixtures {
@@ -65,9 +65,9 @@ fn scores_are_those_of_sacrebleu() {
             check(case, &chrf, &all);
             continue;
         }
-        let tokens = match settings["tokenize"].as_str() {
-            Some("none") => BleuTokens::None,
-            _ => BleuTokens::V13a,
+        let tokenizer = match settings["tokenize"].as_str() {
+            Some("none") => BleuTokenizer::None,
+            _ => BleuTokenizer::V13a,
         };
         let smoothing = match settings.get("smooth_method").and_then(Value::as_str) {
             Some("none") => Smoothing::None,
@@ -76,7 +76,7 @@ fn scores_are_those_of_sacrebleu() {
             _ => Smoothing::Exponential,
         };
         let bleu = Bleu::new()
-            .with_tokens(tokens)
+            .with_tokenizer(tokenizer)
             .with_lowercase(is_on(settings, "lowercase"))
             .with_smoothing(smoothing);
         check(case, &bleu, &all);
@@ -97,7 +97,7 @@ fn words_and_single_sentences_are_those_of_sacrebleu() {
     let all = fixtures();
     let bleu = Bleu::new().with_effective_order(true);
     for (at, hypothesis) in all.hypotheses.iter().enumerate() {
-        assert_eq!(BleuTokens::V13a.words(hypothesis), all.words_13a[at]);
+        assert_eq!(BleuTokenizer::V13a.words(hypothesis), all.words_13a[at]);
         let found = bleu.score(&[hypothesis], &[&all.references[0][at]]).unwrap();
         close(found, all.sentence_bleu[at], hypothesis);
     }
@@ -114,10 +114,10 @@ fn figures_of_its_own_tests() {
     ];
     let bleu = |bleu: Bleu| bleu.score_with(&hypotheses, &references).unwrap();
     close(bleu(Bleu::new()), 48.530_826_6, "13a");
-    close(bleu(Bleu::new().with_tokens(BleuTokens::None)), 49.191_956_6, "none");
+    close(bleu(Bleu::new().with_tokenizer(BleuTokenizer::None)), 49.191_956_6, "none");
     close(Bleu::new().score_with(&["", "", ""], &references).unwrap(), 0.0, "empty");
     let raw = Bleu::new()
-        .with_tokens(BleuTokens::None)
+        .with_tokenizer(BleuTokenizer::None)
         .with_smoothing(Smoothing::Floor(0.01))
         .with_effective_order(true);
     close(raw.score(&["this is a fest"], &["this is a test"]).unwrap() / 100.0, 0.223_606_8, "raw");
@@ -164,12 +164,12 @@ fn the_bootstrap_tells_a_better_system_from_a_like_one() {
         .enumerate()
         .map(|(n, text)| if n % 3 == 0 { text.replace("sleeps", "is") } else { text.clone() })
         .collect();
-    let better = compare(&Bleu::new(), &references, &worse, &references, 200, 7).unwrap();
+    let better = paired_bootstrap(&Bleu::new(), &references, &worse, &references, 200, 7).unwrap();
     assert!((better.first - 100.0).abs() < 1e-9 && better.second < 95.0);
     assert!(better.difference.low > 0.0, "{better:?}");
     assert!((better.share_first_above - 1.0).abs() < 1e-12);
-    let same = compare(&Bleu::new(), &worse, &worse, &references, 200, 7).unwrap();
+    let same = paired_bootstrap(&Bleu::new(), &worse, &worse, &references, 200, 7).unwrap();
     assert!(same.difference.low.abs() < 1e-12 && same.difference.high.abs() < 1e-12);
-    let again = compare(&Bleu::new(), &references, &worse, &references, 200, 7).unwrap();
+    let again = paired_bootstrap(&Bleu::new(), &references, &worse, &references, 200, 7).unwrap();
     assert_eq!(better, again);
 }

@@ -9,8 +9,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use model_utils::data::{Position, SentencePairs};
 use transformer::text::{
-    EncodedPair, Filter, Overlong, Side, SpecialNames, Splits, Subwords, TokenBatches, Tokenizer,
-    TokenizerConfig, Tokenizers,
+    EncodedPair, Filter, Overlong, Side, SpecialNames, Splits, Subwords, TokenBatches, TokenLimit,
+    Tokenizer, TokenizerConfig, Tokenizers,
 };
 use transformer::{Error, Grammar};
 
@@ -119,7 +119,7 @@ fn what_cannot_be_a_tokenizer_is_refused() {
     assert!(error.contains("`vocabulary` is 10, expected at least"), "{error}");
     let error = message(Tokenizer::train(&config(Subwords::Bpe), [" "]).unwrap_err());
     assert!(error.contains("no sentence to learn from"), "{error}");
-    let error = message("words".parse::<Subwords>().unwrap_err());
+    let error = message("words".parse::<Subwords>().unwrap_err().into());
     assert!(error.contains("expected bpe, word_piece or unigram"), "{error}");
 
     let error = message(Tokenizer::load(&path).unwrap_err());
@@ -262,19 +262,23 @@ fn over_long_sentences_are_refused_with_their_line_or_cut_when_asked() {
         [("o gato", "the cat"), ("o gato e o gato e o gato", "the cat")].into_iter().collect();
     let letters = TokenizerConfig::new().with_vocabulary(20).with_min_frequency(100);
     let tokenizers = Tokenizers::train_shared(&letters, &pairs).unwrap();
-    let error = tokenizers.encode(&pairs, "train.por", 12, Overlong::Refuse).unwrap_err();
+    let error =
+        tokenizers.encode(&pairs, "train.por", TokenLimit::new(12, Overlong::Refuse)).unwrap_err();
     let Error::TooLong { place, tokens, limit } = &error else { panic!("{error}") };
     assert_eq!((place.as_str(), *limit), ("train.por, line 2, source", 12));
     assert!(*tokens > 12);
     assert!(error.to_string().contains("expected at most 12"), "{error}");
 
-    let cut = tokenizers.encode(&pairs, "train.por", 12, Overlong::Truncate).unwrap();
+    let cut =
+        tokenizers.encode(&pairs, "train.por", TokenLimit::new(12, Overlong::Truncate)).unwrap();
     assert_eq!(cut[1].source.len(), 12);
     assert_eq!(cut[1].source.last(), Some(&tokenizers.source().special().eos));
     assert_eq!(cut[1].source[..7], cut[0].source[..7]);
-    let skipped = tokenizers.encode(&pairs, "train.por", 12, Overlong::Skip).unwrap();
+    let skipped =
+        tokenizers.encode(&pairs, "train.por", TokenLimit::new(12, Overlong::Skip)).unwrap();
     assert_eq!(skipped, cut[..1]);
-    let error = tokenizers.encode(&pairs, "train.por", 3, Overlong::Skip).unwrap_err();
+    let error =
+        tokenizers.encode(&pairs, "train.por", TokenLimit::new(3, Overlong::Skip)).unwrap_err();
     assert!(error.to_string().contains("no pair is left"), "{error}");
 }
 

@@ -9,8 +9,8 @@ use model_utils::data::SentencePairs;
 use model_utils::device::DeviceSpec;
 use model_utils::train::{Budget, Event, History, Observer, Silent, Stop, StopReason};
 use model_utils::weights::{State, same_names};
-use transformer::search::{Beam, Greedy};
-use transformer::text::Overlong;
+use transformer::decoding::{Beam, Greedy};
+use transformer::text::{Overlong, TokenLimit};
 use transformer::{
     Error, Grammar, LengthPenalty, Model, ModelConfig, Schedule, Splits, TokenizerConfig, Trainer,
     TrainingConfig, TransformerConfig, Translator, TranslatorConfig, Tying,
@@ -61,7 +61,7 @@ fn with_model(config: &mut TranslatorConfig, change: impl Fn(&mut TransformerCon
 }
 
 fn weights(model: &Model) -> Vec<(String, Vec<f32>)> {
-    let state = State::of(model, same_names).unwrap();
+    let state = State::from_module(model, same_names).unwrap();
     let values = |entry: &model_utils::weights::TensorEntry| entry.data.iter::<f32>().collect();
     state.tensors.iter().map(|(name, entry)| (name.clone(), values(entry))).collect()
 }
@@ -100,7 +100,7 @@ fn a_run_that_was_stopped_ends_like_one_that_was_not() {
 
         let folder = tempfile::tempdir().unwrap();
         let open = || Checkpoints::open(folder.path()).unwrap();
-        let part = || config.trainer(&splits, &device).unwrap().keep_in(open(), 4).unwrap();
+        let part = || config.trainer(&splits, &device).unwrap().resume_in(open(), 4).unwrap();
         let mut first = part();
         let mut stop = StopAt(7, Stop::new());
         let stopped = first.train(Budget::steps(20), &mut stop).unwrap();
@@ -130,19 +130,19 @@ fn a_checkpoint_of_another_run_is_refused_with_the_differences() {
     let (splits, device) = (splits(), device());
     let folder = tempfile::tempdir().unwrap();
     let open = || Checkpoints::open(folder.path()).unwrap();
-    let mut trainer = config().trainer(&splits, &device).unwrap().keep_in(open(), 4).unwrap();
+    let mut trainer = config().trainer(&splits, &device).unwrap().resume_in(open(), 4).unwrap();
     trainer.train(Budget::steps(2), &mut Silent).unwrap();
 
     let mut other = config();
     other.training = other.training.with_label_smoothing(0.2).with_log_every(7);
-    let error = other.trainer(&splits, &device).unwrap().keep_in(open(), 4).err().unwrap();
+    let error = other.trainer(&splits, &device).unwrap().resume_in(open(), 4).err().unwrap();
     let message = error.to_string();
     assert!(matches!(error, Error::Resume(_)), "{message}");
     assert!(message.contains("label_smoothing") && message.contains("0.2"), "{message}");
     assert!(!message.contains("log_every"), "{message}");
 
     let fewer = Splits { train: splits.train.pairs()[..190].iter().cloned().collect(), ..splits };
-    let error = config().trainer(&fewer, &device).unwrap().keep_in(open(), 4).err().unwrap();
+    let error = config().trainer(&fewer, &device).unwrap().resume_in(open(), 4).err().unwrap();
     assert!(error.to_string().contains("pairs"), "{error}");
 }
 
@@ -314,7 +314,7 @@ fn what_cannot_work_is_refused() {
         (|c| c.with_accumulate(0), "`accumulate` is 0"),
         (|c| c.with_label_smoothing(1.0), "`label_smoothing` is 1.0"),
         (|c| c.with_clip_norm(Some(0.0)), "`clip_norm` is Some(0.0)"),
-        (|c| c.with_ema_decay(Some(1.0)), "`ema_decay` is Some(1.0)"),
+        (|c| c.with_ema_decay(Some(1.0)), "`ema_decay` is 1.0"),
         (|c| c.with_ema_decay(Some(0.9)).with_average_last(2), "`average_last` is 2"),
         (|c| c.with_betas([0.9, 1.0]), "`betas`"),
         (|c| c.with_valid_every(0), "`valid_every` is 0"),
@@ -342,7 +342,7 @@ fn what_cannot_work_is_refused() {
         Model::Transformer(model),
         tokenizers.clone(),
         &splits,
-        (100, Overlong::Refuse),
+        TokenLimit::new(100, Overlong::Refuse),
         TrainingConfig::new(),
     );
     let error = trainer.err().unwrap().to_string();
@@ -352,12 +352,13 @@ fn what_cannot_work_is_refused() {
     );
     let size = tokenizers.source().vocabulary_size();
     let model = Model::Transformer(TransformerConfig::tiny(size, size).init(&device).unwrap());
-    let limits = (100, Overlong::Refuse);
+    let limit = TokenLimit::new(100, Overlong::Refuse);
     let trainer =
-        Trainer::new(model.clone(), tokenizers.clone(), &splits, limits, TrainingConfig::new());
+        Trainer::new(model.clone(), tokenizers.clone(), &splits, limit, TrainingConfig::new());
     assert!(trainer.err().unwrap().to_string().contains("without autodiff"));
 
-    let translator = Translator::with_parts(model, tokenizers, 12, Overlong::Refuse).unwrap();
+    let translator =
+        Translator::new(model, tokenizers, TokenLimit::new(12, Overlong::Refuse)).unwrap();
     let long = "o gato ".repeat(40);
     let error = translator.translate(&["o gato", &long], &Greedy).unwrap_err().to_string();
     assert!(error.contains("sentence 2: the sentence has"), "{error}");

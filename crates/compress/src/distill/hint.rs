@@ -2,10 +2,10 @@ use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
-use model_utils::ops;
+use model_utils::{config, ops};
 
 use super::shapes::{same_shape, wrong};
-use crate::error::{Result, require};
+use crate::error::{ConfigError, Result};
 
 /// Hint layers (`FitNets`, Romero et al. 2014, <https://arxiv.org/abs/1412.6550>): what a layer in the
 /// middle of the student gives, passed through a [regressor](MapRegressor), is to be what a layer of
@@ -92,7 +92,7 @@ impl FeatureRegressor {
     }
 }
 
-fn check(student: usize, teacher: usize) -> Result<()> {
-    require(student > 0, "student", student, "at least 1")?;
-    require(teacher > 0, "teacher", teacher, "at least 1")
+fn check(student: usize, teacher: usize) -> Result<(), ConfigError> {
+    config::at_least("student", student, 1)?;
+    config::at_least("teacher", teacher, 1)
 }

@@ -1,10 +1,10 @@
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
-use model_utils::ops;
+use model_utils::{config, ops};
 use serde::{Deserialize, Serialize};
 
 use super::shapes::{same_batch, same_shape};
-use crate::error::{Result, require};
+use crate::error::{ConfigError, Result};
 
 /// Soft targets (Hinton et al. 2015, <https://arxiv.org/abs/1503.02531>): the student learns the
 /// teacher's probabilities at a raised temperature beside the true classes,
@@ -66,9 +66,8 @@ impl SoftTargets {
         Ok(hard * self.alpha + soft * (1.0 - self.alpha))
     }
 
-    pub(super) fn check(&self) -> Result<()> {
-        let (t, alpha) = (self.temperature, self.alpha);
-        require(t.is_finite() && t > 0.0, "temperature", t, "a number above 0")?;
-        require((0.0..=1.0).contains(&alpha), "alpha", alpha, "a share from 0 to 1")
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        config::positive("temperature", self.temperature)?;
+        config::share("alpha", self.alpha)
     }
 }

@@ -5,6 +5,7 @@ use burn::module::Module;
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use model_utils::checkpoint::Checkpoints;
+use model_utils::config;
 use model_utils::graph::{AnyTensor, Graph, GraphModule};
 use model_utils::ops;
 use model_utils::train::{
@@ -12,7 +13,7 @@ use model_utils::train::{
 };
 
 use super::{SoftTargets, TransferBatch};
-use crate::error::{Error, Result, require};
+use crate::error::{ConfigError, Error, Result};
 
 /// Training of a student by a teacher: any two modules, and what the caller's closures make of them.
 ///
@@ -55,14 +56,14 @@ impl<S: Module> Distillation<S> {
     /// # Errors
     ///
     /// As [`Supervised::train`]; errors of the closures come through.
-    pub fn fit<T, B, K, E>(
+    pub fn train<T, B, K, E>(
         self,
         teacher: &T,
         batches: &B,
         mut teach: impl FnMut(&T, &B::Batch) -> Result<K, E>,
         mut learn: impl FnMut(&S, B::Batch, K) -> Result<StepOutput, E>,
         evaluate: impl FnMut(&S) -> Result<Evaluation, E>,
-        observer: &mut dyn Observer,
+        progress: &mut dyn Observer,
     ) -> Result<Trained<S>, E>
     where
         T: Module,
@@ -74,7 +75,7 @@ impl<S: Module> Distillation<S> {
             let knowledge = teach(&teacher, &batch)?;
             learn(student, batch, knowledge)
         };
-        self.0.train(batches, step, evaluate, observer)
+        self.0.train(batches, step, evaluate, progress)
     }
 }
 
@@ -112,7 +113,7 @@ impl From<SoftTargets> for DistillConfig {
 /// use compress::distill::{SoftTargets, distill};
 /// # use model_utils::device::DeviceSpec;
 /// use model_utils::graph::Graph;
-/// use model_utils::train::{InMemory, Silent};
+/// use model_utils::train::{Silent};
 ///
 /// # let device = "flex".parse::<DeviceSpec>()?.open()?;
 /// # let trace = |hidden| {
@@ -124,7 +125,7 @@ impl From<SoftTargets> for DistillConfig {
 /// let (teacher, student) = (trace(64)?, trace(4)?); // any two graphs to the same classes
 /// let images = Tensor::<2>::from_data([[0.1, 0.9], [0.8, 0.3]], &device);
 /// let labels = Tensor::<1, Int>::from_ints([1, 0], &device);
-/// let data = InMemory(vec![(images, labels)]); // or a `Loader`; labels may be missing
+/// let data = vec![(images, labels)]; // or a `Loader`; labels may be missing
 /// let student = distill(&teacher, &student, &data, SoftTargets::new(4.0), &device, &mut Silent)?;
 /// # Ok::<(), compress::Error>(())
 /// ```
@@ -140,7 +141,7 @@ pub fn distill<B>(
     data: &B,
     config: impl Into<DistillConfig>,
     device: &Device,
-    observer: &mut dyn Observer,
+    progress: &mut dyn Observer,
 ) -> Result<Graph>
 where
     B: Batches + ?Sized,
@@ -150,7 +151,7 @@ where
     let config = config.into();
     config.soft_targets.check()?;
     let rate = config.learning_rate;
-    require(rate.is_finite() && rate > 0.0, "learning_rate", rate, "a number above 0")?;
+    config::positive("learning_rate", rate)?;
     let steps_of = |epochs: u64| epochs * data.batches_per_epoch() as u64;
     let steps = match (config.budget.steps, config.budget.epochs.map(steps_of)) {
         (Some(a), Some(b)) => a.min(b),
@@ -162,15 +163,11 @@ where
         AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(config.weight_decay).init();
     let schedule = CosineAnnealingLrSchedulerConfig::new(rate, (steps as usize).max(1))
         .init()
-        .map_err(|reason| Error::Config {
-            field: "learning_rate",
-            value: rate.to_string(),
-            expected: reason,
-        })?;
+        .map_err(|reason| ConfigError::new("learning_rate", rate, reason))?;
     let training = device.clone().autodiff();
     let supervised = SupervisedConfig::new(config.budget).with_seed(config.seed);
-    let fitted = Distillation::new(supervised, student.init(&training)?, optimizer, schedule)?
-        .fit::<_, _, _, Error>(
+    let trained = Distillation::new(supervised, student.init(&training)?, optimizer, schedule)?
+        .train::<_, _, _, Error>(
         &teacher.init(&device)?,
         data,
         |teacher: &GraphModule, batch: &B::Batch| logits(teacher, batch.place(&device).0),
@@ -182,9 +179,9 @@ where
             Ok(StepOutput { loss, items: batch.items(), correct })
         },
         |_| Ok(Evaluation { score: 0.0, metrics: std::collections::BTreeMap::new() }),
-        observer,
+        progress,
     )?;
-    Ok(fitted.model.graph())
+    Ok(trained.model.graph())
 }
 
 /// The first output, as logits.

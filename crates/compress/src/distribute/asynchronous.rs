@@ -2,9 +2,8 @@
 //! and applies it to what they are by then.
 
 use std::fmt::Display;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -14,23 +13,21 @@ use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 use model_utils::checkpoint::Checkpoint;
 use model_utils::ops;
-use model_utils::train::{Batches, Evaluation, Event, Observer, StepOutput, StopReason, Trained};
+use model_utils::train::{Batches, Evaluation, StepOutput, StopReason, Trained};
 
-use super::crew::{panic_reason, within_pool};
-use super::data_parallel::replica;
-use super::progress::{
-    MODEL, Progress, SCHEDULE, Saved, Unreported, is_over, observed, optimizer_of, residuals_of,
-    total_steps, write,
+use super::crew::{Answered, serve};
+use super::flat;
+use super::monitor::Monitor;
+use super::session::{
+    self, Lead, MODEL, SCHEDULE, Session, Source, next, optimizer_of, residuals_of,
 };
 use super::statistics::has_statistics;
-use super::worker::{Done, Learned, learn};
-use super::{DataParallel, flat};
+use super::worker::{Backward, Done, backward, replica};
 use crate::error::{Error, Result};
 
 /// The weights that all workers move.
 struct Server<M> {
-    shared: Mutex<Shared<M>>,
-    changed: Condvar,
+    shared: Monitor<Shared<M>>,
     /// Steps of others that may come between a look at the weights and the step that follows from it.
     staleness: u64,
     clip_norm: Option<f64>,
@@ -46,7 +43,6 @@ struct Shared<M> {
     numbers: Option<Arc<Vec<f32>>>,
     /// Who computes, on which version.
     computing: Vec<(usize, u64)>,
-    failed: Option<(usize, String)>,
 }
 
 /// What a worker gives.
@@ -59,31 +55,12 @@ struct Step {
 }
 
 impl<M: Module> Server<M> {
-    fn lock(&self) -> MutexGuard<'_, Shared<M>> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(
-        &self,
-        mut shared: MutexGuard<'a, Shared<M>>,
-        until: impl Fn(&Shared<M>) -> bool,
-    ) -> Result<MutexGuard<'a, Shared<M>>> {
-        loop {
-            if let Some((worker, reason)) = &shared.failed {
-                return Err(Error::Worker { worker: *worker, reason: reason.clone() });
-            }
-            if until(&shared) {
-                return Ok(shared);
-            }
-            shared = self.changed.wait(shared).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
     /// The weights as they are.
     fn pull(&self, worker: usize) -> Result<Arc<Vec<f32>>> {
         // Were all who compute now to step before this one, it would be late by their number.
         let fits = |shared: &Shared<M>| shared.computing.len() as u64 <= self.staleness;
-        let mut shared = self.wait(self.lock(), fits)?;
+        let mut state = self.shared.wait(self.shared.lock(), fits)?;
+        let shared = &mut state.value;
         let version = shared.version;
         shared.computing.push((worker, version));
         if let Some(numbers) = &shared.numbers {
@@ -104,8 +81,8 @@ impl<M: Module> Server<M> {
                 shared.version + 1 + before as u64 - version <= self.staleness
             })
         };
-        let mut guard = self.wait(self.lock(), fits)?;
-        let shared = &mut *guard;
+        let mut state = self.shared.wait(self.shared.lock(), fits)?;
+        let shared = &mut state.value;
         let at = shared.computing.iter().position(|(other, _)| *other == worker);
         let version = at.map_or(shared.version, |at| shared.computing.remove(at).1);
         let late = shared.version - version;
@@ -126,14 +103,9 @@ impl<M: Module> Server<M> {
         }
         shared.version += 1;
         shared.numbers = None;
-        drop(guard);
-        self.changed.notify_all();
+        drop(state);
+        self.shared.notify();
         Ok(late)
-    }
-
-    fn fail(&self, worker: usize, reason: &str) {
-        self.lock().failed.get_or_insert_with(|| (worker, reason.to_owned()));
-        self.changed.notify_all();
     }
 }
 
@@ -157,8 +129,8 @@ impl<M: Module, F> Worker<'_, M, F> {
         let before = self.server.pull(self.at)?;
         let started = Instant::now();
         self.model = flat::with_numbers(self.model.valid(), &before)?.train();
-        let Learned { mut grads, mut done } =
-            learn(&self.model, self.step, batch, &self.device, self.at)?;
+        let Backward { mut grads, mut done } =
+            backward(&self.model, self.step, batch, &self.device, self.at)?;
         let (buckets, found) = flat::gradients(&self.model, &mut grads, self.bucket);
         let moved = self.has_statistics.then(|| {
             let after = flat::numbers(&self.model.valid());
@@ -171,54 +143,15 @@ impl<M: Module, F> Worker<'_, M, F> {
     }
 }
 
-type Answer = (usize, Result<(Done, u64), Option<String>>);
-
-/// A worker's thread: batches from a queue that all share.
-fn serve<M, F, B, E>(
-    mut worker: Worker<'_, M, F>,
-    threads: usize,
-    queue: &Mutex<Receiver<B>>,
-    answers: &Sender<Answer>,
-) where
-    M: Module,
-    B: Send,
-    F: Fn(&M, B, &Device) -> Result<StepOutput, E> + Sync,
-    E: Display,
-{
-    let (at, server) = (worker.at, worker.server);
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-    let work = || {
-        while let Ok(batch) = next() {
-            let taken = catch_unwind(AssertUnwindSafe(|| worker.take(batch)));
-            let answer = match taken {
-                Ok(Ok(done)) => Ok(done),
-                Ok(Err(Error::Worker { worker, reason })) => Err((worker == at).then_some(reason)),
-                Ok(Err(error)) => Err(Some(error.to_string())),
-                Err(panic) => Err(panic_reason(panic.as_ref())),
-            };
-            if let Err(Some(reason)) = &answer {
-                server.fail(at, reason);
-            }
-            let failed = answer.is_err();
-            if answers.send((at, answer)).is_err() || failed {
-                return;
-            }
-        }
-    };
-    if let Err(error) = within_pool(threads, work) {
-        server.fail(at, &error.to_string());
-        let _ = answers.send((at, Err(Some(error.to_string()))));
-    }
-}
-
 /// Trains asynchronously.
-pub(super) fn fit<M, S, F, E>(
-    parallel: DataParallel<M>,
+pub(super) fn train<M, S, F, E>(
+    session: Session<'_>,
     staleness: u64,
+    (model, optimizer, schedule): (M, ModuleOptimizer, ModuleLrScheduler),
+    devices: &[Device],
     batches: &S,
     step: &F,
-    mut evaluate: impl FnMut(&M) -> Result<Evaluation, E>,
-    observer: &mut dyn Observer,
+    evaluate: impl FnMut(&M) -> Result<Evaluation, E>,
 ) -> Result<Trained<M>, E>
 where
     M: Module,
@@ -227,184 +160,69 @@ where
     F: Fn(&M, S::Batch, &Device) -> Result<StepOutput, E> + Sync,
     E: From<Error> + Display,
 {
-    let config = parallel.config.clone();
-    let threads = config.threads_of(parallel.devices.len());
+    let (threads, bucket) = (session.config.threads_of(devices.len()), session.config.bucket);
     let server = Server {
-        shared: Mutex::new(Shared {
-            model: replica(&parallel.model, &parallel.devices[0]),
-            optimizer: parallel.optimizer.clone(),
-            schedule: parallel.schedule.clone(),
-            version: parallel.progress.step,
+        shared: Monitor::new(Shared {
+            model: replica(&model, &devices[0]),
+            optimizer,
+            schedule,
+            version: session.position.step,
             numbers: None,
             computing: Vec::new(),
-            failed: None,
         }),
-        changed: Condvar::new(),
         staleness,
-        clip_norm: config.clip_norm,
+        clip_norm: session.config.clip_norm,
     };
-    let workers = parallel.devices.len();
-    let (to_workers, queue) = sync_channel(workers);
+    let (to_workers, queue) = sync_channel(devices.len());
     let queue = Mutex::new(queue);
     let (answers, from_workers) = channel();
     thread::scope(|scope| {
-        for (at, device) in parallel.devices.iter().enumerate() {
-            let model = replica(&parallel.model, device);
-            let worker = Worker {
+        for (at, device) in devices.iter().enumerate() {
+            let model = replica(&model, device);
+            let mut worker = Worker {
                 at,
                 has_statistics: has_statistics(&model),
                 model,
                 device: device.clone(),
                 server: &server,
                 step,
-                bucket: config.bucket,
+                bucket,
             };
-            let (queue, answers) = (&queue, answers.clone());
-            scope.spawn(move || serve(worker, threads, queue, &answers));
+            let (server, queue, answers) = (&server, &queue, answers.clone());
+            scope.spawn(move || {
+                // Batches come from a queue that all share.
+                let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
+                let fail = |reason: &str| server.shared.fail(at, reason);
+                serve((at, threads), &answers, fail, next, |batch| worker.take(batch));
+            });
         }
         drop(answers);
-        let run = Run {
-            of: total_steps(&config, batches.batches_per_epoch()),
-            per_epoch: batches.batches_per_epoch(),
-            progress: parallel.progress.clone(),
-            parallel: &parallel,
-            server: &server,
-            to_workers,
-            from_workers,
-            outstanding: 0,
-            late: 0,
-            observer,
-            started: Instant::now(),
-            unreported: Unreported::default(),
-        };
         // Dropped with its end of the queue, at which the workers end.
-        run.run(batches, &mut evaluate)
+        let mut run = Run { session, server: &server, to_workers, from_workers, outstanding: 0 };
+        session::run(&mut run, batches, evaluate)
     })
 }
 
 /// A run in progress.
-struct Run<'a, M, B> {
-    parallel: &'a DataParallel<M>,
-    progress: Progress,
-    server: &'a Server<M>,
+struct Run<'a, 's, M, B> {
+    session: Session<'a>,
+    server: &'s Server<M>,
     to_workers: SyncSender<B>,
-    from_workers: Receiver<Answer>,
+    from_workers: Receiver<Answered<(Done, u64)>>,
     /// Batches that workers have or will have.
     outstanding: usize,
-    /// Sum of the steps by which gradients were late since the last event.
-    late: u64,
-    observer: &'a mut dyn Observer,
-    of: Option<u64>,
-    per_epoch: usize,
-    started: Instant,
-    unreported: Unreported,
 }
 
-impl<M: Module, B: Send> Run<'_, M, B> {
-    fn run<S, E>(
-        mut self,
-        batches: &S,
-        evaluate: &mut dyn FnMut(&M) -> Result<Evaluation, E>,
-    ) -> Result<Trained<M>, E>
-    where
-        S: Batches<Batch = B> + ?Sized,
-        E: From<Error>,
-    {
-        let started = Event::Started { task: "train", step: self.progress.step, of: self.of };
-        self.observer.observe(&started);
-        let reason = self.train(batches, evaluate)?;
-        let model = self.server.lock().model.valid();
-        if self.progress.batch > 0 && reason == StopReason::BudgetSpent {
-            observed(&mut self.progress, evaluate(&model)?, self.observer);
-        }
-        let wall_s = self.wall_s();
-        let step = self.progress.step;
-        self.observer.observe(&Event::Finished { step, reason, wall_s });
-        Ok(self.progress.fitted(model, reason, wall_s))
-    }
-
-    fn train<S, E>(
-        &mut self,
-        batches: &S,
-        evaluate: &mut dyn FnMut(&M) -> Result<Evaluation, E>,
-    ) -> Result<StopReason, E>
-    where
-        S: Batches<Batch = B> + ?Sized,
-        E: From<Error>,
-    {
-        let workers = self.parallel.devices.len();
-        loop {
-            if let Some(reason) = self.over() {
-                return Ok(reason);
-            }
-            let mut source = batches.epoch(self.progress.epoch, self.progress.batch);
-            let mut given = self.progress.batch;
-            let mut started = Instant::now();
-            while self.progress.batch < self.per_epoch {
-                // Nothing is begun that the budget does not have.
-                let left = self.of.map_or(u64::MAX, |of| of.saturating_sub(self.progress.step));
-                while given < self.per_epoch
-                    && self.outstanding < 2 * workers
-                    && (self.outstanding as u64) < left
-                {
-                    let ended = || {
-                        model_utils::Error::data("training set", "an epoch ended before its end")
-                    };
-                    let batch = source.next().ok_or_else(ended).and_then(|batch| batch);
-                    // With no worker left the answers say why.
-                    if self.to_workers.send(batch.map_err(Error::from)?).is_err() {
-                        break;
-                    }
-                    (given, self.outstanding) = (given + 1, self.outstanding + 1);
-                }
-                self.answer()?;
-                let step = self.progress.step;
-                let ends = self.progress.batch == self.per_epoch;
-                if ends || step.is_multiple_of(self.parallel.config.log_every) {
-                    self.report();
-                }
-                let every = self.parallel.config.checkpoint_every;
-                let saves = every.is_some_and(|every| step.is_multiple_of(every));
-                let over = self.over();
-                if !ends && (saves || over.is_some()) {
-                    // What is begun is finished, so that the weights are of one step.
-                    while self.outstanding > 0 {
-                        self.answer()?;
-                    }
-                    self.progress.train_s += started.elapsed().as_secs_f64();
-                    self.report();
-                    self.save(None)?;
-                    started = Instant::now();
-                    if let Some(reason) = over
-                        && self.progress.batch < self.per_epoch
-                    {
-                        return Ok(reason);
-                    }
-                }
-            }
-            self.progress.train_s += started.elapsed().as_secs_f64();
-            drop(source);
-            self.progress.epoch += 1;
-            self.progress.batch = 0;
-            let model = self.server.lock().model.valid();
-            let score = observed(&mut self.progress, evaluate(&model)?, self.observer);
-            self.save(Some(score))?;
-        }
-    }
-
+impl<M: Module, B: Send> Run<'_, '_, M, B> {
     /// Waits for a step to be done.
     fn answer(&mut self) -> Result<()> {
-        self.unreported.since.get_or_insert_with(Instant::now);
+        self.session.unreported.since.get_or_insert_with(Instant::now);
         loop {
             match self.from_workers.recv() {
                 Ok((_, Ok((done, late)))) => {
                     self.outstanding = self.outstanding.saturating_sub(1);
-                    self.progress.items += done.items as u64;
-                    self.progress.step += 1;
-                    self.progress.batch += 1;
-                    self.late += late;
-                    self.unreported.steps += 1;
-                    self.unreported.done.push(done);
+                    self.session.step_done(vec![done]);
+                    *self.session.unreported.late.get_or_insert(0) += late;
                     return Ok(());
                 }
                 Ok((worker, Err(Some(reason)))) => return Err(Error::Worker { worker, reason }),
@@ -417,47 +235,70 @@ impl<M: Module, B: Send> Run<'_, M, B> {
             }
         }
     }
+}
 
-    fn report(&mut self) {
-        let steps = self.unreported.steps;
-        if steps == 0 {
-            return;
+impl<'a, M: Module, B: Send> Lead<'a, M, B> for Run<'a, '_, M, B> {
+    fn session(&mut self) -> &mut Session<'a> {
+        &mut self.session
+    }
+
+    fn epoch(&mut self, source: &mut Source<'_, B>) -> Result<Option<StopReason>> {
+        let mut given = self.session.position.batch;
+        let mut started = Instant::now();
+        while !self.session.is_epoch_done() {
+            // Nothing is begun that the budget does not have.
+            let step = self.session.position.step;
+            let left = self.session.of.map_or(u64::MAX, |of| of.saturating_sub(step));
+            while given < self.session.per_epoch
+                && self.outstanding < 2 * self.session.workers
+                && (self.outstanding as u64) < left
+            {
+                // With no worker left the answers say why.
+                if self.to_workers.send(next(source)?).is_err() {
+                    break;
+                }
+                (given, self.outstanding) = (given + 1, self.outstanding + 1);
+            }
+            self.answer()?;
+            self.session.report_when_due();
+            let over = self.session.over();
+            let stops = over.is_some() || self.session.is_save_due();
+            if stops && !self.session.is_epoch_done() {
+                // What is begun is finished, so that the weights are of one step.
+                while self.outstanding > 0 {
+                    self.answer()?;
+                }
+                self.session.position.train_s += started.elapsed().as_secs_f64();
+                self.session.report();
+                self.save(None)?;
+                started = Instant::now();
+                if over.is_some() && !self.session.is_epoch_done() {
+                    return Ok(over);
+                }
+            }
         }
-        self.unreported.late = Some(std::mem::take(&mut self.late) as f64 / steps as f64);
-        let (metrics, items) = self.unreported.take(self.parallel.devices.len());
-        let Progress { step, epoch, .. } = self.progress;
-        let event = Event::Step { step, of: self.of, epoch, items, metrics: &metrics };
-        self.progress.history.observe(&event);
-        self.observer.observe(&event);
+        self.session.position.train_s += started.elapsed().as_secs_f64();
+        Ok(None)
+    }
+
+    fn model(&mut self) -> Result<M> {
+        Ok(self.server.shared.lock().value.model.valid())
     }
 
     fn save(&mut self, score: Option<f64>) -> Result<()> {
-        let Some(checkpoints) = self.parallel.checkpoints.clone() else { return Ok(()) };
-        let saved = Saved {
-            config: self.parallel.config.clone(),
-            workers: self.parallel.devices.len(),
-            progress: Progress { wall_s: self.wall_s(), ..self.progress.clone() },
-            steps: 0,
-        };
+        if !self.session.saves() {
+            return Ok(());
+        }
         let checkpoint = {
-            let shared = self.server.lock();
-            Checkpoint::new(self.progress.step)
+            let shared = &self.server.shared.lock().value;
+            Checkpoint::new(self.session.position.step)
                 .module(MODEL, &shared.model)?
                 .optimizer(&optimizer_of(0), &shared.optimizer)?
                 .schedule(SCHEDULE, &shared.schedule)?
-                .state(&saved)?
         };
-        let none = (0..saved.workers).map(residuals_of);
+        let none = (0..self.session.workers).map(residuals_of);
         let checkpoint =
             none.fold(checkpoint, |checkpoint, name| checkpoint.bytes(&name, Vec::new()));
-        write(&checkpoints, checkpoint, (score, self.progress.step), self.observer)
-    }
-
-    fn wall_s(&self) -> f64 {
-        self.parallel.progress.wall_s + self.started.elapsed().as_secs_f64()
-    }
-
-    fn over(&self) -> Option<StopReason> {
-        is_over(&self.parallel.config, &self.progress, self.wall_s(), self.observer)
+        self.session.save(checkpoint, 0, score)
     }
 }

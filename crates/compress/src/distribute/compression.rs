@@ -1,6 +1,7 @@
+use model_utils::config;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, require};
+use crate::error::{ConfigError, Error, Result};
 
 /// Numbers that share a scale in 8 bits.
 const BLOCK: usize = 256;
@@ -23,11 +24,9 @@ pub enum Compression {
 }
 
 impl Compression {
-    pub(super) fn check(self) -> Result<()> {
+    pub(super) fn check(self) -> Result<(), ConfigError> {
         match self {
-            Self::TopK { share } => {
-                require(share > 0.0 && share <= 1.0, "share", share, "above 0 and at most 1")
-            }
+            Self::TopK { share } => config::share_above_zero("share", share),
             _ => Ok(()),
         }
     }

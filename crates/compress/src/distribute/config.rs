@@ -1,9 +1,9 @@
 use burn::config::Config;
+use model_utils::config::{self, ConfigError};
 use model_utils::train::Budget;
 use serde::{Deserialize, Serialize};
 
 use super::Compression;
-use crate::error::{Error, Result, require};
 
 /// When workers share what they learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,6 +27,13 @@ pub enum Mode {
     },
 }
 
+impl Mode {
+    /// Whether workers differ between two steps.
+    pub(super) const fn is_apart(self) -> bool {
+        matches!(self, Self::Local { .. })
+    }
+}
+
 /// Configuration of [`DataParallel`](super::DataParallel).
 #[derive(Config, Debug, PartialEq)]
 pub struct DataParallelConfig {
@@ -42,7 +49,7 @@ pub struct DataParallelConfig {
     /// synchronous mode. It is what makes the result that of one worker with all batches, and costs an
     /// exchange in every such layer, forward and backward. On `flex`.
     #[config(default = true)]
-    pub shared_statistics: bool,
+    pub sync_batch_norm: bool,
     /// Processor threads of a worker; an equal part of all there are unless told otherwise.
     pub threads: Option<usize>,
     /// Numbers of a bucket of gradients, about; workers add up different buckets at the same time.
@@ -58,28 +65,23 @@ pub struct DataParallelConfig {
 }
 
 impl DataParallelConfig {
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
         let limit = "a number of steps or epochs, or a time";
-        require(self.budget != Budget::default(), "budget", "without a limit", limit)?;
-        require(self.bucket > 0, "bucket", self.bucket, "at least 1")?;
-        require(self.log_every > 0, "log_every", self.log_every, "at least 1")?;
-        require(self.threads != Some(0), "threads", self.threads, "at least 1")?;
+        config::require(self.budget != Budget::default(), "budget", "without a limit", limit)?;
+        config::at_least("bucket", self.bucket, 1)?;
+        config::at_least("log_every", self.log_every, 1)?;
+        config::require(self.threads != Some(0), "threads", self.threads, "at least 1")?;
         let every = self.checkpoint_every;
-        require(every != Some(0), "checkpoint_every", every, "at least 1")?;
+        config::require(every != Some(0), "checkpoint_every", every, "at least 1")?;
         let clip = self.clip_norm;
-        require(clip.is_none_or(|norm| norm > 0.0), "clip_norm", clip, "above 0")?;
+        config::require(clip.is_none_or(|norm| norm > 0.0), "clip_norm", clip, "above 0")?;
         if let Mode::Local { steps } = self.mode {
-            require(steps > 0, "steps", steps, "at least 1")?;
+            config::at_least("steps", steps, 1)?;
         }
         self.compression.check()?;
-        if self.mode != Mode::Synchronous && self.compression != Compression::None {
-            return Err(Error::Config {
-                field: "compression",
-                value: format!("{:?}", self.compression),
-                expected: format!("none in mode {:?}: it is for synchronous mode", self.mode),
-            });
-        }
-        Ok(())
+        let fits = self.mode == Mode::Synchronous || self.compression == Compression::None;
+        let expected = format!("none in mode {:?}: it is for synchronous mode", self.mode);
+        config::require(fits, "compression", self.compression, expected)
     }
 
     /// Threads of each of so many workers.

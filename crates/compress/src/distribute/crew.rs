@@ -1,19 +1,14 @@
 //! The workers' threads, and how they are led.
 
 use std::any::Any;
-use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender};
 
-use burn::module::Module;
-use burn::tensor::Device;
-use model_utils::train::StepOutput;
-
 use super::Exchange;
 use super::statistics::Stopped;
-use super::worker::{Answer, Command, Worker};
-use crate::error::{Error, Result};
+use super::worker::{Answer, Command};
+use crate::error::{ConfigError, Error, Result};
 
 /// What a panic said, `None` where it is that another worker failed.
 pub(super) fn panic_reason(panic: &(dyn Any + Send)) -> Option<String> {
@@ -28,60 +23,51 @@ pub(super) fn panic_reason(panic: &(dyn Any + Send)) -> Option<String> {
 /// A thread pool of a worker's own, so that workers do not share cores.
 pub(super) fn within_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> Result<R> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|error| Error::Config {
-        field: "threads",
-        value: threads.to_string(),
-        expected: format!("threads that can be started ({error})"),
-    })?;
+    let expected = |error| format!("threads that can be started ({error})");
+    let pool = pool.map_err(|error| ConfigError::new("threads", threads, expected(error)))?;
     Ok(pool.install(work))
 }
 
-/// A worker's thread: commands in, answers out, until there are no more.
-pub(super) fn serve<M, F, B, E>(
-    mut worker: Worker<'_, M, F>,
-    commands: Receiver<Command<B>>,
-    answers: Sender<(usize, Answer<M>)>,
-) where
-    M: Module,
-    B: Send,
-    F: Fn(&M, B, &Device) -> Result<StepOutput, E> + Sync,
-    E: Display,
-{
-    let (exchange, at) = (Arc::clone(&worker.exchange), worker.exchange.worker());
-    let threads = worker.config.threads_of(exchange.workers());
-    let own = answers.clone();
-    let work = move || {
-        while let Ok(command) = commands.recv() {
-            let answer = catch_unwind(AssertUnwindSafe(|| worker.execute(command)));
-            let answer = match answer {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(Error::Worker { worker, reason })) if worker == at => {
-                    Answer::Failed(Some(reason))
-                }
+/// What a worker answers, or why it cannot go on; `None` where another is the reason.
+pub(super) type Answered<A> = (usize, Result<A, Option<String>>);
+
+/// A worker's thread: work in, answers out, until there is no more work or it fails, of which the
+/// others are told.
+pub(super) fn serve<W, A: Send>(
+    (at, threads): (usize, usize),
+    answers: &Sender<Answered<A>>,
+    fail: impl Fn(&str) + Sync,
+    mut next: impl FnMut() -> Option<W> + Send,
+    mut execute: impl FnMut(W) -> Result<A> + Send,
+) {
+    let serving = || {
+        while let Some(work) = next() {
+            let answer = match catch_unwind(AssertUnwindSafe(|| execute(work))) {
+                Ok(Ok(answer)) => Ok(answer),
                 // Another one is named.
-                Ok(Err(Error::Worker { .. })) => Answer::Failed(None),
-                Ok(Err(error)) => Answer::Failed(Some(error.to_string())),
-                Err(panic) => Answer::Failed(panic_reason(panic.as_ref())),
+                Ok(Err(Error::Worker { worker, reason })) => Err((worker == at).then_some(reason)),
+                Ok(Err(error)) => Err(Some(error.to_string())),
+                Err(panic) => Err(panic_reason(panic.as_ref())),
             };
-            let failed = matches!(answer, Answer::Failed(_));
-            if let Answer::Failed(Some(reason)) = &answer {
-                worker.exchange.fail(reason);
+            if let Err(Some(reason)) = &answer {
+                fail(reason);
             }
-            if own.send((at, answer)).is_err() || failed {
+            let failed = answer.is_err();
+            if answers.send((at, answer)).is_err() || failed {
                 return;
             }
         }
     };
-    if let Err(error) = within_pool(threads, work) {
-        exchange.fail(&error.to_string());
-        let _ = answers.send((at, Answer::Failed(Some(error.to_string()))));
+    if let Err(error) = within_pool(threads, serving) {
+        fail(&error.to_string());
+        let _ = answers.send((at, Err(Some(error.to_string()))));
     }
 }
 
 /// The workers, from where they are led.
 pub(super) struct Crew<M, B> {
     pub(super) to_workers: Vec<SyncSender<Command<B>>>,
-    pub(super) from_workers: Receiver<(usize, Answer<M>)>,
+    pub(super) from_workers: Receiver<Answered<Answer<M>>>,
     pub(super) exchange: Arc<dyn Exchange>,
 }
 
@@ -105,15 +91,11 @@ impl<M, B> Crew<M, B> {
         let mut stopped = 0;
         while answers.iter().any(Option::is_none) {
             match self.from_workers.recv() {
-                Ok((worker, Answer::Failed(Some(reason)))) => {
-                    return Err(Error::Worker { worker, reason });
-                }
+                Ok((worker, Ok(answer))) => answers[worker] = Some(answer),
+                Ok((worker, Err(Some(reason)))) => return Err(Error::Worker { worker, reason }),
                 // Who failed answers too.
-                Ok((_, Answer::Failed(None))) if stopped + 1 < count => stopped += 1,
-                Ok((worker, answer)) if !matches!(answer, Answer::Failed(_)) => {
-                    answers[worker] = Some(answer);
-                }
-                Ok((worker, _)) => {
+                Ok((_, Err(None))) if stopped + 1 < count => stopped += 1,
+                Ok((worker, Err(None))) => {
                     let reason = "it stopped for another that gave no reason".to_owned();
                     return Err(Error::Worker { worker, reason });
                 }

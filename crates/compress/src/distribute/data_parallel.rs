@@ -2,26 +2,26 @@ use std::fmt::{self, Display};
 use std::sync::Arc;
 use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
-use std::time::Instant;
 
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
 use model_utils::checkpoint::Checkpoints;
+use model_utils::config;
 use model_utils::ops;
 use model_utils::train::{Batches, Evaluation, Observer, StepOutput, Trained};
 
 use super::crew::{Crew, serve};
-use super::progress::{
-    MODEL, Progress, SCHEDULE, Saved, Unreported, model_of, optimizer_of, residuals, residuals_of,
-    total_steps,
+use super::session::{
+    self, MODEL, Position, SCHEDULE, Saved, Session, model_of, optimizer_of, residuals,
+    residuals_of,
 };
-use super::run::Run;
 use super::statistics::has_statistics;
-use super::worker::Worker;
+use super::synchronous::Run;
+use super::worker::{Worker, replica};
 use super::{DataParallelConfig, Exchange, Mode, Threads, asynchronous};
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result};
 
 /// Training divided among workers that each hold the whole model and see other batches.
 ///
@@ -31,13 +31,13 @@ use crate::error::{Error, Result, require};
 /// whose batches are those of all together, to rounding; dropout excepted, which draws for each
 /// worker.
 pub struct DataParallel<M> {
-    pub(super) config: DataParallelConfig,
-    pub(super) model: M,
-    pub(super) optimizer: ModuleOptimizer,
-    pub(super) schedule: ModuleLrScheduler,
-    pub(super) devices: Vec<Device>,
-    pub(super) checkpoints: Option<Checkpoints>,
-    pub(super) progress: Progress,
+    config: DataParallelConfig,
+    model: M,
+    optimizer: ModuleOptimizer,
+    schedule: ModuleLrScheduler,
+    devices: Vec<Device>,
+    checkpoints: Option<Checkpoints>,
+    position: Position,
     /// What each worker goes on with.
     states: Vec<State<M>>,
 }
@@ -55,7 +55,7 @@ impl<M: fmt::Debug> fmt::Debug for DataParallel<M> {
         f.debug_struct("DataParallel")
             .field("config", &self.config)
             .field("devices", &self.devices)
-            .field("step", &self.progress.step)
+            .field("step", &self.position.step)
             .finish_non_exhaustive()
     }
 }
@@ -75,14 +75,19 @@ impl<M: Module> DataParallel<M> {
         devices: &[Device],
     ) -> Result<Self> {
         config.check()?;
-        require(!devices.is_empty(), "devices", 0, "at least one: there is a worker for each")?;
-        let shares = config.shared_statistics && config.mode == Mode::Synchronous;
+        config::require(
+            !devices.is_empty(),
+            "devices",
+            0,
+            "at least one: there is a worker for each",
+        )?;
+        let shares = config.sync_batch_norm && config.mode == Mode::Synchronous;
         if shares && devices.len() > 1 && has_statistics(&model) {
             for device in devices {
                 let expected = "false for batch normalisation on this device, or `flex`";
-                require(
+                config::require(
                     ops::supports_sync_batch_norm(device),
-                    "shared_statistics",
+                    "sync_batch_norm",
                     format_args!("true on {device:?}"),
                     expected,
                 )?;
@@ -99,7 +104,7 @@ impl<M: Module> DataParallel<M> {
             states: devices.iter().map(|_| state()).collect(),
             devices,
             checkpoints: None,
-            progress: Progress::default(),
+            position: Position::default(),
         })
     }
 
@@ -130,7 +135,7 @@ impl<M: Module> DataParallel<M> {
             }
             self.model = saved.module(MODEL, self.model)?;
             self.schedule = saved.schedule(SCHEDULE, self.schedule)?;
-            if self.is_apart() {
+            if self.config.mode.is_apart() {
                 for (worker, of_worker) in self.states.iter_mut().enumerate() {
                     let model = saved.module(&model_of(worker), self.model.valid().train())?;
                     of_worker.model = Some(model);
@@ -145,18 +150,13 @@ impl<M: Module> DataParallel<M> {
                 of_worker.residuals = residuals(&saved.bytes(&residuals_of(worker))?);
                 of_worker.steps = state.steps;
             }
-            self.progress = state.progress;
+            self.position = state.position;
         }
         self.checkpoints = Some(checkpoints);
         Ok(self)
     }
 
-    /// Whether workers differ between two steps.
-    pub(super) fn is_apart(&self) -> bool {
-        matches!(self.config.mode, Mode::Local { .. })
-    }
-
-    /// Trains until the budget is spent or the observer asks to stop.
+    /// Trains until the budget is spent or `progress` asks to stop.
     ///
     /// `step` computes the loss of a batch, averaged over its items, on a worker's device (with
     /// autodiff); it is called from all workers' threads. `evaluate` gets the model without autodiff,
@@ -167,12 +167,12 @@ impl<M: Module> DataParallel<M> {
     /// [`Error::Worker`] names the worker whose step gave an error or a loss that is not finite, or
     /// that panicked; the others stop, and the checkpoints before stay. Errors of the batches, of
     /// `evaluate` and of saving come through.
-    pub fn fit<S, F, E>(
+    pub fn train<S, F, E>(
         mut self,
         batches: &S,
         step: F,
-        mut evaluate: impl FnMut(&M) -> Result<Evaluation, E>,
-        observer: &mut dyn Observer,
+        evaluate: impl FnMut(&M) -> Result<Evaluation, E>,
+        progress: &mut dyn Observer,
     ) -> Result<Trained<M>, E>
     where
         S: Batches + ?Sized,
@@ -180,43 +180,54 @@ impl<M: Module> DataParallel<M> {
         F: Fn(&M, S::Batch, &Device) -> Result<StepOutput, E> + Sync,
         E: From<Error> + Display,
     {
-        let groups = match self.config.mode {
-            Mode::Asynchronous { .. } => batches.batches_per_epoch(),
-            _ => batches.batches_per_epoch() / self.devices.len(),
+        let (found, workers) = (batches.batches_per_epoch(), self.devices.len());
+        let (steps, of_step) = match self.config.mode {
+            Mode::Asynchronous { .. } => (found, 1),
+            _ => (found / workers, workers),
         };
-        if groups == 0 {
-            let (found, workers) = (batches.batches_per_epoch(), self.devices.len());
+        if steps == 0 {
             let reason = format!("{found} batches for {workers} workers, expected one for each");
             return Err(Error::from(model_utils::Error::data("training set", reason)).into());
         }
-        if let Mode::Asynchronous { staleness } = self.config.mode {
-            return asynchronous::fit(self, staleness, batches, &step, evaluate, observer);
-        }
         let config = self.config.clone();
-        let workers = self.devices.len();
+        let (position, checkpoints) = (std::mem::take(&mut self.position), self.checkpoints.take());
+        let of_epoch = (steps, of_step);
+        let session =
+            Session::new(config.clone(), workers, of_epoch, position, checkpoints, progress);
+        if let Mode::Asynchronous { staleness } = config.mode {
+            let start = (self.model, self.optimizer, self.schedule);
+            return asynchronous::train(
+                session,
+                staleness,
+                start,
+                &self.devices,
+                batches,
+                &step,
+                evaluate,
+            );
+        }
         let (answers, from_workers) = channel();
         thread::scope(|scope| {
             let mut to_workers = Vec::with_capacity(workers);
             let mut exchanges: Vec<Arc<dyn Exchange>> = Vec::with_capacity(workers);
             exchanges.extend(Threads::new(workers).into_iter().map(|end| Arc::new(end) as _));
-            for exchange in &exchanges {
-                let worker = self.worker(&config, Arc::clone(exchange), &step);
+            for (at, exchange) in exchanges.iter().enumerate() {
+                let mut worker = self.worker(&config, Arc::clone(exchange), &step);
                 let (commands, own) = sync_channel(2);
-                let answers = answers.clone();
-                scope.spawn(move || serve(worker, own, answers));
+                let (answers, exchange) = (answers.clone(), Arc::clone(exchange));
+                let threads = config.threads_of(workers);
+                scope.spawn(move || {
+                    let fail = |reason: &str| exchange.fail(reason);
+                    let next = move || own.recv().ok();
+                    let execute = |command| worker.execute(command);
+                    serve((at, threads), &answers, fail, next, execute);
+                });
                 to_workers.push(commands);
             }
             drop(answers);
-            let mut run = Run {
-                of: total_steps(&self.config, groups),
-                groups,
-                parallel: &mut self,
-                crew: Crew { to_workers, from_workers, exchange: exchanges.swap_remove(0) },
-                observer,
-                started: Instant::now(),
-                unreported: Unreported::default(),
-            };
-            run.run(batches, &mut evaluate)
+            let crew = Crew { to_workers, from_workers, exchange: exchanges.swap_remove(0) };
+            let mut run = Run { session, crew, schedule: self.schedule.clone() };
+            session::run(&mut run, batches, evaluate)
         })
     }
 
@@ -231,7 +242,7 @@ impl<M: Module> DataParallel<M> {
         let device = self.devices[at].clone();
         let state = &mut self.states[at];
         let model = state.model.as_ref().unwrap_or(&self.model);
-        let shared = config.shared_statistics
+        let shared = config.sync_batch_norm
             && config.mode == Mode::Synchronous
             && exchange.workers() > 1
             && ops::supports_sync_batch_norm(&device);
@@ -247,9 +258,4 @@ impl<M: Module> DataParallel<M> {
             shares_statistics: shared,
         }
     }
-}
-
-/// A copy of a model on a device, in training, that shares nothing with it.
-pub(super) fn replica<M: Module>(model: &M, device: &Device) -> M {
-    model.valid().to_device(&device.clone().inner()).train()
 }

@@ -21,21 +21,21 @@ pub trait Exchange: Debug + Send + Sync {
     /// # Errors
     ///
     /// [`Error::Worker`](crate::Error::Worker) names the worker that failed.
-    fn sum(&self, buckets: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>>;
+    fn all_reduce(&self, buckets: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>>;
 
-    /// As [`sum`](Self::sum), of few numbers in double precision.
+    /// As [`all_reduce`](Self::all_reduce), of few numbers in double precision.
     ///
     /// # Errors
     ///
-    /// As [`sum`](Self::sum).
-    fn sum_f64(&self, numbers: &mut [f64]) -> Result<()>;
+    /// As [`all_reduce`](Self::all_reduce).
+    fn all_reduce_f64(&self, numbers: &mut [f64]) -> Result<()>;
 
     /// What each worker gives, in the order of the workers.
     ///
     /// # Errors
     ///
-    /// As [`sum`](Self::sum).
-    fn gather(&self, bytes: Vec<u8>) -> Result<Vec<Vec<u8>>>;
+    /// As [`all_reduce`](Self::all_reduce).
+    fn all_gather(&self, bytes: Vec<u8>) -> Result<Vec<Vec<u8>>>;
 
     /// Tells all others that this worker cannot go on. The first one to fail is the one that is named.
     fn fail(&self, reason: &str);

@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorData};
 
-use crate::error::{Error, Result};
+use crate::error::ConfigError;
 
 /// The gradients of a module's learnable parameters in buckets of about so many numbers, zeros where
 /// there is none; and for each parameter 1 where there is one.
@@ -98,7 +98,7 @@ pub(super) fn numbers<M: Module>(snapshot: &M) -> Vec<f32> {
 }
 
 /// The snapshot with other numbers, from [`numbers`]; the snapshot must be nobody else's.
-pub(super) fn with_numbers<M: Module>(snapshot: M, numbers: &[f32]) -> Result<M> {
+pub(super) fn with_numbers<M: Module>(snapshot: M, numbers: &[f32]) -> Result<M, ConfigError> {
     struct Replace<'a>(Option<&'a [f32]>);
     impl ModuleMapper for Replace<'_> {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -117,12 +117,9 @@ pub(super) fn with_numbers<M: Module>(snapshot: M, numbers: &[f32]) -> Result<M>
     }
     let mut replace = Replace(Some(numbers));
     let module = snapshot.map(&mut replace);
-    match replace.0 {
-        Some([]) => Ok(module),
-        _ => Err(Error::Config {
-            field: "weights",
-            value: format!("{} numbers", numbers.len()),
-            expected: "as many as the model has".to_owned(),
-        }),
+    if replace.0 == Some(&[]) {
+        return Ok(module);
     }
+    let value = format!("{} numbers", numbers.len());
+    Err(ConfigError::new("weights", value, "as many as the model has"))
 }

@@ -15,16 +15,16 @@
 //! use compress::distribute::{DataParallel, DataParallelConfig};
 //! # use model_utils::device::DeviceSpec;
 //! use model_utils::ops;
-//! use model_utils::train::{Budget, Evaluation, InMemory, Silent, StepOutput};
+//! use model_utils::train::{Budget, Evaluation, Silent, StepOutput};
 //!
 //! let device = "flex".parse::<DeviceSpec>()?.open()?;
 //! let model = LinearConfig::new(2, 2).init(&device.clone().autodiff());
-//! let batches = InMemory(vec![[0.1_f32, 0.9], [0.8, 0.3], [0.2, 0.4], [0.7, 0.6]]);
+//! let batches = vec![[0.1_f32, 0.9], [0.8, 0.3], [0.2, 0.4], [0.7, 0.6]];
 //!
 //! // Two workers share the processor's cores; any devices will do.
 //! let devices = [device.clone(), device];
 //! let config = DataParallelConfig::new(Budget::epochs(10));
-//! let fitted = DataParallel::new(config, model, SgdConfig::new().init(), 0.1, &devices)?.fit(
+//! let trained = DataParallel::new(config, model, SgdConfig::new().init(), 0.1, &devices)?.train(
 //!     &batches,
 //!     |model: &Linear, x, device: &Device| {
 //!         let target = Tensor::<1, Int>::from_ints([i32::from(x[1] > x[0])], device);
@@ -35,7 +35,7 @@
 //!     |_| Ok(Evaluation::new("nothing", 0.0)),
 //!     &mut Silent,
 //! )?;
-//! assert_eq!(fitted.step, 20); // four batches are two steps of two workers
+//! assert_eq!(trained.step, 20); // four batches are two steps of two workers
 //! # Ok::<(), compress::Error>(())
 //! ```
 //!
@@ -49,10 +49,11 @@ mod crew;
 mod data_parallel;
 mod exchange;
 mod flat;
+mod monitor;
 mod pipeline;
-mod progress;
-mod run;
+mod session;
 mod statistics;
+mod synchronous;
 mod threads;
 mod worker;
 

@@ -6,9 +6,10 @@ use std::thread;
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
+use model_utils::config;
 
 use super::crew::{panic_reason, within_pool};
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result};
 
 /// A model in two parts on two devices (model parallelism), through which a batch goes in micro-batches
 /// (`GPipe`, Huang et al. 2018, <https://arxiv.org/abs/1811.06965>): while the second part works on one,
@@ -26,6 +27,7 @@ pub struct Pipeline {
 
 /// What a pass through a pipeline gives.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Passed {
     /// The mean loss.
     pub loss: f64,
@@ -50,7 +52,7 @@ impl Pipeline {
     ///
     /// [`Error::Config`] for none.
     pub fn with_threads(self, threads: usize) -> Result<Self> {
-        require(threads > 0, "threads", threads, "at least 1")?;
+        config::at_least("threads", threads, 1)?;
         Ok(Self { threads, ..self })
     }
 
@@ -77,9 +79,9 @@ impl Pipeline {
         B: Send + Sync,
         E: Display,
     {
-        require(!micro_batches.is_empty(), "micro_batches", 0, "at least one")?;
+        config::at_least("micro_batches", micro_batches.len(), 1)?;
         let items: usize = micro_batches.iter().map(|(_, items)| items).sum();
-        require(items > 0, "items", items, "at least one")?;
+        config::at_least("items", items, 1)?;
         let count = micro_batches.len();
         let (over, from_first) = sync_channel(count);
         let (back, from_second) = sync_channel(count);

@@ -17,7 +17,7 @@ pub(super) struct Statistics(pub(super) Arc<dyn Exchange>);
 
 impl AllReduce for Statistics {
     fn all_reduce(&self, numbers: &mut [f64]) {
-        if self.0.sum_f64(numbers).is_err() {
+        if self.0.all_reduce_f64(numbers).is_err() {
             // There is no way out of a backward pass but this.
             resume_unwind(Box::new(Stopped));
         }

@@ -1,7 +1,8 @@
 use std::any::Any;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::Exchange;
+use super::monitor::Monitor;
 use crate::error::{Error, Result};
 
 /// Numbers below which each worker adds up all of them itself.
@@ -13,33 +14,51 @@ type Given = Arc<dyn Any + Send + Sync>;
 #[derive(Debug)]
 pub struct Threads {
     worker: usize,
-    meeting: Arc<Meeting>,
+    meeting: Arc<Monitor<Round>>,
 }
 
 impl Threads {
     /// The ends of all workers.
     pub fn new(workers: usize) -> Vec<Self> {
         let round = Round { given: vec![None; workers], ..Round::default() };
-        let meeting = Arc::new(Meeting { round: Mutex::new(round), changed: Condvar::new() });
+        let meeting = Arc::new(Monitor::new(round));
         (0..workers).map(|worker| Self { worker, meeting: Arc::clone(&meeting) }).collect()
     }
 
     /// What each worker gives, in their order.
     fn meet<T: Any + Send + Sync>(&self, given: T) -> Result<Vec<Arc<T>>> {
-        let all = self.meeting.meet(self.worker, Arc::new(given))?;
+        let all = self.all(Arc::new(given))?;
         let typed = all.iter().map(|given| Arc::clone(given).downcast::<T>());
         typed.collect::<Result<_, _>>().map_err(|_| Error::Worker {
             worker: self.worker,
             reason: "the workers exchange different things".to_owned(),
         })
     }
-}
 
-/// Where threads meet.
-#[derive(Debug)]
-struct Meeting {
-    round: Mutex<Round>,
-    changed: Condvar,
+    fn all(&self, given: Given) -> Result<Arc<Vec<Given>>> {
+        // The round before is over when all have taken what was given.
+        let mut state = self.meeting.wait(self.meeting.lock(), |round| round.all.is_none())?;
+        let round = &mut state.value;
+        round.given[self.worker] = Some(given);
+        round.came += 1;
+        if round.came == round.given.len() {
+            let all: Vec<Given> = round.given.iter_mut().filter_map(Option::take).collect();
+            round.all = Some(Arc::new(all));
+            self.meeting.notify();
+        }
+        let mut state = self.meeting.wait(state, |round| round.all.is_some())?;
+        let round = &mut state.value;
+        round.left += 1;
+        let all = round.all.clone();
+        if round.left == round.given.len() {
+            (round.came, round.left, round.all) = (0, 0, None);
+            self.meeting.notify();
+        }
+        all.ok_or_else(|| Error::Worker {
+            worker: self.worker,
+            reason: "the exchange is out of step".into(),
+        })
+    }
 }
 
 /// What was given and is not yet taken by all.
@@ -52,59 +71,6 @@ struct Round {
     left: usize,
     /// Of all, once all have come.
     all: Option<Arc<Vec<Given>>>,
-    failed: Option<(usize, String)>,
-}
-
-impl Round {
-    fn check(&self) -> Result<()> {
-        match &self.failed {
-            Some((worker, reason)) => {
-                Err(Error::Worker { worker: *worker, reason: reason.clone() })
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-impl Meeting {
-    fn lock(&self) -> MutexGuard<'_, Round> {
-        // What a panicking thread leaves is whole: no user code runs under the lock.
-        self.round.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(
-        &self,
-        mut round: MutexGuard<'a, Round>,
-        until: impl Fn(&Round) -> bool,
-    ) -> Result<MutexGuard<'a, Round>> {
-        loop {
-            round.check()?;
-            if until(&round) {
-                return Ok(round);
-            }
-            round = self.changed.wait(round).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn meet(&self, worker: usize, given: Given) -> Result<Arc<Vec<Given>>> {
-        // The round before is over when all have taken what was given.
-        let mut round = self.wait(self.lock(), |round| round.all.is_none())?;
-        round.given[worker] = Some(given);
-        round.came += 1;
-        if round.came == round.given.len() {
-            let all: Vec<Given> = round.given.iter_mut().filter_map(Option::take).collect();
-            round.all = Some(Arc::new(all));
-            self.changed.notify_all();
-        }
-        let mut round = self.wait(round, |round| round.all.is_some())?;
-        round.left += 1;
-        let all = round.all.clone();
-        if round.left == round.given.len() {
-            (round.came, round.left, round.all) = (0, 0, None);
-            self.changed.notify_all();
-        }
-        all.ok_or_else(|| Error::Worker { worker, reason: "the exchange is out of step".into() })
-    }
 }
 
 impl Exchange for Threads {
@@ -113,10 +79,10 @@ impl Exchange for Threads {
     }
 
     fn workers(&self) -> usize {
-        self.meeting.lock().given.len()
+        self.meeting.lock().value.given.len()
     }
 
-    fn sum(&self, buckets: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>> {
+    fn all_reduce(&self, buckets: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>> {
         let workers = self.workers();
         if workers == 1 {
             return Ok(buckets);
@@ -142,7 +108,7 @@ impl Exchange for Threads {
         Ok((0..count).map(|bucket| shares[bucket % workers][bucket / workers].clone()).collect())
     }
 
-    fn sum_f64(&self, numbers: &mut [f64]) -> Result<()> {
+    fn all_reduce_f64(&self, numbers: &mut [f64]) -> Result<()> {
         let all = self.meet(numbers.to_vec())?;
         numbers.fill(0.0);
         for given in all {
@@ -153,13 +119,11 @@ impl Exchange for Threads {
         Ok(())
     }
 
-    fn gather(&self, bytes: Vec<u8>) -> Result<Vec<Vec<u8>>> {
+    fn all_gather(&self, bytes: Vec<u8>) -> Result<Vec<Vec<u8>>> {
         Ok(self.meet(bytes)?.iter().map(|given| given.to_vec()).collect())
     }
 
     fn fail(&self, reason: &str) {
-        let mut round = self.meeting.lock();
-        round.failed.get_or_insert_with(|| (self.worker, reason.to_owned()));
-        self.meeting.changed.notify_all();
+        self.meeting.fail(self.worker, reason);
     }
 }

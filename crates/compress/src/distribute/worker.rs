@@ -31,8 +31,6 @@ pub(super) enum Answer<M> {
     Done(Done),
     Averaged,
     Snapshot(Box<Snapshot<M>>),
-    /// It cannot go on, for this reason; `None` where another is the reason.
-    Failed(Option<String>),
 }
 
 /// A step that is done.
@@ -73,7 +71,7 @@ pub(super) struct Worker<'a, M, F> {
 }
 
 /// The gradients of a batch's summed loss.
-pub(super) struct Learned {
+pub(super) struct Backward {
     pub(super) grads: GradientsParams,
     pub(super) done: Done,
 }
@@ -113,13 +111,13 @@ impl<M: Module, F> Worker<'_, M, F> {
     {
         let started = Instant::now();
         let exchange = Arc::clone(&self.exchange);
-        let Learned { mut grads, mut done } = if self.shares_statistics {
+        let Backward { mut grads, mut done } = if self.shares_statistics {
             let over = Arc::new(Statistics(Arc::clone(&exchange)));
             ops::sync_batch_norm(over, || {
-                learn(&self.model, self.step, batch, &self.device, exchange.worker())
+                backward(&self.model, self.step, batch, &self.device, exchange.worker())
             })?
         } else {
-            learn(&self.model, self.step, batch, &self.device, exchange.worker())?
+            backward(&self.model, self.step, batch, &self.device, exchange.worker())?
         };
         let bucket = self.config.bucket;
         let (buckets, found) = flat::gradients(&self.model, &mut grads, bucket);
@@ -127,7 +125,7 @@ impl<M: Module, F> Worker<'_, M, F> {
         // Which parameters have a gradient, and how many items there are, go in double precision.
         let mut counts: Vec<f64> = found.iter().copied().map(f64::from).collect();
         counts.push(done.items as f64);
-        exchange.sum_f64(&mut counts)?;
+        exchange.all_reduce_f64(&mut counts)?;
         let items = counts.pop().unwrap_or(1.0);
         let found: Vec<f32> = counts.iter().map(|count| *count as f32).collect();
         let (sums, sent) = self.exchanged(buckets)?;
@@ -142,7 +140,7 @@ impl<M: Module, F> Worker<'_, M, F> {
         let compression = self.config.compression;
         if compression == Compression::None {
             let numbers: usize = buckets.iter().map(Vec::len).sum();
-            return Ok((self.exchange.sum(buckets)?, 4 * numbers as u64));
+            return Ok((self.exchange.all_reduce(buckets)?, 4 * numbers as u64));
         }
         self.residuals.resize(buckets.len(), Vec::new());
         let mut sent = 0;
@@ -151,7 +149,7 @@ impl<M: Module, F> Worker<'_, M, F> {
             let bytes = compression.encode(&bucket, residual);
             sent += bytes.len() as u64;
             bucket.fill(0.0);
-            for (worker, bytes) in self.exchange.gather(bytes)?.iter().enumerate() {
+            for (worker, bytes) in self.exchange.all_gather(bytes)?.iter().enumerate() {
                 compression.add(bytes, &mut bucket, worker)?;
             }
             sums.push(bucket);
@@ -167,8 +165,8 @@ impl<M: Module, F> Worker<'_, M, F> {
     {
         let started = Instant::now();
         let worker = self.exchange.worker();
-        let Learned { mut grads, mut done } =
-            learn(&self.model, self.step, batch, &self.device, worker)?;
+        let Backward { mut grads, mut done } =
+            backward(&self.model, self.step, batch, &self.device, worker)?;
         let (sums, found) = flat::gradients(&self.model, &mut grads, usize::MAX);
         let factor = 1.0 / done.items.max(1) as f32;
         let grads = flat::to_gradients(&self.model, sums, &found, factor);
@@ -189,7 +187,7 @@ impl<M: Module, F> Worker<'_, M, F> {
         let sent = 4 * numbers.len() as u64;
         let buckets = numbers.chunks(self.config.bucket).map(<[f32]>::to_vec).collect();
         let workers = self.exchange.workers() as f32;
-        let sums = self.exchange.sum(buckets)?;
+        let sums = self.exchange.all_reduce(buckets)?;
         let mean: Vec<f32> = sums.into_iter().flatten().map(|sum| sum / workers).collect();
         self.model = flat::with_numbers(snapshot, &mean)?.train();
         Ok(sent)
@@ -205,13 +203,13 @@ impl<M: Module, F> Worker<'_, M, F> {
 
 /// Forward and backward on a batch. The loss is that of all items together: its gradients add up over
 /// workers.
-pub(super) fn learn<M: Module, B, E: std::fmt::Display>(
+pub(super) fn backward<M: Module, B, E: std::fmt::Display>(
     model: &M,
     step: impl Fn(&M, B, &Device) -> Result<StepOutput, E>,
     batch: B,
     device: &Device,
     worker: usize,
-) -> Result<Learned> {
+) -> Result<Backward> {
     let failed = |reason: String| Error::Worker { worker, reason };
     let output = step(model, batch, device).map_err(|error| failed(error.to_string()))?;
     let loss = output.loss.clone().without_autodiff().into_data().iter::<f64>().next();
@@ -225,5 +223,10 @@ pub(super) fn learn<M: Module, B, E: std::fmt::Display>(
     let summed = output.loss * output.items as f64;
     let grads = GradientsParams::from_grads(summed.backward(), model);
     let done = Done { loss, items: output.items, correct, ..Done::default() };
-    Ok(Learned { grads, done })
+    Ok(Backward { grads, done })
+}
+
+/// A copy of a model on a device, in training, that shares nothing with it.
+pub(super) fn replica<M: Module>(model: &M, device: &Device) -> M {
+    model.valid().to_device(&device.clone().inner()).train()
 }

@@ -7,11 +7,13 @@ use model_utils::graph::{Dim, Graph, NodeId, Op};
 use super::labels::{FIXED, Label};
 use super::rules::{Analysis, LeftAlone, is_parameter, op_for};
 use super::select::{select, select_quantization};
-use crate::error::{Error, Result};
+use crate::error::{ConfigError, Error, Result};
+use crate::graph::is_within;
 
 /// What a parameter does with the channels along one of its axes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
+#[non_exhaustive]
+pub enum MemberRole {
     /// It gives them: the filters of a convolution, the columns of a linear layer.
     Gives,
     /// It takes them: products with them are summed.
@@ -24,6 +26,7 @@ pub enum Part {
 
 /// One axis of a parameter along which channels of a group lie.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Member {
     /// The parameter.
     pub node: NodeId,
@@ -32,7 +35,7 @@ pub struct Member {
     /// The axis.
     pub axis: usize,
     /// What it does with the channels.
-    pub part: Part,
+    pub role: MemberRole,
     /// For each channel of the group its places along the axis: one, or a block where features
     /// were flattened or a channel is a whole head.
     pub places: Vec<Vec<usize>>,
@@ -41,6 +44,7 @@ pub struct Member {
 /// Channels that lie along the same axes of the same parameters. Each may be removed alone; its
 /// places in all members go with it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Group {
     /// The layer that gives the channels, or the first that has them.
     pub name: String,
@@ -58,6 +62,11 @@ impl Group {
     /// How many channels it has.
     pub fn channels(&self) -> usize {
         self.roots.len()
+    }
+
+    /// Whether one of its parameters is in a layer or below it.
+    pub(super) fn is_within(&self, layer: &str) -> bool {
+        self.members.iter().any(|member| is_within(&member.name, layer))
     }
 }
 
@@ -80,7 +89,7 @@ impl Group {
 /// let graph = Graph::trace(&layers, [1, 8], |layers: &Vec<Linear>, x| {
 ///     layers[1].forward(relu(layers[0].forward(x)))
 /// })?;
-/// let dependencies = Dependencies::of(&graph);
+/// let dependencies = Dependencies::new(&graph);
 /// let [hidden] = dependencies.groups() else { panic!("one group") };
 /// assert_eq!(hidden.channels(), 16);
 /// // Columns of the first weight, its bias, rows of the second weight.
@@ -102,8 +111,8 @@ pub struct Dependencies<'a> {
 impl<'a> Dependencies<'a> {
     /// Finds the groups of a graph. Where an operation is not known or mixes channels, theirs are
     /// in no group; see [`left_alone`](Self::left_alone).
-    pub fn of(graph: &'a Graph) -> Self {
-        let analysis = Analysis::of(graph);
+    pub fn new(graph: &'a Graph) -> Self {
+        let analysis = Analysis::new(graph);
         let groups = groups(graph, &analysis);
         Self { graph, analysis, groups }
     }
@@ -184,23 +193,18 @@ impl<'a> Dependencies<'a> {
     }
 
     /// Whether a label's channel goes, for roots.
-    fn removed(&self, removed: &[Vec<usize>]) -> Result<Vec<bool>> {
+    fn removed(&self, removed: &[Vec<usize>]) -> Result<Vec<bool>, ConfigError> {
         if removed.len() != self.groups.len() {
-            return Err(Error::Config {
-                field: "removed",
-                value: format!("{} lists", removed.len()),
-                expected: format!("one for each of {} groups", self.groups.len()),
-            });
+            let expected = format!("one for each of {} groups", self.groups.len());
+            return Err(ConfigError::new("removed", format!("{} lists", removed.len()), expected));
         }
         let mut is_removed = vec![false; self.analysis.labels.count()];
         for (group, channels) in self.groups.iter().zip(removed) {
             for &channel in channels {
                 let Some(&root) = group.roots.get(channel) else {
-                    return Err(Error::Config {
-                        field: "removed",
-                        value: format!("channel {channel} of `{}`", group.name),
-                        expected: format!("one of {}", group.roots.len()),
-                    });
+                    let value = format!("channel {channel} of `{}`", group.name);
+                    let expected = format!("one of {}", group.roots.len());
+                    return Err(ConfigError::new("removed", value, expected));
                 };
                 is_removed[root] = true;
             }
@@ -251,20 +255,20 @@ fn groups(graph: &Graph, analysis: &Analysis) -> Vec<Group> {
                 .map(|&(key, _)| {
                     let (_, node, axis) = key;
                     let of_node = graph.node(node);
-                    let part = if analysis.takes(node, axis) {
-                        Part::Takes
+                    let role = if analysis.takes(node, axis) {
+                        MemberRole::Takes
                     } else if of_node.shape.len() > 1 {
-                        Part::Gives
+                        MemberRole::Gives
                     } else if scales.contains(&node) {
-                        Part::NormScale
+                        MemberRole::NormScale
                     } else {
-                        Part::Other
+                        MemberRole::Other
                     };
                     let places = channels.iter().map(|(_, places)| places[&key].clone()).collect();
-                    Member { node, name: of_node.name.clone(), axis, part, places }
+                    Member { node, name: of_node.name.clone(), axis, role, places }
                 })
                 .collect();
-            let giver = members.iter().find(|member| member.part == Part::Gives);
+            let giver = members.iter().find(|member| member.role == MemberRole::Gives);
             let of_name = giver.unwrap_or(&members[0]);
             let name = of_name.name.rsplit_once('.').map_or(&*of_name.name, |(layer, _)| layer);
             Group {

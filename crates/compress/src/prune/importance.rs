@@ -9,8 +9,9 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 
-use super::group::{Group, Member, Part};
-use crate::error::{Error, Result};
+use super::group::{Group, Member, MemberRole};
+use crate::error::{ConfigError, Result};
+use crate::graph::{check_finite, freeze_batch_norms};
 
 /// How channels are ranked: the least important go first.
 ///
@@ -53,7 +54,7 @@ pub enum Importance {
     GeometricMedian,
     /// Change of the loss to first order. P. Molchanov et al., [Importance Estimation for Neural
     /// Network Pruning](https://arxiv.org/abs/1906.10771).
-    Taylor(Sensitivities),
+    Taylor(TaylorProducts),
     /// Random, for control.
     Random {
         /// The seed.
@@ -63,12 +64,12 @@ pub enum Importance {
 
 /// Products of weights and their gradients, batch by batch: what [`Importance::Taylor`] needs.
 #[derive(Debug, Clone, Default)]
-pub struct Sensitivities {
+pub struct TaylorProducts {
     /// Of each batch, for each parameter, element by element.
     batches: Vec<BTreeMap<NodeId, Vec<f32>>>,
 }
 
-impl Sensitivities {
+impl TaylorProducts {
     /// Takes the gradients of a loss.
     ///
     /// `loss` gets the graph as a module on `device` with gradients, in inference mode (running
@@ -77,8 +78,8 @@ impl Sensitivities {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] without a batch; errors of `loss` and of [`Graph::init`].
-    pub fn of<B>(
+    /// [`Error::Config`](crate::Error::Config) without a batch; errors of `loss` and of [`Graph::init`].
+    pub fn new<B>(
         graph: &Graph,
         device: &Device,
         batches: impl IntoIterator<Item = B>,
@@ -86,16 +87,7 @@ impl Sensitivities {
     ) -> Result<Self> {
         let mut frozen = graph.clone();
         // Batch statistics would hide what scales a whole channel.
-        frozen.rewrite(|edit| {
-            let norms: Vec<_> = edit.nodes().map(|(id, node)| (id, node.op.clone())).collect();
-            for (id, mut op) in norms {
-                if let model_utils::graph::Op::BatchNorm { training, .. } = &mut op {
-                    *training = false;
-                    edit.set_op(id, op);
-                }
-            }
-            Ok(())
-        })?;
+        freeze_batch_norms(&mut frozen)?;
         let module = frozen.init(&device.clone().autodiff())?;
         let mut found = Self::default();
         for batch in batches {
@@ -106,11 +98,7 @@ impl Sensitivities {
             found.batches.push(products.found);
         }
         if found.batches.is_empty() {
-            return Err(Error::Config {
-                field: "batches",
-                value: "none".into(),
-                expected: "one or more".into(),
-            });
+            return Err(ConfigError::new("batches", "none", "one or more").into());
         }
         Ok(found)
     }
@@ -144,7 +132,7 @@ impl ModuleVisitor for Products<'_> {
 
 impl Importance {
     /// The importance of each channel of each group; `None` for a group that cannot be ranked so.
-    pub(super) fn of(&self, graph: &Graph, groups: &[Group]) -> Result<Vec<Option<Vec<f64>>>> {
+    pub(super) fn scores(&self, graph: &Graph, groups: &[Group]) -> Result<Vec<Option<Vec<f64>>>> {
         if let Self::Random { seed } = self {
             let mut rng = ChaCha8Rng::seed_from_u64(*seed);
             return Ok(groups
@@ -156,13 +144,13 @@ impl Importance {
     }
 
     fn of_group(&self, graph: &Graph, group: &Group) -> Result<Option<Vec<f64>>> {
-        if let Self::Taylor(sensitivities) = self {
-            return Ok(sensitivities.of_group(graph, group));
+        if let Self::Taylor(products) = self {
+            return Ok(products.of_group(graph, group));
         }
         let counts = |member: &&Member| match self {
-            Self::BatchNormScale => member.part == Part::NormScale,
-            Self::GeometricMedian => member.part == Part::Gives,
-            _ => matches!(member.part, Part::Gives | Part::Takes),
+            Self::BatchNormScale => member.role == MemberRole::NormScale,
+            Self::GeometricMedian => member.role == MemberRole::Gives,
+            _ => matches!(member.role, MemberRole::Gives | MemberRole::Takes),
         };
         let members: Vec<&Member> = group.members.iter().filter(counts).collect();
         if members.is_empty() {
@@ -170,10 +158,8 @@ impl Importance {
         }
         let mut scores = vec![0.0; group.channels()];
         for member in &members {
-            let slices = Slices::of(graph, member);
-            if slices.values.iter().any(|value| !value.is_finite()) {
-                return Err(Error::node(&member.name, "it holds values that are not finite"));
-            }
+            let slices = Slices::new(graph, member);
+            check_finite(&member.name, slices.values.iter().copied())?;
             let mut of_member: Vec<f64> = match self {
                 Self::L2 => slices.sums(|value| value * value).iter().map(|s| s.sqrt()).collect(),
                 Self::GeometricMedian => slices.distances(),
@@ -195,10 +181,10 @@ impl Importance {
     }
 }
 
-impl Sensitivities {
+impl TaylorProducts {
     fn of_group(&self, graph: &Graph, group: &Group) -> Option<Vec<f64>> {
         let taking: Vec<&Member> =
-            group.members.iter().filter(|member| member.part == Part::Takes).collect();
+            group.members.iter().filter(|member| member.role == MemberRole::Takes).collect();
         if taking.is_empty() {
             return None;
         }
@@ -208,7 +194,7 @@ impl Sensitivities {
             for member in &taking {
                 // A frozen parameter has no gradient and says nothing.
                 let Some(products) = batch.get(&member.node) else { continue };
-                let slices = Slices { values: products.clone(), ..Slices::of(graph, member) };
+                let slices = Slices { values: products.clone(), ..Slices::new(graph, member) };
                 for (sum, of_member) in sums.iter_mut().zip(slices.sums(|product| product)) {
                     *sum += of_member;
                 }
@@ -230,7 +216,7 @@ struct Slices<'a> {
 }
 
 impl<'a> Slices<'a> {
-    fn of(graph: &Graph, member: &'a Member) -> Self {
+    fn new(graph: &Graph, member: &'a Member) -> Self {
         let data = graph.weight(member.node).map(|weight| &weight.data);
         let shape = data.map(|data| data.shape().to_vec()).unwrap_or_default();
         Self {

@@ -1,10 +1,12 @@
 //! Lottery tickets: sparse networks that train well from where they began.
 
+use derive_setters::Setters;
+use model_utils::config;
 use model_utils::graph::Graph;
 
 use super::masks::Masks;
 use super::unstructured::Unstructured;
-use crate::error::{Result, require};
+use crate::error::Result;
 
 /// Iterative magnitude pruning with rewinding: train, remove a share of what is left, set the rest
 /// back to what it was early on, and again.
@@ -12,15 +14,21 @@ use crate::error::{Result, require};
 /// Set back to the first weights: J. Frankle and M. Carbin, [The Lottery Ticket
 /// Hypothesis](https://arxiv.org/abs/1803.03635); to those after some steps: J. Frankle et al.,
 /// [Stabilizing the Lottery Ticket Hypothesis](https://arxiv.org/abs/1903.01611).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(prefix = "with_")]
 pub struct Lottery {
+    #[setters(skip)]
     share: f64,
+    #[setters(skip)]
     rounds: u32,
-    is_global: bool,
+    /// Sets whether the weights of all layers are ranked together; by default every layer loses
+    /// the same share.
+    global_ranking: bool,
 }
 
 /// What a round found.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Ticket {
     /// Which weights are left.
     pub masks: Masks,
@@ -38,16 +46,9 @@ impl Lottery {
     /// [`Error::Config`](crate::Error::Config) for a share that is not between 0 and 1, and for no
     /// rounds.
     pub fn new(share: f64, rounds: u32) -> Result<Self> {
-        require(share > 0.0 && share < 1.0, "share", share, "above 0 and below 1")?;
-        require(rounds > 0, "rounds", rounds, "1 or more")?;
-        Ok(Self { share, rounds, is_global: false })
-    }
-
-    /// Ranks the weights of all layers together; by default every layer loses the same share.
-    #[must_use]
-    pub fn globally(mut self) -> Self {
-        self.is_global = true;
-        self
+        config::require(share > 0.0 && share < 1.0, "share", share, "above 0 and below 1")?;
+        config::at_least("rounds", rounds, 1)?;
+        Ok(Self { share, rounds, global_ranking: false })
     }
 
     /// Finds a ticket a round. `early` holds the weights that are rewound to; `train` trains a
@@ -67,8 +68,7 @@ impl Lottery {
             let start = tickets.last().map_or(early, |ticket| &ticket.rewound);
             let trained = train(start)?;
             let left = (1.0 - self.share).powi(round as i32);
-            let rule = Unstructured::magnitude(1.0 - left);
-            let rule = if self.is_global { rule.globally() } else { rule };
+            let rule = Unstructured::magnitude(1.0 - left).with_global_ranking(self.global_ranking);
             let masks = rule.masks(&trained)?;
             let rewound = masks.attach(early)?;
             tickets.push(Ticket { masks, rewound, trained });

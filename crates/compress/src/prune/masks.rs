@@ -20,7 +20,7 @@ pub struct Masks {
 
 impl Masks {
     /// The elements of a weight that stay; `None` for one that has no mask.
-    pub fn of(&self, weight: NodeId) -> Option<&[bool]> {
+    pub fn get(&self, weight: NodeId) -> Option<&[bool]> {
         self.kept.get(&weight).map(Vec::as_slice)
     }
 
@@ -78,7 +78,7 @@ impl Masks {
     }
 
     /// The masks that [`attach`](Self::attach) put into a graph.
-    pub fn attached(graph: &Graph) -> Self {
+    pub fn from_graph(graph: &Graph) -> Self {
         let of_weight = |(id, _)| {
             let (_, mask) = product(graph, id)?;
             let kept = graph.weight(mask)?.data.iter::<f32>().map(|value| value != 0.0).collect();
@@ -94,7 +94,7 @@ impl Masks {
     ///
     /// None for a graph that is sound.
     pub fn detach(graph: &Graph) -> Result<Graph> {
-        let masks = Self::attached(graph);
+        let masks = Self::from_graph(graph);
         let mut plain = masks.attach(graph)?;
         plain.rewrite(|edit| {
             for &id in masks.kept.keys() {

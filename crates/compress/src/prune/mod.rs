@@ -8,7 +8,7 @@
 //! | [`Unstructured`] | finds the single weights that go, by magnitude |
 //! | [`Movement`] | finds them by where training moves them |
 //! | [`Masks`] | which weights stay, held through training |
-//! | [`Schedule`] | when how much goes |
+//! | [`SparsitySchedule`] | when how much goes |
 //! | [`Lottery`] | trains what is left from where it began |
 
 mod group;
@@ -25,14 +25,14 @@ mod select;
 mod structured;
 mod unstructured;
 
-pub use group::{Dependencies, Group, Member, Part};
-pub use importance::{Importance, Sensitivities};
+pub use group::{Dependencies, Group, Member, MemberRole};
+pub use importance::{Importance, TaylorProducts};
 pub use lottery::{Lottery, Ticket};
 pub use masks::Masks;
 pub(crate) use masks::layer_weights;
 pub use movement::Movement;
 pub use report::{GroupChange, PruneReport};
 pub use rules::LeftAlone;
-pub use schedule::Schedule;
+pub use schedule::SparsitySchedule;
 pub use structured::{Pruned, Structured};
 pub use unstructured::Unstructured;

@@ -54,7 +54,7 @@ impl Movement {
                 .iter()
                 .filter_map(|&id| {
                     let size = watched.weight(id)?.data.num_elements();
-                    let kept = masks.of(id).map_or_else(|| vec![true; size], <[bool]>::to_vec);
+                    let kept = masks.get(id).map_or_else(|| vec![true; size], <[bool]>::to_vec);
                     Some((id, kept))
                 })
                 .collect(),

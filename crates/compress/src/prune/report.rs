@@ -8,6 +8,7 @@ use super::rules::LeftAlone;
 
 /// Group by group the channels before and after. Printed as a table.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct PruneReport {
     /// Every group, in the order of the graph.
     pub groups: Vec<GroupChange>,
@@ -25,6 +26,7 @@ pub struct PruneReport {
 
 /// The channels of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct GroupChange {
     /// The layer that gives them.
     pub name: String,

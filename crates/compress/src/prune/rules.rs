@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use model_utils::graph::{Dim, Graph, Kind, Node, NodeId, Op, Range, Reduction};
+use model_utils::graph::{Dim, ElementKind, Graph, Node, NodeId, Op, Range, Reduction};
 
 use super::labels::{Axis, FIXED, Label, Labels, fixed, length};
 use super::reshape::reshaped;
 
 /// Why channels that meet an operation are left alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LeftAlone {
     /// The node.
     pub node: String,
@@ -41,7 +42,7 @@ struct Contracted {
 }
 
 impl<'a> Analysis<'a> {
-    pub(super) fn of(graph: &'a Graph) -> Self {
+    pub(super) fn new(graph: &'a Graph) -> Self {
         let mut analysis = Self {
             graph,
             labels: Labels::new(),
@@ -522,5 +523,5 @@ pub(super) fn op_for(
 
 /// Whether a node's tensor is trained or given with the graph, in real numbers.
 pub(super) fn is_parameter(node: &Node) -> bool {
-    node.op == Op::Parameter && node.kind == Kind::Float
+    node.op == Op::Parameter && node.kind == ElementKind::Float
 }

@@ -1,10 +1,12 @@
 //! When how much is pruned.
 
-use crate::error::{Result, require};
+use model_utils::config;
+
+use crate::error::Result;
 
 /// The sparsity over the steps of a training.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Schedule {
+pub struct SparsitySchedule {
     from: f64,
     to: f64,
     begin: u64,
@@ -12,7 +14,7 @@ pub struct Schedule {
     every: u64,
 }
 
-impl Schedule {
+impl SparsitySchedule {
     /// All at one step.
     ///
     /// # Errors
@@ -36,11 +38,16 @@ impl Schedule {
     /// [`Error::Config`](crate::Error::Config) for a sparsity outside 0 to 1, 1 not included, a
     /// second one below the first, steps that run backwards, and `every` of 0.
     pub fn cubic(from: f64, to: f64, steps: std::ops::Range<u64>, every: u64) -> Result<Self> {
-        require((0.0..1.0).contains(&from), "from", from, "0 to below 1")?;
+        config::share_below_one("from", from)?;
         let fits = (from..1.0).contains(&to);
-        require(fits, "to", to, &format!("{from} to below 1"))?;
-        require(steps.start <= steps.end, "steps", &steps, "a range that does not run backwards")?;
-        require(every > 0, "every", every, "1 or more")?;
+        config::require(fits, "to", to, format!("{from} to below 1"))?;
+        config::require(
+            steps.start <= steps.end,
+            "steps",
+            &steps,
+            "a range that does not run backwards",
+        )?;
+        config::at_least("every", every, 1)?;
         Ok(Self { from, to, begin: steps.start, end: steps.end, every })
     }
 
@@ -71,14 +78,14 @@ mod tests {
 
     #[test]
     fn the_cubic_schedule_has_the_papers_values() {
-        let schedule = Schedule::cubic(0.2, 0.8, 100..200, 10).unwrap();
+        let schedule = SparsitySchedule::cubic(0.2, 0.8, 100..200, 10).unwrap();
         assert_eq!(schedule.at(99), None);
         assert!((schedule.at(100).unwrap() - 0.2).abs() < 1e-12);
         assert_eq!(schedule.at(105), None);
         assert!((schedule.at(150).unwrap() - (0.8 - 0.6 * 0.125)).abs() < 1e-12);
         assert_eq!(schedule.at(200), Some(0.8));
         assert_eq!((schedule.at(201), schedule.sparsity(500)), (None, 0.8));
-        let once = Schedule::one_shot(0.5, 7).unwrap();
+        let once = SparsitySchedule::one_shot(0.5, 7).unwrap();
         assert_eq!((once.at(6), once.at(7), once.at(8)), (None, Some(0.5), None));
     }
 
@@ -87,10 +94,13 @@ mod tests {
         for (from, to, steps, every) in
             [(-0.1, 0.5, 0..1, 1), (0.5, 0.4, 0..1, 1), (0.0, 1.0, 0..1, 1), (0.0, 0.5, 0..1, 0)]
         {
-            assert!(Schedule::cubic(from, to, steps, every).is_err(), "{from}, {to}, {every}");
+            assert!(
+                SparsitySchedule::cubic(from, to, steps, every).is_err(),
+                "{from}, {to}, {every}"
+            );
         }
         #[allow(clippy::reversed_empty_ranges)]
-        let backwards = Schedule::cubic(0.0, 0.5, 2..1, 1).unwrap_err().to_string();
+        let backwards = SparsitySchedule::cubic(0.0, 0.5, 2..1, 1).unwrap_err().to_string();
         assert!(backwards.contains("2..1"), "{backwards}");
     }
 }

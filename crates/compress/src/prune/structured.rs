@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use derive_setters::Setters;
+use model_utils::config;
 use model_utils::graph::Graph;
 
-use super::group::{Dependencies, Group};
+use super::group::Dependencies;
 use super::importance::Importance;
 use super::report::{GroupChange, PruneReport};
-use crate::error::{Error, Result, require};
+use crate::error::{ConfigError, Error, Result};
 
 /// Structured pruning: which share of the channels or multiply–adds goes, and how they are ranked.
 ///
@@ -23,20 +25,29 @@ use crate::error::{Error, Result, require};
 /// let graph = Graph::trace(&layers, [1, 8], |layers: &Vec<Linear>, x| {
 ///     layers[1].forward(relu(layers[0].forward(x)))
 /// })?;
-/// let pruned = Structured::half().ranked_by(Importance::L2).prune(&graph)?;
+/// let pruned = Structured::half().with_importance(Importance::L2).prune(&graph)?;
 /// println!("{}", pruned.report);
 /// assert_eq!(pruned.graph.summary(1)?.multiply_adds, (8 + 2) * 32);
 /// # Ok::<(), compress::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(prefix = "with_")]
 pub struct Structured {
+    #[setters(skip)]
     target: Target,
+    /// Sets how channels are ranked; [`Importance::L1`] by default.
     importance: Importance,
-    is_global: bool,
+    /// Sets whether the channels of all groups are ranked together; by default every group loses
+    /// the same share.
+    global_ranking: bool,
+    /// Leaves a multiple of this many channels in a group, where it had as many; 1 by default.
     round_to: usize,
+    /// Leaves at least this many channels in a group; 1 by default.
     least: usize,
+    /// Takes at most this share of a group; 1 by default, which leaves the least number.
     most: f64,
-    untouched: Vec<String>,
+    #[setters(skip)]
+    excluded: Vec<String>,
 }
 
 /// How much goes.
@@ -50,6 +61,7 @@ enum Target {
 
 /// What pruning gave.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Pruned {
     /// The smaller graph.
     pub graph: Graph,
@@ -77,53 +89,18 @@ impl Structured {
         Self {
             target,
             importance: Importance::default(),
-            is_global: false,
+            global_ranking: false,
             round_to: 1,
             least: 1,
             most: 1.0,
-            untouched: Vec::new(),
+            excluded: Vec::new(),
         }
-    }
-
-    /// Sets how channels are ranked; [`Importance::L1`] by default.
-    #[must_use]
-    pub fn ranked_by(mut self, importance: Importance) -> Self {
-        self.importance = importance;
-        self
-    }
-
-    /// Ranks the channels of all groups together; by default every group loses the same share.
-    #[must_use]
-    pub fn globally(mut self) -> Self {
-        self.is_global = true;
-        self
-    }
-
-    /// Leaves a multiple of this many channels in a group, where it had as many; 1 by default.
-    #[must_use]
-    pub fn round_to(mut self, channels: usize) -> Self {
-        self.round_to = channels;
-        self
-    }
-
-    /// Leaves at least this many channels in a group; 1 by default.
-    #[must_use]
-    pub fn with_least(mut self, channels: usize) -> Self {
-        self.least = channels;
-        self
-    }
-
-    /// Takes at most this share of a group; 1 by default, which leaves the least number.
-    #[must_use]
-    pub fn with_most(mut self, share: f64) -> Self {
-        self.most = share;
-        self
     }
 
     /// Leaves groups alone that lie in a layer of this name or below it (`blocks.0`).
     #[must_use]
-    pub fn without(mut self, layer: impl Into<String>) -> Self {
-        self.untouched.push(layer.into());
+    pub fn with_excluded(mut self, layer: impl Into<String>) -> Self {
+        self.excluded.push(layer.into());
         self
     }
 
@@ -135,17 +112,17 @@ impl Structured {
     /// # Errors
     ///
     /// [`Error::Config`] for a share that cannot be (above all: a share of the multiply–adds below
-    /// what is left when every group has its least), and a layer of [`without`](Self::without)
+    /// what is left when every group has its least), and a layer of [`with_excluded`](Self::with_excluded)
     /// that has no channels; [`Error::Node`] where no group can be ranked in this way.
     pub fn prune(&self, graph: &Graph) -> Result<Pruned> {
         self.check()?;
-        let dependencies = Dependencies::of(graph);
+        let dependencies = Dependencies::new(graph);
         let groups = dependencies.groups();
-        for layer in &self.untouched {
-            let is_known = groups.iter().any(|group| is_in(group, layer));
-            require(is_known, "without", layer, "a layer with channels that can go")?;
+        for layer in &self.excluded {
+            let is_known = groups.iter().any(|group| group.is_within(layer));
+            config::require(is_known, "excluded", layer, "a layer with channels that can go")?;
         }
-        let mut scores = self.importance.of(graph, groups)?;
+        let mut scores = self.importance.scores(graph, groups)?;
         if scores.iter().all(Option::is_none) {
             let reason = if groups.is_empty() {
                 "no channel of it can be removed".to_owned()
@@ -156,7 +133,7 @@ impl Structured {
         }
         let mut kept_for: Vec<Option<String>> = vec![None; groups.len()];
         for (at, group) in groups.iter().enumerate() {
-            if self.untouched.iter().any(|layer| is_in(group, layer)) {
+            if self.excluded.iter().any(|layer| group.is_within(layer)) {
                 scores[at] = None;
                 kept_for[at] = Some("left out by the caller".to_owned());
             } else if scores[at].is_none() {
@@ -185,19 +162,18 @@ impl Structured {
         Ok(Pruned { graph: smaller, report })
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self) -> Result<(), ConfigError> {
         match self.target {
             Target::Channels(share) => {
-                require((0.0..1.0).contains(&share), "channels", share, "0 to below 1")?;
+                config::share_below_one("channels", share)?;
             }
             Target::MultiplyAdds(share) => {
-                let fits = share > 0.0 && share <= 1.0;
-                require(fits, "multiply_adds", share, "above 0 to 1")?;
+                config::share_above_zero("multiply_adds", share)?;
             }
         }
-        require(self.round_to > 0, "round_to", self.round_to, "1 or more")?;
-        require(self.least > 0, "least", self.least, "1 or more")?;
-        require((0.0..=1.0).contains(&self.most), "most", self.most, "0 to 1")
+        config::at_least("round_to", self.round_to, 1)?;
+        config::at_least("least", self.least, 1)?;
+        config::share("most", self.most)
     }
 
     /// The most channels that a group may lose, of those that are to go.
@@ -213,7 +189,7 @@ impl Structured {
         dependencies: &Dependencies,
         scores: &[Option<Vec<f64>>],
     ) -> Result<Vec<Vec<usize>>> {
-        let ranked = Ranking::of(scores, self.is_global);
+        let ranked = Ranking::new(scores, self.global_ranking);
         let at = |amount: f64| {
             let wanted = ranked.first(amount);
             let lists = wanted.into_iter().zip(scores).zip(&ranked.orders);
@@ -233,14 +209,11 @@ impl Structured {
         let most = (share * whole as f64).floor() as u64;
         let least = dependencies.multiply_adds_without(&at(1.0))?;
         if least > most {
-            return Err(Error::Config {
-                field: "multiply_adds",
-                value: share.to_string(),
-                expected: format!(
-                    "{:.4} or more: so many are left when every group has its least channels",
-                    least as f64 / whole.max(1) as f64
-                ),
-            });
+            let expected = format!(
+                "{:.4} or more: so many are left when every group has its least channels",
+                least as f64 / whole.max(1) as f64
+            );
+            return Err(ConfigError::new("multiply_adds", share, expected).into());
         }
         // What is left falls with the share that goes: the least share that is enough.
         let (mut low, mut high) = (0.0, 1.0);
@@ -268,14 +241,6 @@ impl Structured {
     }
 }
 
-/// Whether one of a group's parameters is in a layer or below it.
-fn is_in(group: &Group, layer: &str) -> bool {
-    let within = |name: &str| {
-        name.strip_prefix(layer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    group.members.iter().any(|member| within(&member.name))
-}
-
 /// Channels from the least important.
 struct Ranking {
     /// Of each group.
@@ -285,14 +250,14 @@ struct Ranking {
 }
 
 impl Ranking {
-    fn of(scores: &[Option<Vec<f64>>], is_global: bool) -> Self {
+    fn new(scores: &[Option<Vec<f64>>], global_ranking: bool) -> Self {
         let orders = scores.iter().map(|scores| {
             let scores = scores.as_deref().unwrap_or_default();
             let mut order: Vec<usize> = (0..scores.len()).collect();
             order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
             order
         });
-        let global = is_global.then(|| {
+        let global = global_ranking.then(|| {
             let of_group = |(group, scores): (usize, &Option<Vec<f64>>)| {
                 let scores = scores.clone().unwrap_or_default();
                 scores.into_iter().map(move |score| (score, group)).collect::<Vec<_>>()
@@ -342,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_group_keeps_its_least_and_multiples() {
-        let rule = Structured::channels(0.5).round_to(8).with_least(4);
+        let rule = Structured::channels(0.5).with_round_to(8).with_least(4);
         assert_eq!(rule.allowed(64, 32), 32);
         assert_eq!(rule.allowed(64, 33), 32);
         assert_eq!(rule.allowed(64, 64), 56);
@@ -354,9 +319,9 @@ mod tests {
     #[test]
     fn a_global_ranking_takes_the_least_of_all() {
         let scores = [Some(vec![3.0, 0.1, 0.2]), None, Some(vec![2.0, 0.15])];
-        let ranking = Ranking::of(&scores, true);
+        let ranking = Ranking::new(&scores, true);
         assert_eq!(ranking.first(0.6), [2, 0, 1]);
         assert_eq!(ranking.orders, [vec![1, 2, 0], vec![], vec![1, 0]]);
-        assert_eq!(Ranking::of(&scores, false).first(0.5), [1, 0, 1]);
+        assert_eq!(Ranking::new(&scores, false).first(0.5), [1, 0, 1]);
     }
 }

@@ -1,9 +1,12 @@
 //! Single weights removed.
 
+use derive_setters::Setters;
+use model_utils::config;
 use model_utils::graph::{Graph, NodeId};
 
 use super::masks::{Masks, layer_weights};
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result};
+use crate::graph::{check_finite, is_within};
 
 /// Magnitude pruning: the weights nearest to 0 go. S. Han et al., [Learning both Weights and
 /// Connections](https://arxiv.org/abs/1506.02626).
@@ -30,30 +33,28 @@ use crate::error::{Error, Result, require};
 /// assert_eq!(zeros, 72);
 /// # Ok::<(), compress::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Setters)]
+#[setters(prefix = "with_")]
 pub struct Unstructured {
+    #[setters(skip)]
     sparsity: f64,
-    is_global: bool,
-    untouched: Vec<String>,
+    /// Sets whether the weights of all layers are ranked together; by default every layer loses
+    /// the same share.
+    global_ranking: bool,
+    #[setters(skip)]
+    excluded: Vec<String>,
 }
 
 impl Unstructured {
     /// This share of the weights of each layer goes, from 0 to below 1.
     pub fn magnitude(sparsity: f64) -> Self {
-        Self { sparsity, is_global: false, untouched: Vec::new() }
-    }
-
-    /// Ranks the weights of all layers together; by default every layer loses the same share.
-    #[must_use]
-    pub fn globally(mut self) -> Self {
-        self.is_global = true;
-        self
+        Self { sparsity, global_ranking: false, excluded: Vec::new() }
     }
 
     /// Leaves the weights alone that are of this name or lie in a layer of it (`blocks.0`).
     #[must_use]
-    pub fn without(mut self, layer: impl Into<String>) -> Self {
-        self.untouched.push(layer.into());
+    pub fn with_excluded(mut self, layer: impl Into<String>) -> Self {
+        self.excluded.push(layer.into());
         self
     }
 
@@ -62,7 +63,7 @@ impl Unstructured {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a share that cannot be, and a layer of [`without`](Self::without)
+    /// [`Error::Config`] for a share that cannot be, and a layer of [`with_excluded`](Self::with_excluded)
     /// that has no weight; [`Error::Node`] for a graph without weights and for one that is not
     /// finite.
     pub fn masks(&self, graph: &Graph) -> Result<Masks> {
@@ -79,32 +80,26 @@ impl Unstructured {
         scores: impl Fn(NodeId) -> Option<Vec<f32>>,
     ) -> Result<Masks> {
         let sparsity = self.sparsity;
-        require((0.0..1.0).contains(&sparsity), "sparsity", sparsity, "0 to below 1")?;
+        config::share_below_one("sparsity", sparsity)?;
         let weights = layer_weights(graph);
-        let is_in = |id: NodeId, layer: &str| {
-            let rest = graph.node(id).name.strip_prefix(layer);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        for layer in &self.untouched {
+        let is_in = |id: NodeId, layer: &str| is_within(&graph.node(id).name, layer);
+        for layer in &self.excluded {
             let is_known = weights.iter().any(|&id| is_in(id, layer));
-            require(is_known, "without", layer, "a layer with a weight")?;
+            config::require(is_known, "excluded", layer, "a layer with a weight")?;
         }
         let mut scored: Vec<(NodeId, Vec<f32>)> = Vec::new();
         for id in weights {
-            if self.untouched.iter().any(|layer| is_in(id, layer)) {
+            if self.excluded.iter().any(|layer| is_in(id, layer)) {
                 continue;
             }
             let Some(scores) = scores(id) else { continue };
-            if scores.iter().any(|score| !score.is_finite()) {
-                let name = &graph.node(id).name;
-                return Err(Error::node(name, "it holds values that are not finite"));
-            }
+            check_finite(&graph.node(id).name, scores.iter().copied())?;
             scored.push((id, scores));
         }
         if scored.is_empty() {
             return Err(Error::node("the graph", "it has no weight that could go"));
         }
-        let kept = if self.is_global {
+        let kept = if self.global_ranking {
             let all: Vec<f32> = scored.iter().flat_map(|(_, scores)| scores).copied().collect();
             let mut kept = largest(&all, sparsity).into_iter();
             scored.iter().map(|(_, scores)| kept.by_ref().take(scores.len()).collect()).collect()

@@ -1,29 +1,13 @@
+use derive_setters::Setters;
 use model_utils::graph::{Graph, NodeId, Op, Quantization, Tensors};
 use serde::{Deserialize, Serialize};
 
 use super::calibration::Batch;
-use super::insert::{Kept, insert, quantization};
+use super::fake_quantize::{StepSize, insert, quantization};
 use super::plan;
-use super::weights::{Fit, rounded};
-use super::{Observer, PostTraining, Scheme};
+use super::weights::{WeightRange, rounded};
+use super::{CalibrationMethod, PostTraining, Scheme};
 use crate::error::{Error, Result};
-
-/// What training does to the scales.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Steps {
-    /// Nothing: they stay as calibrated.
-    Fixed,
-    /// They are learned as they are (LSQ, Esser et al. 2020, <https://arxiv.org/abs/1902.08153>).
-    /// Their gradients are scaled for plain gradient descent; an optimiser that takes steps of the
-    /// learning rate's length whatever the gradient, such as Adam, needs a learning rate far below
-    /// the smallest scale.
-    Learned,
-    /// Their logarithms are learned (Jain et al. 2020, <https://arxiv.org/abs/1903.08066>): a step
-    /// changes a scale by a share of itself, so any optimiser will do, and none falls below 0.
-    LearnedLogarithms,
-}
 
 /// Quantization that is trained with: weights and activations are rounded in every forward pass,
 /// and the gradient passes through as if they were not (Jacob et al. 2018,
@@ -57,19 +41,23 @@ pub enum Steps {
 /// assert_eq!(int4.node(int4.find("weight").unwrap()).quantization.as_ref().unwrap().largest, 7);
 /// # Ok::<(), compress::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Setters)]
+#[setters(prefix = "with_")]
 pub struct QuantizationAware {
+    #[setters(skip)]
     start: PostTraining,
-    steps: Steps,
+    /// Sets what training does to the scales.
+    step_size: StepSize,
 }
 
 impl QuantizationAware {
     /// Weights by a scheme, activations in unsigned integers of 8 bits; scales learned as
     /// logarithms.
     pub fn new(weights: Scheme) -> Self {
-        let start =
-            PostTraining::per_tensor().with_weights(weights).with_fit(Fit::MeanSquaredError);
-        Self { start, steps: Steps::LearnedLogarithms }
+        let start = PostTraining::per_tensor()
+            .with_weights(weights)
+            .with_weight_range(WeightRange::MeanSquaredError);
+        Self { start, step_size: StepSize::LearnedLogarithms }
     }
 
     /// Sets the scheme of the activations; `None` leaves them.
@@ -78,28 +66,22 @@ impl QuantizationAware {
         Self { start: self.start.with_activations(activations), ..self }
     }
 
-    /// Sets what training does to the scales.
-    #[must_use]
-    pub fn with_steps(self, steps: Steps) -> Self {
-        Self { steps, ..self }
-    }
-
     /// Sets how the bounds that activations start with are chosen.
     #[must_use]
-    pub fn with_observer(self, observer: Observer) -> Self {
-        Self { start: self.start.with_observer(observer), ..self }
+    pub fn with_calibration_method(self, calibration_method: CalibrationMethod) -> Self {
+        Self { start: self.start.with_calibration_method(calibration_method), ..self }
     }
 
     /// Sets how the bounds that weights start with are chosen.
     #[must_use]
-    pub fn with_fit(self, fit: Fit) -> Self {
-        Self { start: self.start.with_fit(fit), ..self }
+    pub fn with_weight_range(self, weight_range: WeightRange) -> Self {
+        Self { start: self.start.with_weight_range(weight_range), ..self }
     }
 
     /// Leaves a layer in floating point, by its node's name.
     #[must_use]
-    pub fn leaving(self, layer: impl Into<String>) -> Self {
-        Self { start: self.start.leaving(layer), ..self }
+    pub fn with_excluded(self, layer: impl Into<String>) -> Self {
+        Self { start: self.start.with_excluded(layer), ..self }
     }
 
     /// The graph with a fake quantization behind every weight and every tensor that an integer
@@ -117,21 +99,16 @@ impl QuantizationAware {
     ) -> Result<Graph> {
         let batches: Vec<Batch> = batches.into_iter().map(Tensors::into_any).collect();
         let calibrated = self.start.observed(graph, &batches)?;
-        let points = plan::weights(&calibrated.graph, &self.start.left);
+        let points = plan::weights(&calibrated.graph, &self.start.excluded);
         let of_weights = calibrated.of_weights(&self.start, &points)?;
-        let kept = match self.steps {
-            Steps::Fixed => Kept::Fixed,
-            Steps::Learned => Kept::Learned,
-            Steps::LearnedLogarithms => Kept::Logarithms,
-        };
         let mut graph = calibrated.graph;
         graph.rewrite(|edit| {
             for (weight, quantization) in &of_weights {
-                insert(edit, *weight, quantization, kept);
+                insert(edit, *weight, quantization, self.step_size);
             }
             if let Some(scheme) = self.start.activations {
                 for (&id, &bounds) in &calibrated.bounds {
-                    insert(edit, id, &scheme.quantization(&[bounds], None), kept);
+                    insert(edit, id, &scheme.quantization(&[bounds], None), self.step_size);
                 }
             }
             Ok(())
@@ -170,7 +147,7 @@ impl QuantizationAware {
                     edit.replace_uses(id, input);
                     edit.remove(id)?;
                     edit.remove_dead();
-                    insert(edit, input, &quantization, Kept::Fixed);
+                    insert(edit, input, &quantization, StepSize::Fixed);
                 }
             }
             edit.remove_dead();

@@ -4,20 +4,17 @@ use std::collections::BTreeMap;
 
 use model_utils::graph::{AnyTensor, Graph, GraphModule, NodeId};
 
-use super::{Bounds, Histogram, Observer, Scheme};
-use crate::error::{Error, Result};
+use super::{Bounds, CalibrationMethod, Histogram, Scheme};
+use crate::error::{ConfigError, Error, Result};
 
 /// The inputs of a graph.
 pub(crate) type Batch = Vec<AnyTensor>;
 
 /// Refuses to calibrate by nothing.
-pub(crate) fn check(batches: &[Batch]) -> Result<()> {
+pub(crate) fn check(batches: &[Batch]) -> Result<(), ConfigError> {
     if batches.is_empty() || batches.iter().flatten().all(|input| input.shape().contains(&0)) {
-        return Err(Error::Config {
-            field: "batches",
-            value: "empty".into(),
-            expected: "at least one example to calibrate by".into(),
-        });
+        let expected = "at least one example to calibrate by";
+        return Err(ConfigError::new("batches", "empty", expected));
     }
     Ok(())
 }
@@ -64,21 +61,21 @@ pub(crate) fn each(
     Ok(())
 }
 
-/// The bounds of some tensors that an observer chooses.
+/// The bounds of some tensors that a method chooses.
 pub(crate) fn observe(
     graph: &Graph,
     batches: &[Batch],
     wanted: &[NodeId],
-    observer: Observer,
+    method: CalibrationMethod,
     scheme: Scheme,
 ) -> Result<BTreeMap<NodeId, Bounds>> {
     let module = module(graph, batches)?;
     let mut bounds: BTreeMap<NodeId, Bounds> = BTreeMap::new();
     each(graph, &module, batches, wanted, |id, numbers, _| {
         let of_batch = Bounds::of(numbers.iter().copied());
-        bounds.insert(id, observer.join(bounds.get(&id).copied(), of_batch));
+        bounds.insert(id, method.join(bounds.get(&id).copied(), of_batch));
     })?;
-    if !observer.needs_histogram() {
+    if !method.needs_histogram() {
         return Ok(bounds);
     }
     let mut histograms: BTreeMap<NodeId, Histogram> =
@@ -88,5 +85,5 @@ pub(crate) fn observe(
             histogram.add(numbers);
         }
     })?;
-    Ok(histograms.iter().map(|(&id, found)| (id, observer.choose(found, scheme))).collect())
+    Ok(histograms.iter().map(|(&id, found)| (id, method.choose(found, scheme))).collect())
 }

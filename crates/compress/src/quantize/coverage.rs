@@ -8,6 +8,7 @@ use super::weights::bits;
 
 /// What of a graph is quantized, and what is not. Prints itself.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Coverage {
     /// The weights that are quantized, with the bits that their integers need.
     pub weights: Vec<(String, u32)>,
@@ -21,7 +22,7 @@ pub struct Coverage {
 
 impl Coverage {
     /// Of a graph that was quantized.
-    pub fn of(graph: &Graph) -> Self {
+    pub fn new(graph: &Graph) -> Self {
         let mut found = Self {
             weights: Vec::new(),
             tensors: 0,

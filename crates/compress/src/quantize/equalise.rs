@@ -3,7 +3,8 @@ use model_utils::graph::{Graph, NodeId, Op};
 use model_utils::layers::Activation;
 
 use super::weights::Places;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::graph::{check_finite, set_values};
 
 /// Rounds over all pairs, at most.
 const ROUNDS: usize = 40;
@@ -28,7 +29,7 @@ const SETTLED: f64 = 1e-3;
 ///
 /// # Errors
 ///
-/// [`Error::Node`] for a weight that is not finite.
+/// [`Error::Node`](crate::Error::Node) for a weight that is not finite.
 pub fn equalise(graph: &Graph) -> Result<Graph> {
     let pairs: Vec<Pair> = graph.nodes().filter_map(|(id, _)| pair(graph, id)).collect();
     let mut graph = graph.clone();
@@ -52,12 +53,7 @@ pub fn equalise(graph: &Graph) -> Result<Graph> {
                 let side = Side { weight: bias, axis: 0, groups: 1, blocks: 1 };
                 scaled.push((bias, times(&graph, side, &inverse)));
             }
-            graph.rewrite(|edit| {
-                for (id, data) in scaled {
-                    edit.set_data(id, data);
-                }
-                Ok(())
-            })?;
+            set_values(&mut graph, scaled)?;
         }
         if change < SETTLED {
             break;
@@ -160,16 +156,10 @@ fn own(graph: &Graph, layer: NodeId) -> Option<(NodeId, Option<NodeId>)> {
 /// The largest magnitude of each channel.
 fn ranges(graph: &Graph, side: Side) -> Result<Vec<f64>> {
     let data = &graph.weight(side.weight).expect("a weight of the pair").data;
+    check_finite(&graph.node(side.weight).name, data.iter::<f64>())?;
     let channel = side.channels(data.shape());
     let mut ranges = vec![0.0f64; side.count(data.shape())];
     for (index, value) in data.iter::<f64>().enumerate() {
-        if !value.is_finite() {
-            let name = &graph.node(side.weight).name;
-            return Err(Error::node(
-                name,
-                format!("weight {index} is {value}, expected finite numbers"),
-            ));
-        }
         let range = &mut ranges[channel(index)];
         *range = range.max(value.abs());
     }

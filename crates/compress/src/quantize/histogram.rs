@@ -285,9 +285,9 @@ mod tests {
     fn a_constant_stays_in_its_bounds() {
         let mut histogram = Histogram::new(Bounds { min: 2.0, max: 2.0 });
         histogram.add(&[2.0; 10]);
-        for observer in [super::super::Observer::Entropy, super::super::Observer::MeanSquaredError]
-        {
-            assert_eq!(observer.choose(&histogram, Scheme::affine(8)), histogram.bounds());
+        for scheme in [Scheme::affine(8), Scheme::symmetric(8)] {
+            assert_eq!(histogram.least_divergence(scheme), histogram.bounds());
+            assert_eq!(histogram.least_squares(scheme), histogram.bounds());
         }
     }
 }

@@ -12,8 +12,8 @@
 //! | [`Scheme`] | which integers: bits, symmetric or affine, one scale or one a channel |
 //! | [`PostTraining`] | from a trained graph and some inputs, no training |
 //! | [`QuantizationAware`] | trained with the rounding in place |
-//! | [`Observer`] | how bounds of activations are chosen: [`Bounds`], [`Histogram`] |
-//! | [`Fit`] | how bounds of weights are chosen |
+//! | [`CalibrationMethod`] | how bounds of activations are chosen: [`Bounds`], [`Histogram`] |
+//! | [`WeightRange`] | how bounds of weights are chosen |
 //! | [`PowerOfTwo`] | weights that are 0 or a power of two, 2 to 6 bits (LBW) |
 //! | [`equalise()`], [`correct_bias`] | what makes rounding cost less (Nagel et al. 2019) |
 //! | [`Sensitivity`] | which layer suffers most |
@@ -34,29 +34,32 @@
 
 mod aware;
 mod bias;
+mod bounds;
 mod calibration;
+mod calibration_method;
 mod coverage;
 mod equalise;
-mod file;
+mod fake_quantize;
 mod histogram;
-mod insert;
-mod observer;
 mod plan;
 mod post_training;
 mod power_of_two;
 mod scheme;
 mod sensitivity;
+mod storage;
 mod weights;
 
-pub use aware::{QuantizationAware, Steps};
+pub use aware::QuantizationAware;
 pub use bias::correct_bias;
+pub use bounds::Bounds;
+pub use calibration_method::CalibrationMethod;
 pub use coverage::Coverage;
 pub use equalise::equalise;
-pub use file::{Float, cast, load, save, stored_bytes, widen};
+pub use fake_quantize::StepSize;
 pub use histogram::Histogram;
-pub use observer::{Bounds, Observer};
 pub use post_training::PostTraining;
 pub use power_of_two::{PowerOfTwo, Projection};
 pub use scheme::Scheme;
-pub use sensitivity::{Sensitive, Sensitivity};
-pub use weights::Fit;
+pub use sensitivity::{LayerSensitivity, Sensitivity};
+pub use storage::{cast, load, save, stored_bytes, widen};
+pub use weights::WeightRange;

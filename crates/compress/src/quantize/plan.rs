@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model_utils::graph::{Binary, Graph, Kind, NodeId, Op, Reduction, Role};
+use model_utils::graph::{Binary, ElementKind, Graph, NodeId, Op, Reduction, Role};
 
 /// The weight of one or more layers.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,7 +113,7 @@ fn source(
         id = graph.node(id).inputs[0];
     }
     let weight = graph.weight(id)?;
-    let is_float = graph.node(id).kind == Kind::Float && weight.role != Role::Running;
+    let is_float = graph.node(id).kind == ElementKind::Float && weight.role != Role::Running;
     is_float.then_some((id, axis))
 }
 
@@ -131,8 +131,9 @@ pub(crate) fn tensors(graph: &Graph, left: &[String]) -> Vec<NodeId> {
         };
         if wants {
             // Indices and masks are no numbers to round.
-            wanted
-                .extend(node.inputs.iter().filter(|&&input| graph.node(input).kind == Kind::Float));
+            wanted.extend(
+                node.inputs.iter().filter(|&&input| graph.node(input).kind == ElementKind::Float),
+            );
         }
     }
     let depends_on_input = depends_on_input(graph);

@@ -1,14 +1,16 @@
 use std::collections::BTreeMap;
 
+use derive_setters::Setters;
 use model_utils::graph::{Graph, NodeId, Quantization, Tensors};
 use serde::{Deserialize, Serialize};
 
 use super::calibration::{self, Batch, observe};
-use super::insert::{Kept, check_names, check_real, freeze_batch_norms, insert};
+use super::fake_quantize::{StepSize, check_names, check_real, insert};
 use super::plan::{self, WeightPoint};
-use super::weights::{Fit, fit, rounded};
-use super::{Bounds, Observer, Scheme, bias, equalise};
+use super::weights::{WeightRange, quantization, rounded};
+use super::{Bounds, CalibrationMethod, Scheme, bias, equalise};
 use crate::error::Result;
+use crate::graph::freeze_batch_norms;
 
 /// Quantization of a trained graph without training.
 ///
@@ -28,18 +30,26 @@ use crate::error::Result;
 /// let int8 = PostTraining::per_channel().calibrate(&graph, batches)?;
 /// let weight = int8.node(int8.find("weight").unwrap());
 /// assert_eq!(weight.quantization.as_ref().unwrap().scale.len(), 4); // one a channel
-/// println!("{}", Coverage::of(&int8));
+/// println!("{}", Coverage::new(&int8));
 /// # Ok::<(), compress::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Setters)]
+#[setters(prefix = "with_")]
 pub struct PostTraining {
+    /// Sets the scheme of the weights.
     pub(crate) weights: Scheme,
+    /// Sets the scheme of the activations, which have one scale a tensor; `None` leaves them.
     pub(crate) activations: Option<Scheme>,
-    pub(crate) observer: Observer,
-    pub(crate) fit: Fit,
-    pub(crate) left: Vec<String>,
-    equalise: bool,
-    correct_bias: bool,
+    /// Sets how bounds of activations are chosen.
+    pub(crate) calibration_method: CalibrationMethod,
+    /// Sets how bounds of weights are chosen.
+    pub(crate) weight_range: WeightRange,
+    #[setters(skip)]
+    pub(crate) excluded: Vec<String>,
+    /// Sets whether neighbouring layers are [equalised](super::equalise()) first.
+    equalisation: bool,
+    /// Sets whether biases are [corrected](super::correct_bias) after, by the calibration batches.
+    bias_correction: bool,
 }
 
 impl PostTraining {
@@ -48,11 +58,11 @@ impl PostTraining {
         Self {
             weights: Scheme::symmetric(8),
             activations: Some(Scheme::affine(8)),
-            observer: Observer::MinMax,
-            fit: Fit::MinMax,
-            left: Vec::new(),
-            equalise: false,
-            correct_bias: false,
+            calibration_method: CalibrationMethod::MinMax,
+            weight_range: WeightRange::MinMax,
+            excluded: Vec::new(),
+            equalisation: false,
+            bias_correction: false,
         }
     }
 
@@ -66,46 +76,10 @@ impl PostTraining {
         Self { weights, activations: None, ..Self::per_tensor() }
     }
 
-    /// Sets the scheme of the weights.
-    #[must_use]
-    pub fn with_weights(self, weights: Scheme) -> Self {
-        Self { weights, ..self }
-    }
-
-    /// Sets the scheme of the activations, which have one scale a tensor; `None` leaves them.
-    #[must_use]
-    pub fn with_activations(self, activations: Option<Scheme>) -> Self {
-        Self { activations, ..self }
-    }
-
-    /// Sets how bounds of activations are chosen.
-    #[must_use]
-    pub fn with_observer(self, observer: Observer) -> Self {
-        Self { observer, ..self }
-    }
-
-    /// Sets how bounds of weights are chosen.
-    #[must_use]
-    pub fn with_fit(self, fit: Fit) -> Self {
-        Self { fit, ..self }
-    }
-
-    /// Sets whether neighbouring layers are [equalised](super::equalise()) first.
-    #[must_use]
-    pub fn with_equalisation(self, equalise: bool) -> Self {
-        Self { equalise, ..self }
-    }
-
-    /// Sets whether biases are [corrected](super::correct_bias) after, by the calibration batches.
-    #[must_use]
-    pub fn with_bias_correction(self, correct_bias: bool) -> Self {
-        Self { correct_bias, ..self }
-    }
-
     /// Leaves a layer in floating point, by its node's name.
     #[must_use]
-    pub fn leaving(mut self, layer: impl Into<String>) -> Self {
-        self.left.push(layer.into());
+    pub fn with_excluded(mut self, layer: impl Into<String>) -> Self {
+        self.excluded.push(layer.into());
         self
     }
 
@@ -114,9 +88,9 @@ impl PostTraining {
         if let Some(scheme) = self.activations {
             scheme.check()?;
         }
-        self.observer.check()?;
+        self.calibration_method.check()?;
         check_real(graph)?;
-        check_names(graph, &self.left)
+        check_names(graph, &self.excluded)
     }
 
     /// The quantized graph: batch normalisations folded, weights rounded, and behind every tensor
@@ -140,9 +114,9 @@ impl PostTraining {
     ) -> Result<Graph> {
         let batches: Vec<Batch> = batches.into_iter().map(Tensors::into_any).collect();
         let calibrated = self.observed(graph, &batches)?;
-        let points = plan::weights(&calibrated.graph, &self.left);
+        let points = plan::weights(&calibrated.graph, &self.excluded);
         let quantized = calibrated.quantized(self, &points, |_| true)?;
-        if self.correct_bias {
+        if self.bias_correction {
             calibration::check(&batches)?;
             return bias::correct(&calibrated.graph, &quantized, &points, &batches);
         }
@@ -156,13 +130,13 @@ impl PostTraining {
             calibration::check(batches)?;
         }
         let mut graph = prepared(graph)?;
-        if self.equalise {
+        if self.equalisation {
             graph = equalise::equalise(&graph)?;
         }
         let bounds = match self.activations {
             Some(scheme) => {
-                let wanted = plan::tensors(&graph, &self.left);
-                observe(&graph, batches, &wanted, self.observer, scheme)?
+                let wanted = plan::tensors(&graph, &self.excluded);
+                observe(&graph, batches, &wanted, self.calibration_method, scheme)?
             }
             None => BTreeMap::new(),
         };
@@ -195,7 +169,8 @@ impl Calibrated {
         let of_point = |point: &WeightPoint| {
             let name = &self.graph.node(point.weight).name;
             let data = &self.graph.weight(point.weight).expect("a weight of the plan").data;
-            Ok((point.weight, fit(name, data, point.axis, config.weights, config.fit)?))
+            let (scheme, range) = (config.weights, config.weight_range);
+            Ok((point.weight, quantization(name, data, point.axis, scheme, range)?))
         };
         points.iter().map(of_point).collect()
     }
@@ -219,7 +194,7 @@ impl Calibrated {
             }
             if let Some(scheme) = config.activations {
                 for (&id, &bounds) in self.bounds.iter().filter(|(id, _)| is_wanted(**id)) {
-                    insert(edit, id, &scheme.quantization(&[bounds], None), Kept::Fixed);
+                    insert(edit, id, &scheme.quantization(&[bounds], None), StepSize::Fixed);
                 }
             }
             Ok(())

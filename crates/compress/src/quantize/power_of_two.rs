@@ -2,12 +2,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
+use model_utils::config;
 use model_utils::graph::{Graph, Quantization};
 use serde::{Deserialize, Serialize};
 
-use super::insert::{check_names, check_real};
+use super::fake_quantize::{check_names, check_real};
 use super::plan;
-use crate::error::{Error, Result, require};
+use crate::error::Result;
+use crate::graph::check_finite;
 
 /// Weights that are 0 or plus or minus a power of two, by Euclidean projection: LBW-Net (Yin,
 /// Zhang, Qi and Xin 2016, <https://arxiv.org/abs/1612.06052>).
@@ -37,11 +39,12 @@ use crate::error::{Error, Result, require};
 pub struct PowerOfTwo {
     bits: u32,
     mu: Option<f64>,
-    left: Vec<String>,
+    excluded: Vec<String>,
 }
 
 /// Weights that were projected.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Projection {
     /// The exponent s of the largest level; `None` where all weights became 0.
     pub exponent: Option<i32>,
@@ -57,10 +60,10 @@ impl PowerOfTwo {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for other numbers of bits.
+    /// [`Error::Config`](crate::Error::Config) for other numbers of bits.
     pub fn new(bits: u32) -> Result<Self> {
-        require((2..=6).contains(&bits), "bits", bits, "2 to 6")?;
-        Ok(Self { bits, mu: None, left: Vec::new() })
+        config::require((2..=6).contains(&bits), "bits", bits, "2 to 6")?;
+        Ok(Self { bits, mu: None, excluded: Vec::new() })
     }
 
     /// Chooses levels by the paper's thresholds, with μ the share of the largest weight from which on
@@ -68,16 +71,16 @@ impl PowerOfTwo {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a share that is not above 0 and at most 1.
+    /// [`Error::Config`](crate::Error::Config) for a share that is not above 0 and at most 1.
     pub fn with_mu(self, mu: f64) -> Result<Self> {
-        require(mu > 0.0 && mu <= 1.0, "mu", mu, "above 0, to 1")?;
+        config::share_above_zero("mu", mu)?;
         Ok(Self { mu: Some(mu), ..self })
     }
 
     /// Leaves a layer in floating point, by its node's name.
     #[must_use]
-    pub fn leaving(mut self, layer: impl Into<String>) -> Self {
-        self.left.push(layer.into());
+    pub fn with_excluded(mut self, layer: impl Into<String>) -> Self {
+        self.excluded.push(layer.into());
         self
     }
 
@@ -162,19 +165,16 @@ impl PowerOfTwo {
     ///
     /// # Errors
     ///
-    /// [`Error::Node`] for a weight that is not finite and for a layer to be left that is not there.
+    /// [`Error::Node`](crate::Error::Node) for a weight that is not finite and for a layer to be left that is not there.
     pub fn quantize(&self, graph: &Graph) -> Result<Graph> {
         check_real(graph)?;
-        check_names(graph, &self.left)?;
+        check_names(graph, &self.excluded)?;
         let mut projected = Vec::new();
-        for point in plan::weights(graph, &self.left) {
+        for point in plan::weights(graph, &self.excluded) {
             let Some(weight) = graph.weight(point.weight) else { continue };
             let data = &weight.data;
             let weights: Vec<f32> = data.iter::<f32>().collect();
-            if let Some(at) = weights.iter().position(|weight| !weight.is_finite()) {
-                let reason = format!("weight {at} is {}, expected finite numbers", weights[at]);
-                return Err(Error::node(&graph.node(point.weight).name, reason));
-            }
+            check_finite(&graph.node(point.weight).name, weights.iter().copied())?;
             let projection = self.project_values(&weights);
             let data = TensorData::new(projection.values, data.shape().to_vec());
             projected.push((point.weight, data, projection.exponent));
@@ -206,10 +206,10 @@ impl PowerOfTwo {
     ///
     /// # Errors
     ///
-    /// [`Error::Node`] for a layer to be left that is not there.
+    /// [`Error::Node`](crate::Error::Node) for a layer to be left that is not there.
     pub fn project<M: Module>(&self, graph: &Graph, module: &M) -> Result<M> {
-        check_names(graph, &self.left)?;
-        let weights = plan::weights(graph, &self.left);
+        check_names(graph, &self.excluded)?;
+        let weights = plan::weights(graph, &self.excluded);
         let names = weights.iter().map(|point| graph.node(point.weight).name.clone()).collect();
         let mut projecting = Projecting { how: self, names, path: Vec::new() };
         Ok(module.clone().map(&mut projecting))

@@ -1,10 +1,10 @@
 use std::fmt;
 
+use model_utils::config::{self, ConfigError};
 use model_utils::graph::Quantization;
 use serde::{Deserialize, Serialize};
 
 use super::Bounds;
-use crate::error::{Result, require};
 
 /// Which integers real numbers become: their bits, whether the real 0 is the integer 0, and
 /// whether each channel has a scale of its own.
@@ -66,9 +66,9 @@ impl Scheme {
     }
 
     /// Refuses other numbers of bits than 2 to 8 and 16.
-    pub(crate) fn check(self) -> Result<()> {
+    pub(crate) fn check(self) -> Result<(), ConfigError> {
         let holds = (2..=8).contains(&self.bits) || self.bits == 16;
-        require(holds, "bits", self.bits, "2 to 8, or 16")
+        config::require(holds, "bits", self.bits, "2 to 8, or 16")
     }
 
     /// Scale and zero point for numbers within bounds. Where all numbers are 0 any scale holds

@@ -9,7 +9,8 @@ use crate::error::Result;
 
 /// What quantizing one layer alone does.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sensitive {
+#[non_exhaustive]
+pub struct LayerSensitivity {
     /// The layer's name.
     pub layer: String,
     /// The score with this layer quantized, its weight and the tensor it takes, and no other.
@@ -18,17 +19,18 @@ pub struct Sensitive {
 
 /// What each layer costs where it alone is quantized. Prints itself as a table.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Sensitivity {
     /// The score of the graph in floating point.
     pub float: f64,
     /// The layers, in the order of the graph.
-    pub layers: Vec<Sensitive>,
+    pub layers: Vec<LayerSensitivity>,
 }
 
 impl Sensitivity {
     /// The layers with what each changes, the largest loss first.
     pub fn worst_first(&self) -> Vec<(&str, f64)> {
-        let change = |layer: &Sensitive| layer.score - self.float;
+        let change = |layer: &LayerSensitivity| layer.score - self.float;
         let mut all: Vec<_> =
             self.layers.iter().map(|layer| (layer.layer.as_str(), change(layer))).collect();
         all.sort_by(|a, b| a.1.total_cmp(&b.1));
@@ -40,7 +42,7 @@ impl fmt::Display for Sensitivity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.layers.iter().map(|layer| layer.layer.chars().count()).max().unwrap_or(0);
         writeln!(f, "{:width$}  {:>9}  {:>9}", "layer", "score", "change")?;
-        for Sensitive { layer, score } in &self.layers {
+        for LayerSensitivity { layer, score } in &self.layers {
             writeln!(f, "{layer:width$}  {score:>9.4}  {:>+9.4}", score - self.float)?;
         }
         write!(f, "{:width$}  {:>9.4}", "none", self.float)
@@ -64,7 +66,7 @@ impl PostTraining {
         let calibrated = self.observed(graph, &batches)?;
         let float = score(&calibrated.graph)?;
         let mut layers = Vec::new();
-        for point in plan::weights(&calibrated.graph, &self.left) {
+        for point in plan::weights(&calibrated.graph, &self.excluded) {
             let taken: Vec<NodeId> = point
                 .layers
                 .iter()
@@ -72,7 +74,7 @@ impl PostTraining {
                 .collect();
             let name = calibrated.graph.node(point.layers[0]).name.clone();
             let one = calibrated.quantized(self, &[point], |id| taken.contains(&id))?;
-            layers.push(Sensitive { layer: name, score: score(&one)? });
+            layers.push(LayerSensitivity { layer: name, score: score(&one)? });
         }
         Ok(Sensitivity { float, layers })
     }

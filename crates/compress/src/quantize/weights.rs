@@ -5,13 +5,14 @@ use model_utils::graph::Quantization;
 use serde::{Deserialize, Serialize};
 
 use super::{Bounds, Scheme};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::graph::check_finite;
 
 /// How the bounds of weights are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Fit {
+pub enum WeightRange {
     /// From the least weight to the largest: none is clamped.
     MinMax,
     /// The share of that range, of 5 % to 100 % in steps of 1 %, with the least squared error: few
@@ -46,30 +47,27 @@ impl Places {
 }
 
 /// The quantization of weights `node` by a scheme.
-pub(crate) fn fit(
+pub(crate) fn quantization(
     node: &str,
     data: &TensorData,
     axis: Option<usize>,
     scheme: Scheme,
-    fit: Fit,
+    range: WeightRange,
 ) -> Result<Quantization> {
+    check_finite(node, data.iter::<f32>())?;
     let axis = axis.filter(|_| scheme.is_per_channel());
     let places = Places::new(data.shape(), axis);
     let mut channels: Vec<Vec<f32>> = vec![Vec::new(); places.count];
     for (index, weight) in data.iter::<f32>().enumerate() {
-        if !weight.is_finite() {
-            let reason = format!("weight {index} is {weight}, expected finite numbers");
-            return Err(Error::node(node, reason));
-        }
         channels[places.of(index)].push(weight);
     }
     let bounds: Vec<Bounds> = channels
         .iter()
         .map(|channel| {
             let whole = Bounds::of(channel.iter().copied());
-            match fit {
-                Fit::MinMax => whole,
-                Fit::MeanSquaredError => (LEAST_SHARE..=100)
+            match range {
+                WeightRange::MinMax => whole,
+                WeightRange::MeanSquaredError => (LEAST_SHARE..=100)
                     .rev()
                     .map(|share| whole.scaled(share as f32 / 100.0))
                     .map(|bounds| (error(channel, scheme, bounds), bounds))
@@ -159,7 +157,7 @@ mod tests {
             (0..24).map(|i| ((i * 7 % 11) as f32 - 5.0) * [1.0, 100.0][i / 12]).collect();
         let data = TensorData::new(values.clone(), [2, 3, 4]);
         let scheme = Scheme::symmetric(8).per_channel();
-        let found = fit("w", &data, Some(0), scheme, Fit::MinMax).unwrap();
+        let found = quantization("w", &data, Some(0), scheme, WeightRange::MinMax).unwrap();
         assert_eq!(found.scale.len(), 2);
         assert!((found.scale[1] / found.scale[0] - 100.0).abs() < 1e-3);
         let back = rounded(&data, &found);
@@ -177,17 +175,19 @@ mod tests {
         values[0] = 8.0;
         let data = TensorData::new(values.clone(), [200]);
         let of = |how| {
-            let found = fit("w", &data, None, Scheme::symmetric(4), how).unwrap();
+            let found = quantization("w", &data, None, Scheme::symmetric(4), how).unwrap();
             let back = rounded(&data, &found);
             values.iter().zip(back.iter::<f32>()).map(|(a, b)| (a - b).powi(2)).sum::<f32>()
         };
-        assert!(of(Fit::MeanSquaredError) < 0.7 * of(Fit::MinMax));
+        assert!(of(WeightRange::MeanSquaredError) < 0.7 * of(WeightRange::MinMax));
     }
 
     #[test]
     fn weights_that_are_not_finite_are_named() {
         let data = TensorData::new(vec![0.0, f32::NAN], [2]);
-        let error = fit("conv.weight", &data, None, Scheme::symmetric(8), Fit::MinMax).unwrap_err();
-        assert!(error.to_string().contains("`conv.weight`: weight 1 is NaN"), "{error}");
+        let error =
+            quantization("conv.weight", &data, None, Scheme::symmetric(8), WeightRange::MinMax)
+                .unwrap_err();
+        assert!(error.to_string().contains("`conv.weight`: element 1 is NaN"), "{error}");
     }
 }

@@ -53,16 +53,15 @@ pub use significance::smallest_significant;
 pub use storage::storage_bytes;
 pub use test_set::TestSet;
 
+use model_utils::config;
 use model_utils::graph::{Graph, GraphModule};
 use model_utils::stats::{mcnemar, median, wilson};
 
-use crate::error::{Result, require};
-use row::storage_of;
+use crate::error::{ConfigError, Result};
+use storage::Elements;
 
 /// The confidence of the intervals.
 const CONFIDENCE: f64 = 0.95;
-/// Above this chance a difference is none.
-const LEVEL: f64 = 0.05;
 
 /// A table of variants. See the [module](self).
 #[derive(Debug, Clone)]
@@ -133,14 +132,14 @@ impl Report {
         let module = graph.init(self.test.device())?;
         self.check_timing()?;
         let summary = graph.summary(1)?;
-        let storage = storage_of(graph);
+        let elements = Elements::of(graph);
         let inputs = self.test.examples(graph, self.batch)?;
         let latency_ms = measure::median_ms(&module, &inputs, self.repeats)?;
         let row = Row {
             name: name.into(),
             bytes: bytes.unwrap_or_else(|| storage_bytes(graph)),
-            parameters: storage.parameters,
-            zeros: storage.zeros,
+            parameters: elements.parameters,
+            zeros: elements.zeros,
             multiply_adds: summary.multiply_adds,
             latency_ms,
             correct: self.test.judge(graph, &module)?,
@@ -162,9 +161,14 @@ impl Report {
 
     fn push(mut self, mut row: Row, module: Option<GraphModule>) -> Result<Self> {
         let taken = self.rows.iter().any(|other| other.name == row.name);
-        require(!taken, "name", &row.name, "a name that no other row has")?;
+        config::require(!taken, "name", &row.name, "a name that no other row has")?;
         let n = row.correct.len();
-        require(n == self.test.len(), "correct", n, &format!("{} answers", self.test.len()))?;
+        config::require(
+            n == self.test.len(),
+            "correct",
+            n,
+            format!("{} answers", self.test.len()),
+        )?;
         let right = row.correct.iter().filter(|right| **right).count();
         row.accuracy = Some(wilson(right, n, CONFIDENCE)?);
         row.against_first = match self.rows.first() {
@@ -212,10 +216,10 @@ impl Report {
         self.rows.iter().find(|row| row.name == name)
     }
 
-    fn check_timing(&self) -> Result<()> {
+    fn check_timing(&self) -> Result<(), ConfigError> {
         let n = self.test.first_batch();
         let expected = format!("1 to {n}, the examples in the first batch of the test set");
-        require((1..=n).contains(&self.batch), "latency_batch", self.batch, &expected)?;
-        require(self.repeats > 0, "repeats", self.repeats, "at least 1")
+        config::require((1..=n).contains(&self.batch), "latency_batch", self.batch, expected)?;
+        config::at_least("repeats", self.repeats, 1)
     }
 }

@@ -1,8 +1,8 @@
-use model_utils::graph::{Graph, Op, Role};
 use model_utils::stats::{Interval, McNemar};
 use serde::Serialize;
 
-use super::LEVEL;
+/// Above this chance a difference is none.
+pub(super) const LEVEL: f64 = 0.05;
 
 /// The figures of a variant.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -31,6 +31,7 @@ pub struct Row {
 /// What a difference in accuracy comes to, at a level of 0.05.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Verdict {
     /// It is the original itself.
     Original,
@@ -64,22 +65,4 @@ impl Row {
             100.0 * (test.only_b as f64 - test.only_a as f64) / test.n.max(1) as f64
         })
     }
-}
-
-/// Elements of parameters, and how many are 0.
-pub(super) struct Elements {
-    pub(super) parameters: usize,
-    pub(super) zeros: usize,
-}
-
-pub(super) fn storage_of(graph: &Graph) -> Elements {
-    let mut elements = Elements { parameters: 0, zeros: 0 };
-    for (id, weight) in graph.parameters() {
-        if weight.role == Role::Running || graph.node(id).op != Op::Parameter {
-            continue;
-        }
-        elements.parameters += weight.data.num_elements();
-        elements.zeros += weight.data.iter::<f32>().filter(|value| *value == 0.0).count();
-    }
-    elements
 }

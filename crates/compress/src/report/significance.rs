@@ -1,6 +1,7 @@
+use model_utils::config;
 use model_utils::stats::mcnemar_counts;
 
-use crate::error::{Result, require};
+use crate::error::Result;
 
 /// The smallest difference in right answers that counts, where two variants disagree on
 /// `discordant` of the same examples: that for which [`mcnemar_counts`] gives a chance of at most
@@ -23,7 +24,7 @@ use crate::error::{Result, require};
 /// [`Error::Config`](crate::Error::Config) for a level outside 0…1, and for more than 10¹²
 /// disagreements.
 pub fn smallest_significant(discordant: u64, level: f64) -> Result<Option<u64>> {
-    require(level > 0.0 && level < 1.0, "level", level, "a chance between 0 and 1")?;
+    config::require(level > 0.0 && level < 1.0, "level", level, "a chance between 0 and 1")?;
     // The difference has the parity of the number; the chance falls as it grows.
     let difference = |half: u64| discordant % 2 + 2 * half;
     let counts = |half: u64| -> Result<bool> {

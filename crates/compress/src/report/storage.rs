@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use model_utils::graph::{Graph, NodeId, Op, Quantization};
+use model_utils::graph::{Graph, NodeId, Op, Quantization, Role};
 
 /// Bytes that the parameters of a graph take, as they are meant to be stored: one with a
 /// [`Quantization`] in the bits that its integers need, with 4 bytes a scale and, where one is not 0,
@@ -71,4 +71,24 @@ fn overhead_bits(quantization: &Quantization) -> u64 {
     let zero_points = quantization.zero_point.iter().any(|zero| *zero != 0);
     let points = if zero_points { quantization.zero_point.len() as u64 } else { 0 };
     scales + points * bits(quantization)
+}
+
+/// Elements of parameters, and how many are 0.
+pub(super) struct Elements {
+    pub(super) parameters: usize,
+    pub(super) zeros: usize,
+}
+
+impl Elements {
+    pub(super) fn of(graph: &Graph) -> Self {
+        let mut elements = Self { parameters: 0, zeros: 0 };
+        for (id, weight) in graph.parameters() {
+            if weight.role == Role::Running || graph.node(id).op != Op::Parameter {
+                continue;
+            }
+            elements.parameters += weight.data.num_elements();
+            elements.zeros += weight.data.iter::<f32>().filter(|value| *value == 0.0).count();
+        }
+        elements
+    }
 }

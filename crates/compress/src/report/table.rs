@@ -1,9 +1,16 @@
 use std::fmt::{self, Write as _};
 
-use super::{LEVEL, Report, Row, Verdict};
+use model_utils::table::{self, Column};
+
+use super::row::LEVEL;
+use super::{Report, Row, Verdict};
 
 /// Columns of the table.
-const COLUMNS: usize = 9;
+const COLUMNS: [Column; 9] = {
+    let mut columns = [Column::Right; 9];
+    (columns[0], columns[8]) = (Column::Left, Column::Left);
+    columns
+};
 
 impl Report {
     /// The cells of the table, a row each under [`header`](Self::header).
@@ -29,8 +36,8 @@ impl Report {
     /// The table in Markdown, with what its last column means below it.
     pub fn to_markdown(&self) -> String {
         let mut text = format!("| {} |\n|", Self::header().join(" | "));
-        for at in 0..COLUMNS {
-            text += if at == 0 || at == COLUMNS - 1 { " --- |" } else { " ---: |" };
+        for column in COLUMNS {
+            text += if column == Column::Left { " --- |" } else { " ---: |" };
         }
         text.push('\n');
         for cells in self.cells() {
@@ -55,7 +62,7 @@ impl Report {
     }
 }
 
-fn cells(row: &Row) -> [String; COLUMNS] {
+fn cells(row: &Row) -> [String; 9] {
     let compared = row.against_first.is_some();
     let p = row.against_first.map_or("–".to_owned(), |test| match test.p_value {
         p if p < 1e-4 => "< 0.0001".to_owned(),
@@ -103,23 +110,7 @@ fn thousands(number: u64) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines = vec![Self::header().map(str::to_owned)];
-        lines.extend(self.cells());
-        let widths: [usize; COLUMNS] = std::array::from_fn(|at| {
-            lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0)
-        });
-        for line in &lines {
-            let mut text = String::new();
-            for (at, (cell, width)) in line.iter().zip(widths).enumerate() {
-                let gap = if at == 0 { "" } else { "  " };
-                let _ = if at == 0 || at == COLUMNS - 1 {
-                    write!(text, "{gap}{cell:<width$}")
-                } else {
-                    write!(text, "{gap}{cell:>width$}")
-                };
-            }
-            writeln!(f, "{}", text.trim_end())?;
-        }
+        f.write_str(&table::aligned(&Self::header(), &COLUMNS, &self.cells()))?;
         match self.note() {
             Some(note) => writeln!(f, "\n{note}"),
             None => Ok(()),

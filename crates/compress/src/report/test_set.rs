@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
 use burn::tensor::{Bool, Device, Float, Int, Tensor};
-use model_utils::graph::{AnyTensor, Dim, Graph, GraphModule, Kind, Tensors};
+use model_utils::config;
+use model_utils::graph::{AnyTensor, Dim, ElementKind, Graph, GraphModule, Tensors};
 
-use crate::error::{Error, Result, require};
+use crate::error::{ConfigError, Error, Result};
 
 /// Labelled examples on a device, in batches. Clones share them.
 #[derive(Debug, Clone)]
@@ -36,14 +37,11 @@ impl TestSet {
         let len = batches.iter().map(|batch| batch.labels.len()).sum();
         let Some(device) = batches.first().and_then(|batch| Some(batch.inputs.first()?.device()))
         else {
-            return Err(Error::Config {
-                field: "batches",
-                value: "empty".into(),
-                expected: "at least one labelled example".into(),
-            });
+            let expected = "at least one labelled example";
+            return Err(ConfigError::new("batches", "empty", expected).into());
         };
         let expected = "tensors on a device without autodiff";
-        require(!device.is_autodiff(), "device", &device, expected)?;
+        config::require(!device.is_autodiff(), "device", &device, expected)?;
         Ok(Self { batches: Arc::new(batches), device, len })
     }
 
@@ -143,15 +141,15 @@ fn first_rows(tensor: &AnyTensor, rows: usize) -> Result<AnyTensor> {
         ($($rank:literal),+) => {
             match (tensor.kind(), tensor.shape().len()) {
                 $(
-                    (Kind::Float, $rank) => {
+                    (ElementKind::Float, $rank) => {
                         tensor.clone().typed::<$rank, Float>()?.narrow(0, 0, rows).into()
                     }
-                    (Kind::Int, $rank) => tensor
+                    (ElementKind::Int, $rank) => tensor
                         .clone()
                         .typed::<$rank, Int>()?
                         .narrow(0, 0, rows)
                         .into(),
-                    (Kind::Bool, $rank) => tensor
+                    (ElementKind::Bool, $rank) => tensor
                         .clone()
                         .typed::<$rank, Bool>()?
                         .narrow(0, 0, rows)

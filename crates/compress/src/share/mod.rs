@@ -9,12 +9,12 @@
 //! | [`DeepCompression`] | one file for a sparse graph with shared weights |
 
 mod bits;
-mod file;
+mod deep_compression;
 mod huffman;
 mod kmeans;
+mod sharing;
 mod sparse;
-mod tied;
 
-pub use file::{DeepCompression, PackedWeight};
+pub use deep_compression::{DeepCompression, PackedWeight};
 pub use kmeans::codebook;
-pub use tied::Sharing;
+pub use sharing::Sharing;

@@ -2,8 +2,8 @@
 #![allow(dead_code, unreachable_pub)]
 
 use burn::tensor::{Device, Tensor, TensorData};
-use compress::prune::{Dependencies, Group, Part};
-use model_utils::graph::{AnyTensor, Graph, Kind, Op};
+use compress::prune::{Dependencies, Group, MemberRole};
+use model_utils::graph::{AnyTensor, ElementKind, Graph, Op};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -29,7 +29,7 @@ pub fn randomised(graph: &Graph, rng: &mut ChaCha8Rng) -> Graph {
                 .collect();
             let parameters: Vec<_> = edit
                 .nodes()
-                .filter(|(_, node)| node.op == Op::Parameter && node.kind == Kind::Float)
+                .filter(|(_, node)| node.op == Op::Parameter && node.kind == ElementKind::Float)
                 .map(|(id, node)| (id, node.shape.iter().map(|dim| dim.at(1)).collect()))
                 .collect::<Vec<(_, Vec<usize>)>>();
             for (id, shape) in parameters {
@@ -71,7 +71,7 @@ pub fn without_contribution(graph: &Graph, groups: &[Group], removed: &[Vec<usiz
     graph
         .rewrite(|edit| {
             for (group, removed) in groups.iter().zip(removed) {
-                let taking = group.members.iter().filter(|member| member.part == Part::Takes);
+                let taking = group.members.iter().filter(|member| member.role == MemberRole::Takes);
                 for member in taking {
                     let data = edit.weight(member.node).unwrap().data.clone();
                     let shape = data.shape().to_vec();
@@ -119,7 +119,7 @@ pub fn agrees(name: &str, graph: &Graph, inputs: &[AnyTensor], seeds: u64) {
     for seed in 0..seeds {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let graph = randomised(graph, &mut rng);
-        let dependencies = Dependencies::of(&graph);
+        let dependencies = Dependencies::new(&graph);
         let groups = dependencies.groups();
         assert!(!groups.is_empty(), "{name}");
         let removed = chosen(groups, &mut rng);

@@ -8,10 +8,10 @@ use burn::tensor::{Device, Int, Tensor, activation};
 use model_utils::ops;
 use model_utils::weights::Stored;
 
-use super::{DcganConfig, batch_norm, weights, zero_bias};
+use super::config::{DcganConfig, batch_norm, weights, zero_bias};
 use crate::error::{Error, Result};
+use crate::jvp::Dual;
 use crate::player::{Discriminator, Output};
-use crate::tangent::Dual;
 
 /// See [`DcganConfig`].
 #[derive(Module, Debug)]
@@ -147,17 +147,17 @@ impl Discriminator<4> for DcganDiscriminator {
         }
     }
 
-    fn no_tangent(&self) -> Option<String> {
+    fn no_jvp(&self) -> Option<String> {
         if self.config.normalise_discriminator {
             let why = "batch normalisation ties the samples of a batch together, so that none has a \
                        gradient of its own: build it with `normalise_discriminator` false";
             return Some(why.to_owned());
         }
-        self.config.pooling.then(|| "its max pooling has no tangent pass".to_owned())
+        self.config.pooling.then(|| "its max pooling has no Jacobian-vector product".to_owned())
     }
 
-    fn push(&self, x: Dual<4>, classes: Option<Tensor<1, Int>>) -> Result<Dual<2>> {
-        if let Some(reason) = self.no_tangent() {
+    fn jvp(&self, x: Dual<4>, classes: Option<Tensor<1, Int>>) -> Result<Dual<2>> {
+        if let Some(reason) = self.no_jvp() {
             return Err(Error::network("discriminator", reason));
         }
         let slope = self.config.slope;

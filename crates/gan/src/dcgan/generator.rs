@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor, activation};
 use model_utils::ops;
 use model_utils::weights::Stored;
 
-use super::{DcganConfig, batch_norm, weights, zero_bias};
+use super::config::{DcganConfig, batch_norm, weights, zero_bias};
 use crate::error::{Error, Result};
 use crate::player::Generator;
 

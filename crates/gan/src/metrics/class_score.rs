@@ -1,6 +1,6 @@
 //! The inception score, of any classifier.
 
-use super::Features;
+use super::features::Features;
 use crate::error::{Error, Result};
 
 /// exp of the mean divergence of each sample's class probabilities from their mean, averaged over

@@ -8,7 +8,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use model_utils::weights::{Manifest, State, TensorEntry};
 use serde_json::json;
 
-use super::Features;
+use super::class_score::log_softmax;
+use super::features::Features;
 use crate::error::{Error, Result};
 use crate::reals::Images;
 
@@ -19,6 +20,18 @@ pub struct Extracted {
     pub features: Features,
     /// A row an image with a column a class, where the extractor tells classes.
     pub logits: Option<Features>,
+}
+
+impl Extracted {
+    /// The likeliest class of each image, and how likely it is; none where there are no classes.
+    pub fn classes(&self) -> Vec<(usize, f64)> {
+        let likeliest = |row: &[f32]| {
+            let log_p = log_softmax(row);
+            let best = log_p.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+            best.map_or((0, f64::NAN), |(class, log_p)| (class, log_p.exp()))
+        };
+        self.logits.iter().flat_map(Features::rows).map(likeliest).collect()
+    }
 }
 
 /// A network that turns images into features.
@@ -32,6 +45,17 @@ pub trait Extractor {
     ///
     /// [`Error::Metric`] for images that it is not for.
     fn extract(&self, images: Tensor<4>) -> Result<Extracted>;
+
+    /// [`extract`](Self::extract) of many images, a part of them at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`extract`](Self::extract); [`Error::Metric`] for no images.
+    fn extract_in_parts(&self, images: &Tensor<4>) -> Result<Extracted> {
+        let count = images.dims()[0];
+        let part = |from| images.clone().narrow(0, from, AT_ONCE.min(count - from));
+        joined((0..count).step_by(AT_ONCE).map(|from| self.extract(part(from))))
+    }
 }
 
 /// Images that are looked at in one pass.
@@ -81,27 +105,16 @@ impl FeatureCache {
             }
         }
         let indices: Vec<usize> = (0..count).collect();
-        let mut parts = Vec::new();
-        for indices in indices.chunks(AT_ONCE) {
-            parts.push(extractor.extract(images.select(indices, device)?.0)?);
-        }
-        let extracted = joined(parts)?;
+        let parts = indices.chunks(AT_ONCE);
+        let extracted =
+            joined(parts.map(|some| extractor.extract(images.select(some, device)?.0)))?;
         to_state(&extracted).save(&path, &manifest)?;
         Ok(extracted)
     }
 }
 
-/// What an extractor sees in many images, a part at a time.
-pub(super) fn in_parts(extractor: &impl Extractor, images: &Tensor<4>) -> Result<Extracted> {
-    let count = images.dims()[0];
-    let parts = (0..count)
-        .step_by(AT_ONCE)
-        .map(|from| extractor.extract(images.clone().narrow(0, from, AT_ONCE.min(count - from))))
-        .collect::<Result<Vec<_>>>()?;
-    joined(parts)
-}
-
-fn joined(parts: Vec<Extracted>) -> Result<Extracted> {
+fn joined(parts: impl Iterator<Item = Result<Extracted>>) -> Result<Extracted> {
+    let parts: Vec<Extracted> = parts.collect::<Result<_>>()?;
     let Some(first) = parts.first() else {
         return Err(Error::metric("features", "there is no image"));
     };

@@ -2,7 +2,7 @@
 
 use nalgebra::{DMatrix, DVector};
 
-use super::{Features, comparable};
+use super::features::Features;
 use crate::error::{Error, Result};
 
 /// Mean and covariance of features, in double precision.
@@ -10,16 +10,15 @@ use crate::error::{Error, Result};
 pub struct Moments {
     mean: DVector<f64>,
     covariance: DMatrix<f64>,
-    count: usize,
 }
 
 impl Moments {
-    /// Of features, with n − 1 in the covariance.
+    /// Those of features, with n − 1 in the covariance.
     ///
     /// # Errors
     ///
     /// [`Error::Metric`] for fewer than two rows.
-    pub fn of(features: &Features) -> Result<Self> {
+    pub fn new(features: &Features) -> Result<Self> {
         let (count, width) = (features.len(), features.width());
         if count < 2 {
             return Err(Error::metric("FID", format!("{count} rows, expected at least 2")));
@@ -31,12 +30,7 @@ impl Moments {
             row -= mean.transpose();
         }
         let covariance = centred.tr_mul(&centred) / (count - 1) as f64;
-        Ok(Self { mean, covariance, count })
-    }
-
-    /// Rows they were taken of.
-    pub fn count(&self) -> usize {
-        self.count
+        Ok(Self { mean, covariance })
     }
 
     /// ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (√Σ₁ Σ₂ √Σ₁)^½)
@@ -76,6 +70,5 @@ fn square_root(matrix: &DMatrix<f64>) -> DMatrix<f64> {
 ///
 /// [`Error::Metric`] for features of other widths or fewer than two rows.
 pub fn frechet_distance(a: &Features, b: &Features) -> Result<f64> {
-    comparable("FID", a, b, 2)?;
-    Moments::of(a)?.distance(&Moments::of(b)?)
+    Moments::new(a)?.distance(&Moments::new(b)?)
 }

@@ -1,11 +1,14 @@
 //! The kernel distance: the squared maximum mean discrepancy with a cubic kernel.
 
-use super::{Features, comparable};
-use crate::error::{Result, require};
+use model_utils::config;
+
+use super::features::{Features, comparable, sum_of};
+use crate::error::Result;
 use crate::noise::Noise;
 
 /// Mean and deviation over subsets.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct KernelDistance {
     /// The mean.
     pub mean: f64,
@@ -30,8 +33,8 @@ pub fn kernel_distance(
     seed: u64,
 ) -> Result<KernelDistance> {
     comparable("KID", a, b, 2)?;
-    require(subsets > 0, "subsets", subsets, "at least 1")?;
-    require(size >= 2, "size", size, "at least 2")?;
+    config::at_least("subsets", subsets, 1)?;
+    config::at_least("size", size, 2)?;
     let size = size.min(a.len()).min(b.len());
     let distances: Vec<f64> = (0..subsets as u64)
         .map(|subset| {
@@ -72,19 +75,5 @@ fn discrepancy(a: &Features, b: &Features) -> f64 {
 }
 
 fn kernel(x: &[f32], y: &[f32]) -> f64 {
-    (f64::from(dot(x, y)) / x.len() as f64 + 1.0).powi(3)
-}
-
-/// In lanes, which the compiler makes vectors of.
-fn dot(x: &[f32], y: &[f32]) -> f32 {
-    let (x_chunks, x_rest) = x.as_chunks::<8>();
-    let (y_chunks, y_rest) = y.as_chunks::<8>();
-    let mut lanes = [0.0; 8];
-    for (x, y) in x_chunks.iter().zip(y_chunks) {
-        for (lane, (x, y)) in lanes.iter_mut().zip(x.iter().zip(y)) {
-            *lane += x * y;
-        }
-    }
-    let rest: f32 = x_rest.iter().zip(y_rest).map(|(x, y)| x * y).sum();
-    lanes.iter().sum::<f32>() + rest
+    (f64::from(sum_of(x, y, |x, y| x * y)) / x.len() as f64 + 1.0).powi(3)
 }

@@ -4,28 +4,31 @@ use std::fmt;
 
 use burn::tensor::Tensor;
 
-use super::extractor::in_parts;
-use super::{
-    Extracted, Extractor, Features, Manifold, class_score, frechet_distance, kernel_distance,
-    manifold,
-};
+use super::class_score::class_score;
+use super::extractor::{Extracted, Extractor};
+use super::features::Features;
+use super::frechet::frechet_distance;
+use super::kernel::kernel_distance;
+use super::prdc::{Prdc, prdc};
 use crate::error::{Error, Result};
 
 /// Figures of samples against real images.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Figures {
     /// Fréchet distance.
     pub fid: f64,
     /// Kernel distance, over 20 subsets of 500.
     pub kid: f64,
     /// Precision, recall, density and coverage with 5 neighbours.
-    pub manifold: Manifold,
+    pub prdc: Prdc,
     /// The inception score of the extractor's classes in 10 parts, where it tells classes.
     pub class_score: Option<f64>,
 }
 
 /// Figures of samples, beside those of real images against other real ones: the floor.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Report {
     /// Of the samples.
     pub samples: Figures,
@@ -41,18 +44,18 @@ pub struct Report {
 const NEIGHBOURS_OF: usize = 5000;
 
 impl Figures {
-    /// Of what was extracted from samples and from real images.
+    /// Figures of what was extracted from samples, against what was from real images.
     ///
     /// # Errors
     ///
     /// Those of the single figures.
-    pub fn of(samples: &Extracted, real: &Extracted) -> Result<Self> {
+    pub fn new(samples: &Extracted, real: &Extracted) -> Result<Self> {
         let (a, b) = (&samples.features, &real.features);
-        let some = |features: &Features| features.part(0, NEIGHBOURS_OF);
+        let some = |features: &Features| features.head(NEIGHBOURS_OF);
         Ok(Self {
             fid: frechet_distance(a, b)?,
             kid: kernel_distance(a, b, 20, 500, 0)?.mean,
-            manifold: manifold(&some(b), &some(a), 5)?,
+            prdc: prdc(&some(b), &some(a), 5)?,
             class_score: samples
                 .logits
                 .as_ref()
@@ -63,7 +66,7 @@ impl Figures {
 }
 
 impl Report {
-    /// Of samples, `[count, channels, height, width]`, against `real`; `others` are real images
+    /// A report of samples, `[count, channels, height, width]`, against `real`; `others` are real images
     /// that are not in `real`.
     ///
     /// # Errors
@@ -76,7 +79,7 @@ impl Report {
         real: &Extracted,
         others: &Extracted,
     ) -> Result<Self> {
-        let samples = in_parts(extractor, samples)?;
+        let samples = extractor.extract_in_parts(samples)?;
         let count = samples.features.len();
         let (reals, other) = (real.features.len(), others.features.len());
         if reals != count || other != count {
@@ -84,8 +87,8 @@ impl Report {
             return Err(Error::metric("report", format!("{reason}, expected as many of each")));
         }
         Ok(Self {
-            samples: Figures::of(&samples, real)?,
-            floor: Figures::of(others, real)?,
+            samples: Figures::new(&samples, real)?,
+            floor: Figures::new(others, real)?,
             count,
             extractor: extractor.identity(),
         })
@@ -101,10 +104,10 @@ impl fmt::Display for Report {
         };
         row(f, "FID", &|x| x.fid)?;
         row(f, "KID", &|x| x.kid)?;
-        row(f, "precision", &|x| x.manifold.precision)?;
-        row(f, "recall", &|x| x.manifold.recall)?;
-        row(f, "density", &|x| x.manifold.density)?;
-        row(f, "coverage", &|x| x.manifold.coverage)?;
+        row(f, "precision", &|x| x.prdc.precision)?;
+        row(f, "recall", &|x| x.prdc.recall)?;
+        row(f, "density", &|x| x.prdc.density)?;
+        row(f, "coverage", &|x| x.prdc.coverage)?;
         if self.samples.class_score.is_some() {
             row(f, "class score", &|x| x.class_score.unwrap_or(f64::NAN))?;
         }

@@ -1,91 +1,21 @@
-//! Nets at play: the policy alone as a player, and policy, value and rollouts as an evaluator.
+//! Policy net, value net and rollouts as an evaluator.
 
 use burn::tensor::Device;
+use model_utils_core::config;
 
 use super::features::{Features, PLANES, VALUE_PLANES};
-use super::learn::{device_of, has_sensible, planes};
-use super::net::{PolicyNet, ValueNet};
+use super::net::{PolicyNet, ValueNet, planes};
 use super::rollout::RolloutPolicy;
-use crate::arena::Player;
 use crate::deep::read;
-use crate::error::{Result, require};
+use crate::error::Result;
 use crate::evaluator::{Deferred, Evaluator, Fork};
-use crate::game::{Action, Symmetry as _, Values};
+use crate::game::{Symmetry as _, Values};
 use crate::go::{Board, Go, Vertex};
 use crate::leaves::Leaves;
 use crate::random::{Random, mix};
 
 /// The prior of the pass beside other moves.
 const PASS_PRIOR: f32 = 1e-3;
-
-/// Draws moves from a policy net, or plays the likeliest. Passes where no sensible point is left.
-#[derive(Debug, Clone)]
-pub struct PolicyPlayer {
-    net: PolicyNet,
-    device: Device,
-    features: Features,
-    random: Random,
-    greedy: bool,
-}
-
-impl PolicyPlayer {
-    /// A player that draws from the net as it is.
-    pub fn new(net: &PolicyNet, seed: u64) -> Self {
-        Self {
-            net: net.clone(),
-            device: device_of(net),
-            features: Features::new(),
-            random: Random::new(seed),
-            greedy: false,
-        }
-    }
-
-    /// Plays the likeliest move.
-    #[must_use]
-    pub fn greedy(mut self) -> Self {
-        self.greedy = true;
-        self
-    }
-
-    /// Chooses for each position; the planes that were seen come back with the actions, empty for
-    /// a pass.
-    pub(super) fn choose(&mut self, games: &[Go]) -> Result<Vec<(Action, Vec<f32>)>> {
-        let Some(first) = games.first() else { return Ok(Vec::new()) };
-        let (side, area) = (self.net.side(), first.board().area());
-        let mut seen = Vec::with_capacity(games.len());
-        let mut all = Vec::new();
-        for game in games {
-            self.net.check_game(game)?;
-            let mut planes = vec![0.0; PLANES * area];
-            self.features.encode(game, &mut planes)?;
-            all.extend_from_slice(&planes);
-            seen.push(planes);
-        }
-        let x = planes(all, [games.len(), PLANES, side, side], &self.device);
-        let logits = read(self.net.forward(x))?;
-        let choices = games.iter().zip(seen).zip(logits.chunks_exact(area));
-        let choose = |((game, planes), logits): ((&Go, Vec<f32>), &[f32])| {
-            if !has_sensible(&planes, area) {
-                return (game.pass(), Vec::new());
-            }
-            let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let weights: Vec<f32> = logits.iter().map(|logit| (logit - most).exp()).collect();
-            let index = if self.greedy {
-                weights.iter().position(|&weight| weight >= 1.0)
-            } else {
-                self.random.weighted(&weights)
-            };
-            (index.unwrap_or(0) as Action, planes)
-        };
-        Ok(choices.map(choose).collect())
-    }
-}
-
-impl Player<Go> for PolicyPlayer {
-    fn act(&mut self, games: &[Go]) -> Result<Vec<Action>> {
-        Ok(self.choose(games)?.into_iter().map(|(action, _)| action).collect())
-    }
-}
 
 /// Judges leaves as AlphaGo's search does ([`Apv`](crate::rule::Apv)): priors by the policy net,
 /// values by the value net, results by the rollout policy; each net sees a position under one
@@ -118,13 +48,13 @@ impl AlphaGoEvaluator {
         seed: u64,
     ) -> Result<Self> {
         let judges = value.is_some() || rollouts.is_some();
-        require(judges, "value, rollouts", "none", "a value net, rollouts, or both")?;
+        config::require(judges, "value, rollouts", "none", "a value net, rollouts, or both")?;
         Ok(Self {
             policy: policy.clone(),
             value: value.cloned(),
             rollouts: rollouts.cloned(),
             temperature: 0.67,
-            device: device_of(policy),
+            device: policy.device(),
             seed,
             random: Random::new(seed),
             features: Features::new(),
@@ -139,8 +69,7 @@ impl AlphaGoEvaluator {
     ///
     /// [`Error::Config`](crate::Error::Config) where it is not positive.
     pub fn with_temperature(mut self, temperature: f32) -> Result<Self> {
-        let fits = temperature.is_finite() && temperature > 0.0;
-        require(fits, "temperature", temperature, "a positive number")?;
+        config::positive("temperature", temperature)?;
         self.temperature = temperature;
         Ok(self)
     }
@@ -159,7 +88,7 @@ impl AlphaGoEvaluator {
             let area = game.board().area();
             let mut planes = vec![0.0; count * area];
             self.features.encode(game, &mut planes)?;
-            let symmetry = self.random.below(game.symmetries() as u32) as usize;
+            let symmetry = self.random.below_u32(game.symmetries() as u32) as usize;
             let start = all.len();
             all.resize(start + count * area, 0.0);
             for point in 0..area {

@@ -1,7 +1,9 @@
 //! The 48 feature planes of the policy net, and the 49th of the value net (the paper's extended
 //! data table 2).
 
-use crate::error::{Result, require};
+use model_utils_core::config;
+
+use crate::error::Result;
 use crate::go::{Board, Color, EMPTY, Go, Ladders, Vertex, is_sensible};
 
 /// Planes of the policy net.
@@ -9,6 +11,15 @@ pub const PLANES: usize = 48;
 
 /// Planes of the value net: the policy net's, and whether the player to move is Black.
 pub const VALUE_PLANES: usize = 49;
+
+/// The plane that says where a policy may play.
+pub(super) const SENSIBLE: usize = 46;
+
+/// Whether planes allow a move anywhere.
+#[cfg(feature = "burn")]
+pub(super) fn has_sensible(planes: &[f32], area: usize) -> bool {
+    planes[SENSIBLE * area..(SENSIBLE + 1) * area].iter().any(|&plane| plane > 0.0)
+}
 
 /// Writes positions as feature planes.
 ///
@@ -47,7 +58,7 @@ impl Features {
     pub fn encode(&mut self, game: &Go, planes: &mut [f32]) -> Result<()> {
         let area = game.board().area();
         let fits = planes.len() == PLANES * area || planes.len() == VALUE_PLANES * area;
-        require(fits, "planes", planes.len(), "48 or 49 planes of the board's points")?;
+        config::require(fits, "planes", planes.len(), "48 or 49 planes of the board's points")?;
         planes.fill(0.0);
         let mut writer = Writer { planes, area };
         stones(game, &mut writer);
@@ -91,7 +102,7 @@ impl Features {
                 writer.set(45, index);
             }
             if is_sensible(board, v, color) {
-                writer.set(46, index);
+                writer.set(SENSIBLE, index);
             }
         }
     }

@@ -4,12 +4,12 @@
 //! | step | learned from | here |
 //! | --- | --- | --- |
 //! | rollout policy | records of games | [`RolloutPolicy`], a linear softmax over patterns |
-//! | policy net, supervised | records of games | `PolicyNet`, `Learner` |
+//! | policy net, supervised | records of games | `PolicyNet`, `Trainer` |
 //! | policy net, reinforced | games against its own past | `Reinforce` |
 //! | value net | one position of each of many games | `ValueNet`, `value_examples` |
 //! | search | | [`Apv`](crate::rule::Apv) with `AlphaGoEvaluator` |
 //!
-//! The nets need the feature `deep`; [`Features`] and [`RolloutPolicy`] do without.
+//! The nets need the feature `burn`; [`Features`] and [`RolloutPolicy`] do without.
 //!
 //! # Differences from the paper
 //!
@@ -25,22 +25,30 @@
 mod features;
 mod rollout;
 
-#[cfg(feature = "deep")]
+#[cfg(feature = "burn")]
 mod evaluator;
-#[cfg(feature = "deep")]
-mod learn;
-#[cfg(feature = "deep")]
+#[cfg(feature = "burn")]
+mod examples;
+#[cfg(feature = "burn")]
 mod net;
-#[cfg(feature = "deep")]
+#[cfg(feature = "burn")]
+mod player;
+#[cfg(feature = "burn")]
 mod reinforce;
+#[cfg(feature = "burn")]
+mod trainer;
 
-#[cfg(feature = "deep")]
-pub use evaluator::{AlphaGoEvaluator, PolicyPlayer};
+#[cfg(feature = "burn")]
+pub use evaluator::AlphaGoEvaluator;
+#[cfg(feature = "burn")]
+pub use examples::{move_examples, value_examples, whole_game_examples};
 pub use features::{Features, PLANES, VALUE_PLANES};
-#[cfg(feature = "deep")]
-pub use learn::{Learner, LearnerConfig, move_examples, value_examples, whole_game_examples};
-#[cfg(feature = "deep")]
+#[cfg(feature = "burn")]
 pub use net::{PolicyNet, PolicyNetConfig, ValueNet, ValueNetConfig};
-#[cfg(feature = "deep")]
+#[cfg(feature = "burn")]
+pub use player::PolicyPlayer;
+#[cfg(feature = "burn")]
 pub use reinforce::{Iteration, Reinforce, ReinforceConfig};
 pub use rollout::{RolloutPolicy, RolloutTraining};
+#[cfg(feature = "burn")]
+pub use trainer::{Trainer, TrainerConfig};

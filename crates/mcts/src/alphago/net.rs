@@ -4,18 +4,16 @@ use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use model_utils::layers::{Activation, ConvNormAct, ConvNormActConfig};
 use model_utils::ops;
 use model_utils::weights::Stored;
+use model_utils_core::{ConfigError, config};
 
-use super::features::{PLANES, VALUE_PLANES};
-use crate::error::{Error, Result, require};
+use super::features::{PLANES, SENSIBLE, VALUE_PLANES};
+use crate::error::{Error, Result};
 use crate::game::Game as _;
 use crate::go::{Go, MAX_SIDE};
-
-/// The plane that says where a policy may play.
-const SENSIBLE: usize = 46;
 
 /// Added to the logits of points that it may not play.
 const FORBIDDEN: f32 = 1e9;
@@ -52,7 +50,7 @@ impl PolicyNetConfig {
     ///
     /// [`Error::Config`] for a side outside 1 to 19, no filters, fewer than 2 layers.
     pub fn init(&self, device: &Device) -> Result<PolicyNet> {
-        check(self.side, self.filters, self.layers, 2)?;
+        check(self.side, self.filters, self.layers)?;
         let bias = Tensor::zeros([self.side * self.side], device);
         Ok(PolicyNet {
             tower: tower(PLANES, self.filters, self.layers - 2, device),
@@ -99,8 +97,8 @@ impl ValueNetConfig {
     ///
     /// [`Error::Config`] for a side outside 1 to 19, a size of 0, fewer than 2 layers.
     pub fn init(&self, device: &Device) -> Result<ValueNet> {
-        check(self.side, self.filters, self.layers, 2)?;
-        require(self.hidden > 0, "hidden", self.hidden, "at least 1")?;
+        check(self.side, self.filters, self.layers)?;
+        config::at_least("hidden", self.hidden, 1)?;
         let points = self.side * self.side;
         Ok(ValueNet {
             tower: tower(VALUE_PLANES, self.filters, self.layers - 2, device),
@@ -113,10 +111,15 @@ impl ValueNetConfig {
     }
 }
 
-fn check(side: usize, filters: usize, layers: usize, least: usize) -> Result<()> {
-    require((1..=MAX_SIDE).contains(&side), "side", side, "1 to 19")?;
-    require(filters > 0, "filters", filters, "at least 1")?;
-    require(layers >= least, "layers", layers, "at least 2")
+/// Planes, row-major, as a tensor.
+pub(super) fn planes(planes: Vec<f32>, shape: [usize; 4], device: &Device) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(planes, shape), device)
+}
+
+fn check(side: usize, filters: usize, layers: usize) -> Result<(), ConfigError> {
+    config::require((1..=MAX_SIDE).contains(&side), "side", side, "1 to 19")?;
+    config::at_least("filters", filters, 1)?;
+    config::at_least("layers", layers, 2)
 }
 
 /// A convolution with a bias, padded so that the size stays.
@@ -178,6 +181,11 @@ impl PolicyNet {
     /// Columns and rows of the board.
     pub fn side(&self) -> usize {
         self.config.side
+    }
+
+    /// The device that it is on, without autodiff.
+    pub fn device(&self) -> Device {
+        self.bias.lazy_device().without_autodiff()
     }
 }
 
@@ -247,6 +255,11 @@ impl ValueNet {
     /// Columns and rows of the board.
     pub fn side(&self) -> usize {
         self.config.side
+    }
+
+    /// The device that it is on, without autodiff.
+    pub fn device(&self) -> Device {
+        self.scalar.weight.lazy_device().without_autodiff()
     }
 }
 

@@ -10,14 +10,14 @@ use burn::tensor::{Int, Tensor, TensorData};
 use model_utils::checkpoint::{Checkpoint, Checkpoints};
 use model_utils::ops;
 use model_utils::train::{Budget, Event, Observer, Spent, StopReason};
+use model_utils_core::config;
 use serde::{Deserialize, Serialize};
 
-use super::evaluator::PolicyPlayer;
 use super::features::PLANES;
-use super::learn::{device_of, planes};
-use super::net::PolicyNet;
-use crate::deep::kept;
-use crate::error::{Result, require};
+use super::net::{PolicyNet, planes};
+use super::player::PolicyPlayer;
+use crate::deep::checkpoint;
+use crate::error::Result;
 use crate::game::{Action, Game as _};
 use crate::go::{Color, Go};
 use crate::random::{Random, mix};
@@ -44,6 +44,7 @@ pub struct ReinforceConfig {
 
 /// What an iteration brought.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Iteration {
     /// Its number, from 1.
     pub iteration: u64,
@@ -65,6 +66,7 @@ pub struct Reinforce {
     pool: Vec<PolicyNet>,
     journal: Journal,
     start: Go,
+    checkpoints: Option<Checkpoints>,
 }
 
 /// Where a run stands, beside nets and optimiser.
@@ -93,11 +95,10 @@ impl ReinforceConfig {
     /// [`Error::Mismatch`](crate::Error::Mismatch) for a net of another board.
     pub fn init(&self, net: &PolicyNet, start: &Go) -> Result<Reinforce> {
         net.check_game(start)?;
-        require(self.games > 1, "games", self.games, "at least 2")?;
-        require(self.pool_every > 0, "pool_every", self.pool_every, "at least 1")?;
-        require(self.batch > 0, "batch", self.batch, "at least 1")?;
-        let rate = self.learning_rate;
-        require(rate.is_finite() && rate > 0.0, "learning_rate", rate, "a positive number")?;
+        config::at_least("games", self.games, 2)?;
+        config::at_least("pool_every", self.pool_every, 1)?;
+        config::at_least("batch", self.batch, 1)?;
+        config::positive("learning_rate", self.learning_rate)?;
         Ok(Reinforce {
             config: self.clone(),
             net: net.clone().train(),
@@ -105,6 +106,7 @@ impl ReinforceConfig {
             pool: vec![net.clone()],
             journal: Journal::default(),
             start: start.clone(),
+            checkpoints: None,
         })
     }
 }
@@ -132,7 +134,7 @@ impl Reinforce {
         let iteration = self.journal.iteration;
         let seed = mix(self.config.seed, iteration);
         let mut random = Random::new(seed);
-        let opponent = self.pool[random.below(self.pool.len() as u32) as usize].clone();
+        let opponent = self.pool[random.below_u32(self.pool.len() as u32) as usize].clone();
         let mut experiences = Vec::new();
         let wins = self.play(&opponent, seed, &mut experiences)?;
         random.shuffle(&mut experiences);
@@ -150,35 +152,29 @@ impl Reinforce {
         })
     }
 
-    /// Iterates until the budget is spent (steps are iterations, in all) or the observer asks to
-    /// stop. With checkpoints, one is saved each time the net joins the pool, and at the end.
+    /// Iterates until the budget is spent (steps are iterations, in all) or `progress` asks to stop.
     ///
     /// Metrics: `win_rate` against the pool.
     ///
     /// # Errors
     ///
     /// As [`Reinforce::iterate`], and where a checkpoint cannot be written.
-    pub fn learn(
-        &mut self,
-        budget: Budget,
-        checkpoints: Option<&Checkpoints>,
-        observer: &mut dyn Observer,
-    ) -> Result<StopReason> {
+    pub fn learn(&mut self, budget: Budget, progress: &mut dyn Observer) -> Result<StopReason> {
         let (before_s, started) = (self.journal.wall_s, Instant::now());
         let step = self.journal.iteration;
-        observer.observe(&Event::Started { task: "reinforce", step, of: budget.steps });
+        progress.observe(&Event::Started { task: "reinforce", step, of: budget.steps });
         let reason = loop {
             let Journal { iteration, wall_s, .. } = self.journal;
             let time = Duration::from_secs_f64(wall_s);
             if budget.is_spent(Spent { steps: iteration, time, ..Spent::default() }) {
                 break StopReason::BudgetSpent;
             }
-            if observer.wants_stop() {
+            if progress.wants_stop() {
                 break StopReason::Asked;
             }
             let Iteration { iteration, win_rate, .. } = self.iterate()?;
             self.journal.wall_s = before_s + started.elapsed().as_secs_f64();
-            observer.observe(&Event::Step {
+            progress.observe(&Event::Step {
                 step: iteration,
                 of: budget.steps,
                 epoch: 0,
@@ -186,23 +182,19 @@ impl Reinforce {
                 metrics: &[("win_rate", win_rate)],
             });
             if iteration.is_multiple_of(self.config.pool_every) {
-                self.save_checkpoint(checkpoints, observer)?;
+                self.save(progress)?;
             }
         };
         let Journal { iteration: step, wall_s, .. } = self.journal;
         if !step.is_multiple_of(self.config.pool_every) {
-            self.save_checkpoint(checkpoints, observer)?;
+            self.save(progress)?;
         }
-        observer.observe(&Event::Finished { step, reason, wall_s });
+        progress.observe(&Event::Finished { step, reason, wall_s });
         Ok(reason)
     }
 
-    fn save_checkpoint(
-        &self,
-        checkpoints: Option<&Checkpoints>,
-        observer: &mut dyn Observer,
-    ) -> Result<()> {
-        let Some(checkpoints) = checkpoints else { return Ok(()) };
+    fn save(&self, progress: &mut dyn Observer) -> Result<()> {
+        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         let step = self.journal.iteration;
         let journal = Journal { pool: self.pool.len(), ..self.journal };
         let mut checkpoint =
@@ -210,24 +202,28 @@ impl Reinforce {
         for (place, net) in self.pool.iter().enumerate() {
             checkpoint = checkpoint.module(&pool_name(place), net)?;
         }
-        kept::save(checkpoints, checkpoint, step, &(&self.config, &journal), observer)
+        checkpoint::save(checkpoints, checkpoint, step, &(&self.config, &journal), progress)
     }
 
-    /// Goes on from the latest checkpoint of a folder, where there is one.
+    /// Keeps checkpoints, one each time the net joins the pool and one where [`Reinforce::learn`]
+    /// ends, and goes on from the latest that is there, exactly.
     ///
     /// # Errors
     ///
-    /// [`Error::Resume`](crate::Error::Resume) for a run of another configuration, and for a damaged checkpoint.
-    pub fn resume(mut self, checkpoints: &Checkpoints) -> Result<Self> {
-        let Some((saved, journal)) = kept::latest::<_, Journal>(checkpoints, &self.config)? else {
-            return Ok(self);
-        };
-        self.net = saved.module(NET, self.net)?;
-        self.optimizer = saved.optimizer(OPTIMIZER, self.optimizer)?;
-        self.pool = (0..journal.pool)
-            .map(|place| saved.module(&pool_name(place), self.net.valid()))
-            .collect::<model_utils::Result<_>>()?;
-        self.journal = journal;
+    /// [`Error::Resume`](crate::Error::Resume) for a run of another configuration, and for a damaged
+    /// checkpoint.
+    pub fn resume_in(mut self, checkpoints: Checkpoints) -> Result<Self> {
+        if let Some((saved, journal)) =
+            checkpoint::latest::<_, Journal>(&checkpoints, &self.config)?
+        {
+            self.net = saved.module(NET, self.net)?;
+            self.optimizer = saved.optimizer(OPTIMIZER, self.optimizer)?;
+            self.pool = (0..journal.pool)
+                .map(|place| saved.module(&pool_name(place), self.net.valid()))
+                .collect::<model_utils::Result<_>>()?;
+            self.journal = journal;
+        }
+        self.checkpoints = Some(checkpoints);
         Ok(self)
     }
 
@@ -275,7 +271,7 @@ impl Reinforce {
     /// One step along `result · ∇ log p(action)`.
     fn step(&mut self, batch: &[Experience]) {
         let side = self.net.side();
-        let device = device_of(&self.net).autodiff();
+        let device = self.net.device().autodiff();
         let count = batch.len();
         let all = batch.iter().flat_map(|experience| experience.planes.iter().copied()).collect();
         let x = planes(all, [count, PLANES, side, side], &device);

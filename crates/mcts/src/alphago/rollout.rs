@@ -1,9 +1,10 @@
 //! The rollout policy: a linear softmax over patterns, fast enough to play games to their end.
 
+use model_utils_core::{atomic, config};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, require};
-use crate::game::{Action, Values};
+use crate::error::{Error, Result};
+use crate::game::Action;
 use crate::go::{Board, Color, Go, Move, Rules, Vertex, is_sensible, last_vertex};
 use crate::random::Random;
 use crate::sgf::Record;
@@ -51,7 +52,7 @@ pub struct RolloutPolicy {
     size: [usize; 2],
 }
 
-/// How [`RolloutPolicy::learn`] learns.
+/// How [`RolloutPolicy::train`] trains.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RolloutTraining {
     /// Times that every record is gone through, each time under another symmetry.
@@ -88,23 +89,23 @@ impl RolloutPolicy {
         self.size
     }
 
-    /// Learns the moves of records by stochastic gradient descent on the log-likelihood.
+    /// Trains on the moves of records by stochastic gradient descent on the log-likelihood.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] without records, for a learning rate that is not positive; and where a
     /// record has an illegal move.
-    pub fn learn(&mut self, records: &[Record], training: RolloutTraining) -> Result<()> {
-        require(!records.is_empty(), "records", 0, "at least one record")?;
+    pub fn train(&mut self, records: &[Record], training: RolloutTraining) -> Result<()> {
+        config::require(!records.is_empty(), "records", 0, "at least one record")?;
         let rate = training.learning_rate;
-        require(rate.is_finite() && rate > 0.0, "learning_rate", rate, "a positive number")?;
+        config::positive("learning_rate", rate)?;
         let mut random = Random::new(training.seed);
         let mut order: Vec<usize> = (0..records.len()).collect();
         for epoch in 0..training.epochs {
             random.shuffle(&mut order);
             let rate = rate / (1.0 + epoch as f32 / 2.0);
             for &index in &order {
-                let symmetry = random.below(8) as usize;
+                let symmetry = random.below_u32(8) as usize;
                 let record = records[index].transformed(symmetry);
                 record.replay_with(Rules::tromp_taylor(), |game, played| {
                     self.step(game, played, rate);
@@ -179,26 +180,28 @@ impl RolloutPolicy {
     }
 
     /// Plays a game to its end; Black's value. `weights` is a buffer.
+    #[cfg(feature = "burn")]
     pub(crate) fn play_out(
         &self,
         game: &Go,
         board: &mut Board,
         weights: &mut Vec<(Vertex, f32)>,
         random: &mut Random,
-    ) -> Values {
+    ) -> crate::game::Values {
         board.clone_from(game.board());
         let mut last = last_vertex(game, 1);
-        let score = crate::go::run_playout(board, game, |board, color| {
-            let chosen = self.draw(board, color, last, weights, random);
-            last = chosen.unwrap_or(Vertex::NONE);
-            chosen
-        });
+        let score =
+            crate::go::play_out(board, game.to_play(), game.passes() as u8, |board, color| {
+                let chosen = self.draw(board, color, last, weights, random);
+                last = chosen.unwrap_or(Vertex::NONE);
+                chosen
+            });
         Go::values_of(score as f32 - game.compensation())
     }
 
     /// The policy's probabilities of a position's actions; `pass` is that of the pass beside
     /// other moves.
-    #[cfg(feature = "deep")]
+    #[cfg(feature = "burn")]
     pub(super) fn set_priors(&self, game: &Go, actions: &[Action], pass: f32, priors: &mut [f32]) {
         let board = game.board();
         let mut weights = vec![0.0; board.area() + 1];
@@ -223,7 +226,7 @@ impl RolloutPolicy {
     ) -> Option<Vertex> {
         weights.clear();
         let total = self.weigh(board, color, last, |v, _, weight| weights.push((v, weight)));
-        let mut left = random.uniform() * total;
+        let mut left = random.uniform_f32() * total;
         for &(v, weight) in weights.iter() {
             left -= weight;
             if left < 0.0 {
@@ -280,10 +283,8 @@ impl RolloutPolicy {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where it cannot be written.
+    /// [`Error::Utils`] where it cannot be written.
     pub fn save(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
-        let path = path.as_ref();
-        let failed = |source| Error::Io { action: "write", path: path.to_owned(), source };
         // Most weights are untouched: only the others are written.
         let sparse = |weights: &[f32]| -> Vec<(usize, f32)> {
             weights
@@ -302,24 +303,17 @@ impl RolloutPolicy {
             responses: sparse(&self.responses),
             nakade: sparse(&self.nakade),
         };
-        let text = serde_json::to_vec(&file).map_err(|error| failed(error.into()))?;
-        // A new file takes the old one's place only when it is whole.
-        let beside = path.with_extension("tmp");
-        std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path)).map_err(failed)
+        Ok(atomic::write_with(path, |to| Ok(serde_json::to_writer(to, &file)?))?)
     }
 
     /// Reads what [`RolloutPolicy::save`] wrote.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where it cannot be read, [`Error::Resume`] where it is something else.
+    /// [`Error::Utils`] where it cannot be read, [`Error::Resume`] where it is something else.
     pub fn load(path: impl AsRef<std::path::Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read(path).map_err(|source| Error::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = std::fs::read(path).map_err(model_utils_core::Error::io("read", path))?;
         let wrong = |reason: String| Error::Resume(format!("{}: {reason}", path.display()));
         let file: File = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
         let mut policy = Self::new(file.size[0], file.size[1]);

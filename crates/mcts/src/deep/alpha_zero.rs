@@ -12,15 +12,16 @@ use model_utils::checkpoint::{Checkpoint, Checkpoints};
 use model_utils::device;
 use model_utils::ops;
 use model_utils::train::{Budget, Event, Observer, Spent, StopReason};
+use model_utils_core::config;
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint;
 use super::evaluator::{NetEvaluator, read};
-use super::kept;
 use super::net::{PolicyValueConfig, PolicyValueNet};
 use super::replay::{Replay, SymmetryTables};
 use super::self_play::{Exploration, Played, SelfPlay};
 use crate::arena::{Score, SearchPlayer, play_pairs};
-use crate::error::{Result, require};
+use crate::error::Result;
 use crate::game::Symmetry;
 use crate::random::{Random, mix};
 use crate::rule::Gumbel;
@@ -84,6 +85,7 @@ pub struct AlphaZeroConfig {
 
 /// What one generation brought.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Generation {
     /// Its number, from 1.
     pub generation: u64,
@@ -105,7 +107,8 @@ pub struct Generation {
 
 /// What [`AlphaZero::learn`] did in all.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Trained {
+#[non_exhaustive]
+pub struct Learned {
     /// Generations.
     pub generations: u64,
     /// Games against itself.
@@ -148,6 +151,7 @@ pub struct AlphaZero<G> {
     replay: Replay,
     symmetries: SymmetryTables,
     journal: Journal,
+    checkpoints: Option<Checkpoints>,
 }
 
 const NET: &str = "net";
@@ -165,26 +169,25 @@ impl AlphaZeroConfig {
     pub fn init<G: Symmetry>(&self, start: &G, device: &Device) -> Result<AlphaZero<G>> {
         self.net.check_game(start)?;
         self.self_play.check()?;
-        require(start.players() == 2, "players", start.players(), "2")?;
-        require(self.games > 0, "games", self.games, "at least 1")?;
-        require(self.batch > 1, "batch", self.batch, "at least 2")?;
+        config::require(start.players() == 2, "players", start.players(), "2")?;
+        config::at_least("games", self.games, 1)?;
+        config::at_least("batch", self.batch, 2)?;
         for (field, value) in [
             ("passes", self.passes),
             ("learning_rate", self.learning_rate),
             ("last_learning_rate", self.last_learning_rate),
             ("clip_norm", self.clip_norm),
         ] {
-            require(value.is_finite() && value > 0.0, field, value, "a positive number")?;
+            config::positive(field, value)?;
         }
         for (field, value) in
             [("weight_decay", self.weight_decay), ("value_weight", self.value_weight)]
         {
-            let fits = value.is_finite() && value >= 0.0;
-            require(fits, field, value, "a number that is not negative")?;
+            config::not_negative(field, value)?;
         }
         if let Some(gate) = self.gate {
-            require(gate.games > 1, "gate.games", gate.games, "at least 2")?;
-            require((0.0..=1.0).contains(&gate.rate), "gate.rate", gate.rate, "0 to 1")?;
+            config::at_least("gate.games", gate.games, 2)?;
+            config::share("gate.rate", gate.rate)?;
         }
         device::seed(device, self.seed);
         let net = self.net.init(&device.clone().autodiff())?;
@@ -204,6 +207,7 @@ impl AlphaZeroConfig {
             device: device.clone(),
             net,
             journal: Journal::default(),
+            checkpoints: None,
         })
     }
 }
@@ -368,20 +372,15 @@ impl<G: Symmetry> AlphaZero<G> {
         play_pairs(&self.start, &mut learned, &mut playing, pairs, openings, seed).map(Some)
     }
 
-    /// Generations until the budget is spent (steps are generations, in all) or somebody asks to
-    /// stop; a checkpoint after each, where a folder is given.
+    /// Generations until the budget is spent (steps are generations, in all) or `progress` asks to
+    /// stop.
     ///
     /// # Errors
     ///
     /// As [`AlphaZero::generation`], and where a checkpoint cannot be written.
-    pub fn learn(
-        &mut self,
-        budget: Budget,
-        checkpoints: Option<&Checkpoints>,
-        observer: &mut dyn Observer,
-    ) -> Result<Trained> {
+    pub fn learn(&mut self, budget: Budget, progress: &mut dyn Observer) -> Result<Learned> {
         let task = format!("alpha_zero {}", self.config.net.game);
-        observer.observe(&Event::Started {
+        progress.observe(&Event::Started {
             task: &task,
             step: self.journal.generation,
             of: budget.steps,
@@ -391,7 +390,7 @@ impl<G: Symmetry> AlphaZero<G> {
             if budget.is_spent(Spent { steps: self.journal.generation, time, ..Spent::default() }) {
                 break StopReason::BudgetSpent;
             }
-            if observer.wants_stop() {
+            if progress.wants_stop() {
                 break StopReason::Asked;
             }
             let generation = self.generation()?;
@@ -407,32 +406,23 @@ impl<G: Symmetry> AlphaZero<G> {
             if let Some(score) = generation.gate {
                 metrics.push(("gate_rate", score.rate().value));
             }
-            observer.observe(&Event::Step {
+            progress.observe(&Event::Step {
                 step: generation.generation,
                 of: budget.steps,
                 epoch: 0,
                 items: games as usize,
                 metrics: &metrics,
             });
-            if let Some(checkpoints) = checkpoints {
-                self.save_checkpoint(checkpoints, observer)?;
-            }
+            self.save(progress)?;
         };
         let Journal { generation, games, steps, wall_s, .. } = self.journal;
-        observer.observe(&Event::Finished { step: generation, reason, wall_s });
-        Ok(Trained { generations: generation, games, steps, wall_s, reason })
+        progress.observe(&Event::Finished { step: generation, reason, wall_s });
+        Ok(Learned { generations: generation, games, steps, wall_s, reason })
     }
 
     /// Saves all that the run goes on from.
-    ///
-    /// # Errors
-    ///
-    /// Where it cannot be written; earlier checkpoints are untouched.
-    pub fn save_checkpoint(
-        &self,
-        checkpoints: &Checkpoints,
-        observer: &mut dyn Observer,
-    ) -> Result<()> {
+    fn save(&self, progress: &mut dyn Observer) -> Result<()> {
+        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         let step = self.journal.generation;
         let mut checkpoint = Checkpoint::new(step)
             .module(NET, &self.net)?
@@ -441,26 +431,27 @@ impl<G: Symmetry> AlphaZero<G> {
         if let Some(playing) = &self.playing {
             checkpoint = checkpoint.module(PLAYING, playing)?;
         }
-        kept::save(checkpoints, checkpoint, step, &(&self.config, &self.journal), observer)
+        checkpoint::save(checkpoints, checkpoint, step, &(&self.config, &self.journal), progress)
     }
 
-    /// Goes on from the latest checkpoint of a folder, where there is one.
+    /// Keeps checkpoints, one after each generation of [`AlphaZero::learn`], and goes on from the
+    /// latest that is there, exactly.
     ///
     /// # Errors
     ///
     /// [`Error::Resume`](crate::Error::Resume) for a run of another configuration, and for a
     /// damaged checkpoint.
-    pub fn resume(mut self, checkpoints: &Checkpoints) -> Result<Self> {
-        let Some((saved, journal)) = kept::latest(checkpoints, &self.config)? else {
-            return Ok(self);
-        };
-        self.net = saved.module(NET, self.net)?;
-        self.optimizer = saved.optimizer(OPTIMIZER, self.optimizer)?;
-        if let Some(playing) = self.playing.take() {
-            self.playing = Some(saved.module(PLAYING, playing)?);
+    pub fn resume_in(mut self, checkpoints: Checkpoints) -> Result<Self> {
+        if let Some((saved, journal)) = checkpoint::latest(&checkpoints, &self.config)? {
+            self.net = saved.module(NET, self.net)?;
+            self.optimizer = saved.optimizer(OPTIMIZER, self.optimizer)?;
+            if let Some(playing) = self.playing.take() {
+                self.playing = Some(saved.module(PLAYING, playing)?);
+            }
+            self.replay.restore(&saved.bytes(REPLAY)?)?;
+            self.journal = journal;
         }
-        self.replay.restore(&saved.bytes(REPLAY)?)?;
-        self.journal = journal;
+        self.checkpoints = Some(checkpoints);
         Ok(self)
     }
 

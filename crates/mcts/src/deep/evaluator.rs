@@ -4,13 +4,15 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use model_utils::weights::Stored as _;
+use model_utils_core::config;
 
 use super::folded::Folded;
 use super::net::{PolicyValueConfig, PolicyValueNet};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evaluator::{Evaluator, Fork};
 use crate::game::{Encode, Values};
 use crate::leaves::Leaves;
+use crate::rule::softmax;
 
 /// Judges leaves by a net, all leaves of a batch in one forward pass. Two players.
 #[derive(Debug, Clone)]
@@ -27,7 +29,7 @@ impl NetEvaluator {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a net without tensors.
+    /// [`Error::Config`](crate::Error::Config) for a net without tensors.
     pub fn new(net: &PolicyValueNet) -> Result<Self> {
         let folded = Folded::new(net);
         let device = net.stem.conv.weight.val().device().without_autodiff();
@@ -59,7 +61,7 @@ impl NetEvaluator {
     ///
     /// # Errors
     ///
-    /// [`Error::Utils`] where the device cannot give the results back.
+    /// [`Error::Utils`](crate::Error::Utils) where the device cannot give the results back.
     pub fn forward(&mut self, planes: &[f32]) -> Result<(Vec<f32>, Vec<f32>)> {
         let [channels, height, width] = self.config.shape;
         let batch = planes.len() / (channels * height * width);
@@ -82,9 +84,8 @@ impl<G: Encode> Evaluator<G> for NetEvaluator {
     fn evaluate(&mut self, leaves: &mut Leaves<G>) -> Result<()> {
         let Some(first) = leaves.games().first() else { return Ok(()) };
         self.config.check_game(first)?;
-        if first.players() != 2 {
-            return Err(Error::config("players", first.players(), "2, for a net with one value"));
-        }
+        let players = first.players();
+        config::require(players == 2, "players", players, "2, for a net with one value")?;
         let size = self.config.shape.iter().product::<usize>();
         let mut planes = std::mem::take(&mut self.planes);
         planes.clear();
@@ -99,19 +100,10 @@ impl<G: Encode> Evaluator<G> for NetEvaluator {
             let player = leaves.game(leaf).turn().player().unwrap_or(0);
             leaves.set_values(leaf, Values::two(player, values[leaf]));
             let (actions, priors) = leaves.actions_and_priors(leaf);
-            let mut most = f32::NEG_INFINITY;
             for (&action, prior) in actions.iter().zip(priors.iter_mut()) {
                 *prior = logits[usize::from(action)];
-                most = most.max(*prior);
             }
-            let mut total = 0.0;
-            for prior in priors.iter_mut() {
-                *prior = (*prior - most).exp();
-                total += *prior;
-            }
-            for prior in priors {
-                *prior /= total;
-            }
+            softmax(priors);
         }
         Ok(())
     }

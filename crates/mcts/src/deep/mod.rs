@@ -1,4 +1,4 @@
-//! Nets and the pipeline that trains them (feature `deep`).
+//! Nets and the pipeline that trains them (feature `burn`).
 //!
 //! | item | what |
 //! | --- | --- |
@@ -8,14 +8,14 @@
 //! | [`AlphaZero`] | self-play, learning, gate, checkpoints |
 
 mod alpha_zero;
+pub(crate) mod checkpoint;
 mod evaluator;
 mod folded;
-pub(crate) mod kept;
 mod net;
 mod replay;
 mod self_play;
 
-pub use alpha_zero::{AlphaZero, AlphaZeroConfig, Gate, Generation, Trained};
+pub use alpha_zero::{AlphaZero, AlphaZeroConfig, Gate, Generation, Learned};
 pub use evaluator::NetEvaluator;
 pub(crate) use evaluator::read;
 pub use net::{Block, PlainBlock, PolicyValue, PolicyValueConfig, PolicyValueNet};

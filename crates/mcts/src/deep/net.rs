@@ -8,8 +8,9 @@ use burn::tensor::{Device, Tensor};
 use model_utils::layers::{ConvNormAct, ConvNormActConfig, ResidualBlock, ResidualBlockConfig};
 use model_utils::ops;
 use model_utils::weights::Stored;
+use model_utils_core::config;
 
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result};
 use crate::game::Encode;
 
 /// Configuration of [`PolicyValueNet`].
@@ -138,7 +139,7 @@ impl PolicyValueConfig {
             ("value_channels", self.value_channels),
             ("value_hidden", self.value_hidden),
         ] {
-            require(value > 0, field, value, "at least 1")?;
+            config::at_least(field, value, 1)?;
         }
         let [planes, height, width] = self.shape;
         let conv = |channels, kernel| ConvNormActConfig::new(channels, kernel).init(device);

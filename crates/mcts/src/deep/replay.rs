@@ -1,6 +1,8 @@
 //! What was played lately, to learn from.
 
-use crate::error::{Error, Result, require};
+use model_utils_core::{ConfigError, config};
+
+use crate::error::{Error, Result};
 use crate::game::{Action, Symmetry};
 use crate::random::Random;
 
@@ -85,7 +87,7 @@ impl Replay {
     /// [`Error::Config`] for a size of 0.
     pub fn new(size: usize, actions: usize, window: usize) -> Result<Self> {
         for (field, value) in [("size", size), ("actions", actions), ("window", window)] {
-            require(value > 0, field, value, "at least 1")?;
+            config::at_least(field, value, 1)?;
         }
         let (planes, policies, values) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Self { size, actions, window, next: 0, planes, policies, values })
@@ -107,13 +109,18 @@ impl Replay {
     ///
     /// [`Error::Config`] for planes outside 0..1 or slices of another length.
     pub fn push(&mut self, planes: &[f32], policy: &[f32], value: f32) -> Result<()> {
-        require(planes.len() == self.size, "planes", planes.len(), &self.size.to_string())?;
-        require(policy.len() == self.actions, "policy", policy.len(), &self.actions.to_string())?;
+        config::require(planes.len() == self.size, "planes", planes.len(), self.size.to_string())?;
+        config::require(
+            policy.len() == self.actions,
+            "policy",
+            policy.len(),
+            self.actions.to_string(),
+        )?;
         if let Some(wrong) = planes.iter().find(|plane| !(0.0..=1.0).contains(*plane)) {
-            return Err(Error::config("planes", wrong, "values from 0 to 1"));
+            return Err(ConfigError::new("planes", wrong, "values from 0 to 1").into());
         }
         if let Some(wrong) = policy.iter().chain([&value]).find(|number| !number.is_finite()) {
-            return Err(Error::config("policy and value", wrong, "finite numbers"));
+            return Err(ConfigError::new("policy and value", wrong, "finite numbers").into());
         }
         let bytes = planes.iter().map(|plane| (plane * 255.0).round() as u8);
         if self.len() < self.window {
@@ -143,8 +150,8 @@ impl Replay {
             return Samples::default();
         }
         for row in 0..batch {
-            let at = random.below(self.len() as u32) as usize;
-            let symmetry = random.below(symmetries.len() as u32) as usize;
+            let at = random.below_u32(self.len() as u32) as usize;
+            let symmetry = random.below_u32(symmetries.len() as u32) as usize;
             for (plane, &byte) in planes.iter_mut().zip(&self.planes[at * self.size..]) {
                 *plane = f32::from(byte) / 255.0;
             }

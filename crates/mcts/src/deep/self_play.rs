@@ -2,16 +2,17 @@
 
 use std::time::Instant;
 
+use model_utils_core::{ConfigError, config};
 use serde::{Deserialize, Serialize};
 
 use super::replay::Replay;
-use crate::error::{Result, require};
+use crate::error::Result;
 use crate::evaluator::Evaluator;
 use crate::game::{Action, Encode, Game};
 use crate::leaves::Leaves;
 use crate::random::{Random, mix};
 use crate::rule::{Dirichlet, Gumbel, Puct, Rule};
-use crate::tree::{Selected, Tree};
+use crate::tree::Tree;
 
 /// How moves are chosen in self-play.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -51,6 +52,7 @@ pub struct SelfPlay {
 
 /// What was played.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Played {
     /// Games that have ended.
     pub games: u64,
@@ -81,14 +83,14 @@ struct Record {
 struct Slot<G, R: Rule> {
     tree: Tree<G, R>,
     records: Vec<Record>,
-    done: u32,
+    done: u64,
 }
 
 impl SelfPlay {
-    pub(crate) fn check(&self) -> Result<()> {
-        require(self.parallel > 0, "parallel", self.parallel, "at least 1")?;
-        require(self.simulations > 1, "simulations", self.simulations, "at least 2")?;
-        require((0.0..=1.0).contains(&self.value_mix), "value_mix", self.value_mix, "0 to 1")
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        config::at_least("parallel", self.parallel, 1)?;
+        config::at_least("simulations", self.simulations, 2)?;
+        config::share("value_mix", self.value_mix)
     }
 
     /// Plays a number of games to their end and puts their positions into a replay window. Where
@@ -138,6 +140,7 @@ impl<R: Rule> Run<'_, R> {
         replay: &mut Replay,
     ) -> Result<Played> {
         let started = Instant::now();
+        let simulations = u64::from(self.config.simulations);
         let mut random = Random::new(seed);
         let mut played = Played::default();
         let mut begun = 0;
@@ -147,7 +150,7 @@ impl<R: Rule> Run<'_, R> {
             let tree = Tree::new(self.rule.clone(), &game, mix(seed, begun))?
                 .with_priors(evaluator.has_priors());
             let mut slot = Slot { tree, records: Vec::new(), done: 0 };
-            slot.tree.begin(Some(u64::from(self.config.simulations)))?;
+            slot.tree.begin(Some(simulations))?;
             slots.push(slot);
             begun += 1;
         }
@@ -155,17 +158,7 @@ impl<R: Rule> Run<'_, R> {
         while !slots.is_empty() {
             leaves.clear();
             for slot in &mut slots {
-                // Known results cost nothing: on to a leaf.
-                while slot.done < self.config.simulations && slot.tree.proven().is_none() {
-                    match slot.tree.select(&mut leaves)? {
-                        Selected::Known => slot.done += 1,
-                        Selected::Leaf => {
-                            slot.done += 1;
-                            break;
-                        }
-                        Selected::Blocked => break,
-                    }
-                }
+                slot.tree.select_leaf(&mut leaves, &mut slot.done, simulations)?;
             }
             if !leaves.is_empty() {
                 evaluator.evaluate(&mut leaves)?;
@@ -174,18 +167,18 @@ impl<R: Rule> Run<'_, R> {
             let mut over = Vec::new();
             for (index, slot) in slots.iter_mut().enumerate() {
                 slot.tree.back_up(&leaves)?;
-                let ready = slot.done >= self.config.simulations || slot.tree.proven().is_some();
+                let ready = slot.done >= simulations || slot.tree.proven().is_some();
                 if !ready || slot.tree.children().is_none() {
                     continue;
                 }
-                played.simulations += u64::from(slot.done);
+                played.simulations += slot.done;
                 played.moves += 1;
                 if !self.step(slot, &mut played, replay)? {
                     continue;
                 }
                 if begun < games {
                     slot.tree.set_game(&self.opening(start, &mut random));
-                    slot.tree.begin(Some(u64::from(self.config.simulations)))?;
+                    slot.tree.begin(Some(simulations))?;
                     begun += 1;
                 } else {
                     over.push(index);
@@ -204,10 +197,10 @@ impl<R: Rule> Run<'_, R> {
         let mut actions = Vec::new();
         loop {
             let mut game = start.clone();
-            for _ in 0..random.below(self.config.opening_moves as u32 + 1) {
+            for _ in 0..random.below_u32(self.config.opening_moves as u32 + 1) {
                 actions.clear();
                 game.legal_actions(&mut actions);
-                match actions.get(random.below(actions.len() as u32) as usize) {
+                match actions.get(random.below_u32(actions.len() as u32) as usize) {
                     Some(&action) => game.play(action),
                     None => break,
                 }
@@ -259,7 +252,8 @@ impl<R: Rule> Run<'_, R> {
         let weights: Vec<f32> = slot.tree.children().map_or_else(Vec::new, |children| {
             (0..children.len()).map(|child| children.visits(child) as f32).collect()
         });
-        let child = if draws { slot.tree.random().weighted(&weights) } else { slot.tree.best() };
+        let child =
+            if draws { slot.tree.random().weighted_f32(&weights) } else { slot.tree.best() };
         let action = slot.tree.children().zip(child);
         action.map_or(0, |(children, child)| children.action(child))
     }

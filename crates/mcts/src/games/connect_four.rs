@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use rand_core::Rng as _;
+
 use crate::error::{Error, Result};
 use crate::game::{Action, Encode, Game, Hashed, Symmetry, Turn, Values};
 use crate::random::{Random, mix};
+use crate::symmetry;
 
 /// Columns.
 pub(crate) const WIDTH: usize = 7;
@@ -145,7 +148,7 @@ impl Game for ConnectFour {
             // Columns are drawn until one has room.
             let stone = loop {
                 if drawn == 0 {
-                    (bits, drawn) = (random.bits(), 4);
+                    (bits, drawn) = (random.next_u64(), 4);
                 }
                 // 16 bits: the columns differ by less than a thousandth of a per cent.
                 let choice = ((bits & 0xFFFF) as usize * WIDTH) >> 16;
@@ -188,12 +191,7 @@ impl Symmetry for ConnectFour {
     }
 
     fn transform_point(&self, symmetry: usize, point: usize) -> usize {
-        let (row, column) = (point / WIDTH, point % WIDTH);
-        if symmetry == 0 { point } else { row * WIDTH + WIDTH - 1 - column }
-    }
-
-    fn transform_action(&self, symmetry: usize, action: Action) -> Action {
-        if symmetry == 0 { action } else { WIDTH as Action - 1 - action }
+        symmetry::transform(symmetry, WIDTH, HEIGHT, point)
     }
 }
 

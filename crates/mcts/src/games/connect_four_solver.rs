@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use model_utils_core::config;
+
 use super::ConnectFour;
 use super::connect_four::{BOARD, BOTTOM, HEIGHT, WIDTH, column, has_four};
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result};
 use crate::game::{Action, Game};
-use crate::tree::Proven;
+use crate::nodes::Proven;
 
 /// All points of the board.
 const POINTS: i32 = (WIDTH * HEIGHT) as i32;
@@ -77,7 +79,7 @@ impl ConnectFourSolver {
     ///
     /// [`Error::Config`] for 0.
     pub fn with_entries(entries: usize) -> Result<Self> {
-        require(entries > 0, "entries", entries, "at least 1")?;
+        config::at_least("entries", entries, 1)?;
         Ok(Self { table: vec![0; entries], nodes: 0 })
     }
 
@@ -127,7 +129,7 @@ impl ConnectFourSolver {
                 let proven = match next.outcome() {
                     Some(values) => {
                         let player = game.turn().player().unwrap_or(0);
-                        Proven::of(values.of(player)).unwrap_or(Proven::Draw)
+                        Proven::from_value(values.of(player)).unwrap_or(Proven::Draw)
                     }
                     None => self.result(&next)?.turned(),
                 };
@@ -251,13 +253,9 @@ impl ConnectFourSolver {
 ///
 /// # Errors
 ///
-/// [`Error::Io`], and [`Error::Parse`] with the line that cannot be read.
+/// [`Error::Utils`], and [`Error::Parse`] with the line that cannot be read.
 pub fn read_positions(path: &Path) -> Result<Vec<(ConnectFour, i32)>> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = std::fs::read_to_string(path).map_err(model_utils_core::Error::io("read", path))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let positions: Vec<_> = lines
         .map(|(index, line)| {

@@ -3,7 +3,7 @@
 mod connect_four;
 mod connect_four_solver;
 mod othello;
-pub mod square;
+mod square;
 mod tic_tac_toe;
 
 pub use connect_four::ConnectFour;

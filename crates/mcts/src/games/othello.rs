@@ -5,6 +5,7 @@ use std::fmt;
 use super::square;
 use crate::game::{Action, Encode, Game, Hashed, Symmetry, Turn, Values};
 use crate::random::{Random, mix};
+use crate::symmetry;
 
 /// The action of a player who cannot turn anything.
 const PASS: Action = 64;
@@ -183,7 +184,7 @@ impl Game for Othello {
                     return Some(self.count());
                 }
             }
-            for _ in 0..random.below(points.count_ones()) {
+            for _ in 0..random.below_u32(points.count_ones()) {
                 points &= points - 1;
             }
             self.put(points & points.wrapping_neg());
@@ -211,19 +212,11 @@ impl Encode for Othello {
 
 impl Symmetry for Othello {
     fn symmetries(&self) -> usize {
-        square::SYMMETRIES
+        symmetry::SQUARE
     }
 
     fn transform_point(&self, symmetry: usize, point: usize) -> usize {
-        square::transform(symmetry, 8, point)
-    }
-
-    fn transform_action(&self, symmetry: usize, action: Action) -> Action {
-        if action == PASS {
-            PASS
-        } else {
-            square::transform(symmetry, 8, usize::from(action)) as Action
-        }
+        symmetry::transform(symmetry, 8, 8, point)
     }
 }
 

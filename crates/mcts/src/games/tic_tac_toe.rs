@@ -5,6 +5,7 @@ use std::fmt;
 use super::square;
 use crate::game::{Action, Encode, Game, Hashed, Symmetry, Turn, Values};
 use crate::random::mix;
+use crate::symmetry;
 
 const LINES: [u16; 8] = [0o7, 0o70, 0o700, 0o111, 0o222, 0o444, 0o421, 0o124];
 const FULL: u16 = 0o777;
@@ -82,15 +83,11 @@ impl Encode for TicTacToe {
 
 impl Symmetry for TicTacToe {
     fn symmetries(&self) -> usize {
-        square::SYMMETRIES
+        symmetry::SQUARE
     }
 
     fn transform_point(&self, symmetry: usize, point: usize) -> usize {
-        square::transform(symmetry, 3, point)
-    }
-
-    fn transform_action(&self, symmetry: usize, action: Action) -> Action {
-        square::transform(symmetry, 3, usize::from(action)) as Action
+        symmetry::transform(symmetry, 3, 3, point)
     }
 }
 

@@ -460,13 +460,13 @@ impl Board {
         self.clear_ko();
         self.put(v, color);
 
-        let liberty = Liberties::of(v);
+        let liberty = Liberties::new(v);
         let near = self.near(v);
         let mut liberties = Liberties::ZERO;
         for n in near {
             self.liberties[self.head(n).at()].remove(liberty);
             if self.cell(n) == EMPTY {
-                liberties.add(Liberties::of(n));
+                liberties.add(Liberties::new(n));
             }
         }
         self.liberties[v.at()] = liberties;
@@ -560,7 +560,7 @@ impl Board {
             self.flip_codes(stone, color);
             self.insert_empty(stone);
             // Cells of the chain itself gather what is overwritten when a stone comes back.
-            let liberty = Liberties::of(stone);
+            let liberty = Liberties::new(stone);
             for n in self.near(stone) {
                 let head = self.head(n).at();
                 self.liberties[head].add(liberty);

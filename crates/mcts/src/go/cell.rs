@@ -31,7 +31,7 @@ impl Liberties {
     pub(crate) const ZERO: Self = Self(0);
 
     #[inline]
-    pub(crate) fn of(vertex: Vertex) -> Self {
+    pub(crate) fn new(vertex: Vertex) -> Self {
         let v = u64::from(vertex.0);
         Self(1 | v << 12 | (v * v) << 32)
     }

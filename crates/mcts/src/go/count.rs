@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use model_utils_core::config;
+
 use super::board::Board;
 use super::cell::EMPTY;
 use super::game::Go;
 use super::point::Color;
-use crate::error::{Result, require};
+use crate::error::Result;
 use crate::game::{Action, Game as _};
 
 /// How many lines of `depth` moves a game has from here (perft), with passes or without.
@@ -52,7 +54,7 @@ fn lines(go: &Go, stack: &mut [(Go, Vec<Action>)], passes: bool) -> u64 {
 /// [`Error::Config`](crate::Error::Config) for more than 4 points or none.
 pub fn games(width: usize, height: usize) -> Result<u64> {
     let area = width * height;
-    require((1..=4).contains(&area), "width × height", area, "1 to 4 points")?;
+    config::require((1..=4).contains(&area), "width × height", area, "1 to 4 points")?;
     let empty = Board::new(width, height);
     let mut index = HashMap::from([(empty.hash(), 0_usize)]);
     let mut boards = vec![empty];
@@ -98,8 +100,8 @@ fn paths(edges: &[Vec<usize>], at: usize, visited: u128) -> u64 {
 ///
 /// [`Error::Config`](crate::Error::Config) for a side that is not 1 to 8.
 pub fn legal_positions(width: usize, height: usize) -> Result<u128> {
-    require((1..=8).contains(&width), "width", width, "1 to 8")?;
-    require((1..=8).contains(&height), "height", height, "1 to 8")?;
+    config::require((1..=8).contains(&width), "width", width, "1 to 8")?;
+    config::require((1..=8).contains(&height), "height", height, "1 to 8")?;
     let mut states: HashMap<Border, u128> = HashMap::from([(Border::wall(width), 1)]);
     for y in 0..height {
         for x in 0..width {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use model_utils_core::{ConfigError, config};
+
 use super::board::Board;
 use super::cell::{EMPTY, Vertex};
 use super::playout;
@@ -10,8 +12,8 @@ use super::point::{Color, MAX_SIDE, Move, Point};
 use super::rules::{Ko, Rules};
 use super::score::{self, Area};
 use super::zobrist;
-use crate::error::{Error, Result, require};
-use crate::game::{Action, Encode, Game, Hashed, Symmetry, Turn, Values};
+use crate::error::{Error, Result};
+use crate::game::{Action, Game, Hashed, Turn, Values};
 use crate::random::Random;
 
 /// A game of Go, from 1×1 to 19×19.
@@ -107,8 +109,8 @@ impl Go {
     ///
     /// As [`Go::new`].
     pub fn rectangle(width: usize, height: usize, rules: Rules) -> Result<Self> {
-        require((1..=MAX_SIDE).contains(&width), "width", width, "1 to 19")?;
-        require((1..=MAX_SIDE).contains(&height), "height", height, "1 to 19")?;
+        config::require((1..=MAX_SIDE).contains(&width), "width", width, "1 to 19")?;
+        config::require((1..=MAX_SIDE).contains(&height), "height", height, "1 to 19")?;
         rules.check()?;
         Ok(Self::empty(width, height, rules))
     }
@@ -186,7 +188,7 @@ impl Go {
     pub fn set_up(&mut self, stones: &[(Point, Option<Color>)], to_play: Color) -> Result<()> {
         let mut kept: Vec<Option<Color>> = self.points().map(|p| self.board.stone(p)).collect();
         for &(point, color) in stones {
-            require(self.board.contains(point), "point", point, "a point of the board")?;
+            config::require(self.board.contains(point), "point", point, "a point of the board")?;
             kept[self.board.index_of(self.board.vertex(point))] = color;
         }
         let mut board = Board::new(self.board.width(), self.board.height());
@@ -195,7 +197,7 @@ impl Go {
             let v = board.vertex_of(index);
             if board.play(v, color) > 0 {
                 let name = board.point(v).name(board.height());
-                return Err(Error::config("stones", name, "chains with a liberty each"));
+                return Err(ConfigError::new("stones", name, "chains with a liberty each").into());
             }
         }
         board.clear_ko();
@@ -219,11 +221,16 @@ impl Go {
     /// board, or there are fewer than 2 stones.
     pub fn set_handicap(&mut self, points: &[Point]) -> Result<()> {
         let stones = self.board.stones(Color::Black) + self.board.stones(Color::White);
-        require(stones == 0, "board", format!("{stones} stones"), "an empty board")?;
+        config::require(stones == 0, "board", format!("{stones} stones"), "an empty board")?;
         let limit = self.board.area() - 1;
-        require((2..=limit).contains(&points.len()), "handicap", points.len(), "2 stones or more")?;
+        config::require(
+            (2..=limit).contains(&points.len()),
+            "handicap",
+            points.len(),
+            "2 stones or more",
+        )?;
         for (i, point) in points.iter().enumerate() {
-            require(!points[..i].contains(point), "handicap", point, "each point once")?;
+            config::require(!points[..i].contains(point), "handicap", point, "each point once")?;
         }
         let stones: Vec<_> = points.iter().map(|&point| (point, Some(Color::Black))).collect();
         self.set_up(&stones, Color::White)?;
@@ -413,7 +420,7 @@ impl Go {
 
     /// Who owns each point where all stones count as alive.
     pub fn area(&self) -> Area {
-        Area::of(&self.board)
+        Area::new(&self.board)
     }
 
     /// The values of a score: 1 for the winner, 0 where both have the same.
@@ -512,35 +519,6 @@ impl Game for Go {
 
     fn action_name(&self, action: Action) -> String {
         self.move_of(action).name(self.board.height())
-    }
-}
-
-impl Encode for Go {
-    /// 17 planes, as AlphaGo Zero's: the own stones now and after each of the seven moves
-    /// before, the opponent's the same, and whether Black is to move.
-    fn shape(&self) -> [usize; 3] {
-        [super::planes::ZERO_PLANES, self.board.height(), self.board.width()]
-    }
-
-    fn encode(&self, planes: &mut [f32]) {
-        super::planes::zero(self, planes);
-    }
-}
-
-impl Symmetry for Go {
-    fn symmetries(&self) -> usize {
-        if self.board.width() == self.board.height() { 8 } else { 4 }
-    }
-
-    fn transform_point(&self, symmetry: usize, point: usize) -> usize {
-        super::planes::transform(self.board.width(), self.board.height(), symmetry, point)
-    }
-
-    fn transform_action(&self, symmetry: usize, action: Action) -> Action {
-        if action >= self.pass() {
-            return action;
-        }
-        self.transform_point(symmetry, usize::from(action)) as Action
     }
 }
 

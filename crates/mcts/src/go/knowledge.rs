@@ -119,7 +119,7 @@ pub(crate) fn weigh(game: &Go, actions: &[Action], ladders: &mut Ladders, weight
     let patterns = Patterns::get();
     let last = last_vertex(game, 1);
     let before = last_vertex(game, 2);
-    let urgent = Urgent::of(board, color, ladders);
+    let urgent = Urgent::new(board, color, ladders);
     for &action in actions {
         let weight = if action >= game.pass() {
             0.02
@@ -140,7 +140,7 @@ struct Urgent {
 }
 
 impl Urgent {
-    fn of(board: &Board, color: Color, ladders: &mut Ladders) -> Self {
+    fn new(board: &Board, color: Color, ladders: &mut Ladders) -> Self {
         let mut urgent = Self { rescues: Vec::new(), ladders: Vec::new() };
         for index in 0..board.area() {
             let v = board.vertex_of(index);

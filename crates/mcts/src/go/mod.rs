@@ -42,5 +42,6 @@ pub use status::{Status, Statuses, ownership, statuses};
 pub(crate) use cell::{CELLS, EMPTY, OFF, Vertex};
 pub(crate) use knowledge::last_vertex;
 pub(crate) use ladder::Ladders;
-pub(crate) use planes::transform;
-pub(crate) use playout::{is_sensible, run_playout};
+pub(crate) use playout::is_sensible;
+#[cfg(feature = "burn")]
+pub(crate) use playout::play_out;

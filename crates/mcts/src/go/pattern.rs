@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use super::board::Board;
 use super::cell::Vertex;
+use crate::symmetry;
 
 /// The patterns row by row, the point in the middle: `X` the one colour, `O` the other, `.` empty,
 /// `#` outside, `?` anything, `x` no `X` (but on the board), `o` no `O` (but on the board). Each
@@ -33,7 +34,7 @@ const SHAPES: [&str; 13] = [
 static FITS: LazyLock<Box<[bool]>> = LazyLock::new(|| {
     let mut fits = vec![false; 1 << 16].into_boxed_slice();
     for shape in SHAPES {
-        for symmetry in 0..8 {
+        for symmetry in 0..symmetry::SQUARE {
             for swapped in [false, true] {
                 mark(&mut fits, cells(shape, symmetry, swapped), 0, 0);
             }
@@ -49,7 +50,7 @@ fn cells(shape: &str, symmetry: usize, swapped: bool) -> [u8; 8] {
     const AT: [usize; 8] = [1, 3, 5, 7, 0, 2, 6, 8];
     let marks = shape.as_bytes();
     std::array::from_fn(|direction| {
-        let place = super::planes::transform(3, 3, symmetry, AT[direction]);
+        let place = symmetry::transform(symmetry, 3, 3, AT[direction]);
         let (one, other) = if swapped { (4, 2) } else { (2, 4) };
         match marks[place] {
             b'X' => one,

@@ -2,7 +2,6 @@
 
 use super::board::Board;
 use super::cell::Vertex;
-use super::game::Go;
 use super::pattern::Patterns;
 use super::point::Color;
 use super::tactics::Few;
@@ -15,7 +14,7 @@ use crate::random::Random;
 /// `passes` is how many passes just went before. A playout ends after three moves a point at the
 /// latest.
 pub(crate) fn light(board: &mut Board, color: Color, passes: u8, random: &mut Random) -> i32 {
-    run(board, color, passes, |board, color| draw(board, color, random))
+    play_out(board, color, passes, |board, color| draw(board, color, random))
 }
 
 /// How often a heavy playout follows each of its answers, from 0 to 1.
@@ -48,13 +47,13 @@ pub(crate) fn heavy(
 ) -> i32 {
     let patterns = Patterns::get();
     let mut last = last;
-    run(board, color, passes, |board, color| {
+    play_out(board, color, passes, |board, color| {
         let mut found = None;
         if last != Vertex::NONE {
-            if random.uniform() < policy.atari {
+            if random.uniform_f32() < policy.atari {
                 found = answer_atari(board, color, last, random);
             }
-            if found.is_none() && random.uniform() < policy.pattern {
+            if found.is_none() && random.uniform_f32() < policy.pattern {
                 found = answer_pattern(board, color, last, patterns, random);
             }
         }
@@ -64,18 +63,9 @@ pub(crate) fn heavy(
     })
 }
 
-/// Plays a game's board out with any choice of moves.
-pub(crate) fn run_playout(
-    board: &mut Board,
-    game: &Go,
-    choose: impl FnMut(&mut Board, Color) -> Option<Vertex>,
-) -> i32 {
-    run(board, game.to_play(), game.passes() as u8, choose)
-}
-
 /// Plays what `choose` says until both sides pass or three moves a point are made.
 #[inline]
-fn run(
+pub(crate) fn play_out(
     board: &mut Board,
     color: Color,
     passes: u8,
@@ -104,7 +94,7 @@ fn run(
 fn draw(board: &mut Board, color: Color, random: &mut Random) -> Option<Vertex> {
     let mut left = board.empty_points().len();
     while left > 0 {
-        let slot = random.below(left as u32) as usize;
+        let slot = random.below_u32(left as u32) as usize;
         let v = board.empty_at(slot);
         if is_sensible(board, v, color) {
             return Some(v);
@@ -126,10 +116,10 @@ fn draw_careful(
     let mut left = board.empty_points().len();
     let mut refused = None;
     while left > 0 {
-        let slot = random.below(left as u32) as usize;
+        let slot = random.below_u32(left as u32) as usize;
         let v = board.empty_at(slot);
         if is_sensible(board, v, color) {
-            if !board.is_self_atari(v, color) || random.uniform() >= careful {
+            if !board.is_self_atari(v, color) || random.uniform_f32() >= careful {
                 return Some(v);
             }
             refused.get_or_insert(v);
@@ -186,7 +176,7 @@ fn pick(board: &Board, color: Color, moves: &[Vertex], random: &mut Random) -> O
     if moves.is_empty() {
         return None;
     }
-    let start = random.below(moves.len() as u32) as usize;
+    let start = random.below_u32(moves.len() as u32) as usize;
     let (before, after) = moves.split_at(start);
     after.iter().chain(before).copied().find(|&v| is_sensible(board, v, color))
 }

@@ -1,7 +1,9 @@
 //! Rule sets: ko, suicide, komi, handicap, the end.
 
+use model_utils_core::{ConfigError, config};
+
 use super::point::MAX_SIDE;
-use crate::error::{Result, require};
+use crate::error::Result;
 
 /// Which positions may not come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -117,10 +119,10 @@ impl Rules {
     }
 
     /// Refuses what cannot be played.
-    pub(crate) fn check(&self) -> Result<()> {
-        require(self.komi.is_finite(), "komi", self.komi, "a finite number of points")?;
-        require(self.max_moves > 0, "max_moves", self.max_moves, "at least 1")?;
-        require(
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        config::finite("komi", self.komi)?;
+        config::at_least("max_moves", self.max_moves, 1)?;
+        config::require(
             self.ko != Ko::Simple || self.max_moves < usize::MAX,
             "max_moves",
             self.max_moves,

@@ -14,7 +14,7 @@ pub struct Area {
 
 impl Area {
     /// The area on a board.
-    pub(crate) fn of(board: &Board) -> Self {
+    pub(crate) fn new(board: &Board) -> Self {
         let mut owners = vec![None; board.area()];
         for (index, owner) in owners.iter_mut().enumerate() {
             *owner = board.stone(board.point(board.vertex_of(index)));

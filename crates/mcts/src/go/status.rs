@@ -27,6 +27,7 @@ pub enum Status {
 
 /// The chains of a finished game and its score.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Statuses {
     /// Every chain with its status.
     pub chains: Vec<(Status, Vec<Point>)>,
@@ -63,7 +64,7 @@ pub fn statuses(game: &Go, random: &mut Random) -> Statuses {
             found.push((v, alive));
         }
     }
-    let area = score::Area::of(&cleared);
+    let area = score::Area::new(&cleared);
     let chains = found.into_iter().map(|(v, alive)| {
         let points: Vec<_> = board.chain_stones(v).map(|stone| board.point(stone)).collect();
         let neutral =

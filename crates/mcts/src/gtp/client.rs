@@ -1,6 +1,6 @@
 //! The other side of the protocol: a controller that asks an engine in another process.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -20,34 +20,29 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] for a program that cannot be started.
+    /// [`Error::Utils`] for a program that cannot be started.
     pub fn start<S: AsRef<str>>(program: &str, arguments: &[S]) -> Result<Self> {
-        let path = PathBuf::from(program);
-        let failed =
-            |action: &'static str, source| Error::Io { action, path: path.clone(), source };
         let mut child = Command::new(program)
             .args(arguments.iter().map(AsRef::as_ref))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|source| failed("start", source))?;
-        let closed = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
-        let input = child.stdin.take().ok_or_else(|| failed("write to", closed()))?;
-        let output = child.stdout.take().ok_or_else(|| failed("read from", closed()))?;
-        Ok(Self { program: path, child, input, output: BufReader::new(output) })
+            .map_err(model_utils_core::Error::io("start", program))?;
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            let closed = io::Error::from(io::ErrorKind::BrokenPipe);
+            return Err(model_utils_core::Error::io("speak to", program)(closed).into());
+        };
+        Ok(Self { program: program.into(), child, input, output: BufReader::new(output) })
     }
 
     /// Sends a command and waits for its answer.
     ///
     /// # Errors
     ///
-    /// [`Error::Parse`] where the engine answers `? reason`, [`Error::Io`] where it has ended.
+    /// [`Error::Parse`] where the engine answers `? reason`, [`Error::Utils`] where it has ended.
     pub fn ask(&mut self, command: &str) -> Result<String> {
-        let program = &self.program;
-        let failed = |action: &'static str| {
-            move |source| Error::Io { action, path: program.clone(), source }
-        };
+        let failed = |action| model_utils_core::Error::io(action, &self.program);
         writeln!(self.input, "{command}")
             .and_then(|()| self.input.flush())
             .map_err(failed("write to"))?;
@@ -56,8 +51,8 @@ impl Client {
             let mut line = String::new();
             let read = self.output.read_line(&mut line).map_err(failed("read from"))?;
             if read == 0 {
-                let end = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-                return Err(failed("read from")(end));
+                let end = io::Error::from(io::ErrorKind::UnexpectedEof);
+                return Err(failed("read from")(end).into());
             }
             match (line.trim().is_empty(), answer.is_empty()) {
                 (true, true) => {}

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::line::{Command, Reply};
 use super::player::{Decision, Player};
-use crate::budget::{Clock, Overtime};
+use crate::clock::{Clock, Overtime};
 use crate::go::{Color, Go, Move, Point, Rules, Status, statuses};
 use crate::random::Random;
 use crate::sgf::{Record, Sgf};
@@ -339,7 +339,7 @@ impl<P: Player> Engine<P> {
         let failed = |error: crate::Error| format!("cannot load file: {error}");
         let path = command.argument(0, "a file")?;
         let mut record =
-            Sgf::open(Path::new(path)).and_then(|sgf| Record::of(&sgf)).map_err(failed)?;
+            Sgf::open(Path::new(path)).and_then(|sgf| Record::from_sgf(&sgf)).map_err(failed)?;
         if command.arguments.len() > 1 {
             let before: usize = command.number(1, "a move number")?;
             record.keep_before_move(before);

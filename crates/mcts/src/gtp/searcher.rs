@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::player::{Decision, Player};
-use crate::budget::Budget;
 use crate::error::Result;
 use crate::evaluator::{Evaluator, Fork};
 use crate::found::Found;
 use crate::game::Game as _;
 use crate::go::{Color, Go, Knowledge, Move};
+use crate::limits::Limits;
 use crate::rule::{Fpu, Puct, Rule};
 use crate::search::Search;
 
@@ -20,7 +20,7 @@ use crate::search::Search;
 pub struct Searcher<R: Rule, E> {
     name: String,
     search: Search<Go, R, E>,
-    budget: Budget,
+    limits: Limits,
     threads: usize,
     resign_below: f32,
     found: Option<Found>,
@@ -42,7 +42,7 @@ impl<R: Rule, E: Evaluator<Go> + Fork> Searcher<R, E> {
         Self {
             name: name.to_owned(),
             search,
-            budget: Budget::time(Duration::from_secs(1)),
+            limits: Limits::time(Duration::from_secs(1)),
             threads: 1,
             resign_below: f32::NEG_INFINITY,
             found: None,
@@ -51,8 +51,8 @@ impl<R: Rule, E: Evaluator<Go> + Fork> Searcher<R, E> {
 
     /// How long it thinks where no clock runs.
     #[must_use]
-    pub fn with_budget(mut self, budget: Budget) -> Self {
-        self.budget = budget;
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -89,8 +89,8 @@ impl<R: Rule, E: Evaluator<Go> + Fork> Player for Searcher<R, E> {
         if game.moves().last() == Some(&game.pass()) && ahead {
             return Ok(Decision::Move(Move::Pass));
         }
-        let budget = time.map_or(self.budget, Budget::time);
-        let found = self.search.run_tree_parallel(game, budget, self.threads)?;
+        let limits = time.map_or(self.limits, Limits::time);
+        let found = self.search.run_tree_parallel(game, limits, self.threads)?;
         let (value, best) = (found.value, found.best());
         self.found = Some(found);
         if value < self.resign_below {

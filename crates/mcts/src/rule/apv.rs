@@ -1,8 +1,10 @@
 //! APV-MCTS: AlphaGo's asynchronous policy and value search.
 
+use model_utils_core::{ConfigError, config};
+
 use super::Rule;
-use crate::error::{Result, require};
-use crate::tree::Children;
+use crate::error::Result;
+use crate::nodes::Children;
 
 /// AlphaGo's rule (Silver et al. 2016): `Q + c P √(Σ n) / (1 + n)` with
 /// `Q = (1 − λ) · net's mean + λ · rollouts' mean`.
@@ -47,10 +49,10 @@ impl Apv {
 impl Rule for Apv {
     type Root = ();
 
-    fn check(&self) -> Result<()> {
-        require(self.c.is_finite() && self.c >= 0.0, "c", self.c, "a number that is not negative")?;
-        require((0.0..=1.0).contains(&self.lambda), "lambda", self.lambda, "0 to 1")?;
-        require(self.virtual_loss > 0, "virtual_loss", self.virtual_loss, "at least 1")
+    fn check(&self) -> Result<(), ConfigError> {
+        config::not_negative("c", self.c)?;
+        config::share("lambda", self.lambda)?;
+        config::at_least("virtual_loss", self.virtual_loss, 1)
     }
 
     #[inline]

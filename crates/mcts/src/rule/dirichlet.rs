@@ -1,6 +1,8 @@
 //! Noise in the priors of the root.
 
-use crate::error::{Result, require};
+use model_utils_core::{ConfigError, config};
+
+use crate::error::Result;
 use crate::random::Random;
 
 /// Dirichlet noise: the root's priors become (1 − ε) p + ε η, η ~ Dir(α) (AlphaGo Zero, Silver et
@@ -19,25 +21,15 @@ impl Dirichlet {
         Self { alpha, fraction: 0.25 }
     }
 
-    pub(crate) fn check(self) -> Result<()> {
-        require(
-            self.alpha.is_finite() && self.alpha > 0.0,
-            "root_noise.alpha",
-            self.alpha,
-            "a positive number",
-        )?;
-        require(
-            (0.0..=1.0).contains(&self.fraction),
-            "root_noise.fraction",
-            self.fraction,
-            "0 to 1",
-        )
+    pub(crate) fn check(self) -> Result<(), ConfigError> {
+        config::positive("root_noise.alpha", self.alpha)?;
+        config::share("root_noise.fraction", self.fraction)
     }
 
     /// Mixes noise into priors.
     pub fn mix(&self, priors: &mut [f32], random: &mut Random) {
         let noise: Vec<f64> =
-            priors.iter().map(|_| random.gamma(f64::from(self.alpha)).max(1e-300)).collect();
+            priors.iter().map(|_| random.gamma_f32(f64::from(self.alpha)).max(1e-300)).collect();
         let total: f64 = noise.iter().sum();
         for (prior, noise) in priors.iter_mut().zip(noise) {
             *prior = (1.0 - self.fraction) * *prior + self.fraction * (noise / total) as f32;

@@ -1,16 +1,18 @@
 //! Gumbel: sequential halving at the root, improved policies everywhere.
 
+use model_utils_core::{ConfigError, config};
+
 use super::{Rule, Scale};
-use crate::error::{Result, require};
+use crate::error::Result;
+use crate::nodes::Children;
 use crate::random::Random;
-use crate::tree::Children;
 
 /// Gumbel `AlphaZero` (Danihelka et al. 2022): at the root, the actions with the highest
 /// `gumbel + logit` are searched by sequential halving; below, visits follow the improved policy
 /// `softmax(logit + σ(completed Q))`.
 ///
 /// `σ(q) = (c_visit + max n) · c_scale · q`, q on a scale of 0..1: by [`Scale::Plain`] (q + 1) / 2.
-/// It improves a policy with as few as two simulations, and needs a budget in simulations.
+/// It improves a policy with as few as two simulations, and needs a limit of simulations.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gumbel {
     /// How many actions are considered at the root: 16 in mctx.
@@ -125,17 +127,12 @@ impl Gumbel {
 impl Rule for Gumbel {
     type Root = GumbelRoot;
 
-    fn check(&self) -> Result<()> {
-        require(self.considered > 0, "considered", self.considered, "at least 1")?;
+    fn check(&self) -> Result<(), ConfigError> {
+        config::at_least("considered", self.considered, 1)?;
         for (field, value) in
             [("c_visit", self.c_visit), ("c_scale", self.c_scale), ("noise", self.noise)]
         {
-            require(
-                value.is_finite() && value >= 0.0,
-                field,
-                value,
-                "a number that is not negative",
-            )?;
+            config::not_negative(field, value)?;
         }
         Ok(())
     }

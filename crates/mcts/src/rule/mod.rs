@@ -8,13 +8,16 @@ mod uct;
 
 pub use apv::Apv;
 pub use dirichlet::Dirichlet;
+#[cfg(feature = "burn")]
+pub(crate) use gumbel::softmax;
 pub use gumbel::{Gumbel, GumbelRoot};
 pub use puct::{Fpu, Puct, Scale};
 pub use uct::Uct;
 
-use crate::error::Result;
+use model_utils_core::ConfigError;
+
+use crate::nodes::Children;
 use crate::random::Random;
-use crate::tree::Children;
 
 /// Chooses children.
 ///
@@ -28,8 +31,8 @@ pub trait Rule: Clone + std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`](crate::Error::Config) with the field.
-    fn check(&self) -> Result<()>;
+    /// With the field.
+    fn check(&self) -> Result<(), ConfigError>;
 
     /// Which child is visited next, below the root.
     fn choose(&self, children: &Children<'_>) -> usize;
@@ -40,7 +43,7 @@ pub trait Rule: Clone + std::fmt::Debug + Send + Sync {
     }
 
     /// Called once the root is expanded, before its first child is chosen. `simulations` is the
-    /// budget, where it is one of simulations.
+    /// limit, where it is one of simulations.
     fn prepare(
         &self,
         _children: &Children<'_>,

@@ -1,8 +1,10 @@
 //! PUCT: priors guide the search.
 
+use model_utils_core::{ConfigError, config};
+
 use super::{Dirichlet, Rule};
-use crate::error::{Result, require};
-use crate::tree::Children;
+use crate::error::Result;
+use crate::nodes::Children;
 
 /// First-play urgency: the value of a child that was never visited.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,9 +26,9 @@ impl Fpu {
         }
     }
 
-    pub(crate) fn check(self) -> Result<()> {
+    pub(crate) fn check(self) -> Result<(), ConfigError> {
         let (Self::Value(number) | Self::Reduction(number)) = self;
-        require(number.is_finite(), "fpu", number, "a finite number")
+        config::finite("fpu", number)
     }
 }
 
@@ -90,15 +92,10 @@ impl Puct {
 impl Rule for Puct {
     type Root = ();
 
-    fn check(&self) -> Result<()> {
-        require(
-            self.c_init.is_finite() && self.c_init >= 0.0,
-            "c_init",
-            self.c_init,
-            "a number that is not negative",
-        )?;
-        require(self.c_base > 0.0, "c_base", self.c_base, "a positive number")?;
-        require(self.virtual_loss > 0, "virtual_loss", self.virtual_loss, "at least 1")?;
+    fn check(&self) -> Result<(), ConfigError> {
+        config::not_negative("c_init", self.c_init)?;
+        config::positive("c_base", self.c_base)?;
+        config::at_least("virtual_loss", self.virtual_loss, 1)?;
         self.fpu.check()?;
         self.root_noise.map_or(Ok(()), Dirichlet::check)
     }

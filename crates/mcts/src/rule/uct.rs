@@ -1,8 +1,10 @@
 //! UCT: UCB1 at every node.
 
+use model_utils_core::{ConfigError, config};
+
 use super::Rule;
-use crate::error::{Result, require};
-use crate::tree::Children;
+use crate::error::Result;
+use crate::nodes::Children;
 
 /// UCB1 (Kocsis and Szepesvári 2006): `mean + c √(ln N / n)`; children that were never visited
 /// come first, in random order.
@@ -31,8 +33,8 @@ impl Uct {
 impl Rule for Uct {
     type Root = ();
 
-    fn check(&self) -> Result<()> {
-        require(self.c.is_finite() && self.c >= 0.0, "c", self.c, "a number that is not negative")
+    fn check(&self) -> Result<(), ConfigError> {
+        config::not_negative("c", self.c)
     }
 
     #[inline]

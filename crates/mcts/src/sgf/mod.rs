@@ -9,7 +9,7 @@
 //! use mcts::sgf::{Record, Sgf};
 //!
 //! let sgf: Sgf = "(;GM[1]SZ[9]KM[6.5]RE[B+R];B[ee](;W[cc];B[gg])(;W[gc]))".parse()?;
-//! let record = Record::of(&sgf)?;
+//! let record = Record::from_sgf(&sgf)?;
 //! assert_eq!((record.width, record.komi, record.winner()), (9, Some(6.5), Some(Color::Black)));
 //! let game = record.replay(Rules::chinese())?;
 //! assert_eq!(game.moves().len(), 3); // the first variation is the main line

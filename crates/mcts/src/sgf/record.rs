@@ -1,8 +1,11 @@
 //! A game of Go in an SGF file: its main line, ready to be played.
 
+use model_utils_core::config;
+
 use super::tree::{Node, Property, Sgf, Value};
 use crate::error::{Error, Result};
 use crate::go::{Color, Go, MAX_SIDE, Move, Point, Rules};
+use crate::symmetry;
 
 /// What a node of the main line does.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,8 +46,8 @@ impl Record {
     ///
     /// [`Error::Config`] for a side that is not 1 to 19.
     pub fn new(width: usize, height: usize) -> Result<Self> {
-        crate::error::require((1..=MAX_SIDE).contains(&width), "width", width, "1 to 19")?;
-        crate::error::require((1..=MAX_SIDE).contains(&height), "height", height, "1 to 19")?;
+        config::require((1..=MAX_SIDE).contains(&width), "width", width, "1 to 19")?;
+        config::require((1..=MAX_SIDE).contains(&height), "height", height, "1 to 19")?;
         Ok(Self {
             width,
             height,
@@ -63,16 +66,16 @@ impl Record {
     ///
     /// [`Error::Record`] with line and column where the game is not Go, the board is out of
     /// range, or a point is not on the board.
-    pub fn of(sgf: &Sgf) -> Result<Self> {
-        Self::of_game(sgf, 0)
+    pub fn from_sgf(sgf: &Sgf) -> Result<Self> {
+        Self::from_sgf_game(sgf, 0)
     }
 
     /// A game of a file, counted from 0.
     ///
     /// # Errors
     ///
-    /// As [`Record::of`]; also where the file has fewer games.
-    pub fn of_game(sgf: &Sgf, game: usize) -> Result<Self> {
+    /// As [`Record::from_sgf`]; also where the file has fewer games.
+    pub fn from_sgf_game(sgf: &Sgf, game: usize) -> Result<Self> {
         let first = sgf.main_line(game).next().ok_or_else(|| Error::Record {
             line: 1,
             column: 1,
@@ -191,10 +194,10 @@ impl Record {
     #[must_use]
     pub fn transformed(&self, symmetry: usize) -> Self {
         let square = self.width == self.height;
-        let symmetry = if square { symmetry % 8 } else { symmetry % 4 };
+        let symmetry = symmetry % if square { symmetry::SQUARE } else { symmetry::RECTANGLE };
         let turn = |point: &mut Point| {
             let index = usize::from(point.y) * self.width + usize::from(point.x);
-            let to = crate::go::transform(self.width, self.height, symmetry, index);
+            let to = symmetry::transform(symmetry, self.width, self.height, index);
             *point = Point::new(to % self.width, to / self.width);
         };
         let mut record = self.clone();
@@ -238,9 +241,7 @@ impl Record {
             match step {
                 Step::Move(color, played) => {
                     game.resume();
-                    if game.to_play() != *color {
-                        game.set_to_play(*color);
-                    }
+                    game.set_to_play(*color);
                     visit(&game, *played);
                     game.make(*played).map_err(fault)?;
                 }

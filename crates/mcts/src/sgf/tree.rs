@@ -139,13 +139,9 @@ impl Sgf {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] for a file that cannot be read, [`Error::Record`] for one that is no SGF.
+    /// [`Error::Utils`] for a file that cannot be read, [`Error::Record`] for one that is no SGF.
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|source| Error::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
+        let bytes = std::fs::read(path).map_err(model_utils_core::Error::io("read", path))?;
         Self::from_bytes(&bytes)
     }
 

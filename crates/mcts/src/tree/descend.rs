@@ -1,11 +1,11 @@
 //! Two of the three verbs: a simulation goes down to a leaf, and what is found there goes back up.
 
-use super::arena::{Arena, ROOT, units};
-use super::children::Children;
-use super::link::{CHANCE, EXPANDING, Link, NET, Proven, SOLVED_CHILD};
 use crate::error::{Error, Result};
 use crate::game::{Action, Game, Turn, Values};
 use crate::leaves::Leaves;
+use crate::nodes::{
+    Arena, CHANCE, Children, EXPANDING, Link, NET, Proven, ROOT, SOLVED_CHILD, units,
+};
 use crate::random::Random;
 use crate::rule::Rule;
 
@@ -262,7 +262,7 @@ impl<G: Game> Worker<G> {
     fn draw(&mut self, arena: &Arena, link: Link) -> usize {
         self.chances.clear();
         self.chances.extend(link.children().map(|child| arena.prior(child)));
-        self.random.weighted(&self.chances).unwrap_or(0)
+        self.random.weighted_f32(&self.chances).unwrap_or(0)
     }
 
     fn list_actions(&mut self) -> Result<()> {
@@ -356,7 +356,7 @@ impl<G: Game> Worker<G> {
         self.finish::<SHARED>(arena, settings, values);
         if settings.solver
             && values.sums_to_zero()
-            && let Some(proven) = Proven::of(values.of(chooser))
+            && let Some(proven) = Proven::from_value(values.of(chooser))
         {
             prove::<SHARED>(arena, &self.path, proven);
         }

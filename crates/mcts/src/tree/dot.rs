@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::Tree;
-use super::arena::ROOT;
 use crate::game::Game;
+use crate::nodes::{Proven, ROOT};
 use crate::rule::Rule;
 
 impl<G: Game, R: Rule> Tree<G, R> {
@@ -23,9 +23,9 @@ impl<G: Game, R: Rule> Tree<G, R> {
             let visits = self.arena.visits(slot);
             let link = self.arena.link(slot);
             let proven = link.proven().map_or("", |proven| match proven {
-                super::Proven::Loss => "\\nloss",
-                super::Proven::Draw => "\\ndraw",
-                super::Proven::Win => "\\nwin",
+                Proven::Loss => "\\nloss",
+                Proven::Draw => "\\ndraw",
+                Proven::Win => "\\nwin",
             });
             let value = self.arena.mean(slot);
             let _ = writeln!(dot, "  n{slot} [label=\"{visits}\\n{value:+.3}{proven}\"];");

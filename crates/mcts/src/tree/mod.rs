@@ -28,24 +28,21 @@
 //! # Ok::<(), mcts::Error>(())
 //! ```
 
-mod arena;
-mod children;
 mod descend;
 mod dot;
-mod link;
 
-pub use children::Children;
+pub use crate::nodes::{Children, Proven};
 pub use descend::Selected;
 pub(crate) use descend::{Context, Request, Worker, check};
-pub use link::Proven;
 
-use self::arena::ROOT;
-pub(crate) use self::arena::{Apart, Arena};
 use self::descend::{OnWay, Settings};
-use crate::error::{Error, Result, require};
+use model_utils_core::config;
+
+use crate::error::{Error, Result};
 use crate::found::{Choice, Found};
 use crate::game::{Action, Game};
 use crate::leaves::Leaves;
+use crate::nodes::{Arena, CHANCE, ROOT};
 use crate::random::Random;
 use crate::rule::Rule;
 
@@ -115,8 +112,7 @@ impl<G: Game, R: Rule> Tree<G, R> {
     ///
     /// [`Error::Config`] where it is not positive or above 1.
     pub fn with_discount(mut self, discount: f32) -> Result<Self> {
-        let fits = discount > 0.0 && discount <= 1.0;
-        require(fits, "discount", discount, "above 0, at most 1")?;
+        config::share_above_zero("discount", discount)?;
         self.settings.discount = discount;
         self.settings.solver &= discount >= 1.0;
         Ok(self)
@@ -138,7 +134,7 @@ impl<G: Game, R: Rule> Tree<G, R> {
     /// [`Error::Config`] below four times the game's actions.
     pub fn with_most_nodes(mut self, nodes: usize) -> Result<Self> {
         let least = 4 * (self.root.actions() + 1);
-        require(nodes >= least, "most_nodes", nodes, &format!("at least {least}"))?;
+        config::at_least("most_nodes", nodes, least)?;
         self.most_nodes = nodes;
         Ok(self)
     }
@@ -160,13 +156,13 @@ impl<G: Game, R: Rule> Tree<G, R> {
         self.noisy = false;
     }
 
-    /// Begins a search from the root: `simulations` is its budget, where it is one of simulations
+    /// Begins a search from the root: `simulations` is its limit, where it is one of simulations
     /// (a [`Gumbel`](crate::rule::Gumbel) rule needs it).
     ///
     /// # Errors
     ///
     /// [`Error::Ended`], [`Error::Chance`] and [`Error::NoActions`] where there is nothing to
-    /// choose, [`Error::Config`] where the rule needs another budget.
+    /// choose, [`Error::Config`] where the rule needs another limit.
     pub fn begin(&mut self, simulations: Option<u64>) -> Result<()> {
         let game = &self.root;
         if game.outcome().is_some() {
@@ -181,8 +177,8 @@ impl<G: Game, R: Rule> Tree<G, R> {
             return Err(Error::NoActions { game: game.name() });
         }
         if self.rule.needs_simulations() {
-            let expected = "a budget in simulations, which this rule divides among the actions";
-            require(simulations.is_some(), "budget", simulations, expected)?;
+            let expected = "a limit of simulations, which this rule divides among the actions";
+            config::require(simulations.is_some(), "limits", simulations, expected)?;
         }
         // The evaluation of an empty root is one of the simulations.
         let fresh = u64::from(!self.arena.link(ROOT).is_expanded());
@@ -210,6 +206,25 @@ impl<G: Game, R: Rule> Tree<G, R> {
         let Self { arena, rule, root, root_state, settings, worker, .. } = self;
         let context = Context { arena, rule, root, root_state, settings: *settings };
         worker.select::<false, R>(&context, leaves)
+    }
+
+    /// Goes down until a leaf is in the batch, as known results cost nothing, or `done` has come to
+    /// a number of simulations; whether it went down at all.
+    pub(crate) fn select_leaf(
+        &mut self,
+        leaves: &mut Leaves<G>,
+        done: &mut u64,
+        simulations: u64,
+    ) -> Result<bool> {
+        let mut selected = None;
+        while *done < simulations && self.proven().is_none() {
+            selected = Some(self.select(leaves)?);
+            *done += u64::from(selected != Some(Selected::Blocked));
+            if selected != Some(Selected::Known) {
+                break;
+            }
+        }
+        Ok(selected.is_some())
     }
 
     /// Takes the evaluations of all leaves that this tree put into the batch.
@@ -385,7 +400,7 @@ impl<G: Game, R: Rule> Tree<G, R> {
             line.push((action, game.action_name(action)));
             game.play(action);
             link = self.arena.link(slot);
-            next = (link.is_expanded() && !link.has(link::CHANCE))
+            next = (link.is_expanded() && !link.has(CHANCE))
                 .then(|| {
                     link.children().filter(|&child| self.arena.visits(child) > 0).max_by_key(
                         |&child| {

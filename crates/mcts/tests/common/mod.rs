@@ -2,7 +2,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub)] // Each takes what it needs.
 
 use mcts::rule::Rule;
-use mcts::{Action, Budget, Evaluator, Found, Game, Leaves, Result, Rollout, Search, Tree, Values};
+use mcts::{Action, Evaluator, Found, Game, Leaves, Limits, Result, Rollout, Search, Tree, Values};
 
 /// Equal priors, value 0.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +21,7 @@ impl mcts::Fork for Even {
 }
 
 pub fn run<G: Game, R: Rule>(rule: R, game: &G, simulations: u64) -> Found {
-    Search::new(rule, Rollout::new(1)).run(game, Budget::simulations(simulations)).unwrap()
+    Search::new(rule, Rollout::new(1)).run(game, Limits::simulations(simulations)).unwrap()
 }
 
 /// All visits of a tree, node by node, must add up.

@@ -3,15 +3,16 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
-use burn::tensor::TensorData;
+use model_utils::config::ConfigError;
 use model_utils::graph::{Graph, Node, NodeId, Op};
-use model_utils::weights::keras::{Kind, Layer};
-use model_utils::weights::{State, Stored as _, TensorEntry};
+use model_utils::weights::State;
+use model_utils::weights::keras::{Layer, LayerKind};
 
-use super::{SIDE, torch_name};
-use crate::architecture::{Architecture, Family};
-use crate::error::{Error, Result};
-use crate::{DenseNet, Vgg};
+use super::preprocessing::{Preprocessing, SIDE};
+use super::traced::{Found, Traced};
+use crate::architecture::Architecture;
+use crate::error::Result;
+use crate::image_model::{Family, ImageModel};
 
 /// Those that Keras Applications has in the form in which they are built here.
 const PUBLISHED: [Architecture; 9] = [
@@ -27,22 +28,29 @@ const PUBLISHED: [Architecture; 9] = [
 ];
 
 /// Refuses a model that Keras Applications has not, or builds in another way.
-pub(super) fn check(architecture: Architecture) -> Result<()> {
+pub(super) fn check(architecture: Architecture) -> Result<(), ConfigError> {
     if PUBLISHED.contains(&architecture) {
         return Ok(());
     }
     let names: Vec<_> = PUBLISHED.iter().map(|architecture| architecture.name()).collect();
     let mut expected = format!("one that Keras Applications builds alike: {}", names.join(", "));
-    if architecture.name().starts_with("resnet") {
+    if architecture.family() == Family::ResNet {
         expected += " (its ResNets have the stride in the first 1×1 convolution of a block, the \
                      ones here in the 3×3)";
     }
-    Err(Error::config("architecture", architecture.name(), &expected))
+    Err(ConfigError::new("architecture", architecture.name(), expected))
 }
 
-/// What Keras adds to the variances of a family.
-fn epsilon<M: Family>() -> f64 {
-    if M::MODEL == DenseNet::MODEL { 1.001e-5 } else { 1e-3 }
+/// What Keras Applications has for a family: the `mode` of its `preprocess_input`, at a side, and what
+/// it adds to variances.
+pub(super) fn conventions(family: Family) -> (fn(usize) -> Preprocessing, f64) {
+    match family {
+        Family::MobileNetV1 | Family::MobileNetV2 | Family::MobileNetV3 => {
+            (Preprocessing::tensorflow, 1e-3)
+        }
+        Family::DenseNet | Family::ResNet => (Preprocessing::keras_torch, 1.001e-5),
+        Family::Vgg => (Preprocessing::caffe, 1e-3),
+    }
 }
 
 /// The layers of a file that are not used yet, each kind in its order.
@@ -52,24 +60,24 @@ struct Unused<'a> {
 
 impl<'a> Unused<'a> {
     /// The next layer for a node of the model.
-    fn take(&mut self, kind: Kind) -> Option<&'a Layer> {
+    fn take(&mut self, kind: LayerKind) -> Option<&'a Layer> {
         let mut place = self.layers.iter().position(|layer| layer.kind == kind);
-        if kind == Kind::Linear && place.is_none() {
+        if kind == LayerKind::Linear && place.is_none() {
             // After the pooling a 1×1 convolution is a linear layer.
-            place = self.layers.iter().position(|layer| layer.kind == Kind::Conv);
+            place = self.layers.iter().position(|layer| layer.kind == LayerKind::Conv);
         }
         self.layers.remove(place?)
     }
 }
 
 /// What a node is in Keras; `None` for one without weights.
-fn kind(graph: &Graph, node: &Node) -> Option<Kind> {
+fn kind(graph: &Graph, node: &Node) -> Option<LayerKind> {
     match node.op {
-        Op::Linear => Some(Kind::Linear),
-        Op::BatchNorm { .. } => Some(Kind::Norm),
+        Op::Linear => Some(LayerKind::Linear),
+        Op::BatchNorm { .. } => Some(LayerKind::Norm),
         Op::Conv2d { groups, .. } => {
             let out = graph.node(*node.inputs.get(1)?).shape.first()?.fixed()?;
-            Some(if groups > 1 && groups == out { Kind::Depthwise } else { Kind::Conv })
+            Some(if groups > 1 && groups == out { LayerKind::Depthwise } else { LayerKind::Conv })
         }
         _ => None,
     }
@@ -112,45 +120,45 @@ fn colors_reversed(values: &mut [f32], shape: &[usize]) {
 /// names of layers changed over the years, and older files name weights after the backend. What
 /// differs is named. The `VGG`s' first kernel is turned from blue–green–red to red–green–blue, as
 /// all models here take colours.
-pub(super) fn state<M: Family>(model: &M, layers: &[Layer], path: &Path) -> Result<State> {
-    let own = Graph::trace(model, [1, model.channels(), SIDE, SIDE], M::forward)?;
+pub(super) fn state(model: &ImageModel, layers: &[Layer], path: &Path) -> Result<State> {
+    let (_, keras_epsilon) = conventions(model.family());
+    let own = Traced::new(model, [SIDE; 2])?;
     let mut unused = Unused { layers: layers.iter().collect() };
-    let mut differences = Vec::new();
-    let mut state = State::default();
-    let mut turns_colors = M::MODEL == Vgg::MODEL;
-    for (_, node) in own.nodes() {
-        let Some(kind) = kind(&own, node) else { continue };
+    let mut state = Found::default();
+    let mut turns_colors = model.family() == Family::Vgg;
+    for (_, node) in own.graph.nodes() {
+        let Some(kind) = kind(&own.graph, node) else { continue };
         let Some(layer) = unused.take(kind) else {
-            differences.push(format!("no layer for `{}`", node.name));
+            state.differences.push(format!("no layer for `{}`", node.name));
             continue;
         };
         let place = format!("`{}` for `{}`", layer.name, node.name);
         let mut set = |id: NodeId, name: &str| {
             let mut expected: Vec<usize> =
-                own.node(id).shape.iter().filter_map(|side| side.fixed()).collect();
-            if kind == Kind::Linear && name == "weight" {
+                own.graph.node(id).shape.iter().filter_map(|side| side.fixed()).collect();
+            if kind == LayerKind::Linear && name == "weight" {
                 expected.reverse();
             }
             let Some(found) = layer.tensor(name) else {
-                differences.push(format!("{place}: no {name}"));
+                state.differences.push(format!("{place}: no {name}"));
                 return;
             };
             let shape = found.shape().to_vec();
-            let is_flat = kind == Kind::Linear && shape.len() == 4 && shape[2..] == [1, 1];
+            let is_flat = kind == LayerKind::Linear && shape.len() == 4 && shape[2..] == [1, 1];
             if shape != expected && !(is_flat && shape[..2] == expected[..]) {
-                differences.push(format!("{place}: {name} {shape:?}, expected {expected:?}"));
+                state.differences.push(format!("{place}: {name} {shape:?}, expected {expected:?}"));
                 return;
             }
             let mut values: Vec<f32> = found.iter::<f32>().collect();
             match node.op {
                 Op::Linear if name == "weight" => {
-                    if let Some(map) = flattened(&own, node) {
+                    if let Some(map) = flattened(&own.graph, node) {
                         values = channels_first(&values, map);
                     }
                 }
                 // The same normalisation, with the ε of the model.
                 Op::BatchNorm { epsilon: ours, .. } if name == "running_var" => {
-                    let more = (epsilon::<M>() - ours) as f32;
+                    let more = (keras_epsilon - ours) as f32;
                     for variance in &mut values {
                         *variance += more;
                     }
@@ -161,24 +169,19 @@ pub(super) fn state<M: Family>(model: &M, layers: &[Layer], path: &Path) -> Resu
                 colors_reversed(&mut values, &expected);
                 turns_colors = false;
             }
-            let data = TensorData::new(values, expected);
-            state.tensors.insert(torch_name::<M>(&own, id), TensorEntry { data, param_id: None });
+            state.set(&own, id, values, expected);
         };
         let names = ["weight", "bias", "running_mean", "running_var"];
         for (&id, name) in node.inputs[1..].iter().zip(names) {
             set(id, name);
         }
         if node.inputs.len() < 3 && layer.tensor("bias").is_some() {
-            differences.push(format!("{place}: a bias, expected none"));
+            state.differences.push(format!("{place}: a bias, expected none"));
         }
     }
     let left = unused.layers.iter();
-    differences.extend(left.map(|layer| format!("`{}` is not in the model", layer.name)));
-    if differences.is_empty() {
-        Ok(state)
-    } else {
-        Err(model_utils::Error::Mismatch { path: path.to_path_buf(), differences }.into())
-    }
+    state.differences.extend(left.map(|layer| format!("`{}` is not in the model", layer.name)));
+    state.finish(path)
 }
 
 /// The side of the images that a published file was trained on, which its name ends in.

@@ -1,8 +1,13 @@
+//! What happens to a picture before a model sees it.
+
 use burn::tensor::{Device, Tensor, TensorData};
 use model_utils::data::Normalize;
 use model_utils::image::Image;
 
 use crate::error::Result;
+
+/// Side of the images where the file does not say.
+pub(super) const SIDE: usize = 224;
 
 /// What happens to a picture before a model sees it. Published accuracies hold only with the
 /// preprocessing that goes with the weights.
@@ -38,13 +43,19 @@ impl Preprocessing {
     /// 224×224, `ImageNet`'s mean and standard deviation.
     #[must_use]
     pub fn torchvision(side: usize) -> Self {
-        Self { resize: Resize::ShorterSide { side, crop: 224 }, normalize: Normalize::imagenet() }
+        Self { resize: Resize::ShorterSide { side, crop: SIDE }, normalize: Normalize::imagenet() }
     }
 
     /// TensorFlow's for the `MobileNet`s, `mode="tf"` in Keras: `side` × `side`, −1 to 1.
     #[must_use]
     pub fn tensorflow(side: usize) -> Self {
         Self { resize: Resize::Exact { side }, normalize: Normalize::symmetric() }
+    }
+
+    /// `mode="torch"` in Keras, for its `DenseNet`s: `side` × `side`, `ImageNet`'s mean and standard
+    /// deviation.
+    pub(super) fn keras_torch(side: usize) -> Self {
+        Self { resize: Resize::Exact { side }, normalize: Normalize::imagenet() }
     }
 
     /// `mode="caffe"` in Keras, for its `VGG`s: `side` × `side`, bytes less the mean of `ImageNet`,
@@ -114,6 +125,7 @@ fn half_to_even(length: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model_utils::device::DeviceSpec;
 
     #[test]
     fn pictures_of_any_shape_get_the_size_of_the_model() {
@@ -135,7 +147,7 @@ mod tests {
 
     #[test]
     fn values_are_those_of_the_framework() {
-        let device = Device::flex();
+        let device = DeviceSpec::default().open().unwrap();
         let first = |preprocessing: Preprocessing, byte: u8| {
             let image = Image::filled(8, 8, &[byte; 3]);
             preprocessing.tensor(&image, 3, &device).unwrap().into_data().iter::<f32>().next()

@@ -1,11 +1,15 @@
+//! The files of weights that torchvision publishes.
+
 use std::path::Path;
 
-use super::{Preprocessing, Weights};
+use model_utils::config::ConfigError;
+
 use crate::architecture::Architecture;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A file of weights that torchvision publishes, for `ImageNet`'s 1000 classes.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Published {
     /// The model.
     pub architecture: Architecture,
@@ -24,8 +28,6 @@ pub struct Published {
 /// Where the files are.
 #[cfg(feature = "download")]
 const SOURCE: &str = "https://download.pytorch.org/models/";
-/// Classes of the files.
-const CLASSES: usize = 1000;
 
 use Architecture::{
     DenseNet121, DenseNet161, DenseNet169, DenseNet201, MobileNetV2, MobileNetV3Large,
@@ -81,7 +83,7 @@ impl Published {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a name that is none of these.
+    /// [`Error::Config`](crate::Error::Config) for a name that is none of these.
     pub fn find(name: &str) -> Result<Self> {
         let names = |found: &Self| {
             let versioned = format!("{}.v{}", found.architecture, found.version);
@@ -91,7 +93,7 @@ impl Published {
         found.ok_or_else(|| {
             let known: Vec<_> =
                 Self::all().map(|p| format!("{}.v{}", p.architecture, p.version)).collect();
-            Error::config("weights", name, &format!("one of {}", known.join(", ")))
+            ConfigError::new("weights", name, format!("one of {}", known.join(", "))).into()
         })
     }
 
@@ -101,25 +103,10 @@ impl Published {
         Self::all().find(|published| published.file == name)
     }
 
-    /// Classes that it tells apart.
-    pub fn classes(&self) -> usize {
-        CLASSES
-    }
-
-    /// What it was judged with.
-    pub fn preprocessing(&self) -> Preprocessing {
-        Preprocessing::torchvision(self.resize)
-    }
-
     /// The digits of its checksum that are in its name.
     pub fn sha256_start(&self) -> &'static str {
         let stem = self.file.trim_end_matches(".pth");
         stem.rsplit('-').next().unwrap_or(stem)
-    }
-
-    /// These weights at a path.
-    pub fn at<'a>(&self, path: &'a Path) -> Weights<'a> {
-        Weights::Torchvision(path)
     }
 
     /// Fetches the file into a folder, unless it is there already, and returns its path. `progress`

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use burn::tensor::TensorData;
 use model_utils::graph::{Graph, NodeId, Op};
-use model_utils::weights::{State, TensorEntry};
+use model_utils::weights::State;
 
-use super::torch_name;
-use crate::architecture::Family;
+use super::traced::{Found, Traced};
 use crate::error::Result;
+use crate::image_model::ImageModel;
 
 /// How a convolution goes over its input.
 #[derive(Debug, PartialEq)]
@@ -92,27 +92,26 @@ impl<'a> Layer<'a> {
 ///
 /// Both graphs must have the same convolutions and linear layers in the same order: shapes, strides,
 /// groups and the zeros around are compared, and what differs is named.
-pub(super) fn state<M: Family>(
-    model: &M,
+pub(super) fn state(
+    model: &ImageModel,
     file: &Graph,
-    [height, width]: [usize; 2],
+    size: [usize; 2],
     path: &Path,
 ) -> Result<State> {
-    let own = Graph::trace(model, [1, model.channels(), height, width], M::forward)?;
-    let (theirs, ours) = (Layer::all(file), Layer::all(&own));
-    let mut differences = Vec::new();
+    let own = Traced::new(model, size)?;
+    let (theirs, ours) = (Layer::all(file), Layer::all(&own.graph));
+    let mut state = Found::default();
     if theirs.len() != ours.len() {
-        differences.push(format!(
+        state.differences.push(format!(
             "{} convolutions and linear layers, expected {}",
             theirs.len(),
             ours.len()
         ));
     }
-    let mut state = State::default();
     for (their, our) in theirs.iter().zip(&ours) {
         let place = format!("`{}` for `{}`", their.name(), our.name());
         let (Some(weight), Some(expected)) = (their.data(1), our.data(1)) else {
-            differences.push(format!("{place}: its weights are computed"));
+            state.differences.push(format!("{place}: its weights are computed"));
             continue;
         };
         let elements = |data: &TensorData| data.num_elements();
@@ -120,42 +119,40 @@ pub(super) fn state<M: Family>(
         // A 1×1 convolution on a single place is a linear layer.
         let is_linear = found.len() == 4 && wanted.len() == 2 && found[..2] == wanted[..];
         if found != wanted && !(is_linear && elements(&weight) == elements(&expected)) {
-            differences.push(format!("{place}: weights {found:?}, expected {wanted:?}"));
+            state.differences.push(format!("{place}: weights {found:?}, expected {wanted:?}"));
             continue;
         }
         if let (found, Some(expected)) = (their.walk(), our.walk())
             && found.as_ref() != Some(&expected)
         {
-            differences.push(format!("{place}: {found:?}, expected {expected:?}"));
+            state.differences.push(format!("{place}: {found:?}, expected {expected:?}"));
         }
-        let mut set = |id: NodeId, values: Vec<f32>, shape: Vec<usize>| {
-            let entry = TensorEntry { data: TensorData::new(values, shape), param_id: None };
-            state.tensors.insert(torch_name::<M>(&own, id), entry);
-        };
         let channels = wanted[0];
         let bias: Vec<f32> = match their.data(2) {
             Some(bias) => bias.iter::<f32>().collect(),
             None => vec![0.0; channels],
         };
         if let Some(id) = our.operand(1) {
-            set(id, weight.iter::<f32>().collect(), wanted);
+            state.set(&own, id, weight.iter::<f32>().collect(), wanted);
         }
         if let Some(id) = our.operand(2) {
-            set(id, bias, vec![channels]);
+            state.set(&own, id, bias, vec![channels]);
         } else if let Some((norm, epsilon)) = our.norm() {
             let variance = (1.0 - epsilon) as f32;
             let ones = |value: f32| vec![value; channels];
             let values = [ones(1.0), bias, ones(0.0), ones(variance)];
-            for (&id, values) in own.node(norm).inputs[1..].iter().zip(values) {
-                set(id, values, vec![channels]);
+            for (&id, values) in own.graph.node(norm).inputs[1..].iter().zip(values) {
+                state.set(&own, id, values, vec![channels]);
             }
         } else if bias.iter().any(|&value| value != 0.0) {
-            differences.push(format!("{place}: a bias, expected none"));
+            state.differences.push(format!("{place}: a bias, expected none"));
         }
     }
-    if differences.is_empty() {
-        Ok(state)
-    } else {
-        Err(model_utils::Error::Mismatch { path: path.to_path_buf(), differences }.into())
-    }
+    state.finish(path)
+}
+
+/// The shape of the weight of a convolution or linear layer, counted from the last one: `[out, in, …]`.
+pub(super) fn weight_shape(graph: &Graph, from_last: usize) -> Option<Vec<usize>> {
+    let layer = Layer::all(graph).into_iter().rev().nth(from_last)?;
+    Some(layer.data(1)?.shape().to_vec())
 }

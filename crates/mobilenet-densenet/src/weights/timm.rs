@@ -3,23 +3,23 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::TensorData;
-use model_utils::weights::{State, Stored as _, TensorEntry};
+use model_utils::weights::{State, TensorEntry};
 
-use crate::architecture::Family;
-use crate::{MobileNetV2, MobileNetV3};
+use crate::image_model::Family;
 
 /// Layers of a block in the order in which they stand, by timm's names; a block has some of them.
 /// In a block without expansion the last 1×1 convolution is called `conv_pw`.
 const EXPANDED: [&str; 4] = ["conv_pw", "conv_dw", "se", "conv_pwl"];
 const PLAIN: [&str; 3] = ["conv_dw", "se", "conv_pw"];
 
-/// The state with the names that the model of this crate has, and the shapes.
-pub(super) fn renamed<M: Family>(state: State) -> State {
-    match M::MODEL {
-        MobileNetV2::MODEL => mobile(state, false),
-        MobileNetV3::MODEL => mobile(state, true),
-        // ResNet and DenseNet are called as in torchvision, MobileNetV1 here as in timm.
-        _ => vgg(state),
+/// The state with the names that a family has in this crate, and the shapes.
+pub(super) fn renamed(state: State, family: Family) -> State {
+    match family {
+        Family::MobileNetV2 => mobile(state, false),
+        Family::MobileNetV3 => mobile(state, true),
+        Family::Vgg => vgg(state),
+        // MobileNetV1 is called as in timm here, the others as in torchvision there.
+        Family::MobileNetV1 | Family::DenseNet | Family::ResNet => state,
     }
 }
 

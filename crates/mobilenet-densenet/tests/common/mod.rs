@@ -9,11 +9,11 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mobilenet_densenet::{
-    Classifier, DenseNetConfig, MobileNetV1Config, MobileNetV2Config, MobileNetV3Config, Padding,
+    DenseNetConfig, ImageModel, MobileNetV1Config, MobileNetV2Config, MobileNetV3Config, Padding,
     ResNetConfig, Stem, VggConfig,
 };
 use model_utils::device::DeviceSpec;
-use model_utils::weights::{State, Stored};
+use model_utils::weights::State;
 use serde_json::Value;
 
 pub fn fixture(name: &str) -> Value {
@@ -59,13 +59,15 @@ pub fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
 }
 
 /// A model with all weights and statistics by the formula.
-pub fn by_formula<M: Stored>(model: M) -> M {
-    let mut state = State::of(&model, M::torch_name).unwrap();
+pub fn by_formula(model: impl Into<ImageModel>) -> ImageModel {
+    let model = model.into();
+    let names = model.torch_names();
+    let mut state = State::from_module(&model, names).unwrap();
     for (name, entry) in &mut state.tensors {
         let shape = entry.data.shape().to_vec();
         entry.data = TensorData::new(formula(name, &shape), shape);
     }
-    let (model, report) = state.apply(model, M::torch_name).unwrap();
+    let (model, report) = state.apply(model, names).unwrap();
     assert!(report.is_complete(), "{report}");
     model
 }
@@ -74,9 +76,6 @@ pub fn input(shape: &Value, device: &Device) -> Tensor<4> {
     let shape: Vec<usize> = serde_json::from_value(shape.clone()).unwrap();
     Tensor::from_data(TensorData::new(formula("input", &shape), shape), device)
 }
-
-/// A model of any family: its logits.
-pub type Forward = Box<dyn Fn(Tensor<4>) -> Tensor<2>>;
 
 pub fn usize_of(value: &Value) -> usize {
     usize::try_from(value.as_u64().unwrap()).unwrap()
@@ -106,31 +105,26 @@ pub fn dense_config(config: &Value) -> DenseNetConfig {
 }
 
 /// A fixture's model, with weights by the formula.
-pub fn model(config: &Value, device: &Device) -> Forward {
-    fn forward<M: Classifier + Stored + 'static>(model: M) -> Forward {
-        let model = by_formula(model);
-        Box::new(move |x| model.forward(x))
-    }
+pub fn model(config: &Value, device: &Device) -> ImageModel {
     let classes = usize_of(&config["num_classes"]);
     let width = config.get("width").map_or(1.0, |width| width.as_f64().unwrap());
-    let name = config["model"].as_str().unwrap();
-    match name {
+    match config["model"].as_str().unwrap() {
         "mobilenet_v1" => {
             let same = config["same"].as_bool().unwrap();
             let padding = if same { Padding::Same } else { Padding::Symmetric };
             let model = MobileNetV1Config::new().with_width(width).with_classes(classes);
-            forward(model.with_padding(padding).init(device).unwrap())
+            by_formula(model.with_padding(padding).init(device).unwrap())
         }
-        "mobilenet_v2" => forward(mobile_config(config).init(device).unwrap()),
-        "mobilenet_v3_large" | "mobilenet_v3_small" => {
+        "mobilenet_v2" => by_formula(mobile_config(config).init(device).unwrap()),
+        name @ ("mobilenet_v3_large" | "mobilenet_v3_small") => {
             let model = if name.ends_with("large") {
                 MobileNetV3Config::large()
             } else {
                 MobileNetV3Config::small()
             };
-            forward(model.with_width(width).with_classes(classes).init(device).unwrap())
+            by_formula(model.with_width(width).with_classes(classes).init(device).unwrap())
         }
-        "resnet18" | "resnet50" => {
+        name @ ("resnet18" | "resnet50") => {
             let model = if name == "resnet18" {
                 ResNetConfig::resnet18()
             } else {
@@ -138,7 +132,7 @@ pub fn model(config: &Value, device: &Device) -> Forward {
             };
             let output_stride = usize_of(&config["output_stride"]);
             let model = model.with_output_stride(output_stride).with_classes(classes);
-            forward(model.init(device).unwrap())
+            by_formula(model.init(device).unwrap())
         }
         "vgg" => {
             let model = match config["letter"].as_str().unwrap() {
@@ -151,9 +145,9 @@ pub fn model(config: &Value, device: &Device) -> Forward {
                 .with_width(width)
                 .with_hidden(usize_of(&config["hidden"]))
                 .with_classes(classes);
-            forward(model.init(device).unwrap())
+            by_formula(model.init(device).unwrap())
         }
-        _ => forward(dense_config(config).init(device).unwrap()),
+        _ => by_formula(dense_config(config).init(device).unwrap()),
     }
 }
 

@@ -49,8 +49,8 @@ impl fmt::Display for Interval {
 /// with the confidence `c` and the [`standard_deviation`](super::standard_deviation) `s`.
 ///
 /// # Errors
-/// [`Error::Data`] when there are fewer than two values, or one is NaN or infinite;
-/// [`Error::Config`] when `confidence` is not between 0 and 1.
+/// [`Error::Data`](crate::Error::Data) when there are fewer than two values, or one is NaN or infinite;
+/// [`Error::Config`](crate::Error::Config) when `confidence` is not between 0 and 1.
 pub fn mean_interval(values: &[f64], confidence: f64) -> Result<Interval> {
     check_confidence(confidence)?;
     check("values", values, 2)?;
@@ -73,7 +73,7 @@ pub fn mean_interval(values: &[f64], confidence: f64) -> Result<Interval> {
 /// with `z` the quantile of the normal distribution at `(1 + confidence) / 2`.
 ///
 /// # Errors
-/// [`Error::Config`] when `n` is 0, `successes` exceeds `n`, or `confidence` is not between 0 and 1.
+/// [`Error::Config`](crate::Error::Config) when `n` is 0, `successes` exceeds `n`, or `confidence` is not between 0 and 1.
 pub fn wilson(successes: usize, n: usize, confidence: f64) -> Result<Interval> {
     check_confidence(confidence)?;
     config::require(n > 0, "n", n, "at least one trial")?;
@@ -98,7 +98,7 @@ pub fn wilson(successes: usize, n: usize, confidence: f64) -> Result<Interval> {
 /// `estimate` is the statistic of the sample itself, and `n` the size of the sample.
 ///
 /// # Errors
-/// [`Error::Data`] when there is no draw, or one is NaN or infinite; [`Error::Config`] when
+/// [`Error::Data`](crate::Error::Data) when there is no draw, or one is NaN or infinite; [`Error::Config`](crate::Error::Config) when
 /// `confidence` is not between 0 and 1.
 pub fn percentile_interval(
     estimate: f64,

@@ -9,6 +9,7 @@ use crate::table::{self, Column};
 
 /// How a comparison stands against an earlier one. Printed as a table.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Changes {
     /// What differs between the machines, a line each: with any, times are not comparable.
     pub machine: Vec<String>,
@@ -20,6 +21,7 @@ pub struct Changes {
 
 /// A row of both comparisons.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Change {
     /// The workload's name.
     pub workload: String,

@@ -12,6 +12,7 @@ const BURN: &str = "0.22.1";
 
 /// The machine and the software of a comparison. Names no host and no folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Machine {
     /// The processor's name.
     pub processor: String,
@@ -31,6 +32,7 @@ pub struct Machine {
 
 /// A device that was asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MachineDevice {
     /// Its name here.
     pub spec: DeviceSpec,

@@ -8,6 +8,7 @@ use burn::tensor::{Device, TensorData};
 use super::comparison::{Comparison, Measurement, Row, Status};
 use super::machine::Machine;
 use super::workload::{BoxError, Output, Size, Step, Workload};
+use crate::config::{self, ConfigError};
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result, catch_panic};
 use crate::stats::{median, quantile};
@@ -105,40 +106,27 @@ impl CompareConfig {
         Ok(comparison)
     }
 
-    fn check(&self, workloads: &[Workload]) -> Result<()> {
-        if !(self.budget_s > 0.0 && self.budget_s.is_finite()) {
-            return Err(Error::config("budget_s", self.budget_s, "a time above 0, in seconds"));
-        }
-        for (field, value) in [("warm_up", self.warm_up), ("min_repetitions", self.min_repetitions)]
-        {
-            if value == 0 {
-                return Err(Error::config(field, value, "at least 1"));
-            }
-        }
-        if self.max_repetitions < self.min_repetitions {
-            let expected = format!("at least min_repetitions, {}", self.min_repetitions);
-            return Err(Error::config("max_repetitions", self.max_repetitions, expected));
-        }
+    fn check(&self, workloads: &[Workload]) -> Result<(), ConfigError> {
+        config::positive("budget_s", self.budget_s)?;
+        config::at_least("warm_up", self.warm_up, 1)?;
+        config::at_least("min_repetitions", self.min_repetitions, 1)?;
+        config::at_least("max_repetitions", self.max_repetitions, self.min_repetitions)?;
         for (index, Workload { description, sizes, .. }) in workloads.iter().enumerate() {
             let name = &description.name;
-            if workloads[..index].iter().any(|other| other.description.name == *name) {
-                return Err(Error::config("name", name, "one workload of each name"));
-            }
-            if !(description.tolerance >= 0.0 && description.tolerance.is_finite()) {
-                let expected = format!("0 or a number above, for workload {name}");
-                return Err(Error::config("tolerance", description.tolerance, expected));
-            }
+            let is_new = workloads[..index].iter().all(|other| other.description.name != *name);
+            config::require(is_new, "name", name, "one workload of each name")?;
+            let tolerance = description.tolerance;
+            let expected = format!("0 or a number above, for workload {name}");
+            let fits = tolerance >= 0.0 && tolerance.is_finite();
+            config::require(fits, "tolerance", tolerance, expected)?;
             for (at, size) in sizes.iter().enumerate() {
-                if sizes[..at].iter().any(|other| other.label == size.label) {
-                    let expected = format!("one size of each label in workload {name}");
-                    return Err(Error::config("label", &size.label, expected));
-                }
+                let is_new = sizes[..at].iter().all(|other| other.label != size.label);
+                let expected = format!("one size of each label in workload {name}");
+                config::require(is_new, "label", &size.label, expected)?;
                 for (field, value) in [("value", size.value), ("items", size.items)] {
-                    if !(value > 0.0 && value.is_finite()) {
-                        let expected =
-                            format!("a number above 0, for size {} of {name}", size.label);
-                        return Err(Error::config(field, value, expected));
-                    }
+                    let fits = value > 0.0 && value.is_finite();
+                    let expected = format!("a number above 0, for size {} of {name}", size.label);
+                    config::require(fits, field, value, expected)?;
                 }
             }
         }

@@ -23,7 +23,7 @@
 //!     let values: Vec<f32> = (0..n * n).map(|i| (i % 17) as f32 / 17.0 - 0.5).collect();
 //!     // The same values everywhere: made on the host, not drawn on the device.
 //!     let a = Tensor::<2>::from_data(TensorData::new(values, [n, n]), device);
-//!     Ok(Step::new(move || Ok(Output::of(a.clone().matmul(a.clone())))))
+//!     Ok(Step::new(move || Ok(Output::from(a.clone().matmul(a.clone())))))
 //! })
 //! .size_unit("rows")
 //! .items_unit("multiply-adds")

@@ -85,13 +85,14 @@ impl Output {
         Self(Box::new(read))
     }
 
-    /// A tensor of any rank.
-    pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
-        Self::new(move || Ok(vec![tensor.into_data()]))
-    }
-
     pub(super) fn read(self) -> Result<Vec<TensorData>, BoxError> {
         (self.0)()
+    }
+}
+
+impl<const D: usize> From<Tensor<D>> for Output {
+    fn from(tensor: Tensor<D>) -> Self {
+        Self::new(move || Ok(vec![tensor.into_data()]))
     }
 }
 

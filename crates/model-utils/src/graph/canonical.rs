@@ -107,7 +107,7 @@ fn clamp(graph: &Graph, id: NodeId) -> Option<Change> {
         Op::Clamp { min: Some(0.0), max: None } => Activation::Relu,
         _ => return None,
     };
-    (node.kind == super::Kind::Float)
+    (node.kind == super::ElementKind::Float)
         .then(|| Change::To(Op::Activation(activation), node.inputs.clone()))
 }
 

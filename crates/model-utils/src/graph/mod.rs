@@ -67,7 +67,6 @@ mod canonical;
 mod dim;
 #[cfg(feature = "picture")]
 mod draw;
-mod file;
 mod module;
 mod number;
 mod op;
@@ -75,6 +74,7 @@ mod pack;
 mod passes;
 mod record;
 mod run;
+mod saved;
 mod shape;
 mod structure;
 mod summary;
@@ -86,7 +86,7 @@ mod value;
 
 pub use dim::Dim;
 pub use module::GraphModule;
-pub use op::{Binary, Comparison, Interpolation, Kind, Op, Pool, Range, Reduction, Unary};
+pub use op::{Binary, Comparison, ElementKind, Interpolation, Op, Pool, Range, Reduction, Unary};
 pub use structure::{Edit, Graph, Node, NodeId, Quantization, Role, Weight};
 pub use summary::{Summary, SummaryRow};
 pub use tensors::{AnyTensor, Example, Tensors, Whole};

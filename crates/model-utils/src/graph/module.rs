@@ -16,7 +16,7 @@ use super::dim::shape_text;
 use super::run::run;
 use super::structure::Weight;
 use super::value::{Change, Fork, Materialize, ToDevice, Train, Valid, Value};
-use super::{AnyTensor, Dim, Graph, Kind, NodeId, Op, Role, Tensors};
+use super::{AnyTensor, Dim, ElementKind, Graph, NodeId, Op, Role, Tensors};
 use crate::error::{Error, Result};
 use crate::ops;
 
@@ -96,7 +96,9 @@ impl Graph {
         let mut flag_of_scale: BTreeMap<NodeId, usize> = BTreeMap::new();
         for (id, node) in self.nodes() {
             if let Some(weight) = self.weight(id) {
-                if node.kind == Kind::Float && Kind::of(weight.data.dtype()) == Kind::Int {
+                if node.kind == ElementKind::Float
+                    && ElementKind::from(weight.data.dtype()) == ElementKind::Int
+                {
                     return Err(node.error("it is stored in integers: dequantize the graph first"));
                 }
                 let value = Value::new(weight, device).map_err(|reason| node.error(reason))?;

@@ -25,7 +25,7 @@ pub enum Op {
         /// The shape.
         shape: Vec<Dim>,
         /// What it holds.
-        kind: Kind,
+        kind: ElementKind,
     },
 
     /// Inputs: x `[batch, channels_in, length]`, weight `[channels_out, channels_in / groups,
@@ -263,7 +263,7 @@ pub enum Op {
     /// To another kind.
     Cast {
         /// The kind.
-        to: Kind,
+        to: ElementKind,
     },
     /// A number where the mask is true. Inputs: x, mask.
     MaskFill {
@@ -293,7 +293,7 @@ pub struct Pool {
 /// What a tensor holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum ElementKind {
     /// Floating-point numbers.
     Float,
     /// Integers.
@@ -302,9 +302,8 @@ pub enum Kind {
     Bool,
 }
 
-impl Kind {
-    /// The kind of a type of elements.
-    pub(super) fn of(dtype: DType) -> Self {
+impl From<DType> for ElementKind {
+    fn from(dtype: DType) -> Self {
         if dtype.is_bool() {
             Self::Bool
         } else if dtype.is_float() {

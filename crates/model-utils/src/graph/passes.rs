@@ -3,7 +3,7 @@
 use burn::tensor::TensorData;
 
 use super::canonical::{Change, identity};
-use super::{Graph, Kind, NodeId, Op, Role};
+use super::{ElementKind, Graph, NodeId, Op, Role};
 use crate::error::Result;
 
 impl Graph {
@@ -161,7 +161,7 @@ impl Graph {
         let mut graph = self.clone();
         let is_stored = |id: &NodeId| {
             self.node(*id).quantization.is_some()
-                && Kind::of(self.weights[id].data.dtype()) == Kind::Int
+                && ElementKind::from(self.weights[id].data.dtype()) == ElementKind::Int
         };
         let stored: Vec<NodeId> = self.weights.keys().copied().filter(is_stored).collect();
         graph.rewrite(|edit| {

@@ -12,13 +12,30 @@ use burn::backend::ir::{
 use burn::tensor::Slice;
 
 use super::structure::{Weight, fixed};
-use super::trace::Names;
 use super::{
-    Binary, Comparison, Graph, Interpolation, Kind, Node, NodeId, Op, Pool, Range, Reduction, Role,
-    Unary,
+    Binary, Comparison, ElementKind, Graph, Interpolation, Node, NodeId, Op, Pool, Range,
+    Reduction, Role, Unary,
 };
 use crate::error::{Error, Result};
 use crate::layers::Activation;
+
+/// A parameter of the module.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) path: String,
+    pub(super) containers: Vec<String>,
+    pub(super) id: u64,
+    pub(super) role: Role,
+}
+
+/// What a recording needs besides its operations.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    pub(super) places: HashMap<TensorId, Place>,
+    /// In the order of the arguments and results; one tensor may be given twice.
+    pub(super) inputs: Vec<TensorId>,
+    pub(super) outputs: Vec<TensorId>,
+}
 
 /// The graph of one recording, all its lengths fixed.
 pub(super) fn record(captured: CapturedGraph, names: &Names) -> Result<Graph> {
@@ -26,7 +43,7 @@ pub(super) fn record(captured: CapturedGraph, names: &Names) -> Result<Graph> {
         Recorder { graph: Graph::default(), ids: HashMap::new(), values: captured.values, names };
     for &input in &names.inputs {
         let data = &recorder.values[&input];
-        let (shape, kind) = (fixed(data.shape()), Kind::of(data.dtype()));
+        let (shape, kind) = (fixed(data.shape()), ElementKind::from(data.dtype()));
         let id = recorder.push(Op::Input, Vec::new(), shape, kind);
         recorder.ids.insert(input, id);
         recorder.graph.inputs.push(id);
@@ -64,7 +81,13 @@ type Recorded = std::result::Result<(), String>;
 // Every case returns what the whole does.
 #[allow(clippy::unnecessary_wraps)]
 impl Recorder<'_> {
-    fn push(&mut self, op: Op, inputs: Vec<NodeId>, shape: Vec<super::Dim>, kind: Kind) -> NodeId {
+    fn push(
+        &mut self,
+        op: Op,
+        inputs: Vec<NodeId>,
+        shape: Vec<super::Dim>,
+        kind: ElementKind,
+    ) -> NodeId {
         let id = NodeId(self.graph.next);
         self.graph.next += 1;
         let name = id.to_string();
@@ -79,7 +102,7 @@ impl Recorder<'_> {
             return id;
         }
         let data = self.values[&tensor].clone();
-        let (shape, kind) = (fixed(data.shape()), Kind::of(data.dtype()));
+        let (shape, kind) = (fixed(data.shape()), ElementKind::from(data.dtype()));
         let place = self.names.places.get(&tensor);
         let weight = Weight {
             data,
@@ -100,7 +123,7 @@ impl Recorder<'_> {
 
     fn node(&mut self, op: Op, inputs: &[&TensorIr], out: &TensorIr) -> Recorded {
         let inputs = inputs.iter().map(|input| self.leaf(input.id)).collect();
-        let id = self.push(op, inputs, fixed(&out.shape), Kind::of(out.dtype));
+        let id = self.push(op, inputs, fixed(&out.shape), ElementKind::from(out.dtype));
         self.ids.insert(out.id, id);
         Ok(())
     }
@@ -142,8 +165,8 @@ impl Recorder<'_> {
     }
 
     fn cast(&mut self, input: &TensorIr, out: &TensorIr) -> Recorded {
-        let to = Kind::of(out.dtype);
-        if to == Kind::of(input.dtype) {
+        let to = ElementKind::from(out.dtype);
+        if to == ElementKind::from(input.dtype) {
             return Err(format!("a change of precision from {:?} to {:?}", input.dtype, out.dtype));
         }
         self.node(Op::Cast { to }, &[input], out)
@@ -207,7 +230,7 @@ impl Recorder<'_> {
     }
 
     fn full(&mut self, value: f64, out: &TensorIr) -> Recorded {
-        let full = Op::Full { value, shape: fixed(&out.shape), kind: Kind::of(out.dtype) };
+        let full = Op::Full { value, shape: fixed(&out.shape), kind: ElementKind::from(out.dtype) };
         self.node(full, &[], out)
     }
 
@@ -229,9 +252,9 @@ impl Recorder<'_> {
         let id = self.leaf(input.id);
         let shape = vec![super::Dim::Fixed(1); axes.len()];
         let reduce = Op::Reduce { reduction, axes };
-        let reduced = self.push(reduce, vec![id], shape, Kind::of(input.dtype));
+        let reduced = self.push(reduce, vec![id], shape, ElementKind::from(input.dtype));
         let reshape = Op::Reshape { shape: fixed(&out.shape) };
-        let id = self.push(reshape, vec![reduced], fixed(&out.shape), Kind::of(out.dtype));
+        let id = self.push(reshape, vec![reduced], fixed(&out.shape), ElementKind::from(out.dtype));
         self.ids.insert(out.id, id);
         Ok(())
     }

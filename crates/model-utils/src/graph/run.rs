@@ -9,8 +9,21 @@ use burn::tensor::ops::{
 use burn::tensor::{Bool, BoolDType, Device, DeviceSettings, Int, Scalar, Shape, Slice, Tensor};
 
 use super::dim::lengths;
-use super::{Binary, Comparison, Dim, Interpolation, Kind, Op, Pool, Range, Reduction, Unary};
+use super::{
+    Binary, Comparison, Dim, ElementKind, Interpolation, Op, Pool, Range, Reduction, Unary,
+};
 use crate::ops;
+
+/// Calls the function of a kind: that of floating-point numbers, of integers, of true or false.
+macro_rules! by_kind {
+    ($kind:expr, [$float:ident, $int:ident, $bool:ident]($($argument:expr),*)) => {
+        match $kind {
+            ElementKind::Float => Dispatch::$float($($argument),*),
+            ElementKind::Int => Dispatch::$int($($argument),*),
+            ElementKind::Bool => Dispatch::$bool($($argument),*),
+        }
+    };
+}
 
 /// Everything but leaves and batch normalisations. `inputs` are of the number and kinds that the
 /// graph was checked for.
@@ -18,7 +31,7 @@ use crate::ops;
 pub(super) fn run(
     op: &Op,
     mut inputs: Vec<DispatchTensor>,
-    kind: Kind,
+    kind: ElementKind,
     batch: usize,
     device: &Device,
 ) -> DispatchTensor {
@@ -115,11 +128,11 @@ pub(super) fn run(
             axes.iter().fold(x, |x, &axis| reduce(*reduction, x, axis, kind))
         }
         Op::ArgMax { axis } => match kind_of(&x) {
-            Kind::Int => Dispatch::int_argmax(x, *axis),
+            ElementKind::Int => Dispatch::int_argmax(x, *axis),
             _ => Dispatch::float_argmax(x, *axis, settings.int_dtype),
         },
         Op::CumSum { axis } => match kind {
-            Kind::Int => Dispatch::int_cumsum(x, *axis),
+            ElementKind::Int => Dispatch::int_cumsum(x, *axis),
             _ => Dispatch::float_cumsum(x, *axis),
         },
         Op::Reshape { shape } => reshape(x, lengths(shape, batch), kind),
@@ -129,100 +142,68 @@ pub(super) fn run(
             shape.splice(*first..=*last, [joined]);
             reshape(x, shape, kind)
         }
-        Op::Permute { axes } => match kind {
-            Kind::Float => Dispatch::float_permute(x, axes),
-            Kind::Int => Dispatch::int_permute(x, axes),
-            Kind::Bool => Dispatch::bool_permute(x, axes),
-        },
+        Op::Permute { axes } => by_kind!(kind, [float_permute, int_permute, bool_permute](x, axes)),
         Op::Expand { shape } => {
             let shape = Shape::from(lengths(shape, batch));
-            match kind {
-                Kind::Float => Dispatch::float_expand(x, shape),
-                Kind::Int => Dispatch::int_expand(x, shape),
-                Kind::Bool => Dispatch::bool_expand(x, shape),
-            }
+            by_kind!(kind, [float_expand, int_expand, bool_expand](x, shape))
         }
-        Op::Flip { axes } => match kind {
-            Kind::Float => Dispatch::float_flip(x, axes),
-            Kind::Int => Dispatch::int_flip(x, axes),
-            Kind::Bool => Dispatch::bool_flip(x, axes),
-        },
+        Op::Flip { axes } => by_kind!(kind, [float_flip, int_flip, bool_flip](x, axes)),
         Op::Slice { ranges } => {
             let slices = slices(ranges, &x.shape().to_vec());
-            match kind {
-                Kind::Float => Dispatch::float_slice(x, &slices),
-                Kind::Int => Dispatch::int_slice(x, &slices),
-                Kind::Bool => Dispatch::bool_slice(x, &slices),
-            }
+            by_kind!(kind, [float_slice, int_slice, bool_slice](x, &slices))
         }
-        Op::Cat { axis } if is_a_pair && kind == Kind::Float && x.shape().num_dims() == 4 => {
+        Op::Cat { axis }
+            if is_a_pair && kind == ElementKind::Float && x.shape().num_dims() == 4 =>
+        {
             let (first, second) = (Tensor::<4>::from_dispatch(x), Tensor::from_dispatch(next()));
             ops::concatenate(first, second, *axis).into_dispatch()
         }
         Op::Cat { axis } => {
             let all = std::iter::once(x).chain(rest).collect();
-            match kind {
-                Kind::Float => Dispatch::float_cat(all, *axis),
-                Kind::Int => Dispatch::int_cat(all, *axis),
-                Kind::Bool => Dispatch::bool_cat(all, *axis),
-            }
+            by_kind!(kind, [float_cat, int_cat, bool_cat](all, *axis))
         }
         Op::Pad { padding, value } => match kind {
-            Kind::Int => Dispatch::int_pad(x, padding, PadMode::Constant(*value as f32)),
+            ElementKind::Int => Dispatch::int_pad(x, padding, PadMode::Constant(*value as f32)),
             _ => Dispatch::float_pad(x, padding, PadMode::Constant(*value as f32)),
         },
-        Op::Repeat { axis, times } => match kind {
-            Kind::Float => Dispatch::float_repeat_dim(x, *axis, *times),
-            Kind::Int => Dispatch::int_repeat_dim(x, *axis, *times),
-            Kind::Bool => Dispatch::bool_repeat_dim(x, *axis, *times),
-        },
-        Op::Select { axis } => match kind {
-            Kind::Float => Dispatch::float_select(x, *axis, next()),
-            Kind::Int => Dispatch::int_select(x, *axis, next()),
-            Kind::Bool => Dispatch::bool_select(x, *axis, next()),
-        },
-        Op::Gather { axis } => match kind {
-            Kind::Float => Dispatch::float_gather(*axis, x, next()),
-            Kind::Int => Dispatch::int_gather(*axis, x, next()),
-            Kind::Bool => Dispatch::bool_gather(*axis, x, next()),
-        },
+        Op::Repeat { axis, times } => {
+            by_kind!(kind, [float_repeat_dim, int_repeat_dim, bool_repeat_dim](x, *axis, *times))
+        }
+        Op::Select { axis } => {
+            by_kind!(kind, [float_select, int_select, bool_select](x, *axis, next()))
+        }
+        Op::Gather { axis } => {
+            by_kind!(kind, [float_gather, int_gather, bool_gather](*axis, x, next()))
+        }
         Op::Cast { to } => cast(x, *to),
         Op::MaskFill { value } => {
             let mask = next();
             let value = scalar_of(*value, kind);
-            match kind {
-                Kind::Float => Dispatch::float_mask_fill(x, mask, value),
-                Kind::Int => Dispatch::int_mask_fill(x, mask, value),
-                Kind::Bool => Dispatch::bool_mask_fill(x, mask, value),
-            }
+            by_kind!(kind, [float_mask_fill, int_mask_fill, bool_mask_fill](x, mask, value))
         }
         Op::MaskWhere => {
             let (mask, value) = (next(), next());
-            match kind {
-                Kind::Float => Dispatch::float_mask_where(x, mask, value),
-                Kind::Int => Dispatch::int_mask_where(x, mask, value),
-                Kind::Bool => Dispatch::bool_mask_where(x, mask, value),
-            }
+            by_kind!(kind, [float_mask_where, int_mask_where, bool_mask_where](x, mask, value))
         }
     }
 }
 
-fn kind_of(x: &DispatchTensor) -> Kind {
-    Kind::of(x.dtype())
+fn kind_of(x: &DispatchTensor) -> ElementKind {
+    ElementKind::from(x.dtype())
 }
 
-fn scalar_of(number: f64, kind: Kind) -> Scalar {
+fn scalar_of(number: f64, kind: ElementKind) -> Scalar {
     match kind {
-        Kind::Float => Scalar::Float(number),
-        Kind::Int => Scalar::Int(number as i64),
-        Kind::Bool => Scalar::Bool(number != 0.0),
+        ElementKind::Float => Scalar::Float(number),
+        ElementKind::Int => Scalar::Int(number as i64),
+        ElementKind::Bool => Scalar::Bool(number != 0.0),
     }
 }
 
 fn full(
     value: f64,
     shape: &[Dim],
-    kind: Kind,
+    kind: ElementKind,
     batch: usize,
     device: &Device,
     settings: &DeviceSettings,
@@ -230,14 +211,16 @@ fn full(
     let shape = Shape::from(lengths(shape, batch));
     let place = device.as_dispatch();
     match kind {
-        Kind::Float => {
+        ElementKind::Float => {
             Dispatch::float_full(shape, Scalar::Float(value), place, settings.float_dtype)
         }
-        Kind::Int => {
+        ElementKind::Int => {
             Dispatch::int_full(shape, Scalar::Int(value as i64), place, settings.int_dtype)
         }
-        Kind::Bool if value == 0.0 => Dispatch::bool_zeros(shape, place, settings.bool_dtype),
-        Kind::Bool => Dispatch::bool_ones(shape, place, settings.bool_dtype),
+        ElementKind::Bool if value == 0.0 => {
+            Dispatch::bool_zeros(shape, place, settings.bool_dtype)
+        }
+        ElementKind::Bool => Dispatch::bool_ones(shape, place, settings.bool_dtype),
     }
 }
 
@@ -256,17 +239,13 @@ fn linear(
     Dispatch::float_reshape(y, Shape::from(shape))
 }
 
-fn reshape(x: DispatchTensor, shape: Vec<usize>, kind: Kind) -> DispatchTensor {
+fn reshape(x: DispatchTensor, shape: Vec<usize>, kind: ElementKind) -> DispatchTensor {
     let shape = Shape::from(shape);
-    match kind {
-        Kind::Float => Dispatch::float_reshape(x, shape),
-        Kind::Int => Dispatch::int_reshape(x, shape),
-        Kind::Bool => Dispatch::bool_reshape(x, shape),
-    }
+    by_kind!(kind, [float_reshape, int_reshape, bool_reshape](x, shape))
 }
 
-fn unary(op: Unary, x: DispatchTensor, kind: Kind) -> DispatchTensor {
-    if kind == Kind::Int {
+fn unary(op: Unary, x: DispatchTensor, kind: ElementKind) -> DispatchTensor {
+    if kind == ElementKind::Int {
         return match op {
             Unary::Neg => Dispatch::int_neg(x),
             Unary::Abs => Dispatch::int_abs(x),
@@ -294,16 +273,16 @@ fn unary(op: Unary, x: DispatchTensor, kind: Kind) -> DispatchTensor {
     }
 }
 
-fn binary(op: Binary, a: DispatchTensor, b: DispatchTensor, kind: Kind) -> DispatchTensor {
+fn binary(op: Binary, a: DispatchTensor, b: DispatchTensor, kind: ElementKind) -> DispatchTensor {
     match (op, kind) {
         (Binary::And, _) => Dispatch::bool_and(a, b),
         (Binary::Or, _) => Dispatch::bool_or(a, b),
-        (Binary::Add, Kind::Int) => Dispatch::int_add(a, b),
-        (Binary::Sub, Kind::Int) => Dispatch::int_sub(a, b),
-        (Binary::Mul, Kind::Int) => Dispatch::int_mul(a, b),
-        (Binary::Div, Kind::Int) => Dispatch::int_div(a, b),
-        (Binary::Rem, Kind::Int) => Dispatch::int_remainder(a, b),
-        (Binary::Pow, Kind::Int) => Dispatch::int_powi(a, b),
+        (Binary::Add, ElementKind::Int) => Dispatch::int_add(a, b),
+        (Binary::Sub, ElementKind::Int) => Dispatch::int_sub(a, b),
+        (Binary::Mul, ElementKind::Int) => Dispatch::int_mul(a, b),
+        (Binary::Div, ElementKind::Int) => Dispatch::int_div(a, b),
+        (Binary::Rem, ElementKind::Int) => Dispatch::int_remainder(a, b),
+        (Binary::Pow, ElementKind::Int) => Dispatch::int_powi(a, b),
         (Binary::Add, _) => Dispatch::float_add(a, b),
         (Binary::Sub, _) => Dispatch::float_sub(a, b),
         (Binary::Mul, _) => Dispatch::float_mul(a, b),
@@ -313,14 +292,14 @@ fn binary(op: Binary, a: DispatchTensor, b: DispatchTensor, kind: Kind) -> Dispa
     }
 }
 
-fn scalar(op: Binary, x: DispatchTensor, number: Scalar, kind: Kind) -> DispatchTensor {
+fn scalar(op: Binary, x: DispatchTensor, number: Scalar, kind: ElementKind) -> DispatchTensor {
     match (op, kind) {
-        (Binary::Add, Kind::Int) => Dispatch::int_add_scalar(x, number),
-        (Binary::Sub, Kind::Int) => Dispatch::int_sub_scalar(x, number),
-        (Binary::Mul, Kind::Int) => Dispatch::int_mul_scalar(x, number),
-        (Binary::Div, Kind::Int) => Dispatch::int_div_scalar(x, number),
-        (Binary::Rem, Kind::Int) => Dispatch::int_remainder_scalar(x, number),
-        (Binary::Pow, Kind::Int) => Dispatch::int_powi_scalar(x, number),
+        (Binary::Add, ElementKind::Int) => Dispatch::int_add_scalar(x, number),
+        (Binary::Sub, ElementKind::Int) => Dispatch::int_sub_scalar(x, number),
+        (Binary::Mul, ElementKind::Int) => Dispatch::int_mul_scalar(x, number),
+        (Binary::Div, ElementKind::Int) => Dispatch::int_div_scalar(x, number),
+        (Binary::Rem, ElementKind::Int) => Dispatch::int_remainder_scalar(x, number),
+        (Binary::Pow, ElementKind::Int) => Dispatch::int_powi_scalar(x, number),
         (Binary::Add, _) => Dispatch::float_add_scalar(x, number),
         (Binary::Sub, _) => Dispatch::float_sub_scalar(x, number),
         (Binary::Mul, _) => Dispatch::float_mul_scalar(x, number),
@@ -339,14 +318,14 @@ fn compare(
 ) -> DispatchTensor {
     use Comparison as C;
     match (comparison, kind_of(&a)) {
-        (C::Equal, Kind::Bool) => Dispatch::bool_equal(a, b),
-        (C::NotEqual, Kind::Bool) => Dispatch::bool_not_equal(a, b),
-        (C::Equal, Kind::Int) => Dispatch::int_equal(a, b, dtype),
-        (C::NotEqual, Kind::Int) => Dispatch::int_not_equal(a, b, dtype),
-        (C::Greater, Kind::Int) => Dispatch::int_greater(a, b, dtype),
-        (C::GreaterEqual, Kind::Int) => Dispatch::int_greater_equal(a, b, dtype),
-        (C::Less, Kind::Int) => Dispatch::int_lower(a, b, dtype),
-        (C::LessEqual, Kind::Int) => Dispatch::int_lower_equal(a, b, dtype),
+        (C::Equal, ElementKind::Bool) => Dispatch::bool_equal(a, b),
+        (C::NotEqual, ElementKind::Bool) => Dispatch::bool_not_equal(a, b),
+        (C::Equal, ElementKind::Int) => Dispatch::int_equal(a, b, dtype),
+        (C::NotEqual, ElementKind::Int) => Dispatch::int_not_equal(a, b, dtype),
+        (C::Greater, ElementKind::Int) => Dispatch::int_greater(a, b, dtype),
+        (C::GreaterEqual, ElementKind::Int) => Dispatch::int_greater_equal(a, b, dtype),
+        (C::Less, ElementKind::Int) => Dispatch::int_lower(a, b, dtype),
+        (C::LessEqual, ElementKind::Int) => Dispatch::int_lower_equal(a, b, dtype),
         (C::Equal, _) => Dispatch::float_equal(a, b, dtype),
         (C::NotEqual, _) => Dispatch::float_not_equal(a, b, dtype),
         (C::Greater, _) => Dispatch::float_greater(a, b, dtype),
@@ -366,14 +345,14 @@ fn compare_scalar(
     let kind = kind_of(&x);
     let number = scalar_of(number, kind);
     match (comparison, kind) {
-        (C::Equal, Kind::Bool) => Dispatch::bool_equal_elem(x, number),
-        (C::NotEqual, Kind::Bool) => Dispatch::bool_not_equal_elem(x, number),
-        (C::Equal, Kind::Int) => Dispatch::int_equal_elem(x, number, dtype),
-        (C::NotEqual, Kind::Int) => Dispatch::int_not_equal_elem(x, number, dtype),
-        (C::Greater, Kind::Int) => Dispatch::int_greater_elem(x, number, dtype),
-        (C::GreaterEqual, Kind::Int) => Dispatch::int_greater_equal_elem(x, number, dtype),
-        (C::Less, Kind::Int) => Dispatch::int_lower_elem(x, number, dtype),
-        (C::LessEqual, Kind::Int) => Dispatch::int_lower_equal_elem(x, number, dtype),
+        (C::Equal, ElementKind::Bool) => Dispatch::bool_equal_elem(x, number),
+        (C::NotEqual, ElementKind::Bool) => Dispatch::bool_not_equal_elem(x, number),
+        (C::Equal, ElementKind::Int) => Dispatch::int_equal_elem(x, number, dtype),
+        (C::NotEqual, ElementKind::Int) => Dispatch::int_not_equal_elem(x, number, dtype),
+        (C::Greater, ElementKind::Int) => Dispatch::int_greater_elem(x, number, dtype),
+        (C::GreaterEqual, ElementKind::Int) => Dispatch::int_greater_equal_elem(x, number, dtype),
+        (C::Less, ElementKind::Int) => Dispatch::int_lower_elem(x, number, dtype),
+        (C::LessEqual, ElementKind::Int) => Dispatch::int_lower_equal_elem(x, number, dtype),
         (C::Equal, _) => Dispatch::float_equal_elem(x, number, dtype),
         (C::NotEqual, _) => Dispatch::float_not_equal_elem(x, number, dtype),
         (C::Greater, _) => Dispatch::float_greater_elem(x, number, dtype),
@@ -383,12 +362,17 @@ fn compare_scalar(
     }
 }
 
-fn clamp(x: DispatchTensor, min: Option<&f64>, max: Option<&f64>, kind: Kind) -> DispatchTensor {
+fn clamp(
+    x: DispatchTensor,
+    min: Option<&f64>,
+    max: Option<&f64>,
+    kind: ElementKind,
+) -> DispatchTensor {
     let [min, max] = [min, max].map(|bound| bound.map(|&bound| scalar_of(bound, kind)));
     match (min, max, kind) {
-        (Some(min), Some(max), Kind::Int) => Dispatch::int_clamp(x, min, max),
-        (Some(min), None, Kind::Int) => Dispatch::int_clamp_min(x, min),
-        (None, Some(max), Kind::Int) => Dispatch::int_clamp_max(x, max),
+        (Some(min), Some(max), ElementKind::Int) => Dispatch::int_clamp(x, min, max),
+        (Some(min), None, ElementKind::Int) => Dispatch::int_clamp_min(x, min),
+        (None, Some(max), ElementKind::Int) => Dispatch::int_clamp_max(x, max),
         (Some(min), Some(max), _) => Dispatch::float_clamp(x, min, max),
         (Some(min), None, _) => Dispatch::float_clamp_min(x, min),
         (None, Some(max), _) => Dispatch::float_clamp_max(x, max),
@@ -396,13 +380,18 @@ fn clamp(x: DispatchTensor, min: Option<&f64>, max: Option<&f64>, kind: Kind) ->
     }
 }
 
-fn reduce(reduction: Reduction, x: DispatchTensor, axis: usize, kind: Kind) -> DispatchTensor {
+fn reduce(
+    reduction: Reduction,
+    x: DispatchTensor,
+    axis: usize,
+    kind: ElementKind,
+) -> DispatchTensor {
     match (reduction, kind) {
-        (Reduction::Sum, Kind::Int) => Dispatch::int_sum_dim(x, axis),
-        (Reduction::Mean, Kind::Int) => Dispatch::int_mean_dim(x, axis),
-        (Reduction::Prod, Kind::Int) => Dispatch::int_prod_dim(x, axis),
-        (Reduction::Max, Kind::Int) => Dispatch::int_max_dim(x, axis),
-        (Reduction::Min, Kind::Int) => Dispatch::int_min_dim(x, axis),
+        (Reduction::Sum, ElementKind::Int) => Dispatch::int_sum_dim(x, axis),
+        (Reduction::Mean, ElementKind::Int) => Dispatch::int_mean_dim(x, axis),
+        (Reduction::Prod, ElementKind::Int) => Dispatch::int_prod_dim(x, axis),
+        (Reduction::Max, ElementKind::Int) => Dispatch::int_max_dim(x, axis),
+        (Reduction::Min, ElementKind::Int) => Dispatch::int_min_dim(x, axis),
         (Reduction::Sum, _) => Dispatch::float_sum_dim(x, axis),
         (Reduction::Mean, _) => Dispatch::float_mean_dim(x, axis),
         (Reduction::Prod, _) => Dispatch::float_prod_dim(x, axis),
@@ -411,13 +400,21 @@ fn reduce(reduction: Reduction, x: DispatchTensor, axis: usize, kind: Kind) -> D
     }
 }
 
-fn cast(x: DispatchTensor, to: Kind) -> DispatchTensor {
+fn cast(x: DispatchTensor, to: ElementKind) -> DispatchTensor {
     match (kind_of(&x), to) {
-        (Kind::Float, Kind::Int) => Tensor::<1>::from_dispatch(x).int().into_dispatch(),
-        (Kind::Int, Kind::Float) => Tensor::<1, Int>::from_dispatch(x).float().into_dispatch(),
-        (Kind::Bool, Kind::Float) => Tensor::<1, Bool>::from_dispatch(x).float().into_dispatch(),
-        (Kind::Bool, Kind::Int) => Tensor::<1, Bool>::from_dispatch(x).int().into_dispatch(),
-        (Kind::Float | Kind::Int, Kind::Bool) => {
+        (ElementKind::Float, ElementKind::Int) => {
+            Tensor::<1>::from_dispatch(x).int().into_dispatch()
+        }
+        (ElementKind::Int, ElementKind::Float) => {
+            Tensor::<1, Int>::from_dispatch(x).float().into_dispatch()
+        }
+        (ElementKind::Bool, ElementKind::Float) => {
+            Tensor::<1, Bool>::from_dispatch(x).float().into_dispatch()
+        }
+        (ElementKind::Bool, ElementKind::Int) => {
+            Tensor::<1, Bool>::from_dispatch(x).int().into_dispatch()
+        }
+        (ElementKind::Float | ElementKind::Int, ElementKind::Bool) => {
             let dtype = super::AnyTensor(x.clone()).device().settings().bool_dtype;
             compare_scalar(Comparison::NotEqual, x, 0.0, dtype)
         }

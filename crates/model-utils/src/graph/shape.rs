@@ -1,15 +1,15 @@
 //! Shapes of outputs from those of inputs.
 
 use super::dim::{elements, shape_text};
-use super::{Binary, Comparison, Dim, Kind, Op, Pool, Range, Unary};
+use super::{Binary, Comparison, Dim, ElementKind, Op, Pool, Range, Unary};
 use crate::ops::FakeQuantize;
 
-type Input<'a> = (&'a [Dim], Kind);
+type Input<'a> = (&'a [Dim], ElementKind);
 
 /// The shape and kind of what an operation gives, or what does not fit.
 #[allow(clippy::too_many_lines)] // A case an operation.
-pub(super) fn infer(op: &Op, inputs: &[Input]) -> Result<(Vec<Dim>, Kind), String> {
-    use Kind::{Bool, Float, Int};
+pub(super) fn infer(op: &Op, inputs: &[Input]) -> Result<(Vec<Dim>, ElementKind), String> {
+    use ElementKind::{Bool, Float, Int};
     check_attributes(op)?;
     let (x, kind) = match inputs.first() {
         Some(&(shape, kind)) => (shape, kind),
@@ -534,19 +534,23 @@ fn divides(groups: usize, channels: usize) -> Result<(), String> {
     }
 }
 
-fn expect_number(found: Kind) -> Result<(), String> {
-    if found == Kind::Bool { Err("the input holds Bool, expected numbers".into()) } else { Ok(()) }
+fn expect_number(found: ElementKind) -> Result<(), String> {
+    if found == ElementKind::Bool {
+        Err("the input holds Bool, expected numbers".into())
+    } else {
+        Ok(())
+    }
 }
 
 /// True and false are equal or not, but neither is greater.
-fn expect_comparable(comparison: Comparison, found: Kind) -> Result<(), String> {
+fn expect_comparable(comparison: Comparison, found: ElementKind) -> Result<(), String> {
     match comparison {
         Comparison::Equal | Comparison::NotEqual => Ok(()),
         _ => expect_number(found),
     }
 }
 
-fn expect_kind(found: Kind, expected: Kind, index: usize) -> Result<(), String> {
+fn expect_kind(found: ElementKind, expected: ElementKind, index: usize) -> Result<(), String> {
     if found == expected {
         Ok(())
     } else {
@@ -561,7 +565,8 @@ mod tests {
     fn conv(x: &[Dim], weight: &[usize], groups: usize) -> Result<Vec<Dim>, String> {
         let weight: Vec<Dim> = weight.iter().map(|&n| Dim::Fixed(n)).collect();
         let op = Op::Conv2d { stride: [2, 1], padding: [(1, 1), (0, 1)], dilation: [1, 2], groups };
-        infer(&op, &[(x, Kind::Float), (&weight, Kind::Float)]).map(|(shape, _)| shape)
+        infer(&op, &[(x, ElementKind::Float), (&weight, ElementKind::Float)])
+            .map(|(shape, _)| shape)
     }
 
     #[test]
@@ -578,12 +583,15 @@ mod tests {
     #[test]
     fn batches_are_kept_apart_from_fixed_lengths() {
         let x = [Dim::Batch(1), Dim::Fixed(6)];
-        let reshape = |shape: Vec<Dim>| infer(&Op::Reshape { shape }, &[(&x, Kind::Float)]);
+        let reshape = |shape: Vec<Dim>| infer(&Op::Reshape { shape }, &[(&x, ElementKind::Float)]);
         assert!(reshape(vec![Dim::Batch(2), Dim::Fixed(3)]).is_ok());
         assert!(reshape(vec![Dim::Fixed(6)]).unwrap_err().contains("[N, 6] cannot become [6]"));
-        let flat = infer(&Op::Flatten { first: 0, last: 1 }, &[(&x, Kind::Float)]).unwrap();
+        let flat = infer(&Op::Flatten { first: 0, last: 1 }, &[(&x, ElementKind::Float)]).unwrap();
         assert_eq!(flat.0, [Dim::Batch(6)]);
-        let sum = infer(&Op::Binary(Binary::Add), &[(&x, Kind::Float), (&x[1..], Kind::Float)]);
+        let sum = infer(
+            &Op::Binary(Binary::Add),
+            &[(&x, ElementKind::Float), (&x[1..], ElementKind::Float)],
+        );
         assert_eq!(sum.unwrap().0, x);
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dim::{elements, shape_text};
 use super::shape::infer;
-use super::{Dim, Kind, Op};
+use super::{Dim, ElementKind, Op};
 use crate::error::{Error, Result};
 
 /// The most axes of a tensor.
@@ -28,6 +28,7 @@ impl fmt::Display for NodeId {
 
 /// One operation and the tensor that it gives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Node {
     /// A name that no other node has. Of a parameter it is the path in the module
     /// (`blocks.0.conv.weight`), of a layer with parameters the layer's path, of anything else the
@@ -40,7 +41,7 @@ pub struct Node {
     /// The shape of its tensor.
     pub shape: Vec<Dim>,
     /// What its tensor holds.
-    pub kind: Kind,
+    pub kind: ElementKind,
     /// How its tensor is meant to be stored in few bits, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantization: Option<Quantization>,
@@ -107,6 +108,7 @@ impl Quantization {
 
 /// The values of a parameter or constant.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Weight {
     /// The values, on the host.
     pub data: TensorData,
@@ -240,8 +242,8 @@ impl Graph {
                     };
                     // Integers with a quantization stand for real numbers.
                     let kind = match node.quantization {
-                        Some(_) => Kind::Float,
-                        None => Kind::of(weight.data.dtype()),
+                        Some(_) => ElementKind::Float,
+                        None => ElementKind::from(weight.data.dtype()),
                     };
                     (fixed(weight.data.shape()), kind)
                 }
@@ -270,7 +272,7 @@ impl Graph {
     }
 
     /// The shape and kind of what a node computes, from those of its inputs.
-    pub(super) fn inferred(&self, node: &Node) -> Result<(Vec<Dim>, Kind), String> {
+    pub(super) fn inferred(&self, node: &Node) -> Result<(Vec<Dim>, ElementKind), String> {
         node.check_arity()?;
         let of = |input: &NodeId| (self.nodes[input].shape.as_slice(), self.nodes[input].kind);
         infer(&node.op, &node.inputs.iter().map(of).collect::<Vec<_>>())
@@ -353,7 +355,7 @@ impl Edit {
             op,
             inputs: inputs.to_vec(),
             shape: Vec::new(),
-            kind: Kind::Float,
+            kind: ElementKind::Float,
             quantization: None,
         };
         self.graph.nodes.insert(id, node);

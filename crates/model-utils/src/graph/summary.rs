@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use super::dim::{lengths, shape_text};
-use super::{Graph, Kind, NodeId, Op, Role};
-use crate::error::{Error, Result};
+use super::{ElementKind, Graph, NodeId, Op, Role};
+use crate::config;
+use crate::error::Result;
 use crate::table::{self, Column};
 
 /// A graph's cost, node by node. Printed as a table.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Summary {
     /// The batch size that shapes, multiply–adds and bytes are for.
     pub batch: usize,
@@ -31,6 +33,7 @@ pub struct Summary {
 
 /// A node's cost.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct SummaryRow {
     /// The node.
     pub id: NodeId,
@@ -58,11 +61,9 @@ impl Graph {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a batch of 0.
+    /// [`Error::Config`](crate::Error::Config) for a batch of 0.
     pub fn summary(&self, batch: usize) -> Result<Summary> {
-        if batch == 0 {
-            return Err(Error::config("batch", batch, "1 or more"));
-        }
+        config::at_least("batch", batch, 1)?;
         let mut summary = Summary {
             batch,
             rows: Vec::new(),
@@ -137,9 +138,9 @@ impl Graph {
             return 0;
         }
         let size = match node.kind {
-            Kind::Float => 4,
-            Kind::Int => 8,
-            Kind::Bool => 1,
+            ElementKind::Float => 4,
+            ElementKind::Int => 8,
+            ElementKind::Bool => 1,
         };
         lengths(&node.shape, batch).iter().map(|&length| length as u64).product::<u64>() * size
     }

@@ -4,7 +4,7 @@ use burn::backend::{DispatchTensor, TensorMetadata};
 use burn::tensor::kind::Basic;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use super::Kind;
+use super::ElementKind;
 use crate::error::{Error, Result};
 
 /// A tensor of any rank and kind.
@@ -13,8 +13,8 @@ pub struct AnyTensor(pub(super) DispatchTensor);
 
 impl AnyTensor {
     /// What it holds.
-    pub fn kind(&self) -> Kind {
-        Kind::of(self.0.dtype())
+    pub fn kind(&self) -> ElementKind {
+        ElementKind::from(self.0.dtype())
     }
 
     /// Its shape.
@@ -26,18 +26,18 @@ impl AnyTensor {
     pub fn device(&self) -> Device {
         let tensor = self.0.clone();
         match self.kind() {
-            Kind::Float => Tensor::<1>::from_dispatch(tensor).device(),
-            Kind::Int => Tensor::<1, Int>::from_dispatch(tensor).device(),
-            Kind::Bool => Tensor::<1, Bool>::from_dispatch(tensor).device(),
+            ElementKind::Float => Tensor::<1>::from_dispatch(tensor).device(),
+            ElementKind::Int => Tensor::<1, Int>::from_dispatch(tensor).device(),
+            ElementKind::Bool => Tensor::<1, Bool>::from_dispatch(tensor).device(),
         }
     }
 
     /// Its values, on the host.
     pub fn into_data(self) -> TensorData {
         match self.kind() {
-            Kind::Float => Tensor::<1>::from_dispatch(self.0).into_data(),
-            Kind::Int => Tensor::<1, Int>::from_dispatch(self.0).into_data(),
-            Kind::Bool => Tensor::<1, Bool>::from_dispatch(self.0).into_data(),
+            ElementKind::Float => Tensor::<1>::from_dispatch(self.0).into_data(),
+            ElementKind::Int => Tensor::<1, Int>::from_dispatch(self.0).into_data(),
+            ElementKind::Bool => Tensor::<1, Bool>::from_dispatch(self.0).into_data(),
         }
     }
 

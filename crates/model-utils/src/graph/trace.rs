@@ -12,10 +12,10 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 
 use super::canonical::canonicalize;
 use super::dim::shape_text;
-use super::record::record;
+use super::record::{Names, Place, record};
 use super::tensors::AnyTensor;
 use super::value::is_learnable;
-use super::{Dim, Example, Graph, Kind, NodeId, Op, Role, Tensors};
+use super::{Dim, ElementKind, Example, Graph, NodeId, Op, Role, Tensors};
 use crate::error::{Error, Result, catch_panic};
 
 /// Two batch sizes that no fixed length is likely to be taken for.
@@ -135,15 +135,6 @@ impl Graph {
     }
 }
 
-/// A parameter of the module.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) path: String,
-    pub(super) containers: Vec<String>,
-    pub(super) id: u64,
-    pub(super) role: Role,
-}
-
 /// What the live module says of its parameters.
 #[derive(Debug, Default)]
 struct Places {
@@ -239,28 +230,19 @@ fn tensor_id(tensor: &AnyTensor) -> TensorId {
     const RECORDING: &str = "a tensor on the capture device";
     let tensor = tensor.clone();
     match tensor.kind() {
-        Kind::Float => Tensor::<1>::from_dispatch(tensor.0)
+        ElementKind::Float => Tensor::<1>::from_dispatch(tensor.0)
             .try_into_primitive::<Capture>()
             .expect(RECORDING)
             .id(),
-        Kind::Int => Tensor::<1, Int>::from_dispatch(tensor.0)
+        ElementKind::Int => Tensor::<1, Int>::from_dispatch(tensor.0)
             .try_into_primitive::<Capture>()
             .expect(RECORDING)
             .id(),
-        Kind::Bool => Tensor::<1, Bool>::from_dispatch(tensor.0)
+        ElementKind::Bool => Tensor::<1, Bool>::from_dispatch(tensor.0)
             .try_into_primitive::<Capture>()
             .expect(RECORDING)
             .id(),
     }
-}
-
-/// What a recording needs besides its operations.
-#[derive(Debug, Default)]
-pub(super) struct Names {
-    pub(super) places: HashMap<TensorId, Place>,
-    /// In the order of the arguments and results; one tensor may be given twice.
-    pub(super) inputs: Vec<TensorId>,
-    pub(super) outputs: Vec<TensorId>,
 }
 
 fn capture<M: Module, E: Example, O: Tensors>(

@@ -6,7 +6,7 @@ use burn::tensor::kind::Basic;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::structure::Weight;
-use super::{Kind, Role};
+use super::{ElementKind, Role};
 
 /// Defines [`Value`], a parameter of any kind and rank, and what all of them can do.
 macro_rules! values {
@@ -134,11 +134,11 @@ impl Value {
         let data = weight.data.clone();
         let rank = data.shape().len();
         let unknown = |kind| Err(format!("a parameter of {rank} axes that holds {kind}"));
-        Ok(match Kind::of(data.dtype()) {
-            Kind::Float if weight.role == Role::Running && rank == 1 => {
+        Ok(match ElementKind::from(data.dtype()) {
+            ElementKind::Float if weight.role == Role::Running && rank == 1 => {
                 Self::Running(RunningState::with_id(id, Tensor::from_data(data, device)))
             }
-            Kind::Float => {
+            ElementKind::Float => {
                 let learnable = weight.role == Role::Learnable;
                 match rank {
                     1 => Self::Float1(float(id, data, learnable, device)),
@@ -149,14 +149,14 @@ impl Value {
                     _ => return unknown("floating-point numbers"),
                 }
             }
-            Kind::Int => match rank {
+            ElementKind::Int => match rank {
                 1 => Self::Int1(Param::initialized(id, Tensor::from_data(data, device))),
                 2 => Self::Int2(Param::initialized(id, Tensor::from_data(data, device))),
                 3 => Self::Int3(Param::initialized(id, Tensor::from_data(data, device))),
                 4 => Self::Int4(Param::initialized(id, Tensor::from_data(data, device))),
                 _ => return unknown("integers"),
             },
-            Kind::Bool => match rank {
+            ElementKind::Bool => match rank {
                 1 => Self::Bool1(Param::initialized(id, Tensor::from_data(data, device))),
                 2 => Self::Bool2(Param::initialized(id, Tensor::from_data(data, device))),
                 3 => Self::Bool3(Param::initialized(id, Tensor::from_data(data, device))),

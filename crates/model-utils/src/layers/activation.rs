@@ -43,12 +43,12 @@ impl Activation {
             Self::Silu => activation::silu(x),
             Self::Gelu => activation::gelu(x),
             Self::Sigmoid => activation::sigmoid(x),
-            Self::Tanh => activation::tanh(x),
+            Self::Tanh => ops::tanh(x),
         }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "flex"))]
 mod tests {
     /// The way that `ReLU6` takes in training has the values and the slopes of a clamp.
     #[test]

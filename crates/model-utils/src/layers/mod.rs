@@ -36,7 +36,7 @@ pub fn make_divisible(channels: f64, divisor: usize) -> usize {
     if (rounded as f64) < 0.9 * channels { rounded + divisor } else { rounded }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
     use burn::module::Module as _;

@@ -88,9 +88,9 @@ pub fn multi_head_attention(
     on_weights: &Dropout,
 ) -> Tensor<3> {
     #[cfg(feature = "flex")]
-    if super::sequence::applies(&q) {
+    if super::rows::applies(&q) {
         let dropped = super::dropped(on_weights, &q.device());
-        return super::sequence::attention(q, k, v, heads, mask, dropped);
+        return super::rows::attention(q, k, v, heads, mask, dropped);
     }
     let (k, v, hidden) = seen(&q, k, v, mask);
     let (q, k, v) = (split_heads(q, heads), split_heads(k, heads), split_heads(v, heads));
@@ -113,7 +113,7 @@ pub fn cached_attention(
 ) -> Tensor<3> {
     #[cfg(feature = "flex")]
     if super::inference::applies(&q) {
-        return super::sequence::cached_attention(q, k, v, heads, slots);
+        return super::rows::cached_attention(q, k, v, heads, slots);
     }
     let ([rows, _, width], [_, room, _]) = (q.dims(), k.dims());
     let used = slots.len() / rows;

@@ -20,7 +20,7 @@ pub use attention::{
 
 pub use fake_quantize::{FakeQuantize, fake_quantize};
 #[cfg(feature = "flex")]
-use flex::{inference, recurrence, sequence};
+use flex::{inference, recurrence, rows};
 pub use recurrent::{gru_cell, lstm_cell};
 pub use rotary::rotary_embedding;
 pub use sync_batch_norm::{AllReduce, supports_sync_batch_norm, sync_batch_norm};
@@ -114,9 +114,9 @@ pub fn conv_transpose2d(conv: &ConvTranspose2d, x: Tensor<4>) -> Tensor<4> {
 /// A fully connected layer on the last axis. `[…, features_in]` → `[…, features_out]`.
 pub fn linear<const D: usize>(linear: &Linear, x: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "flex")]
-    if sequence::applies(&x) {
+    if rows::applies(&x) {
         let bias = linear.bias.as_ref().map(Param::val);
-        return sequence::linear(x, linear.weight.val(), bias, false);
+        return rows::linear(x, linear.weight.val(), bias, false);
     }
     linear.forward(x)
 }
@@ -129,8 +129,8 @@ pub fn linear_transposed<const D: usize>(
     bias: Option<Tensor<1>>,
 ) -> Tensor<D> {
     #[cfg(feature = "flex")]
-    if sequence::applies(&x) {
-        return sequence::linear(x, table, bias, true);
+    if rows::applies(&x) {
+        return rows::linear(x, table, bias, true);
     }
     let mut shape = x.dims();
     let rows = x.reshape([-1, shape[D - 1] as i64]);
@@ -145,9 +145,9 @@ pub fn linear_transposed<const D: usize>(
 /// Sets numbers to 0 at random in training, and scales the others up.
 pub fn dropout<const D: usize>(dropout: &Dropout, x: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "flex")]
-    if sequence::applies(&x) {
+    if rows::applies(&x) {
         return match dropped(dropout, &x.device()) {
-            Some((share, seed)) => sequence::dropout(x, share, seed),
+            Some((share, seed)) => rows::dropout(x, share, seed),
             None => x,
         };
     }
@@ -204,8 +204,8 @@ pub fn batch_norm<const D: usize>(norm: &BatchNorm, x: Tensor<D>) -> Tensor<D> {
 pub fn layer_norm<const D: usize>(norm: &LayerNorm, x: Tensor<D>) -> Tensor<D> {
     let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
     #[cfg(feature = "flex")]
-    if sequence::applies(&x) {
-        return sequence::layer_norm(x, gamma, beta, norm.epsilon);
+    if rows::applies(&x) {
+        return rows::layer_norm(x, gamma, beta, norm.epsilon);
     }
     burn::tensor::module::layer_norm(x, gamma, Some(beta), norm.epsilon)
 }
@@ -316,8 +316,8 @@ pub fn cross_entropy_ignoring(
     smoothing: f64,
 ) -> Tensor<1> {
     #[cfg(feature = "flex")]
-    if sequence::applies(&logits) {
-        return sequence::cross_entropy(Some(ignore_index), logits, targets, smoothing);
+    if rows::applies(&logits) {
+        return rows::cross_entropy(Some(ignore_index), logits, targets, smoothing);
     }
     let counted = targets.clone().not_equal_elem(ignore_index as i32).float();
     let log_p = log_softmax(logits, 1);
@@ -335,7 +335,7 @@ pub fn cross_entropy_ignoring(
 pub fn log_sum_exp(x: Tensor<2>) -> Tensor<1> {
     #[cfg(feature = "flex")]
     if inference::applies(&x) {
-        return sequence::log_sum_exp(x);
+        return rows::log_sum_exp(x);
     }
     let largest = x.clone().max_dim(1);
     ((x - largest.clone()).exp().sum_dim(1).log() + largest).squeeze_dim(1)

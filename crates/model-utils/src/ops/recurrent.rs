@@ -12,7 +12,7 @@ use burn::tensor::activation::{sigmoid, tanh};
 /// ```
 pub fn gru_cell(input: Tensor<2>, state: Tensor<2>, hidden: Tensor<2>) -> Tensor<2> {
     #[cfg(feature = "flex")]
-    if super::sequence::applies(&input) {
+    if super::rows::applies(&input) {
         return super::recurrence::gru_cell(input, state, hidden);
     }
     let width = hidden.dims()[1];
@@ -33,7 +33,7 @@ pub fn gru_cell(input: Tensor<2>, state: Tensor<2>, hidden: Tensor<2>) -> Tensor
 /// Returns `h'` and `c'`.
 pub fn lstm_cell(gates: Tensor<2>, cell: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
     #[cfg(feature = "flex")]
-    if super::sequence::applies(&gates) {
+    if super::rows::applies(&gates) {
         let cell = super::recurrence::lstm_memory(gates.clone(), cell);
         return (super::recurrence::lstm_output(gates, cell.clone()), cell);
     }

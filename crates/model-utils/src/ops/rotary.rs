@@ -18,8 +18,8 @@ pub fn rotary_embedding(
     heads: usize,
 ) -> Tensor<3> {
     #[cfg(feature = "flex")]
-    if super::sequence::applies(&x) {
-        return super::sequence::rotary_embedding(x, sines, cosines);
+    if super::rows::applies(&x) {
+        return super::rows::rotary_embedding(x, sines, cosines);
     }
     let [batch, time, width] = x.dims();
     let pairs = width / heads / 2;

@@ -3,7 +3,8 @@ use std::collections::VecDeque;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
-use crate::error::{Error, Result};
+use crate::config::{self, ConfigError};
+use crate::error::Result;
 
 /// An exponential moving average of a model's weights and batch-norm statistics.
 ///
@@ -22,11 +23,9 @@ impl<M: Module> Ema<M> {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a decay outside `0..1`.
+    /// [`Error::Config`](crate::Error::Config) for a decay outside `0..1`.
     pub fn new(model: &M, decay: f64) -> Result<Self> {
-        if !(0.0..1.0).contains(&decay) {
-            return Err(Error::config("ema_decay", decay, "at least 0 and below 1"));
-        }
+        config::share_below_one("ema_decay", decay)?;
         Ok(Self { average: model.valid(), decay, updates: 0 })
     }
 
@@ -64,10 +63,10 @@ impl<M: Module> Ema<M> {
 ///
 /// # Errors
 ///
-/// [`Error::Config`] for no models.
+/// [`Error::Config`](crate::Error::Config) for no models.
 pub fn mean_of<M: Module>(models: &[M]) -> Result<M> {
     let Some((first, rest)) = models.split_first() else {
-        return Err(Error::config("models", 0, "at least one model to average"));
+        return Err(ConfigError::new("models", 0, "at least one model to average").into());
     };
     let mut mean = first.valid();
     for (n, model) in (1_u32..).zip(rest) {

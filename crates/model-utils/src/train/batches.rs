@@ -15,18 +15,15 @@ pub trait Batches {
 }
 
 /// Batches that are all there, in the same order in every epoch.
-#[derive(Debug, Clone)]
-pub struct InMemory<B>(pub Vec<B>);
-
-impl<B: Clone> Batches for InMemory<B> {
+impl<B: Clone> Batches for Vec<B> {
     type Batch = B;
 
     fn batches_per_epoch(&self) -> usize {
-        self.0.len()
+        self.len()
     }
 
     fn epoch(&self, _epoch: u64, first: usize) -> Box<dyn Iterator<Item = Result<B>> + '_> {
-        Box::new(self.0.iter().skip(first).cloned().map(Ok))
+        Box::new(self.iter().skip(first).cloned().map(Ok))
     }
 }
 

@@ -33,7 +33,7 @@ mod early_stopping;
 mod supervised;
 
 pub use average::{Ema, mean_of};
-pub use batches::{Batches, InMemory};
+pub use batches::Batches;
 pub use early_stopping::EarlyStopping;
 pub use model_utils_core::budget::{Budget, Spent};
 pub use model_utils_core::event::{Event, Observer, Silent, Stop, StopReason};

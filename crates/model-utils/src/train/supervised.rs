@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Batches, Budget, EarlyStopping, Ema, Event, History, Observer, Spent, StopReason};
 use crate::checkpoint::{Checkpoint, Checkpoints, Goal};
+use crate::config::{self, ConfigError};
 use crate::device;
 use crate::error::{Error, Result};
 use crate::ops;
@@ -77,7 +78,7 @@ impl Evaluation {
 
     /// Adds a metric.
     #[must_use]
-    pub fn with(mut self, name: &str, value: f64) -> Self {
+    pub fn with_metric(mut self, name: &str, value: f64) -> Self {
         self.metrics.insert(name.to_owned(), value);
         self
     }
@@ -180,25 +181,17 @@ impl<M: Module> Supervised<M> {
             ("checkpoint_every", config.checkpoint_every.unwrap_or(1)),
             ("patience", config.patience.unwrap_or(1) as u64),
         ];
-        if let Some((field, value)) = positive.into_iter().find(|(_, value)| *value == 0) {
-            return Err(Error::config(field, value, "at least 1"));
+        for (field, value) in positive {
+            config::at_least(field, value, 1)?;
         }
-        if config.clip_norm.is_some_and(|norm| norm.is_nan() || norm <= 0.0) {
-            return Err(Error::config("clip_norm", format!("{:?}", config.clip_norm), "above 0"));
-        }
-        if config.budget == Budget::default() {
-            return Err(Error::config(
-                "budget",
-                "without a limit",
-                "a number of steps or epochs, or a time",
-            ));
-        }
+        let clips = config.clip_norm.is_none_or(|norm| norm > 0.0);
+        config::require(clips, "clip_norm", config.clip_norm, "above 0")?;
+        let limited = config.budget != Budget::default();
+        let expected = "a number of steps or epochs, or a time";
+        config::require(limited, "budget", config.budget, expected)?;
         if !is_autodiff(&model) {
-            return Err(Error::config(
-                "device",
-                "without autodiff",
-                "a model on `device.autodiff()`",
-            ));
+            let expected = "a model on `device.autodiff()`";
+            return Err(ConfigError::new("device", "without autodiff", expected).into());
         }
         let ema = config.ema_decay.map(|decay| Ema::new(&model, decay)).transpose()?;
         let early_stopping =

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn_store::KeyRemapper;
 
 use super::{Names, Report, State};
+use crate::config::ConfigError;
 use crate::error::{Error, Result};
 
 /// Weights from elsewhere: which file, which names become which, what may be left out.
@@ -53,7 +54,7 @@ impl Import {
     /// [`Error::Config`] for an expression that does not parse.
     pub fn rename(mut self, pattern: &str, replacement: &str) -> Result<Self> {
         self.rules = self.rules.add_pattern(pattern, replacement).map_err(|error| {
-            Error::config("rename", pattern, format!("a regular expression ({error})"))
+            ConfigError::new("rename", pattern, format!("a regular expression ({error})"))
         })?;
         Ok(self)
     }

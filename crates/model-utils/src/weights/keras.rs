@@ -10,12 +10,13 @@ use std::path::Path;
 use burn::tensor::TensorData;
 use hdf5_pure::{AttrValue, File, Group};
 
+use super::permute::permuted;
 use super::{State, TensorEntry};
 use crate::error::{Error, Result, catch_panic};
 
 /// What a layer does, as the shapes of its weights tell it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum LayerKind {
     /// A convolution: `weight` `[out, in, height, width]`, perhaps `bias`.
     Conv,
     /// A convolution of each channel alone: `weight` `[channels, 1, height, width]`, perhaps
@@ -33,8 +34,8 @@ pub struct Layer {
     /// Its name in Keras.
     pub name: String,
     /// What it does.
-    pub kind: Kind,
-    /// Its weights in the order that [`Kind`] names them.
+    pub kind: LayerKind,
+    /// Its weights in the order that [`LayerKind`] names them.
     pub tensors: Vec<(&'static str, TensorData)>,
 }
 
@@ -50,18 +51,18 @@ impl Layer {
         let (kind, axes, out): (_, &[usize], usize) = match shapes[..] {
             // A kernel of a single place mixes channels, or it would do nothing.
             [&[height, width, channels, 1], ..] if (height, width) != (1, 1) => {
-                (Kind::Depthwise, &[2, 3, 0, 1], channels)
+                (LayerKind::Depthwise, &[2, 3, 0, 1], channels)
             }
-            [&[_, _, _, out], ..] => (Kind::Conv, &[3, 2, 0, 1], out),
-            [&[_, out], ..] => (Kind::Linear, &[1, 0], out),
-            [&[channels], ..] => (Kind::Norm, &[0], channels),
+            [&[_, _, _, out], ..] => (LayerKind::Conv, &[3, 2, 0, 1], out),
+            [&[_, out], ..] => (LayerKind::Linear, &[1, 0], out),
+            [&[channels], ..] => (LayerKind::Norm, &[0], channels),
             _ => return None,
         };
         let names: &[&'static str] = match kind {
-            Kind::Norm => &["weight", "bias", "running_mean", "running_var"],
+            LayerKind::Norm => &["weight", "bias", "running_mean", "running_var"],
             _ => &["weight", "bias"],
         };
-        let complete = if kind == Kind::Norm { 4 } else { 1 };
+        let complete = if kind == LayerKind::Norm { 4 } else { 1 };
         if weights.len() < complete
             || weights.len() > names.len()
             || shapes[1..].iter().any(|shape| *shape != [out])
@@ -70,7 +71,7 @@ impl Layer {
         }
         let tensors = names.iter().copied().zip(weights).map(|(name, weight)| {
             let axes = if name == "weight" { axes } else { &[0][..] };
-            (name, permuted(&weight.values, &weight.shape, axes))
+            (name, permuted(&TensorData::new(weight.values, weight.shape), axes))
         });
         Some(Self { name: name.to_owned(), kind, tensors: tensors.collect() })
     }
@@ -80,32 +81,6 @@ impl Layer {
 struct Stored {
     values: Vec<f32>,
     shape: Vec<usize>,
-}
-
-/// The values with their axes in another order.
-fn permuted(values: &[f32], shape: &[usize], axes: &[usize]) -> TensorData {
-    let mut strides = vec![1; shape.len()];
-    for axis in (1..shape.len()).rev() {
-        strides[axis - 1] = strides[axis] * shape[axis];
-    }
-    let turned: Vec<usize> = axes.iter().map(|&axis| shape[axis]).collect();
-    let steps: Vec<usize> = axes.iter().map(|&axis| strides[axis]).collect();
-    let mut place = vec![0; turned.len()];
-    let mut from = 0;
-    let mut out = Vec::with_capacity(values.len());
-    for _ in 0..values.len() {
-        out.push(values[from]);
-        for axis in (0..turned.len()).rev() {
-            place[axis] += 1;
-            from += steps[axis];
-            if place[axis] < turned[axis] {
-                break;
-            }
-            from -= steps[axis] * turned[axis];
-            place[axis] = 0;
-        }
-    }
-    TensorData::new(out, turned)
 }
 
 /// Whether a file starts as HDF5 does.
@@ -120,10 +95,11 @@ pub fn is_hdf5(start: &[u8]) -> bool {
 /// # Errors
 ///
 /// [`Error::Io`]; [`Error::Format`] for a file that is not HDF5, is truncated or damaged, has
-/// neither layout, or holds a layer whose weights are none of [`Kind`]'s.
+/// neither layout, or holds a layer whose weights are none of [`LayerKind`]'s.
 pub fn read(path: impl AsRef<Path>) -> Result<Vec<Layer>> {
     let path = path.as_ref();
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    // What reads HDF5 may panic on damaged bytes.
     let layers = catch_panic(|| Reader::new(bytes)?.layers()).and_then(|layers| layers);
     layers.map_err(|reason| Error::format(path, "Keras", reason))
 }
@@ -289,22 +265,5 @@ fn list(name: &str, value: &AttrValue) -> Read<Vec<String>> {
             Some(texts) => Ok(texts.to_vec()),
             None => Err(format!("`{name}` is {value:?}, expected texts")),
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn axes_change_places() {
-        let values: Vec<f32> = (0..24_u8).map(f32::from).collect();
-        let turned = permuted(&values, &[2, 3, 4], &[2, 0, 1]);
-        assert_eq!(turned.shape().to_vec(), [4, 2, 3]);
-        let found: Vec<f32> = turned.iter::<f32>().collect();
-        for (index, value) in found.into_iter().enumerate() {
-            let (k, i, j) = (index / 6, index / 3 % 2, index % 3);
-            assert!((value - (i * 12 + j * 4 + k) as f32).abs() < 1e-9);
-        }
     }
 }

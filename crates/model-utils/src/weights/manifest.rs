@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::config::ConfigError;
 use crate::error::{Error, Result};
 
 /// The version of the files that this crate writes; older ones are read, newer ones refused.
@@ -40,7 +41,7 @@ impl Manifest {
     /// [`Error::Config`] if the configuration cannot be written as JSON (a non-string map key).
     pub fn new(crate_name: &str, model: &str, config: &impl Serialize) -> Result<Self> {
         let config = serde_json::to_value(config)
-            .map_err(|error| Error::config("config", error, "a value that JSON can hold"))?;
+            .map_err(|error| ConfigError::new("config", error, "a value that JSON can hold"))?;
         Ok(Self {
             format_version: FORMAT_VERSION,
             crate_name: crate_name.to_owned(),

@@ -22,6 +22,8 @@ mod import;
 #[cfg(feature = "keras")]
 pub mod keras;
 mod manifest;
+#[cfg(any(feature = "keras", all(feature = "graph", feature = "pytorch")))]
+mod permute;
 mod report;
 mod state;
 
@@ -34,6 +36,8 @@ use serde::de::DeserializeOwned;
 
 pub use import::Import;
 pub use manifest::{FORMAT_VERSION, Manifest};
+#[cfg(all(feature = "graph", feature = "pytorch"))]
+pub(crate) use permute::permuted;
 pub use report::{Report, ShapeMismatch};
 pub(crate) use state::is_autodiff;
 pub use state::{State, TensorEntry, snapshot};
@@ -60,7 +64,7 @@ pub fn save<M: Module>(
     names: Names,
     path: impl AsRef<Path>,
 ) -> Result<()> {
-    State::of(module, names)?.save(path, manifest)
+    State::from_module(module, names)?.save(path, manifest)
 }
 
 /// Loads a file written by [`save`] into a module of the same configuration.

@@ -2,6 +2,7 @@ use std::fmt;
 
 /// What loading a file into a module did, by the names in the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// Tensors of the module that were set.
     pub applied: Vec<String>,
@@ -15,6 +16,7 @@ pub struct Report {
 
 /// A tensor whose shape in a file is not the module's.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ShapeMismatch {
     /// The tensor's name.
     pub name: String,

@@ -94,7 +94,7 @@ impl State {
     ///
     /// [`Error::Data`] where a tensor cannot be read back from its device, or two of them get
     /// the same name.
-    pub fn of<M: Module>(module: &M, names: Names) -> Result<Self> {
+    pub fn from_module<M: Module>(module: &M, names: Names) -> Result<Self> {
         let still = module.valid();
         let mut tensors = BTreeMap::new();
         for tensor in still.collect(None, Some(Box::new(BurnToPyTorchAdapter)), true) {

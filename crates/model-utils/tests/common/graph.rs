@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Tensor, TensorData};
-use model_utils::graph::{AnyTensor, Graph, GraphModule, Kind, Op, Tensors};
+use model_utils::graph::{AnyTensor, ElementKind, Graph, GraphModule, Op, Tensors};
 use model_utils::weights::{State, same_names};
 
 /// The operations that compute, in order.
@@ -20,7 +20,7 @@ pub fn nodes(graph: &Graph) -> Vec<String> {
 
 /// The values of a tensor of floating-point numbers.
 pub fn values(tensor: &AnyTensor) -> Vec<f32> {
-    assert_eq!(tensor.kind(), Kind::Float);
+    assert_eq!(tensor.kind(), ElementKind::Float);
     let data: TensorData = match tensor.shape().len() {
         1 => tensor.clone().typed::<1, burn::tensor::Float>().unwrap().into_data(),
         2 => tensor.clone().typed::<2, burn::tensor::Float>().unwrap().into_data(),
@@ -107,7 +107,8 @@ pub fn agree<M: Module, I: Tensors + Clone, O: Tensors>(
         let scale = gradient.iter().fold(1e-2 * largest, |a, b| a.max(b.abs()));
         assert!(off <= 1e-4 * scale, "{name}: gradients differ by {off} of {scale}");
     }
-    let (expected, found) = (State::of(&model, same_names), State::of(&module, same_names));
+    let (expected, found) =
+        (State::from_module(&model, same_names), State::from_module(&module, same_names));
     let (expected, found) = (expected.unwrap().tensors, found.unwrap().tensors);
     assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
     for (name, entry) in &expected {
@@ -139,10 +140,10 @@ fn on<I: Tensors + Clone>(x: &I, device: &Device) -> I {
         .into_any()
         .into_iter()
         .map(|tensor| match (tensor.kind(), tensor.shape().len()) {
-            (Kind::Float, 2) => with_autodiff::<2>(tensor),
-            (Kind::Float, 3) => with_autodiff::<3>(tensor),
-            (Kind::Float, 4) => with_autodiff::<4>(tensor),
-            (Kind::Int, 2) => {
+            (ElementKind::Float, 2) => with_autodiff::<2>(tensor),
+            (ElementKind::Float, 3) => with_autodiff::<3>(tensor),
+            (ElementKind::Float, 4) => with_autodiff::<4>(tensor),
+            (ElementKind::Int, 2) => {
                 let tensor = tensor.typed::<2, burn::tensor::Int>().unwrap();
                 Tensor::<2, burn::tensor::Int>::from_inner(tensor).into()
             }

@@ -16,7 +16,7 @@ use burn::nn::{
 };
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use model_utils::train::{Evaluation, InMemory, StepOutput, Supervised, SupervisedConfig};
+use model_utils::train::{Evaluation, StepOutput, Supervised, SupervisedConfig};
 use model_utils::{Result, ops};
 
 /// conv → batch norm → relu → mean over space → dropout → linear: the net of
@@ -57,7 +57,7 @@ pub fn flex() -> Device {
 }
 
 /// Images whose class is whether their first channel is bright.
-pub fn batches(count: usize, device: &Device) -> InMemory<(Tensor<4>, Tensor<1, Int>)> {
+pub fn batches(count: usize, device: &Device) -> Vec<(Tensor<4>, Tensor<1, Int>)> {
     let items = 4;
     let batch = |number: usize| {
         let values: Vec<f32> = (0..items * 3 * 16)
@@ -74,7 +74,7 @@ pub fn batches(count: usize, device: &Device) -> InMemory<(Tensor<4>, Tensor<1, 
             Tensor::from_ints(labels.as_slice(), device),
         )
     };
-    InMemory((0..count).map(batch).collect())
+    (0..count).map(batch).collect()
 }
 
 pub fn step(net: &Net, (images, labels): (Tensor<4>, Tensor<1, Int>)) -> Result<StepOutput> {
@@ -85,7 +85,7 @@ pub fn step(net: &Net, (images, labels): (Tensor<4>, Tensor<1, Int>)) -> Result<
 }
 
 pub fn evaluate(net: &Net) -> Result<Evaluation> {
-    let batch = batches(1, &flex()).0.remove(0);
+    let batch = batches(1, &flex()).remove(0);
     let logits = net.forward(batch.0);
     let right = read(ops::count_correct(logits, batch.1).float())[0];
     Ok(Evaluation::new("test_accuracy", right / 4.0))
@@ -109,6 +109,7 @@ pub fn read<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
 
 /// Every tensor of a module as bits, by name.
 pub fn weights_of<M: Module>(module: &M) -> Vec<(String, Vec<u8>)> {
-    let state = model_utils::weights::State::of(module, model_utils::weights::same_names).unwrap();
+    let state =
+        model_utils::weights::State::from_module(module, model_utils::weights::same_names).unwrap();
     state.tensors.into_iter().map(|(name, entry)| (name, entry.data.as_bytes().to_vec())).collect()
 }

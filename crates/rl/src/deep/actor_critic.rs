@@ -1,11 +1,12 @@
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use model_utils::layers::Activation;
+use model_utils_core::random::Random;
 
-use super::agent::Decision;
 use super::dqn::arg_max;
-use super::network::{Activation, Layers, Network, Start, read, widths};
+use super::network::{Layers, Network, Start, read, widths};
+use crate::environment::Choice;
 use crate::error::Result;
-use crate::random::Random;
 use crate::space::{Space, Spaces};
 
 /// What a masked action's logit becomes.
@@ -144,11 +145,11 @@ impl ActorCritic {
     }
 
     /// The most probable action.
-    pub(super) fn decide(&self, row: &[f32], mask: Option<&[bool]>) -> Decision {
+    pub(super) fn decide(&self, row: &[f32], mask: Option<&[bool]>) -> Choice<'static> {
         let outputs = self.actor.forward(row);
         match &self.action {
-            Space::Discrete(_) => Decision::Index(arg_max(&outputs, mask)),
-            Space::Continuous { low, high } => Decision::Numbers(within(&outputs, low, high)),
+            Space::Discrete(_) => Choice::Index(arg_max(&outputs, mask)),
+            Space::Continuous { low, high } => Choice::Numbers(within(&outputs, low, high).into()),
         }
     }
 

@@ -146,10 +146,10 @@ mod tests {
     use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
     use burn::tensor::{Tensor, TensorData};
     use model_utils::ops::clip_grad_norm;
+    use model_utils_core::random::Random;
 
     use super::super::network::read;
     use super::*;
-    use crate::random::Random;
 
     #[derive(Module, Debug)]
     struct Vector {

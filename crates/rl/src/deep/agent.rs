@@ -4,37 +4,18 @@ use burn::tensor::{Device, TensorData};
 use model_utils::checkpoint::{Checkpoint, Checkpoints};
 use model_utils::train::{Budget, Observer};
 use model_utils::weights::{Manifest, State, TensorEntry};
+use model_utils_core::random::mix;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::blob;
+use super::columns;
 use super::network::Network;
 use super::session::Learned;
-use crate::environment::{Act, Choice, Features, action, from_state};
+use crate::environment::{Act, Choice, Features, action};
 use crate::error::{Error, Result};
-use crate::random::mix;
 use crate::space::Spaces;
-use crate::vector::{VectorEnvironment, fits};
-
-/// What an agent decided.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Decision {
-    /// An index.
-    Index(usize),
-    /// Numbers.
-    Numbers(Vec<f32>),
-}
-
-impl Decision {
-    /// As the action type of an environment.
-    fn into_action<A: Act>(self, spaces: &Spaces) -> Result<A> {
-        match &self {
-            Self::Index(index) => action(Choice::Index(*index), &spaces.action),
-            Self::Numbers(numbers) => action(Choice::Numbers(numbers), &spaces.action),
-        }
-    }
-}
+use crate::vector::VectorEnvironment;
 
 /// All that an agent is, apart from its configuration.
 #[derive(Debug, Clone, Default)]
@@ -105,7 +86,7 @@ pub trait Agent: Sized {
     fn steps(&self) -> u64;
 
     /// The best action, for an observation as numbers `[features]`.
-    fn decide(&self, observation: &[f32], mask: Option<&[bool]>) -> Decision;
+    fn decide(&self, observation: &[f32], mask: Option<&[bool]>) -> Choice<'static>;
 
     /// Learns in environments until the budget is spent: steps count in all, over all
     /// environments, the parts before a resume included. The on-policy agents finish the rollout
@@ -119,7 +100,7 @@ pub trait Agent: Sized {
         &mut self,
         environments: &mut dyn VectorEnvironment,
         budget: Budget,
-        observer: &mut dyn Observer,
+        progress: &mut dyn Observer,
     ) -> Result<Learned>;
 
     /// All that it is.
@@ -144,7 +125,12 @@ pub trait Agent: Sized {
     /// Where the file cannot be written.
     fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let snapshot = self.snapshot()?;
-        let manifest = manifest(self, &snapshot.acting)?;
+        let kept = Kept {
+            config: self.config().clone(),
+            spaces: self.spaces().clone(),
+            acting: snapshot.acting,
+        };
+        let manifest = manifest(Self::MODEL, &kept)?;
         Ok(state(&snapshot.networks).save(path, &manifest)?)
     }
 
@@ -169,14 +155,14 @@ pub trait Agent: Sized {
         Ok(agent)
     }
 
-    /// Saves all that learning goes on from, agent and environments, to a folder.
+    /// Saves all that learning goes on from, agent and environments, as a checkpoint.
     ///
     /// # Errors
     ///
     /// Where it cannot be written, or an environment cannot save itself.
-    fn suspend(
+    fn save_in(
         &self,
-        folder: impl AsRef<Path>,
+        checkpoints: &Checkpoints,
         environments: &dyn VectorEnvironment,
     ) -> Result<()> {
         let snapshot = self.snapshot()?;
@@ -187,48 +173,46 @@ pub trait Agent: Sized {
         let config = serde_json::to_value((self.config(), self.spaces()))
             .map_err(|error| Error::Resume(error.to_string()))?;
         let checkpoint = Checkpoint::new(self.steps())
-            .bytes("columns", blob::write(&columns))
+            .bytes("columns", columns::write(&columns))
             .state(&json!({
-                "model": Self::MODEL,
-                "config": config,
-                "acting": snapshot.acting,
-                "learning": snapshot.learning,
-                "environments": environments.state()?,
-            }))?;
-        Checkpoints::open(folder.as_ref())?.save(&checkpoint)?;
+            "model": Self::MODEL,
+            "config": config,
+            "acting": snapshot.acting,
+            "learning": snapshot.learning,
+            "environments": environments.state()?,
+        }))?;
+        checkpoints.save(&checkpoint)?;
         Ok(())
     }
 
-    /// Goes on from the latest checkpoint of a folder: agent and environments are as they were,
-    /// bit for bit. `self` is a fresh agent of the same configuration.
+    /// Goes on from the latest checkpoint that is there: agent and environments are as they were,
+    /// bit for bit. `self` is a fresh agent of the same configuration; where there is no
+    /// checkpoint, both stay as they are.
     ///
     /// # Errors
     ///
-    /// Where there is no checkpoint, it is damaged, or it is of another algorithm, configuration
-    /// or network shape.
-    fn resume(
+    /// Where the checkpoint is damaged, or of another algorithm, configuration or network shape.
+    fn resume_in(
         mut self,
-        folder: impl AsRef<Path>,
+        checkpoints: &Checkpoints,
         environments: &mut dyn VectorEnvironment,
     ) -> Result<Self> {
-        let folder = folder.as_ref();
-        let none = || Error::Resume(format!("there is no checkpoint in {}", folder.display()));
-        let saved = Checkpoints::open(folder)?.latest()?.ok_or_else(none)?;
+        let Some(saved) = checkpoints.latest()? else { return Ok(self) };
         let state: Value = saved.state()?;
         let found = state["model"].as_str().unwrap_or_default();
         if found != Self::MODEL {
             let line = format!("it holds a run of {found}, expected {}", Self::MODEL);
             return Err(mismatch(saved.folder(), vec![line]));
         }
-        let expected = manifest_of(Self::MODEL, &json!((self.config(), self.spaces())))?;
-        let differences = expected.differences(Some(&manifest_of(Self::MODEL, &state["config"])?));
+        let expected = manifest(Self::MODEL, &json!((self.config(), self.spaces())))?;
+        let differences = expected.differences(Some(&manifest(Self::MODEL, &state["config"])?));
         if !differences.is_empty() {
             return Err(mismatch(saved.folder(), differences));
         }
         let mut snapshot = Snapshot {
             networks: self.snapshot()?.networks,
             acting: state["acting"].clone(),
-            columns: blob::read(&saved.bytes("columns")?)?,
+            columns: columns::read(&saved.bytes("columns")?)?,
             learning: state["learning"].clone(),
         };
         for at in 0..snapshot.networks.len() {
@@ -259,20 +243,11 @@ fn forget_times(value: &mut Value) {
 }
 
 fn mismatch(path: &Path, differences: Vec<String>) -> Error {
-    model_utils::Error::Mismatch { path: path.to_path_buf(), differences }.into()
+    model_utils_core::Error::Mismatch { path: path.to_path_buf(), differences }.into()
 }
 
-fn manifest_of(model: &str, config: &Value) -> Result<Manifest> {
+fn manifest(model: &str, config: &impl Serialize) -> Result<Manifest> {
     Ok(Manifest::new(env!("CARGO_PKG_NAME"), model, config)?)
-}
-
-fn manifest<A: Agent>(agent: &A, acting: &Value) -> Result<Manifest> {
-    let kept = Kept {
-        config: agent.config().clone(),
-        spaces: agent.spaces().clone(),
-        acting: acting.clone(),
-    };
-    Ok(Manifest::new(env!("CARGO_PKG_NAME"), A::MODEL, &kept)?)
 }
 
 fn state(networks: &[(&'static str, Network)]) -> State {
@@ -302,16 +277,6 @@ fn networks(
     if wrong.is_empty() { Ok(networks) } else { Err(mismatch(path, wrong)) }
 }
 
-/// Reads one part of an agent's JSON.
-pub(super) fn part<T: DeserializeOwned>(value: &Value) -> Result<T> {
-    from_state(value)
-}
-
-/// Refuses environments of other spaces.
-pub(super) fn check_spaces(expected: &Spaces, environments: &dyn VectorEnvironment) -> Result<()> {
-    fits(expected, environments.spaces())
-}
-
 /// Acts in one environment.
 pub(super) fn act<G: Agent, O: Features, A: Act>(
     agent: &G,
@@ -324,7 +289,7 @@ pub(super) fn act<G: Agent, O: Features, A: Act>(
         return Err(Error::NotFinite { what: "observation", value, environment: 0, step: 0 });
     }
     observation.write(&spaces.observation, &mut row);
-    agent.decide(&row, mask).into_action(spaces)
+    action(&agent.decide(&row, mask), &spaces.action)
 }
 
 /// [`Policy`](crate::Policy) for an agent.

@@ -1,16 +1,19 @@
 use burn::config::Config;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use model_utils::layers::Activation;
 use model_utils::train::{Budget, Observer};
+use model_utils_core::config::{self, ConfigError};
+use model_utils_core::random::Random;
 use serde_json::json;
 
 use super::adam::{Adam, clip, step_all};
-use super::agent::{Agent, Decision, Snapshot, acts, check_spaces, part};
-use super::network::{Activation, Network, Start, read, widths};
+use super::agent::{Agent, Snapshot, acts};
+use super::network::{Network, Start, read, widths};
+use super::off_policy::remember;
 use super::session::{Journal, Learned, Session};
-use crate::environment::to_state;
-use crate::error::{Error, Result, require};
-use crate::memory::{Batch, NStep, Replay};
-use crate::random::Random;
+use crate::environment::{Choice, from_state, to_state};
+use crate::error::{Error, Result};
+use crate::memory::{Batch, NStep, ReplayBuffer};
 use crate::space::{Space, Spaces};
 use crate::vector::{Actions, VectorEnvironment};
 
@@ -140,21 +143,24 @@ impl DqnConfig {
         Dqn::from_config(self, spaces, device)
     }
 
-    fn check(&self) -> Result<()> {
-        let share = |x: f64| (0.0..=1.0).contains(&x);
-        let rate = self.learning_rate;
-        require(rate > 0.0 && rate.is_finite(), "learning_rate", rate, "above 0")?;
-        require(self.anneal_steps != Some(0), "anneal_steps", 0, "at least 1")?;
-        require(share(self.discount), "discount", self.discount, "a share from 0 to 1")?;
-        require(share(self.epsilon), "epsilon", self.epsilon, "a share from 0 to 1")?;
-        require(share(self.beta), "beta", self.beta, "a share from 0 to 1")?;
-        require(self.batch_size > 0, "batch_size", 0, "at least 1")?;
-        require(self.train_every > 0, "train_every", 0, "at least 1")?;
-        require(self.target_every > 0, "target_every", 0, "at least 1")?;
-        require(self.n_step > 0, "n_step", 0, "at least 1")?;
-        require(self.max_grad_norm > 0.0, "max_grad_norm", self.max_grad_norm, "above 0")?;
+    fn check(&self) -> Result<(), ConfigError> {
+        config::positive("learning_rate", self.learning_rate)?;
+        config::at_least("anneal_steps", self.anneal_steps.unwrap_or(1), 1)?;
+        config::share("discount", self.discount)?;
+        config::share("epsilon", self.epsilon)?;
+        config::share("beta", self.beta)?;
+        config::at_least("batch_size", self.batch_size, 1)?;
+        config::at_least("train_every", self.train_every, 1)?;
+        config::at_least("target_every", self.target_every, 1)?;
+        config::at_least("n_step", self.n_step, 1)?;
+        config::require(self.max_grad_norm > 0.0, "max_grad_norm", self.max_grad_norm, "above 0")?;
         let (batch, buffer) = (self.batch_size, self.buffer);
-        require(batch <= buffer, "batch_size", batch, &format!("at most the buffer, {buffer}"))
+        config::require(
+            batch <= buffer,
+            "batch_size",
+            batch,
+            format!("at most the buffer, {buffer}"),
+        )
     }
 }
 
@@ -171,7 +177,7 @@ pub struct Dqn {
     online: Network,
     target: Network,
     adam: Adam,
-    replay: Replay,
+    replay: ReplayBuffer,
     n_steps: Vec<NStep>,
     random: Random,
     journal: Journal,
@@ -217,7 +223,7 @@ impl Dqn {
         let mut choices = Vec::new();
         for row in observations.chunks(features) {
             let starting = self.journal.steps < self.config.learning_starts;
-            if starting || self.random.chance(epsilon) {
+            if starting || self.random.bernoulli(epsilon) {
                 choices.push(self.random.below(self.actions));
             } else {
                 choices.push(arg_max(&self.values(row), None));
@@ -282,7 +288,7 @@ impl Dqn {
         let loss = loss.sum::<f64>() / count as f64;
         if !loss.is_finite() {
             let (what, step) = ("loss".to_owned(), self.journal.updates + 1);
-            return Err(model_utils::Error::NotFinite { what, value: loss, step }.into());
+            return Err(model_utils_core::Error::NotFinite { what, value: loss, step }.into());
         }
         let slopes = Tensor::<2>::from_data(TensorData::new(slopes, [count, 1]), &self.device);
         let mut gradients = layers.gradients(&(said * slopes).sum().backward())?;
@@ -299,24 +305,12 @@ impl Dqn {
 
     /// One step in all environments, remembered.
     fn collect(&mut self, environments: &mut dyn VectorEnvironment) -> Result<()> {
-        let features = self.spaces.observation.features();
         let before = environments.observations().to_vec();
         let choices = self.explore(&before);
         let transitions = environments.step(Actions::Indices(&choices))?.clone();
         let after = environments.observations();
-        for (i, choice) in choices.iter().enumerate() {
-            let row = i * features..(i + 1) * features;
-            let (terminated, truncated) = (transitions.terminated[i], transitions.truncated[i]);
-            let next = if terminated || truncated {
-                &transitions.final_observations[row.clone()]
-            } else {
-                &after[row.clone()]
-            };
-            let action = [*choice as f32];
-            let step = (&before[row], action.as_slice(), f64::from(transitions.rewards[i]));
-            let replay = &mut self.replay;
-            self.n_steps[i].push(step, next, terminated, truncated, |t| replay.push(&t));
-        }
+        let actions: Vec<f32> = choices.iter().map(|choice| *choice as f32).collect();
+        remember(&mut self.replay, &mut self.n_steps, (&before, &actions), &transitions, after);
         self.journal.steps += choices.len() as u64;
         self.journal.note(&transitions.episodes);
         Ok(())
@@ -342,15 +336,14 @@ impl Agent for Dqn {
     fn from_config(config: &DqnConfig, spaces: &Spaces, device: &Device) -> Result<Self> {
         config.check()?;
         let Space::Discrete(actions) = spaces.action else {
-            let (found, expected) = (spaces.action.to_string(), "an index".to_owned());
-            return Err(Error::Spaces { what: "action", found, expected });
+            return Err(Error::spaces("action", &spaces.action, "an index"));
         };
         let features = spaces.observation.features();
         let outputs = actions + usize::from(config.dueling);
         let sizes = widths(features, &config.hidden, outputs)?;
         let mut random = Random::new(config.seed);
         let online = Network::new(sizes, Activation::Relu, Start::Even, &mut random);
-        let mut replay = Replay::new(config.buffer, features, 1)?;
+        let mut replay = ReplayBuffer::new(config.buffer, features, 1)?;
         if let Some(alpha) = config.prioritized {
             replay = replay.prioritized(alpha)?;
         }
@@ -383,26 +376,25 @@ impl Agent for Dqn {
         self.journal.steps
     }
 
-    fn decide(&self, observation: &[f32], mask: Option<&[bool]>) -> Decision {
-        Decision::Index(arg_max(&self.values(observation), mask))
+    fn decide(&self, observation: &[f32], mask: Option<&[bool]>) -> Choice<'static> {
+        Choice::Index(arg_max(&self.values(observation), mask))
     }
 
     fn learn(
         &mut self,
         environments: &mut dyn VectorEnvironment,
         budget: Budget,
-        observer: &mut dyn Observer,
+        progress: &mut dyn Observer,
     ) -> Result<Learned> {
-        check_spaces(&self.spaces, environments)?;
+        self.spaces.expect(environments.spaces())?;
         if environments.masks().is_some() {
-            let (found, expected) = ("masked".to_owned(), "every action possible".to_owned());
-            return Err(Error::Spaces { what: "action", found, expected });
+            return Err(Error::spaces("action", "masked", "every action possible"));
         }
         if self.n_steps.len() != environments.count() {
             let steps = NStep::new(self.config.n_step, self.config.discount);
             self.n_steps = vec![steps; environments.count()];
         }
-        let mut session = Session::start(Self::MODEL, budget, observer, &self.journal);
+        let mut session = Session::start(Self::MODEL, budget, progress, &self.journal);
         let mut loss = f64::NAN;
         let reason = loop {
             if let Some(reason) = session.over(&self.journal) {
@@ -456,7 +448,7 @@ impl Agent for Dqn {
         }
         let position;
         (self.random, self.journal, self.n_steps, (self.trained_at, self.copied_at, position)) =
-            part(&snapshot.learning)?;
+            from_state(&snapshot.learning)?;
         let bad = || Error::Resume("moments or target of another shape".to_owned());
         let target = snapshot.column("target").ok_or_else(bad)?;
         if target.len() != self.target.values().len()

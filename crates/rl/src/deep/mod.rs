@@ -1,7 +1,7 @@
-//! Agents with networks (feature `deep`): DQN, REINFORCE, A2C, PPO, SAC.
+//! Agents with networks (feature `burn`): DQN, REINFORCE, A2C, PPO, SAC.
 //!
 //! All of them have [`act`](Policy::act), [`learn`](Agent::learn), [`save`](Agent::save),
-//! [`load`](Agent::load), [`suspend`](Agent::suspend) and [`resume`](Agent::resume).
+//! [`load`](Agent::load), [`save_in`](Agent::save_in) and [`resume_in`](Agent::resume_in).
 //!
 //! # Design decisions
 //!
@@ -17,10 +17,12 @@
 mod actor_critic;
 mod adam;
 mod agent;
-mod blob;
+mod columns;
 mod dqn;
 mod network;
+mod off_policy;
 mod on_policy;
+mod policy_gradient;
 mod ppo;
 mod sac;
 mod session;
@@ -28,13 +30,12 @@ mod squashed;
 
 pub use actor_critic::ActorCritic;
 pub use adam::{Adam, clip};
-pub use agent::{Agent, Decision, Snapshot};
+pub use agent::{Agent, Snapshot};
 pub use dqn::{Dqn, DqnConfig};
-pub use network::{Activation, Network};
-pub use on_policy::{
-    A2c, A2cConfig, Algorithm, OnPolicy, Ppo, Reinforce, ReinforceConfig, Rollout,
-};
-pub use ppo::PpoConfig;
+pub use network::Network;
+pub use on_policy::{Algorithm, OnPolicy, OnPolicyConfig, Rollout};
+pub use policy_gradient::{A2c, A2cConfig, A2cUpdate, Reinforce, ReinforceConfig, ReinforceUpdate};
+pub use ppo::{Ppo, PpoConfig, PpoUpdate};
 pub use sac::{Sac, SacConfig};
 pub use session::Learned;
 

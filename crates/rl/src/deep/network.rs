@@ -2,20 +2,12 @@ use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use model_utils::layers::Activation;
 use model_utils::ops;
-use serde::{Deserialize, Serialize};
+use model_utils_core::config;
+use model_utils_core::random::Random;
 
-use crate::error::{Error, Result, require};
-use crate::random::Random;
-
-/// What stands between the layers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Activation {
-    /// max(x, 0)
-    Relu,
-    /// The hyperbolic tangent.
-    Tanh,
-}
+use crate::error::{Error, Result};
 
 /// How the weights begin.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,7 +50,7 @@ impl Network {
             match start {
                 Start::Even => {
                     let most = 1.0 / (inputs as f64).sqrt();
-                    let draw = |_| random.between(-most, most) as f32;
+                    let draw = |_| random.uniform_in(-most..most) as f32;
                     values.extend((0..(inputs + 1) * outputs).map(draw));
                 }
                 Start::Orthogonal(last) => {
@@ -127,7 +119,8 @@ impl Network {
             if number < last {
                 match self.activation {
                     Activation::Relu => y.iter_mut().for_each(|x| *x = x.max(0.0)),
-                    Activation::Tanh => y.iter_mut().for_each(|x| *x = x.tanh()),
+                    // The configurations refuse all others.
+                    _ => y.iter_mut().for_each(|x| *x = x.tanh()),
                 }
             }
             latent = std::mem::replace(&mut x, y);
@@ -237,7 +230,7 @@ impl Layers {
             x = ops::linear(layer, x);
             x = match self.activation {
                 Activation::Relu => relu(x),
-                Activation::Tanh => ops::tanh(x),
+                _ => ops::tanh(x),
             };
         }
         (x.clone(), ops::linear(last, x))
@@ -268,7 +261,7 @@ pub(super) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
 }
 
 fn unreadable(error: impl std::fmt::Display) -> Error {
-    model_utils::Error::data("tensor", error.to_string()).into()
+    model_utils_core::Error::data("tensor", error.to_string()).into()
 }
 
 /// A matrix whose rows or columns, whichever are fewer, are orthonormal: Gram and Schmidt on
@@ -301,7 +294,12 @@ fn orthogonal(inputs: usize, outputs: usize, random: &mut Random) -> Vec<f64> {
 
 /// The widths of a network.
 pub(super) fn widths(inputs: usize, hidden: &[usize], outputs: usize) -> Result<Vec<usize>> {
-    require(hidden.iter().all(|width| *width > 0), "hidden", hidden, "widths of at least 1")?;
+    config::require(
+        hidden.iter().all(|width| *width > 0),
+        "hidden",
+        hidden,
+        "widths of at least 1",
+    )?;
     Ok([&[inputs], hidden, &[outputs]].concat())
 }
 

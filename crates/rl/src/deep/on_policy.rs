@@ -1,79 +1,137 @@
-use burn::config::Config;
 use burn::tensor::Device;
+use derive_setters::Setters;
+use model_utils::layers::Activation;
 use model_utils::train::{Budget, Observer};
+use model_utils_core::config::{self, ConfigError};
+use model_utils_core::random::Random;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::actor_critic::{ActorCritic, Minibatch};
 use super::adam::{Adam, clip};
-use super::agent::{Agent, Decision, Snapshot, acts, check_spaces, part};
-use super::network::{Activation, Network};
-use super::ppo::PpoConfig;
+use super::agent::{Agent, Snapshot, acts};
+use super::network::Network;
 use super::session::{Journal, Learned, Session};
-use crate::environment::to_state;
-use crate::error::{Error, Result, require};
-use crate::memory::{Outlook, generalized_advantages};
-use crate::random::Random;
+use crate::environment::{Choice, from_state, to_state};
+use crate::error::{Error, Result};
+use crate::memory::{Bootstrap, generalized_advantages};
 use crate::space::{Space, Spaces};
 use crate::vector::{Actions, VectorEnvironment};
 use crate::wrappers::Moments;
 
-/// Proximal policy optimisation (Schulman et al. 2017).
-pub type Ppo = OnPolicy<PpoConfig>;
-/// Advantage actor-critic (Mnih et al. 2016), synchronous.
-pub type A2c = OnPolicy<A2cConfig>;
-/// REINFORCE with a learned baseline (Williams 1992).
-pub type Reinforce = OnPolicy<ReinforceConfig>;
-
-/// What the on-policy algorithms have in common.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Common {
+/// How an agent learns from rollouts: what all algorithms have in common, and its own part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Setters)]
+#[setters(prefix = "with_")]
+pub struct OnPolicyConfig<A> {
     /// Widths of the hidden layers, the same for policy and value.
     pub hidden: Vec<usize>,
-    /// What stands between them.
+    /// What stands between them: ReLU or the hyperbolic tangent.
     pub activation: Activation,
-    /// Steps of a rollout in each environment.
+    /// Adam's learning rate.
+    pub learning_rate: f64,
+    /// Steps of a rollout in each environment; an episode that it cuts goes on in the next, and
+    /// its return is completed by the value.
     pub steps: usize,
     /// γ.
     pub discount: f64,
-    /// λ of the generalised advantages.
+    /// λ of the generalised advantages; 1 is the n-step return.
     pub lambda: f64,
+    /// What entropy counts.
+    pub entropy: f64,
+    /// What the error of the value counts.
+    pub value: f64,
+    /// The most that the norm of all gradients may be.
+    pub max_grad_norm: f64,
     /// The logarithm of the deviation of continuous actions at first.
     pub log_std: f64,
-    /// Observations with mean 0 and deviation 1.
+    /// Observations with mean 0 and deviation 1; the statistics are saved with the agent.
     pub normalize_observations: bool,
     /// Rewards over the deviation of the discounted return.
     pub normalize_rewards: bool,
-    /// Adam's ε.
-    pub epsilon: f32,
     /// What all random draws follow from.
     pub seed: u64,
+    /// What the algorithm has for itself.
+    #[serde(flatten)]
+    #[setters(skip)]
+    pub algorithm: A,
 }
 
-impl Common {
-    fn check(&self) -> Result<()> {
-        let share = |x: f64| (0.0..=1.0).contains(&x);
-        require(self.steps > 0, "steps", 0, "at least 1")?;
-        require(share(self.discount), "discount", self.discount, "a share from 0 to 1")?;
-        require(share(self.lambda), "lambda", self.lambda, "a share from 0 to 1")?;
-        require(self.log_std.is_finite(), "log_std", self.log_std, "a finite number")
+impl<A: Algorithm> OnPolicyConfig<A> {
+    /// The algorithm's defaults.
+    pub fn new() -> Self {
+        A::defaults()
+    }
+
+    /// Two hidden layers of 64 with the hyperbolic tangent, γ = 0.99, λ = 1, no entropy, half of
+    /// the value's error, a norm of at most 0.5, log σ = 0, nothing normalised, seed 0.
+    pub(super) fn from_algorithm(algorithm: A, learning_rate: f64, steps: usize) -> Self {
+        Self {
+            hidden: vec![64, 64],
+            activation: Activation::Tanh,
+            learning_rate,
+            steps,
+            discount: 0.99,
+            lambda: 1.0,
+            entropy: 0.0,
+            value: 0.5,
+            max_grad_norm: 0.5,
+            log_std: 0.0,
+            normalize_observations: false,
+            normalize_rewards: false,
+            seed: 0,
+            algorithm,
+        }
+    }
+
+    /// A fresh agent for these spaces.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a field that cannot work.
+    pub fn init(&self, spaces: &Spaces, device: &Device) -> Result<OnPolicy<A>> {
+        OnPolicy::from_config(self, spaces, device)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let known = matches!(self.activation, Activation::Relu | Activation::Tanh);
+        config::require(known, "activation", self.activation, "Relu or Tanh")?;
+        config::at_least("steps", self.steps, 1)?;
+        config::share("discount", self.discount)?;
+        config::share("lambda", self.lambda)?;
+        config::finite("log_std", self.log_std)?;
+        self.algorithm.check()?;
+        config::positive("learning_rate", self.learning_rate)?;
+        config::at_least("entropy", self.entropy, 0.0)?;
+        config::at_least("value", self.value, 0.0)?;
+        config::require(self.max_grad_norm > 0.0, "max_grad_norm", self.max_grad_norm, "above 0")
     }
 }
 
-/// An algorithm that learns from rollouts of the present policy.
+impl<A: Algorithm> Default for OnPolicyConfig<A> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// An algorithm that learns from rollouts of the present policy, and what it alone is configured
+/// by.
 pub trait Algorithm: Clone + std::fmt::Debug + Serialize + DeserializeOwned {
     /// Its name in files.
     const MODEL: &'static str;
+    /// Adam's ε.
+    const ADAM_EPSILON: f32;
 
-    /// What it shares with the others.
-    fn common(&self) -> Common;
+    /// The configuration that it begins with.
+    fn defaults() -> OnPolicyConfig<Self>;
 
     /// Refuses what cannot work.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`].
-    fn check(&self) -> Result<()>;
+    /// Names the field at fault.
+    fn check(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
 
     /// Learns from a rollout; what it measured.
     ///
@@ -81,7 +139,7 @@ pub trait Algorithm: Clone + std::fmt::Debug + Serialize + DeserializeOwned {
     ///
     /// Where a loss is not finite.
     fn update(
-        &self,
+        config: &OnPolicyConfig<Self>,
         agent: &mut OnPolicy<Self>,
         rollout: &Rollout,
     ) -> Result<Vec<(&'static str, f64)>>;
@@ -90,8 +148,7 @@ pub trait Algorithm: Clone + std::fmt::Debug + Serialize + DeserializeOwned {
 /// An agent that learns from rollouts.
 #[derive(Debug)]
 pub struct OnPolicy<A> {
-    config: A,
-    common: Common,
+    config: OnPolicyConfig<A>,
     spaces: Spaces,
     /// With autodiff.
     pub(super) device: Device,
@@ -131,7 +188,7 @@ impl<A: Algorithm> OnPolicy<A> {
 
     /// A rollout under the present policy.
     fn collect(&mut self, environments: &mut dyn VectorEnvironment) -> Result<Rollout> {
-        let (count, steps) = (environments.count(), self.common.steps);
+        let (count, steps) = (environments.count(), self.config.steps);
         let features = self.spaces.observation.features();
         let mut rollout = Rollout::default();
         let (mut rewards, mut values, mut after) = (Vec::new(), Vec::new(), Vec::new());
@@ -171,12 +228,12 @@ impl<A: Algorithm> OnPolicy<A> {
                 } else {
                     f64::from(value[i])
                 };
-                after.push(Outlook { value, ended: terminated || truncated });
+                after.push(Bootstrap { value, ended: terminated || truncated });
             }
             self.journal.steps += count as u64;
             self.journal.note(&transitions.episodes);
         }
-        let Common { discount, lambda, .. } = self.common;
+        let OnPolicyConfig { discount, lambda, .. } = self.config;
         rollout.advantages =
             generalized_advantages(&rewards, &values, &after, count, discount, lambda);
         rollout.returns = rollout.advantages.iter().zip(&values).map(|(a, v)| a + v).collect();
@@ -198,7 +255,7 @@ impl<A: Algorithm> OnPolicy<A> {
     fn scaled(&mut self, rewards: &[f32], ended: impl Fn(usize) -> bool) -> Vec<f32> {
         let Some(moments) = &mut self.moments.rewards else { return rewards.to_vec() };
         for (i, (sum, reward)) in self.moments.sums.iter_mut().zip(rewards).enumerate() {
-            *sum = *sum * self.common.discount + f64::from(*reward);
+            *sum = *sum * self.config.discount + f64::from(*reward);
             moments.push(&[*sum]);
             if ended(i) {
                 *sum = 0.0;
@@ -239,7 +296,7 @@ impl<A: Algorithm> OnPolicy<A> {
         self.journal.updates += 1;
         if !norm.is_finite() {
             let (what, step) = ("norm of the gradients".to_owned(), self.journal.updates);
-            return Err(model_utils::Error::NotFinite { what, value: norm, step }.into());
+            return Err(model_utils_core::Error::NotFinite { what, value: norm, step }.into());
         }
         self.adam.step(&mut self.networks.parts(), &gradients, learning_rate);
         Ok(())
@@ -261,31 +318,28 @@ pub(super) fn standardize(values: &mut [f32]) {
 }
 
 impl<A: Algorithm> Agent for OnPolicy<A> {
-    type Config = A;
+    type Config = OnPolicyConfig<A>;
     const MODEL: &'static str = A::MODEL;
 
-    fn from_config(config: &A, spaces: &Spaces, device: &Device) -> Result<Self> {
-        let common = config.common();
-        common.check()?;
+    fn from_config(config: &Self::Config, spaces: &Spaces, device: &Device) -> Result<Self> {
         config.check()?;
-        let mut random = Random::new(common.seed);
+        let mut random = Random::new(config.seed);
         let networks = ActorCritic::new(
             spaces,
-            &common.hidden,
-            common.activation,
-            common.log_std,
+            &config.hidden,
+            config.activation,
+            config.log_std,
             &mut random,
         )?;
         let features = spaces.observation.features();
         let moments = Normalizers {
-            observations: common.normalize_observations.then(|| Moments::new(features)),
-            rewards: common.normalize_rewards.then(|| Moments::new(1)),
+            observations: config.normalize_observations.then(|| Moments::new(features)),
+            rewards: config.normalize_rewards.then(|| Moments::new(1)),
             sums: Vec::new(),
         };
         Ok(Self {
-            adam: Adam::new(networks.weights(), common.epsilon),
+            adam: Adam::new(networks.weights(), A::ADAM_EPSILON),
             config: config.clone(),
-            common,
             spaces: spaces.clone(),
             device: device.clone().autodiff(),
             networks,
@@ -295,7 +349,7 @@ impl<A: Algorithm> Agent for OnPolicy<A> {
         })
     }
 
-    fn config(&self) -> &A {
+    fn config(&self) -> &Self::Config {
         &self.config
     }
 
@@ -307,7 +361,7 @@ impl<A: Algorithm> Agent for OnPolicy<A> {
         self.journal.steps
     }
 
-    fn decide(&self, observation: &[f32], mask: Option<&[bool]>) -> Decision {
+    fn decide(&self, observation: &[f32], mask: Option<&[bool]>) -> Choice<'static> {
         match &self.moments.observations {
             None => self.networks.decide(observation, mask),
             Some(moments) => {
@@ -323,17 +377,17 @@ impl<A: Algorithm> Agent for OnPolicy<A> {
         &mut self,
         environments: &mut dyn VectorEnvironment,
         budget: Budget,
-        observer: &mut dyn Observer,
+        progress: &mut dyn Observer,
     ) -> Result<Learned> {
-        check_spaces(&self.spaces, environments)?;
-        let mut session = Session::start(A::MODEL, budget, observer, &self.journal);
+        self.spaces.expect(environments.spaces())?;
+        let mut session = Session::start(A::MODEL, budget, progress, &self.journal);
+        let config = self.config.clone();
         let reason = loop {
             if let Some(reason) = session.over(&self.journal) {
                 break reason;
             }
             let rollout = self.collect(environments)?;
-            let config = self.config.clone();
-            let metrics = config.update(self, &rollout)?;
+            let metrics = A::update(&config, self, &rollout)?;
             session.tell(&self.journal, &metrics);
         };
         Ok(session.finish(&mut self.journal, reason))
@@ -364,11 +418,11 @@ impl<A: Algorithm> Agent for OnPolicy<A> {
                 }
             }
         }
-        self.moments = part(&snapshot.acting)?;
+        self.moments = from_state(&snapshot.acting)?;
         if snapshot.learning.is_null() {
             return Ok(());
         }
-        (self.random, self.journal) = part(&snapshot.learning)?;
+        (self.random, self.journal) = from_state(&snapshot.learning)?;
         if self.adam.restore("adam", |name| snapshot.column(name)) {
             return Ok(());
         }
@@ -377,211 +431,3 @@ impl<A: Algorithm> Agent for OnPolicy<A> {
 }
 
 acts!(OnPolicy<B>, B: Algorithm);
-
-/// How an [`A2c`] learns.
-#[derive(Config, Debug, PartialEq)]
-pub struct A2cConfig {
-    /// Widths of the hidden layers, the same for policy and value.
-    #[config(default = "vec![64, 64]")]
-    pub hidden: Vec<usize>,
-    /// Adam's learning rate.
-    #[config(default = 7e-4)]
-    pub learning_rate: f64,
-    /// Steps of a rollout in each environment.
-    #[config(default = 5)]
-    pub steps: usize,
-    /// γ.
-    #[config(default = 0.99)]
-    pub discount: f64,
-    /// λ of the generalised advantages; 1 is the n-step return.
-    #[config(default = 1.0)]
-    pub lambda: f64,
-    /// What entropy counts.
-    #[config(default = 0.0)]
-    pub entropy: f64,
-    /// What the error of the value counts.
-    #[config(default = 0.5)]
-    pub value: f64,
-    /// The most that the norm of all gradients may be.
-    #[config(default = 0.5)]
-    pub max_grad_norm: f64,
-    /// The logarithm of the deviation of continuous actions at first.
-    #[config(default = 0.0)]
-    pub log_std: f64,
-    /// Observations with mean 0 and deviation 1.
-    #[config(default = false)]
-    pub normalize_observations: bool,
-    /// Rewards over the deviation of the discounted return.
-    #[config(default = false)]
-    pub normalize_rewards: bool,
-    /// What all random draws follow from.
-    #[config(default = 0)]
-    pub seed: u64,
-}
-
-/// How a [`Reinforce`] learns.
-#[derive(Config, Debug, PartialEq)]
-pub struct ReinforceConfig {
-    /// Widths of the hidden layers, the same for policy and baseline.
-    #[config(default = "vec![64, 64]")]
-    pub hidden: Vec<usize>,
-    /// Adam's learning rate.
-    #[config(default = 2e-3)]
-    pub learning_rate: f64,
-    /// Steps of a rollout in each environment; an episode that it cuts goes on in the next, and
-    /// its return is completed by the baseline.
-    #[config(default = 256)]
-    pub steps: usize,
-    /// γ.
-    #[config(default = 0.99)]
-    pub discount: f64,
-    /// What entropy counts.
-    #[config(default = 0.0)]
-    pub entropy: f64,
-    /// What the error of the baseline counts.
-    #[config(default = 0.5)]
-    pub value: f64,
-    /// The most that the norm of all gradients may be.
-    #[config(default = 0.5)]
-    pub max_grad_norm: f64,
-    /// What all random draws follow from.
-    #[config(default = 0)]
-    pub seed: u64,
-}
-
-impl A2cConfig {
-    /// A fresh agent for these spaces.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] for a field that cannot work.
-    pub fn init(&self, spaces: &Spaces, device: &Device) -> Result<A2c> {
-        A2c::from_config(self, spaces, device)
-    }
-}
-
-impl ReinforceConfig {
-    /// A fresh agent for these spaces.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] for a field that cannot work.
-    pub fn init(&self, spaces: &Spaces, device: &Device) -> Result<Reinforce> {
-        Reinforce::from_config(self, spaces, device)
-    }
-}
-
-/// What one plain policy-gradient update needs.
-struct Plain {
-    learning_rate: f64,
-    entropy: f64,
-    value: f64,
-    max_grad_norm: f64,
-    standardize: bool,
-}
-
-/// One update on the whole rollout: `−A log π(a|s) + c_v (R − V)² − c_e H`.
-fn plain_update<A: Algorithm>(
-    plain: &Plain,
-    agent: &mut OnPolicy<A>,
-    rollout: &Rollout,
-) -> Result<Vec<(&'static str, f64)>> {
-    let rows: Vec<usize> = (0..rollout.returns.len()).collect();
-    let mut batch = agent.minibatch(rollout, &rows);
-    if plain.standardize {
-        standardize(&mut batch.advantages);
-    }
-    let batch = agent.networks.upload(&batch, &agent.device);
-    let live = agent.networks.on(&agent.device);
-    let judged = live.judge(&batch, plain.entropy > 0.0);
-    let policy = (judged.log_p * batch.advantages).mean().neg();
-    let value = (judged.values - batch.returns).powi_scalar(2).mean();
-    let loss = policy.clone() + value.clone() * plain.value - judged.entropy * plain.entropy;
-    let gradients = live.gradients(&loss)?;
-    agent.apply(gradients, plain.max_grad_norm, plain.learning_rate)?;
-    Ok(vec![
-        ("policy_loss", f64::from(policy.into_scalar::<f32>())),
-        ("value_loss", f64::from(value.into_scalar::<f32>())),
-    ])
-}
-
-pub(super) fn check_rates(
-    learning_rate: f64,
-    entropy: f64,
-    value: f64,
-    max_grad_norm: f64,
-) -> Result<()> {
-    let finite = learning_rate > 0.0 && learning_rate.is_finite();
-    require(finite, "learning_rate", learning_rate, "above 0")?;
-    require(entropy >= 0.0, "entropy", entropy, "at least 0")?;
-    require(value >= 0.0, "value", value, "at least 0")?;
-    require(max_grad_norm > 0.0, "max_grad_norm", max_grad_norm, "above 0")
-}
-
-impl Algorithm for A2cConfig {
-    const MODEL: &'static str = "a2c";
-
-    fn common(&self) -> Common {
-        Common {
-            hidden: self.hidden.clone(),
-            activation: Activation::Tanh,
-            steps: self.steps,
-            discount: self.discount,
-            lambda: self.lambda,
-            log_std: self.log_std,
-            normalize_observations: self.normalize_observations,
-            normalize_rewards: self.normalize_rewards,
-            epsilon: 1e-5,
-            seed: self.seed,
-        }
-    }
-
-    fn check(&self) -> Result<()> {
-        check_rates(self.learning_rate, self.entropy, self.value, self.max_grad_norm)
-    }
-
-    fn update(&self, agent: &mut A2c, rollout: &Rollout) -> Result<Vec<(&'static str, f64)>> {
-        let plain = Plain {
-            learning_rate: self.learning_rate,
-            entropy: self.entropy,
-            value: self.value,
-            max_grad_norm: self.max_grad_norm,
-            standardize: false,
-        };
-        plain_update(&plain, agent, rollout)
-    }
-}
-
-impl Algorithm for ReinforceConfig {
-    const MODEL: &'static str = "reinforce";
-
-    fn common(&self) -> Common {
-        Common {
-            hidden: self.hidden.clone(),
-            activation: Activation::Tanh,
-            steps: self.steps,
-            discount: self.discount,
-            lambda: 1.0,
-            log_std: 0.0,
-            normalize_observations: false,
-            normalize_rewards: false,
-            epsilon: 1e-8,
-            seed: self.seed,
-        }
-    }
-
-    fn check(&self) -> Result<()> {
-        check_rates(self.learning_rate, self.entropy, self.value, self.max_grad_norm)
-    }
-
-    fn update(&self, agent: &mut Reinforce, rollout: &Rollout) -> Result<Vec<(&'static str, f64)>> {
-        let plain = Plain {
-            learning_rate: self.learning_rate,
-            entropy: self.entropy,
-            value: self.value,
-            max_grad_norm: self.max_grad_norm,
-            standardize: true,
-        };
-        plain_update(&plain, agent, rollout)
-    }
-}

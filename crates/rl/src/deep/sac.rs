@@ -1,17 +1,20 @@
 use burn::config::Config;
 use burn::tensor::{Device, Tensor, TensorData};
+use model_utils::layers::Activation;
 use model_utils::train::{Budget, Observer};
+use model_utils_core::config::{self, ConfigError};
+use model_utils_core::random::Random;
 use serde_json::json;
 
 use super::adam::{Adam, step_all};
-use super::agent::{Agent, Decision, Snapshot, acts, check_spaces, part};
-use super::network::{Activation, Network, Start, read, widths};
+use super::agent::{Agent, Snapshot, acts};
+use super::network::{Network, Start, read, widths};
+use super::off_policy::remember;
 use super::session::{Journal, Learned, Session};
 use super::squashed::{CLIP_MEAN, LOG_STD, Players};
-use crate::environment::to_state;
-use crate::error::{Error, Result, require};
-use crate::memory::{NStep, Replay};
-use crate::random::Random;
+use crate::environment::{Choice, from_state, to_state};
+use crate::error::{Error, Result};
+use crate::memory::{NStep, ReplayBuffer};
 use crate::space::{Space, Spaces};
 use crate::vector::{Actions, VectorEnvironment};
 
@@ -103,20 +106,22 @@ impl SacConfig {
         Sac::from_config(self, spaces, device)
     }
 
-    fn check(&self) -> Result<()> {
-        let share = |x: f64| (0.0..=1.0).contains(&x);
-        let rate = self.learning_rate;
-        require(rate > 0.0 && rate.is_finite(), "learning_rate", rate, "above 0")?;
-        require(share(self.discount), "discount", self.discount, "a share from 0 to 1")?;
-        require(share(self.tau), "tau", self.tau, "a share from 0 to 1")?;
-        require(self.temperature > 0.0, "temperature", self.temperature, "above 0")?;
-        require(self.noise >= 0.0, "noise", self.noise, "at least 0")?;
-        let log_std = self.state_dependent.unwrap_or(0.0);
-        require(log_std.is_finite(), "state_dependent", log_std, "finite")?;
-        require(self.batch_size > 0, "batch_size", 0, "at least 1")?;
-        require(self.train_every > 0, "train_every", 0, "at least 1")?;
+    fn check(&self) -> Result<(), ConfigError> {
+        config::positive("learning_rate", self.learning_rate)?;
+        config::share("discount", self.discount)?;
+        config::share("tau", self.tau)?;
+        config::positive("temperature", self.temperature)?;
+        config::at_least("noise", self.noise, 0.0)?;
+        config::finite("state_dependent", self.state_dependent.unwrap_or(0.0))?;
+        config::at_least("batch_size", self.batch_size, 1)?;
+        config::at_least("train_every", self.train_every, 1)?;
         let (batch, buffer) = (self.batch_size, self.buffer);
-        require(batch <= buffer, "batch_size", batch, &format!("at most the buffer, {buffer}"))
+        config::require(
+            batch <= buffer,
+            "batch_size",
+            batch,
+            format!("at most the buffer, {buffer}"),
+        )
     }
 }
 
@@ -138,7 +143,7 @@ pub struct Sac {
     actor_adam: Adam,
     critic_adam: Adam,
     temperature_adam: Adam,
-    replay: Replay,
+    replay: ReplayBuffer,
     steps: Vec<NStep>,
     /// The wandering noise of each environment. `[environments, actions]`
     noise: Vec<f64>,
@@ -231,7 +236,7 @@ impl Sac {
         let mut actions = Vec::new();
         for (i, row) in before.chunks(features).enumerate() {
             let mut action: Vec<f32> = if self.journal.steps < self.config.learning_starts {
-                (0..width).map(|_| self.random.between(-1.0, 1.0) as f32).collect()
+                (0..width).map(|_| self.random.uniform_in(-1.0..1.0) as f32).collect()
             } else {
                 self.sample(row, i)
             };
@@ -248,18 +253,9 @@ impl Sac {
         let scaled: Vec<f32> = actions.chunks(width).flat_map(|a| self.scaled(a)).collect();
         let transitions = environments.step(Actions::Numbers(&scaled))?.clone();
         let after = environments.observations();
-        for (i, action) in actions.chunks(width).enumerate() {
-            let row = i * features..(i + 1) * features;
-            let (terminated, truncated) = (transitions.terminated[i], transitions.truncated[i]);
-            let next = if terminated || truncated {
-                self.noise[i * width..(i + 1) * width].fill(0.0);
-                &transitions.final_observations[row.clone()]
-            } else {
-                &after[row.clone()]
-            };
-            let step = (&before[row], action, f64::from(transitions.rewards[i]));
-            let replay = &mut self.replay;
-            self.steps[i].push(step, next, terminated, truncated, |t| replay.push(&t));
+        remember(&mut self.replay, &mut self.steps, (&before, &actions), &transitions, after);
+        for episode in &transitions.episodes {
+            self.noise[episode.environment * width..][..width].fill(0.0);
         }
         self.journal.steps += environments.count() as u64;
         self.journal.note(&transitions.episodes);
@@ -350,7 +346,7 @@ impl Sac {
         for (what, value) in [("critic loss", critic_loss), ("actor loss", actor_loss)] {
             if !value.is_finite() {
                 let (what, step) = (what.to_owned(), self.journal.updates);
-                return Err(model_utils::Error::NotFinite { what, value, step }.into());
+                return Err(model_utils_core::Error::NotFinite { what, value, step }.into());
             }
         }
         Ok((critic_loss, actor_loss))
@@ -363,11 +359,7 @@ impl Agent for Sac {
 
     fn from_config(config: &SacConfig, spaces: &Spaces, device: &Device) -> Result<Self> {
         config.check()?;
-        let bad = || Error::Spaces {
-            what: "action",
-            found: spaces.action.to_string(),
-            expected: "numbers with finite ends".to_owned(),
-        };
+        let bad = || Error::spaces("action", &spaces.action, "numbers with finite ends");
         let Space::Continuous { low, high } = &spaces.action else { return Err(bad()) };
         if low.iter().chain(high).any(|end| !end.is_finite()) {
             return Err(bad());
@@ -403,7 +395,7 @@ impl Agent for Sac {
             targets: critics.clone(),
             critics,
             log_temperature: vec![config.temperature.ln() as f32],
-            replay: Replay::new(config.buffer, features, width)?,
+            replay: ReplayBuffer::new(config.buffer, features, width)?,
             steps: Vec::new(),
             noise: Vec::new(),
             matrices: Vec::new(),
@@ -426,27 +418,27 @@ impl Agent for Sac {
         self.journal.steps
     }
 
-    fn decide(&self, observation: &[f32], _mask: Option<&[bool]>) -> Decision {
+    fn decide(&self, observation: &[f32], _mask: Option<&[bool]>) -> Choice<'static> {
         let output = self.actor.forward(observation);
         let most = if self.exploration.is_some() { CLIP_MEAN } else { f32::INFINITY };
         let means = output[..self.width()].iter();
         let mean: Vec<f32> = means.map(|x| x.clamp(-most, most).tanh()).collect();
-        Decision::Numbers(self.scaled(&mean))
+        Choice::Numbers(self.scaled(&mean).into())
     }
 
     fn learn(
         &mut self,
         environments: &mut dyn VectorEnvironment,
         budget: Budget,
-        observer: &mut dyn Observer,
+        progress: &mut dyn Observer,
     ) -> Result<Learned> {
-        check_spaces(&self.spaces, environments)?;
+        self.spaces.expect(environments.spaces())?;
         if self.steps.len() != environments.count() {
             self.steps = vec![NStep::new(1, self.config.discount); environments.count()];
             self.noise = vec![0.0; environments.count() * self.width()];
             self.matrices.clear();
         }
-        let mut session = Session::start(Self::MODEL, budget, observer, &self.journal);
+        let mut session = Session::start(Self::MODEL, budget, progress, &self.journal);
         let (mut critic, mut actor) = (f64::NAN, f64::NAN);
         let reason = loop {
             if let Some(reason) = session.over(&self.journal) {
@@ -521,7 +513,7 @@ impl Agent for Sac {
             self.steps,
             self.noise,
             (self.trained_at, self.drawn_at, position),
-        ) = part(&snapshot.learning)?;
+        ) = from_state(&snapshot.learning)?;
         let bad = || Error::Resume("moments or targets of another shape".to_owned());
         for (name, target) in ["target_1", "target_2"].into_iter().zip(&mut self.targets) {
             let values = snapshot.column(name).ok_or_else(bad)?;

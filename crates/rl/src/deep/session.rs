@@ -11,6 +11,7 @@ const RECENT: usize = 100;
 
 /// What was learned from, in all.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Learned {
     /// Environment steps.
     pub steps: u64,
@@ -61,7 +62,7 @@ impl Journal {
 
 /// One call of `learn`.
 pub(super) struct Session<'a> {
-    observer: &'a mut dyn Observer,
+    progress: &'a mut dyn Observer,
     budget: Budget,
     before_s: f64,
     started: Instant,
@@ -73,13 +74,13 @@ impl<'a> Session<'a> {
     pub(super) fn start(
         task: &str,
         budget: Budget,
-        observer: &'a mut dyn Observer,
+        progress: &'a mut dyn Observer,
         journal: &Journal,
     ) -> Self {
         let step = journal.steps;
-        observer.observe(&Event::Started { task, step, of: budget.steps });
+        progress.observe(&Event::Started { task, step, of: budget.steps });
         let started = Instant::now();
-        Self { observer, budget, before_s: journal.wall_s, started, from: step, told: step }
+        Self { progress, budget, before_s: journal.wall_s, started, from: step, told: step }
     }
 
     fn wall_s(&self) -> f64 {
@@ -97,7 +98,7 @@ impl<'a> Session<'a> {
         }) {
             return Some(StopReason::BudgetSpent);
         }
-        self.observer.wants_stop().then_some(StopReason::Asked)
+        self.progress.wants_stop().then_some(StopReason::Asked)
     }
 
     /// Tells of an update.
@@ -114,7 +115,7 @@ impl<'a> Session<'a> {
         all.push(("steps_per_s", done / self.started.elapsed().as_secs_f64().max(1e-9)));
         let items = (journal.steps - self.told) as usize;
         self.told = journal.steps;
-        self.observer.observe(&Event::Step {
+        self.progress.observe(&Event::Step {
             step: journal.steps,
             of: self.budget.steps,
             epoch: 0,
@@ -131,7 +132,7 @@ impl<'a> Session<'a> {
     pub(super) fn finish(self, journal: &mut Journal, reason: StopReason) -> Learned {
         journal.wall_s = self.wall_s();
         let (step, wall_s) = (journal.steps, journal.wall_s);
-        self.observer.observe(&Event::Finished { step, reason, wall_s });
+        self.progress.observe(&Event::Finished { step, reason, wall_s });
         Learned {
             steps: step,
             updates: journal.updates,

@@ -73,10 +73,11 @@ impl Players {
 #[cfg(test)]
 mod tests {
     use burn::tensor::TensorData;
+    use model_utils::layers::Activation;
+    use model_utils_core::random::Random;
 
-    use super::super::network::{Activation, Network, Start, read};
+    use super::super::network::{Network, Start, read};
     use super::*;
-    use crate::random::Random;
 
     /// The density of a squashed normal action, by its definition and in double precision.
     fn density(action: f64, mean: f64, deviation: f64) -> f64 {

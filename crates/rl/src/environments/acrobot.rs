@@ -11,15 +11,16 @@
 
 use std::f64::consts::PI;
 
+use model_utils_core::random::Random;
 use serde::{Deserialize, Serialize};
 
-use super::control::{Control, Dynamics, check_index};
+use super::control::ControlEnvironment;
+use super::dynamics::{Dynamics, check_index};
 use crate::error::Result;
-use crate::random::Random;
 use crate::space::{Space, Spaces};
 
 /// The environment.
-pub type Acrobot = Control<AcrobotDynamics>;
+pub type Acrobot = ControlEnvironment<AcrobotDynamics>;
 
 /// Constants and equations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,7 +100,7 @@ impl Dynamics for AcrobotDynamics {
     }
 
     fn start(&self, random: &mut Random) -> [f64; 4] {
-        std::array::from_fn(|_| random.between(-0.1, 0.1))
+        std::array::from_fn(|_| random.uniform_in(-0.1..0.1))
     }
 
     fn advance(&self, state: &mut [f64; 4], action: &usize) -> (f64, bool) {

@@ -1,11 +1,12 @@
 //! Which advertisement to show to whom, while tastes change.
 
+use model_utils_core::config;
+use model_utils_core::random::Random;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::environment::{Environment, Step, from_state, refused, to_state};
-use crate::error::{Error, Result, require};
-use crate::random::Random;
+use crate::error::{Error, Result};
 use crate::space::{Space, Spaces};
 
 /// How many people and advertisements there are, and how fast tastes change.
@@ -51,12 +52,12 @@ impl Advertising {
     /// [`Error::Config`] for no advertisements or features, a base rate outside 0 to 1, or a
     /// strength or drift below 0.
     pub fn new(config: AdvertisingConfig) -> Result<Self> {
-        require(config.ads > 0, "ads", config.ads, "at least 1")?;
-        require(config.features > 0, "features", config.features, "at least 1")?;
+        config::at_least("ads", config.ads, 1)?;
+        config::at_least("features", config.features, 1)?;
         let rate = config.base_rate;
-        require(rate > 0.0 && rate < 1.0, "base_rate", rate, "a share between 0 and 1")?;
-        require(config.strength >= 0.0, "strength", config.strength, "at least 0")?;
-        require(config.drift >= 0.0, "drift", config.drift, "at least 0")?;
+        config::require(rate > 0.0 && rate < 1.0, "base_rate", rate, "a share between 0 and 1")?;
+        config::at_least("strength", config.strength, 0.0)?;
+        config::at_least("drift", config.drift, 0.0)?;
         Ok(Self {
             weights: vec![0.0; config.ads * config.features],
             person: vec![0.0; config.features],
@@ -79,7 +80,7 @@ impl Advertising {
     fn next_person(&mut self) {
         let last = self.person.len() - 1;
         for x in &mut self.person[..last] {
-            *x = self.random.between(-1.0, 1.0);
+            *x = self.random.uniform_in(-1.0..1.0);
         }
         self.person[last] = 1.0;
     }
@@ -114,7 +115,7 @@ impl Environment for Advertising {
             return Err(refused(action, &Space::Discrete(self.config.ads)));
         }
         let rate = self.click_rates()[*action];
-        let reward = f64::from(u8::from(self.random.chance(rate)));
+        let reward = f64::from(u8::from(self.random.bernoulli(rate)));
         if self.config.drift > 0.0 {
             for weight in &mut self.weights {
                 *weight += self.config.drift * self.random.normal();

@@ -8,15 +8,16 @@
 //! | ends | position beyond ±2.4 or angle beyond ±12° |
 //! | limit | 500 steps |
 
+use model_utils_core::random::Random;
 use serde::{Deserialize, Serialize};
 
-use super::control::{Control, Dynamics, check_index};
+use super::control::ControlEnvironment;
+use super::dynamics::{Dynamics, check_index};
 use crate::error::Result;
-use crate::random::Random;
 use crate::space::{Space, Spaces};
 
 /// The environment.
-pub type CartPole = Control<CartPoleDynamics>;
+pub type CartPole = ControlEnvironment<CartPoleDynamics>;
 
 /// Constants and equations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -136,7 +137,7 @@ impl Dynamics for CartPoleDynamics {
     }
 
     fn start(&self, random: &mut Random) -> [f64; 4] {
-        std::array::from_fn(|_| random.between(-0.05, 0.05))
+        std::array::from_fn(|_| random.uniform_in(-0.05..0.05))
     }
 
     fn advance(&self, state: &mut [f64; 4], action: &usize) -> (f64, bool) {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use model_utils_core::random::Random;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::environment::{Environment, Step, from_state, refused, to_state};
 use crate::error::{Error, Result};
-use crate::random::Random;
 use crate::space::{Space, Spaces};
 
 /// One thing that an action may lead to.

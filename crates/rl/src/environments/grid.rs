@@ -1,7 +1,9 @@
 //! Worlds on a grid of fields.
 
+use model_utils_core::config;
+
 use super::finite::{Finite, Mdp, Outcome};
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result};
 
 /// Left, down, right, up, as (row, column).
 const MOVES: [(isize, isize); 4] = [(0, -1), (1, 0), (0, 1), (-1, 0)];
@@ -74,15 +76,15 @@ impl FrozenLake {
 
     /// Gymnasium's small map.
     pub fn four_by_four() -> Self {
-        Self::of("SFFFFHFHFFFHHFFG", 4)
+        Self::from_fields("SFFFFHFHFFFHHFFG", 4)
     }
 
     /// Gymnasium's large map.
     pub fn eight_by_eight() -> Self {
-        Self::of("SFFFFFFFFFFFFFFFFFFHFFFFFFFFFHFFFFFHFFFFFHHFFFHFFHFFHFHFFFFHFFFG", 8)
+        Self::from_fields("SFFFFFFFFFFFFFFFFFFHFFFFFFFFFHFFFFFHFFFFFHHFFFHFFHFFHFHFFFFHFFFG", 8)
     }
 
-    fn of(fields: &str, columns: usize) -> Self {
+    fn from_fields(fields: &str, columns: usize) -> Self {
         Self { fields: fields.chars().collect(), columns, slippery: true }
     }
 
@@ -205,7 +207,7 @@ impl GridWorld {
     ///
     /// [`Error::Config`] where it is not finite.
     pub fn step_cost(mut self, cost: f64) -> Result<Self> {
-        require(cost.is_finite(), "step_cost", cost, "a finite number")?;
+        config::finite("step_cost", cost)?;
         self.step_cost = cost;
         Ok(self)
     }
@@ -216,7 +218,7 @@ impl GridWorld {
     ///
     /// [`Error::Config`] outside 0..=1.
     pub fn slip(mut self, probability: f64) -> Result<Self> {
-        require((0.0..=1.0).contains(&probability), "slip", probability, "a share from 0 to 1")?;
+        config::share("slip", probability)?;
         self.slip = probability;
         Ok(self)
     }

@@ -1,8 +1,10 @@
 //! Mazes from a matrix of rewards.
 
+use model_utils_core::config;
+use model_utils_core::random::Random;
+
 use super::finite::{Finite, Mdp, Outcome};
-use crate::error::{Error, Result, require};
-use crate::random::Random;
+use crate::error::{Error, Result};
 
 /// Rooms with doors: the reward matrix says what going from a room (row) to another (column)
 /// brings; a negative entry is a wall. The task ends in the goal.
@@ -48,8 +50,8 @@ impl Maze {
                 return bad(format!("entry ({room}, {at}) is {}, expected finite", row[at]));
             }
         }
-        require(start < rooms, "start", start, &format!("a room below {rooms}"))?;
-        require(goal < rooms, "goal", goal, &format!("a room below {rooms}"))?;
+        config::require(start < rooms, "start", start, format!("a room below {rooms}"))?;
+        config::require(goal < rooms, "goal", goal, format!("a room below {rooms}"))?;
         let mut reached = vec![false; rooms];
         reached[goal] = true;
         let mut open = vec![goal];
@@ -71,7 +73,7 @@ impl Maze {
     pub fn three_by_three() -> Self {
         // Doors: 0-1, 0-3, 1-2, 3-4, 3-6, 4-5, 4-7, 5-8.
         let doors = [(0, 1), (0, 3), (1, 2), (3, 4), (3, 6), (4, 5), (4, 7), (5, 8)];
-        Self::of_doors(3, &doors)
+        Self::from_doors(3, &doors)
     }
 
     /// A maze of `side` × `side` rooms from a seed: a tree of doors by a random walk back and
@@ -81,7 +83,7 @@ impl Maze {
     ///
     /// [`Error::Config`] for a side below 2 or above 64.
     pub fn random(side: usize, seed: u64) -> Result<Self> {
-        require((2..=64).contains(&side), "side", side, "from 2 to 64")?;
+        config::require((2..=64).contains(&side), "side", side, "from 2 to 64")?;
         let mut random = Random::new(seed);
         let rooms = side * side;
         let beside = |room: usize| {
@@ -112,10 +114,10 @@ impl Maze {
             let near = beside(room);
             doors.push((room, near[random.below(near.len())]));
         }
-        Ok(Self::of_doors(side, &doors))
+        Ok(Self::from_doors(side, &doors))
     }
 
-    fn of_doors(side: usize, doors: &[(usize, usize)]) -> Self {
+    fn from_doors(side: usize, doors: &[(usize, usize)]) -> Self {
         let rooms = side * side;
         let goal = rooms - 1;
         let mut rewards = vec![vec![-1.0; rooms]; rooms];

@@ -7,14 +7,16 @@
 //! | [`Traffic`] | queues and the signal | the phase that gets green | a queue model of one intersection |
 //! | [`Advertising`] | who looks | which advertisement is shown | a click model with drift |
 //!
-//! The first five are [`Control`]s of some [`Dynamics`]: `CartPole::new()` is one environment,
-//! `CartPole::many(1024, 42)` a vector of them in columns. The next four are descriptions whose
+//! The first five are [`ControlEnvironment`]s of some [`Dynamics`]: `CartPole::new()` is one environment,
+//! `CartPole::make_vec(1024, 42)` a vector of them in columns. The next four are descriptions whose
 //! [`Mdp`] planning solves and whose `environment()` is acted in.
 
 mod acrobot;
 mod advertising;
 mod cart_pole;
 mod control;
+mod control_vector;
+mod dynamics;
 mod finite;
 mod grid;
 mod maze;
@@ -25,7 +27,9 @@ mod traffic;
 pub use acrobot::{Acrobot, AcrobotDynamics};
 pub use advertising::{Advertising, AdvertisingConfig};
 pub use cart_pole::{CartPole, CartPoleDynamics};
-pub use control::{Columns, Control, Dynamics};
+pub use control::ControlEnvironment;
+pub use control_vector::ControlVectorEnvironment;
+pub use dynamics::{Columns, Dynamics};
 pub use finite::{Finite, Mdp, Outcome};
 pub use grid::{CliffWalking, FrozenLake, GridWorld};
 pub use maze::Maze;

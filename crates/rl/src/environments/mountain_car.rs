@@ -9,17 +9,18 @@
 //! | ends | position ≥ 0.5 | position ≥ 0.45 |
 //! | limit | 200 steps | 999 steps |
 
+use model_utils_core::random::Random;
 use serde::{Deserialize, Serialize};
 
-use super::control::{Control, Dynamics, check_index, check_numbers};
+use super::control::ControlEnvironment;
+use super::dynamics::{Dynamics, check_index, check_numbers};
 use crate::error::Result;
-use crate::random::Random;
 use crate::space::{Space, Spaces};
 
 /// The environment with three actions.
-pub type MountainCar = Control<MountainCarDynamics>;
+pub type MountainCar = ControlEnvironment<MountainCarDynamics>;
 /// The environment whose action is the push.
-pub type MountainCarContinuous = Control<MountainCarContinuousDynamics>;
+pub type MountainCarContinuous = ControlEnvironment<MountainCarContinuousDynamics>;
 
 /// Constants and equations with three actions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,7 +67,7 @@ impl Dynamics for MountainCarDynamics {
     }
 
     fn start(&self, random: &mut Random) -> [f64; 2] {
-        [random.between(-0.6, -0.4), 0.0]
+        [random.uniform_in(-0.6..-0.4), 0.0]
     }
 
     fn advance(&self, state: &mut [f64; 2], action: &usize) -> (f64, bool) {
@@ -112,7 +113,7 @@ impl Dynamics for MountainCarContinuousDynamics {
     }
 
     fn start(&self, random: &mut Random) -> [f64; 2] {
-        [random.between(-0.6, -0.4), 0.0]
+        [random.uniform_in(-0.6..-0.4), 0.0]
     }
 
     fn advance(&self, state: &mut [f64; 2], [action]: &[f64; 1]) -> (f64, bool) {

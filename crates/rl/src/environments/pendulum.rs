@@ -10,15 +10,16 @@
 
 use std::f64::consts::PI;
 
+use model_utils_core::random::Random;
 use serde::{Deserialize, Serialize};
 
-use super::control::{Control, Dynamics, check_numbers};
+use super::control::ControlEnvironment;
+use super::dynamics::{Dynamics, check_numbers};
 use crate::error::Result;
-use crate::random::Random;
 use crate::space::{Space, Spaces};
 
 /// The environment.
-pub type Pendulum = Control<PendulumDynamics>;
+pub type Pendulum = ControlEnvironment<PendulumDynamics>;
 
 /// Constants and equations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,7 +59,7 @@ impl Dynamics for PendulumDynamics {
     }
 
     fn start(&self, random: &mut Random) -> [f64; 2] {
-        [random.between(-PI, PI), random.between(-1.0, 1.0)]
+        [random.uniform_in(-PI..PI), random.uniform_in(-1.0..1.0)]
     }
 
     fn advance(&self, state: &mut [f64; 2], [torque]: &[f64; 1]) -> (f64, bool) {

@@ -1,11 +1,12 @@
 //! The signal of one intersection.
 
+use model_utils_core::config;
+use model_utils_core::random::Random;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::environment::{Environment, Policy, Step, from_state, refused, to_state};
-use crate::error::{Error, Result, require};
-use crate::random::Random;
+use crate::error::{Error, Result};
 use crate::space::{Space, Spaces};
 
 /// Demand and signal times.
@@ -45,11 +46,6 @@ impl Default for TrafficConfig {
 }
 
 impl TrafficConfig {
-    /// The default at another load.
-    pub fn at(flow_ratio: f64) -> Self {
-        Self { flow_ratio, ..Self::default() }
-    }
-
     /// The flow ratio of each phase.
     fn ratios(&self) -> [f64; 2] {
         [self.flow_ratio * self.north_south, self.flow_ratio * (1.0 - self.north_south)]
@@ -91,15 +87,14 @@ impl Traffic {
     pub fn new(config: TrafficConfig) -> Result<Self> {
         let share = |x: f64| x > 0.0 && x < 1.0;
         let between = "between 0 and 1";
-        require(share(config.flow_ratio), "flow_ratio", config.flow_ratio, between)?;
-        require(share(config.north_south), "north_south", config.north_south, between)?;
-        let saturation = config.saturation;
-        require(saturation > 0.0 && saturation <= 1.0, "saturation", saturation, "in (0, 1]")?;
-        require(config.decide_every_s > 0, "decide_every_s", 0, "at least 1")?;
-        require(config.episode_s > 0, "episode_s", 0, "at least 1")?;
+        config::require(share(config.flow_ratio), "flow_ratio", config.flow_ratio, between)?;
+        config::require(share(config.north_south), "north_south", config.north_south, between)?;
+        config::share_above_zero("saturation", config.saturation)?;
+        config::at_least("decide_every_s", config.decide_every_s, 1)?;
+        config::at_least("episode_s", config.episode_s, 1)?;
         let most = config.max_green_s;
         let above = most.is_none_or(|most| most >= config.min_green_s.max(1));
-        require(above, "max_green_s", most, "at least 1 and at least min_green_s")?;
+        config::require(above, "max_green_s", most, "at least 1 and at least min_green_s")?;
         Ok(Self {
             config,
             queues: [0; 4],

@@ -1,6 +1,6 @@
-/// What came after a step of a rollout.
+/// What a step of a rollout is bootstrapped from: what came after it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Outlook {
+pub struct Bootstrap {
     /// The value of what was observed next: 0 where the task terminated, that of the final
     /// observation where the episode was truncated.
     pub value: f64,
@@ -20,7 +20,7 @@ pub struct Outlook {
 pub fn generalized_advantages(
     rewards: &[f32],
     values: &[f32],
-    after: &[Outlook],
+    after: &[Bootstrap],
     environments: usize,
     discount: f64,
     lambda: f64,
@@ -29,7 +29,7 @@ pub fn generalized_advantages(
     for environment in 0..environments {
         let mut next = 0.0;
         for at in (environment..rewards.len()).step_by(environments).rev() {
-            let Outlook { value, ended } = after[at];
+            let Bootstrap { value, ended } = after[at];
             let delta = f64::from(rewards[at]) + discount * value - f64::from(values[at]);
             next = delta + if ended { 0.0 } else { discount * lambda * next };
             advantages[at] = next as f32;
@@ -45,19 +45,19 @@ mod tests {
 
     #[test]
     fn truncated_and_terminated_steps_differ_by_the_value_of_the_end() {
-        let outlook = |terminated: bool| {
+        let bootstraps = |terminated: bool| {
             [
-                Outlook { value: 4.0, ended: false },
+                Bootstrap { value: 4.0, ended: false },
                 // The final observation is worth 7.
-                Outlook { value: if terminated { 0.0 } else { 7.0 }, ended: true },
-                Outlook { value: 2.0, ended: false },
+                Bootstrap { value: if terminated { 0.0 } else { 7.0 }, ended: true },
+                Bootstrap { value: 2.0, ended: false },
             ]
         };
-        let gae = |after: &[Outlook]| {
+        let gae = |after: &[Bootstrap]| {
             generalized_advantages(&[1.0; 3], &[3.0, 4.0, 5.0], after, 1, 0.9, 0.5)
         };
-        let terminated = gae(&outlook(true));
-        let truncated = gae(&outlook(false));
+        let terminated = gae(&bootstraps(true));
+        let truncated = gae(&bootstraps(false));
         let near = |a: f32, b: f64| assert!((f64::from(a) - b).abs() < 1e-6, "{a} {b}");
         near(terminated[2], 1.0 + 0.9 * 2.0 - 5.0);
         near(terminated[1], 1.0 - 4.0);
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn environments_lie_side_by_side() {
-        let after = [Outlook { value: 0.0, ended: false }; 4];
+        let after = [Bootstrap { value: 0.0, ended: false }; 4];
         let advantages =
             generalized_advantages(&[1.0, 10.0, 2.0, 20.0], &[0.0; 4], &after, 2, 1.0, 1.0);
         assert_eq!(advantages, [3.0, 30.0, 2.0, 20.0]);

@@ -6,7 +6,6 @@ mod n_step;
 mod replay;
 mod sum_tree;
 
-pub use advantage::{Outlook, generalized_advantages};
+pub use advantage::{Bootstrap, generalized_advantages};
 pub use n_step::{NStep, Transition};
-pub use replay::{Batch, Priorities, Replay};
-pub use sum_tree::SumTree;
+pub use replay::{Batch, ReplayBuffer};

@@ -1,11 +1,13 @@
+use model_utils_core::config;
+use model_utils_core::random::Random;
+
 use super::n_step::Transition;
 use super::sum_tree::SumTree;
-use crate::error::{Error, Result, require};
-use crate::random::Random;
+use crate::error::{Error, Result};
 
 /// Transitions in host memory, the oldest overwritten first; each batch is one copy to upload.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Replay {
+pub struct ReplayBuffer {
     capacity: usize,
     features: usize,
     width: usize,
@@ -21,7 +23,7 @@ pub struct Replay {
 
 /// Prioritised replay in proportion to the error (Schaul et al. 2016).
 #[derive(Debug, Clone, PartialEq)]
-pub struct Priorities {
+struct Priorities {
     tree: SumTree,
     /// How much the error matters: 0 not at all.
     alpha: f64,
@@ -29,8 +31,9 @@ pub struct Priorities {
     most: f64,
 }
 
-/// Transitions drawn from a [`Replay`], as columns.
+/// Transitions drawn from a [`ReplayBuffer`], as columns.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct Batch {
     /// `[batch, features]`
     pub observations: Vec<f32>,
@@ -44,18 +47,18 @@ pub struct Batch {
     pub discounts: Vec<f32>,
     /// What the error of each counts: 1, or less for what is drawn more often. `[batch]`
     pub weights: Vec<f32>,
-    /// Where they lie, for [`Replay::set_priorities`].
+    /// Where they lie, for [`ReplayBuffer::set_priorities`].
     pub indices: Vec<usize>,
 }
 
-impl Replay {
+impl ReplayBuffer {
     /// Room for so many transitions of so many observed numbers and action numbers.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] for none.
     pub fn new(capacity: usize, features: usize, width: usize) -> Result<Self> {
-        require(capacity > 0, "capacity", capacity, "at least 1")?;
+        config::at_least("capacity", capacity, 1)?;
         Ok(Self {
             capacity,
             features,
@@ -77,7 +80,7 @@ impl Replay {
     ///
     /// [`Error::Config`] outside 0..=1.
     pub fn prioritized(mut self, alpha: f64) -> Result<Self> {
-        require((0.0..=1.0).contains(&alpha), "alpha", alpha, "a share from 0 to 1")?;
+        config::share("alpha", alpha)?;
         let tree = SumTree::new(self.capacity);
         self.priorities = Some(Priorities { tree, alpha, most: 1.0 });
         Ok(self)
@@ -124,7 +127,7 @@ impl Replay {
     ///
     /// [`Error::Batch`] for more than there is, [`Error::Config`] for none.
     pub fn sample(&self, batch: usize, beta: f64, random: &mut Random) -> Result<Batch> {
-        require(batch > 0, "batch", batch, "at least 1")?;
+        config::at_least("batch", batch, 1)?;
         if batch > self.stored {
             return Err(Error::Batch { batch, stored: self.stored });
         }
@@ -245,8 +248,8 @@ impl Replay {
 mod tests {
     use super::*;
 
-    fn filled(count: usize, capacity: usize) -> Replay {
-        let mut replay = Replay::new(capacity, 2, 1).unwrap();
+    fn filled(count: usize, capacity: usize) -> ReplayBuffer {
+        let mut replay = ReplayBuffer::new(capacity, 2, 1).unwrap();
         for i in 0..count {
             let x = i as f32;
             replay.push(&Transition {
@@ -272,12 +275,12 @@ mod tests {
         let error = replay.sample(5, 0.0, &mut Random::new(1)).unwrap_err();
         assert!(matches!(error, Error::Batch { batch: 5, stored: 4 }), "{error}");
         assert!(replay.sample(0, 0.0, &mut Random::new(1)).is_err());
-        assert!(Replay::new(0, 1, 1).is_err());
+        assert!(ReplayBuffer::new(0, 1, 1).is_err());
     }
 
     #[test]
     fn what_erred_more_is_drawn_more_often_and_counts_less() {
-        let mut replay = Replay::new(4, 2, 1).unwrap().prioritized(1.0).unwrap();
+        let mut replay = ReplayBuffer::new(4, 2, 1).unwrap().prioritized(1.0).unwrap();
         for i in 0..4 {
             let row = filled(i + 1, 9);
             replay.push(&Transition {
@@ -301,10 +304,10 @@ mod tests {
         }
         assert!((2300..2700).contains(&often), "{often} of 4000, expected 5 in 8");
         let columns = replay.columns();
-        let mut again = Replay::new(4, 2, 1).unwrap().prioritized(1.0).unwrap();
+        let mut again = ReplayBuffer::new(4, 2, 1).unwrap().prioritized(1.0).unwrap();
         let take = |name: &str| columns.iter().find(|(n, _)| *n == name).map(|(_, c)| c.clone());
         again.restore(replay.position(), take).unwrap();
         assert_eq!(again, replay);
-        assert!(Replay::new(2, 2, 1).unwrap().restore(0, take).is_err());
+        assert!(ReplayBuffer::new(2, 2, 1).unwrap().restore(0, take).is_err());
     }
 }

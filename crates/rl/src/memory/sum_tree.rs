@@ -1,9 +1,7 @@
-use crate::random::Random;
-
 /// Weights in a binary tree of sums: setting one and drawing in proportion take the logarithm of
 /// their number in steps.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SumTree {
+pub(super) struct SumTree {
     /// The root at 1; the children of `i` at `2i` and `2i + 1`; the leaves at the end.
     sums: Vec<f64>,
     leaves: usize,
@@ -11,13 +9,13 @@ pub struct SumTree {
 
 impl SumTree {
     /// So many weights, all 0.
-    pub fn new(count: usize) -> Self {
+    pub(super) fn new(count: usize) -> Self {
         let leaves = count.next_power_of_two().max(1);
         Self { sums: vec![0.0; 2 * leaves], leaves }
     }
 
     /// Sets a weight.
-    pub fn set(&mut self, index: usize, weight: f64) {
+    pub(super) fn set(&mut self, index: usize, weight: f64) {
         let mut at = self.leaves + index;
         self.sums[at] = weight;
         while at > 1 {
@@ -28,17 +26,17 @@ impl SumTree {
     }
 
     /// A weight.
-    pub fn get(&self, index: usize) -> f64 {
+    pub(super) fn get(&self, index: usize) -> f64 {
         self.sums[self.leaves + index]
     }
 
     /// The sum of all weights.
-    pub fn total(&self) -> f64 {
+    pub(super) fn total(&self) -> f64 {
         self.sums[1]
     }
 
     /// The index at which the sum of the weights before it passes `value`.
-    pub fn find(&self, mut value: f64) -> usize {
+    pub(super) fn find(&self, mut value: f64) -> usize {
         let mut at = 1;
         while at < self.leaves {
             let left = self.sums[2 * at];
@@ -52,16 +50,12 @@ impl SumTree {
         }
         at - self.leaves
     }
-
-    /// An index, each in proportion to its weight.
-    pub fn draw(&self, random: &mut Random) -> usize {
-        self.find(random.uniform() * self.total())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model_utils_core::random::Random;
     use proptest::prelude::*;
 
     proptest! {
@@ -88,7 +82,7 @@ mod tests {
         tree.set(4, 3.0);
         let mut random = Random::new(1);
         let mut counts = [0; 8];
-        (0..40_000).for_each(|_| counts[tree.draw(&mut random)] += 1);
+        (0..40_000).for_each(|_| counts[tree.find(random.uniform() * tree.total())] += 1);
         assert_eq!(counts[1] + counts[4], 40_000);
         assert!((counts[4] - 30_000_i32).abs() < 500, "{counts:?}");
     }

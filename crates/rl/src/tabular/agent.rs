@@ -1,54 +1,22 @@
 use std::collections::VecDeque;
+use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
+use model_utils_core::random::{Random, mix};
+use model_utils_core::{Budget, Spent, atomic};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::config::{Method, TabularConfig, Traces};
 use super::table::QTable;
-use crate::environment::{Environment, Policy, from_state, to_state};
+use crate::environment::{Environment, Policy, to_state};
 use crate::error::{Error, Result};
-use crate::files;
-use crate::random::{Random, mix};
 use crate::space::{Space, Spaces};
 use crate::vector::Episode;
 
 /// A trace below this is forgotten.
 const FAINTEST: f64 = 1e-4;
-
-/// How long to learn: in all, the parts before a resume included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
-    steps: u64,
-    episodes: u64,
-}
-
-impl Limit {
-    /// So many steps.
-    pub fn steps(steps: u64) -> Self {
-        Self { steps, episodes: u64::MAX }
-    }
-
-    /// So many episodes.
-    pub fn episodes(episodes: u64) -> Self {
-        Self { steps: u64::MAX, episodes }
-    }
-
-    /// Or so many steps, whichever comes first.
-    #[must_use]
-    pub fn or_steps(self, steps: u64) -> Self {
-        Self { steps, ..self }
-    }
-}
-
-/// What was learned from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Learned {
-    /// Steps, in all.
-    pub steps: u64,
-    /// Episodes that have ended, in all.
-    pub episodes: u64,
-}
 
 /// An agent with a table.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -67,6 +35,9 @@ pub struct Tabular {
     /// Pairs with a trace.
     traces: Vec<(usize, f64)>,
     model: Model,
+    /// Spent on learning; not saved, for it differs from run to run.
+    #[serde(skip)]
+    time: Duration,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -120,6 +91,7 @@ impl Tabular {
             recent: VecDeque::new(),
             traces: Vec::new(),
             model,
+            time: Duration::ZERO,
         })
     }
 
@@ -137,26 +109,22 @@ impl Tabular {
     pub fn policy(&self) -> Vec<usize> {
         let table = self.table();
         let [states, _] = table.shape();
-        let lowest = |state: usize| {
-            let row = table.row(state);
-            // Impossible actions keep the first value; where others are above it, they win.
-            let mut best = 0;
-            for action in 1..row.len() {
-                if row[action] > row[best] {
-                    best = action;
-                }
-            }
-            best
-        };
-        (0..states).map(lowest).collect()
+        (0..states).map(|state| table.best(state, None)).collect()
     }
 
-    /// Steps and episodes so far.
-    pub fn learned(&self) -> Learned {
-        Learned { steps: self.steps, episodes: self.episodes }
+    /// Steps that it has learned from, the parts before a resume included.
+    pub fn steps(&self) -> u64 {
+        self.steps
     }
 
-    /// Learns until the limit; `observe` is told of every episode that ends.
+    /// Episodes that have ended, the parts before a resume included.
+    pub fn episodes(&self) -> u64 {
+        self.episodes
+    }
+
+    /// Learns until the budget is spent: steps and episodes count in all, the parts before a
+    /// resume included, time since it was made or loaded. `observe` is told of every episode that
+    /// ends.
     ///
     /// # Errors
     ///
@@ -165,20 +133,27 @@ impl Tabular {
     pub fn learn<E>(
         &mut self,
         environment: &mut E,
-        limit: Limit,
+        budget: Budget,
         mut observe: impl FnMut(&Episode),
-    ) -> Result<Learned>
+    ) -> Result<()>
     where
         E: Environment<Observation = usize, Action = usize>,
     {
         let (states, actions) = counts(&environment.spaces())?;
         let [own_states, own_actions] = self.table.shape();
         if (states, actions) != (own_states, own_actions) {
-            let (what, found) = ("observation", format!("{states} states, {actions} actions"));
+            let found = format!("{states} states, {actions} actions");
             let expected = format!("{own_states} states, {own_actions} actions");
-            return Err(Error::Spaces { what, found, expected });
+            return Err(Error::spaces("observation", found, expected));
         }
-        while self.steps < limit.steps && self.episodes < limit.episodes {
+        let (started, before) = (Instant::now(), self.time);
+        loop {
+            // The clock is asked where it matters alone: a step takes less time than that.
+            let time = budget.time.map_or(before, |_| before + started.elapsed());
+            let (steps, episodes) = (self.steps, self.episodes);
+            if budget.is_spent(Spent { steps, episodes, time, ..Spent::default() }) {
+                break;
+            }
             let running = match self.episode {
                 Some(running) => running,
                 None => self.start(environment)?,
@@ -187,7 +162,8 @@ impl Tabular {
                 observe(&episode);
             }
         }
-        Ok(self.learned())
+        self.time = before + started.elapsed();
+        Ok(())
     }
 
     fn start<E>(&mut self, environment: &mut E) -> Result<Running>
@@ -205,7 +181,7 @@ impl Tabular {
     /// Chooses with ε-greedy.
     #[inline]
     fn choose(&mut self, state: usize, mask: Option<&[bool]>, epsilon: f64) -> usize {
-        if epsilon > 0.0 && self.random.chance(epsilon) {
+        if epsilon > 0.0 && self.random.bernoulli(epsilon) {
             let actions = self.table.shape()[1];
             return match mask {
                 None => self.random.below(actions),
@@ -279,37 +255,30 @@ impl Tabular {
         let rate = self.config.learning_rate.at(self.steps - 1);
         let discount = self.config.discount;
         match self.config.method {
-            Method::QLearning => {
+            Method::QLearning | Method::DynaQ { .. } => {
                 let later = if terminated { 0.0 } else { discount * self.table.most(next, mask) };
-                let value = self.table.at(state, action);
-                *value += rate * (reward + later - *value);
+                self.table.move_towards(state, action, reward + later, rate);
+                if let Method::DynaQ { planning } = self.config.method {
+                    if !terminated && let Some(mask) = mask {
+                        self.model.masks[next].get_or_insert_with(|| mask.to_vec());
+                    }
+                    self.plan(seen, planning, rate);
+                }
                 None
             }
             Method::ExpectedSarsa => {
                 let later = if terminated { 0.0 } else { self.expected(next, mask, epsilon) };
-                let value = self.table.at(state, action);
-                *value += rate * (reward + discount * later - *value);
+                self.table.move_towards(state, action, reward + discount * later, rate);
                 None
             }
             Method::DoubleQ => {
                 self.update_one_of_two(seen, mask, rate);
                 None
             }
-            Method::DynaQ { planning } => {
-                let later = if terminated { 0.0 } else { discount * self.table.most(next, mask) };
-                let value = self.table.at(state, action);
-                *value += rate * (reward + later - *value);
-                if !terminated && let Some(mask) = mask {
-                    self.model.masks[next].get_or_insert_with(|| mask.to_vec());
-                }
-                self.plan(seen, planning, rate);
-                None
-            }
             Method::Sarsa => {
                 let ahead = (!terminated).then(|| self.choose(next, mask, epsilon));
                 let later = ahead.map_or(0.0, |ahead| self.table.get(next, ahead));
-                let value = self.table.at(state, action);
-                *value += rate * (reward + discount * later - *value);
+                self.table.move_towards(state, action, reward + discount * later, rate);
                 ahead
             }
             Method::SarsaLambda { lambda, traces } => {
@@ -327,8 +296,7 @@ impl Tabular {
                     let rewards = self.recent.iter().rev();
                     let goal = rewards.fold(later, |sum, (_, _, r)| r + discount * sum);
                     if let Some((state, action, _)) = self.recent.pop_front() {
-                        let value = self.table.at(state, action);
-                        *value += rate * (goal - *value);
+                        self.table.move_towards(state, action, goal, rate);
                     }
                 }
                 ahead
@@ -355,7 +323,7 @@ impl Tabular {
 
     fn update_one_of_two(&mut self, seen: Seen, mask: Option<&[bool]>, rate: f64) {
         let Some(second) = &mut self.second else { return };
-        let (one, other) = if self.random.chance(0.5) {
+        let (one, other) = if self.random.bernoulli(0.5) {
             (&mut self.table, &*second)
         } else {
             (second, &self.table)
@@ -365,8 +333,7 @@ impl Tabular {
         } else {
             self.config.discount * other.get(seen.next, one.best(seen.next, mask))
         };
-        let value = one.at(seen.state, seen.action);
-        *value += rate * (seen.reward + later - *value);
+        one.move_towards(seen.state, seen.action, seen.reward + later, rate);
     }
 
     fn plan(&mut self, seen: Seen, planning: usize, rate: f64) {
@@ -413,8 +380,7 @@ impl Tabular {
         for (at, (state, action, reward)) in self.recent.iter().enumerate().rev() {
             sum = reward + discount * sum;
             if first[&(*state, *action)] == at {
-                let value = self.table.at(*state, *action);
-                *value += rate * (sum - *value);
+                self.table.move_towards(*state, *action, sum, rate);
             }
         }
         self.recent.clear();
@@ -424,22 +390,26 @@ impl Tabular {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`], [`Error::Resume`] for an environment that cannot save itself.
+    /// [`Error::Utils`] where it cannot be written, [`Error::Resume`] for an environment that
+    /// cannot save itself.
     pub fn save<E: Environment>(&self, path: impl AsRef<Path>, environment: &E) -> Result<()> {
         let environment = environment.state()?;
         let saved = Saved { format_version: 1, agent: self.clone(), environment };
-        files::write_json(path.as_ref(), &saved)
+        let bytes = serde_json::to_vec(&saved).map_err(|error| Error::Resume(error.to_string()))?;
+        Ok(atomic::write(path, &bytes)?)
     }
 
     /// Goes on from a file: agent and environment are as they were, bit for bit.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`], [`Error::Resume`] for a file of another kind or an environment of another
-    /// shape.
+    /// [`Error::Utils`] where it cannot be read, [`Error::Resume`] for a file of another kind or
+    /// an environment of another shape.
     pub fn load<E: Environment>(path: impl AsRef<Path>, environment: &mut E) -> Result<Self> {
-        let value: Value = files::read_json(path.as_ref())?;
-        let saved: Saved = from_state(&value)?;
+        let path = path.as_ref();
+        let bytes = fs::read(path).map_err(model_utils_core::Error::io("read", path))?;
+        let saved: Saved = serde_json::from_slice(&bytes)
+            .map_err(|error| Error::Resume(format!("{}: {error}", path.display())))?;
         if saved.format_version != 1 {
             let version = saved.format_version;
             return Err(Error::Resume(format!("format version {version}, this build reads 1")));
@@ -478,15 +448,8 @@ struct Seen {
 fn counts(spaces: &Spaces) -> Result<(usize, usize)> {
     match (&spaces.observation, &spaces.action) {
         (Space::Discrete(states), Space::Discrete(actions)) => Ok((*states, *actions)),
-        (Space::Discrete(_), other) | (other, _) => Err(Error::Spaces {
-            what: if matches!(spaces.observation, Space::Discrete(_)) {
-                "action"
-            } else {
-                "observation"
-            },
-            found: other.to_string(),
-            expected: "an index".to_owned(),
-        }),
+        (Space::Discrete(_), other) => Err(Error::spaces("action", other, "an index")),
+        (other, _) => Err(Error::spaces("observation", other, "an index")),
     }
 }
 

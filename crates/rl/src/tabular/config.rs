@@ -1,6 +1,5 @@
+use model_utils_core::config::{self, ConfigError};
 use serde::{Deserialize, Serialize};
-
-use crate::error::{Result, require};
 
 /// A number that may change as learning goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -29,13 +28,14 @@ impl Schedule {
         }
     }
 
-    pub(crate) fn check(&self, field: &'static str) -> Result<()> {
-        let share = |x: f64| (0.0..=1.0).contains(&x);
-        let fits = match *self {
-            Self::Constant(value) => share(value),
-            Self::Linear { from, to, .. } => share(from) && share(to),
-        };
-        require(fits, field, self, "shares from 0 to 1")
+    pub(crate) fn check(&self, field: &'static str) -> Result<(), ConfigError> {
+        match *self {
+            Self::Constant(value) => config::share(field, value),
+            Self::Linear { from, to, .. } => {
+                config::share(field, from)?;
+                config::share(field, to)
+            }
+        }
     }
 }
 
@@ -109,51 +109,42 @@ impl TabularConfig {
 
     /// Sets the learning rate.
     #[must_use]
-    pub fn learning_rate(mut self, rate: Schedule) -> Self {
-        self.learning_rate = rate;
-        self
+    pub fn with_learning_rate(self, learning_rate: Schedule) -> Self {
+        Self { learning_rate, ..self }
     }
 
     /// Sets the discount.
     #[must_use]
-    pub fn discount(mut self, discount: f64) -> Self {
-        self.discount = discount;
-        self
+    pub fn with_discount(self, discount: f64) -> Self {
+        Self { discount, ..self }
     }
 
     /// Sets the share of random actions.
     #[must_use]
-    pub fn epsilon(mut self, epsilon: Schedule) -> Self {
-        self.epsilon = epsilon;
-        self
+    pub fn with_epsilon(self, epsilon: Schedule) -> Self {
+        Self { epsilon, ..self }
     }
 
     /// Sets the values before learning.
     #[must_use]
-    pub fn initial_value(mut self, value: f64) -> Self {
-        self.initial_value = value;
-        self
+    pub fn with_initial_value(self, initial_value: f64) -> Self {
+        Self { initial_value, ..self }
     }
 
     /// Sets the seed.
     #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
         self.learning_rate.check("learning_rate")?;
         self.epsilon.check("epsilon")?;
-        let share = |x: f64| (0.0..=1.0).contains(&x);
-        require(share(self.discount), "discount", self.discount, "a share from 0 to 1")?;
-        let initial = self.initial_value;
-        require(initial.is_finite(), "initial_value", initial, "a finite number")?;
+        config::share("discount", self.discount)?;
+        config::finite("initial_value", self.initial_value)?;
         match self.method {
-            Method::NStepSarsa(steps) => require(steps > 0, "steps", steps, "at least 1"),
-            Method::SarsaLambda { lambda, .. } => {
-                require(share(lambda), "lambda", lambda, "a share from 0 to 1")
-            }
+            Method::NStepSarsa(steps) => config::at_least("steps", steps, 1),
+            Method::SarsaLambda { lambda, .. } => config::share("lambda", lambda),
             _ => Ok(()),
         }
     }

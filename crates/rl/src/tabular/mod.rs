@@ -16,13 +16,15 @@
 //! observation, the return of Monte Carlo included.
 //!
 //! ```
+//! use rl::Budget;
 //! use rl::environments::Maze;
-//! use rl::tabular::{Limit, Method, Tabular, TabularConfig};
+//! use rl::tabular::{Method, Tabular, TabularConfig};
 //!
 //! let maze = Maze::three_by_three();
 //! let mut world = maze.environment();
-//! let mut agent = Tabular::new(TabularConfig::new(Method::QLearning).discount(0.8), &world)?;
-//! agent.learn(&mut world, Limit::episodes(300), |_| {})?;
+//! let config = TabularConfig::new(Method::QLearning).with_discount(0.8);
+//! let mut agent = Tabular::new(config, &world)?;
+//! agent.learn(&mut world, Budget::episodes(300), |_| {})?;
 //! assert_eq!(maze.path(&agent.policy()), [0, 3, 4, 5, 8]);
 //! # Ok::<(), rl::Error>(())
 //! ```
@@ -31,6 +33,6 @@ mod agent;
 mod config;
 mod table;
 
-pub use agent::{Learned, Limit, Tabular};
+pub use agent::Tabular;
 pub use config::{Method, Schedule, TabularConfig, Traces};
 pub use table::QTable;

@@ -1,8 +1,8 @@
+use model_utils_core::random::Random;
 use serde::{Deserialize, Serialize};
 
 use crate::environment::Policy;
 use crate::error::{Error, Result};
-use crate::random::Random;
 
 /// A value for each state and action.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,10 +35,11 @@ impl QTable {
         self.values[state * self.actions + action]
     }
 
-    /// A value to change.
+    /// Moves a value by a share of its distance towards a goal.
     #[inline]
-    pub(super) fn at(&mut self, state: usize, action: usize) -> &mut f64 {
-        &mut self.values[state * self.actions + action]
+    pub(super) fn move_towards(&mut self, state: usize, action: usize, goal: f64, share: f64) {
+        let value = &mut self.values[state * self.actions + action];
+        *value += share * (goal - *value);
     }
 
     /// All values, row by row.
@@ -113,11 +114,7 @@ impl Policy<usize, usize> for QTable {
     fn act(&self, observation: &usize, mask: Option<&[bool]>) -> Result<usize> {
         let [states, actions] = self.shape();
         if *observation >= states || mask.is_some_and(|mask| mask.len() != actions) {
-            return Err(Error::Spaces {
-                what: "observation",
-                found: observation.to_string(),
-                expected: format!("one of 0..{states}"),
-            });
+            return Err(Error::spaces("observation", observation, format!("one of 0..{states}")));
         }
         Ok(self.best(*observation, mask))
     }

@@ -7,19 +7,14 @@
 //! The episode `k` of environment `i` follows from (seed, i, k) alone, so that nothing depends
 //! on the number of threads.
 
-mod lanes;
-mod pool;
+mod sync;
 
+use model_utils_core::random::mix;
 use serde_json::Value;
 
-pub use lanes::Lanes;
-
-#[cfg(feature = "deep")]
-pub(crate) use pool::fits;
-pub use pool::{Pool, Stored};
+pub use sync::SyncVectorEnvironment;
 
 use crate::error::Result;
-use crate::random::mix;
 use crate::space::Spaces;
 
 /// An action for each environment.
@@ -59,7 +54,7 @@ pub struct Transitions {
 }
 
 impl Transitions {
-    fn new(count: usize, features: usize) -> Self {
+    pub(crate) fn new(count: usize, features: usize) -> Self {
         Self {
             rewards: vec![0.0; count],
             terminated: vec![false; count],
@@ -122,6 +117,6 @@ pub trait VectorEnvironment {
 }
 
 /// The seed of an environment's episode.
-fn episode_seed(seed: u64, environment: usize, episode: u64) -> u64 {
+pub(crate) fn episode_seed(seed: u64, environment: usize, episode: u64) -> u64 {
     mix(mix(seed, environment as u64), episode)
 }

@@ -1,11 +1,11 @@
 use std::collections::VecDeque;
 
+use model_utils_core::config;
 use serde_json::Value;
 
-use crate::environment::{Environment, Step, from_state, to_state};
-use crate::error::{Error, Result, require};
+use crate::environment::{Environment, Features, Step, from_state, to_state};
+use crate::error::{Error, Result};
 use crate::space::{Space, Spaces};
-use crate::vector::Stored;
 
 /// Observes the last few observations, the oldest first; the first one stands for those before it.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct FrameStack<E> {
 
 impl<E: Environment> FrameStack<E>
 where
-    E::Observation: Stored,
+    E::Observation: Features,
 {
     /// The environment seen through its last `count` observations.
     ///
@@ -25,14 +25,10 @@ where
     ///
     /// [`Error::Config`] for none, [`Error::Spaces`] for observations that are an index.
     pub fn new(inner: E, count: usize) -> Result<Self> {
-        require(count > 0, "count", count, "at least 1 observation")?;
-        if let Space::Discrete(_) = inner.spaces().observation {
-            let (what, expected) = ("observation", "numbers".to_owned());
-            return Err(Error::Spaces {
-                what,
-                found: inner.spaces().observation.to_string(),
-                expected,
-            });
+        config::at_least("count", count, 1)?;
+        let space = inner.spaces().observation;
+        if let Space::Discrete(_) = space {
+            return Err(Error::spaces("observation", space, "numbers"));
         }
         Ok(Self { inner, count, frames: VecDeque::new() })
     }
@@ -50,7 +46,7 @@ where
 
 impl<E: Environment> Environment for FrameStack<E>
 where
-    E::Observation: Stored,
+    E::Observation: Features,
 {
     type Observation = Vec<f64>;
     type Action = E::Action;

@@ -1,10 +1,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::environment::{Environment, Step, from_state, to_state};
+use crate::environment::{Environment, Features, Step, from_state, to_state};
 use crate::error::Result;
 use crate::space::{Space, Spaces};
-use crate::vector::Stored;
 
 /// The running mean and variance of vectors (Chan, Golub and `LeVeque` 1979).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,7 +72,7 @@ struct Statistics {
 
 impl<E: Environment> Normalize<E>
 where
-    E::Observation: Stored,
+    E::Observation: Features,
 {
     /// The environment with normalised observations.
     pub fn new(inner: E) -> Self {
@@ -118,7 +117,7 @@ where
 
 impl<E: Environment> Environment for Normalize<E>
 where
-    E::Observation: Stored,
+    E::Observation: Features,
 {
     type Observation = Vec<f64>;
     type Action = E::Action;

@@ -1,7 +1,8 @@
+use model_utils_core::config;
 use serde_json::Value;
 
 use crate::environment::{Environment, Step, from_state, to_state};
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result};
 use crate::space::Spaces;
 
 /// Truncates episodes after so many steps.
@@ -20,7 +21,7 @@ impl<E: Environment> TimeLimit<E> {
     ///
     /// [`Error::Config`] for 0 steps.
     pub fn new(inner: E, limit: u64) -> Result<Self> {
-        require(limit > 0, "limit", limit, "at least 1 step")?;
+        config::at_least("limit", limit, 1)?;
         Ok(Self { inner, limit, elapsed: 0, running: false })
     }
 

@@ -36,8 +36,7 @@ impl<E, F> TransformObservation<E, F> {
     /// [`Error::Spaces`] for a space of no numbers.
     pub fn new(inner: E, space: Space, transform: F) -> Result<Self> {
         if space.features() == 0 {
-            let expected = "at least 1 number".to_owned();
-            return Err(Error::Spaces { what: "observation", found: space.to_string(), expected });
+            return Err(Error::spaces("observation", space, "at least 1 number"));
         }
         Ok(Self { inner, space, transform })
     }

@@ -64,7 +64,7 @@ pub(super) struct NounPhrase {
 
 impl NounPhrase {
     /// Of a kind, with any article.
-    pub(super) fn of(kind: Kind, rng: &mut ChaCha8Rng) -> Self {
+    pub(super) fn new(kind: Kind, rng: &mut ChaCha8Rng) -> Self {
         let mut phrase = Self::definite(kind, rng);
         if kind == Kind::Drink {
             return phrase;
@@ -236,7 +236,18 @@ impl Subject {
         Self { text, form, english, kind: Kind::Person, feminine, plural }
     }
 
-    pub(super) fn of(phrase: &NounPhrase) -> Self {
+    /// Somebody, or an animal where that may be.
+    pub(super) fn any(animals: bool, rng: &mut ChaCha8Rng) -> Self {
+        if rng.random_bool(0.35) {
+            return Self::pronoun(rng);
+        }
+        let kind = if animals && rng.random_bool(0.4) { Kind::Animal } else { Kind::Person };
+        Self::from(&NounPhrase::new(kind, rng))
+    }
+}
+
+impl From<&NounPhrase> for Subject {
+    fn from(phrase: &NounPhrase) -> Self {
         let plural = phrase.plural;
         Self {
             text: phrase.both(Before::Nothing),
@@ -246,14 +257,5 @@ impl Subject {
             feminine: phrase.noun.feminine,
             plural,
         }
-    }
-
-    /// Somebody, or an animal where that may be.
-    pub(super) fn any(animals: bool, rng: &mut ChaCha8Rng) -> Self {
-        if rng.random_bool(0.35) {
-            return Self::pronoun(rng);
-        }
-        let kind = if animals && rng.random_bool(0.4) { Kind::Animal } else { Kind::Person };
-        Self::of(&NounPhrase::of(kind, rng))
     }
 }

@@ -83,7 +83,7 @@ pub(super) fn compound(rng: &mut ChaCha8Rng) -> Sentence {
 fn verb_and_object(rng: &mut ChaCha8Rng) -> (&'static Verb, Both) {
     let verb = VERBS.choose(rng).unwrap_or(&VERBS[0]);
     let kind = *verb.objects.choose(rng).unwrap_or(&Kind::Thing);
-    (verb, NounPhrase::of(kind, rng).both(Before::Nothing))
+    (verb, NounPhrase::new(kind, rng).both(Before::Nothing))
 }
 
 /// The verb between subject and object, with what tense and mood ask for around the subject.
@@ -168,9 +168,9 @@ fn description(mood: Mood, rng: &mut ChaCha8Rng) -> Both {
     } else {
         let mut phrase = NounPhrase::definite(kind, rng).plain();
         if rng.random_bool(0.3) && kind != Kind::Drink {
-            phrase = NounPhrase::of(kind, rng).plain();
+            phrase = NounPhrase::new(kind, rng).plain();
         }
-        Subject::of(&phrase)
+        Subject::from(&phrase)
     };
     describe(&subject, mood, rng)
 }
@@ -211,7 +211,7 @@ fn liking(mood: Mood, rng: &mut ChaCha8Rng) -> Both {
     };
     let subject = Subject::any(true, rng);
     let kind = *KINDS_OF_THINGS.choose(rng).unwrap_or(&Kind::Thing);
-    let object = NounPhrase::of(kind, rng).both(Before::De);
+    let object = NounPhrase::new(kind, rng).both(Before::De);
     let past = subject.form != 2 && rng.random_bool(0.3);
     let tense = if past { Tense::Past } else { Tense::Present };
     conjugate(&subject, &LIKE, tense, mood).then(&object)
@@ -262,7 +262,7 @@ fn existence(rng: &mut ChaCha8Rng) -> Both {
 /// `Onde fica a estação`: Where is the station.
 fn whereabouts(rng: &mut ChaCha8Rng) -> Both {
     let kind = *KINDS_OF_THINGS.choose(rng).unwrap_or(&Kind::Place);
-    let subject = Subject::of(&NounPhrase::definite(kind, rng));
+    let subject = Subject::from(&NounPhrase::definite(kind, rng));
     let pt = match (kind, subject.plural) {
         (Kind::Place, _) => "fica",
         (_, false) => "está",
@@ -312,7 +312,7 @@ fn going(mood: Mood, rng: &mut ChaCha8Rng) -> Both {
 fn relative(rng: &mut ChaCha8Rng) -> Both {
     let (verb, object) = verb_and_object(rng);
     let who = NounPhrase::definite(Kind::Person, rng);
-    let mut subject = Subject::of(&who);
+    let mut subject = Subject::from(&who);
     let past = Subject { text: Both::new("que", "who"), ..subject.clone() };
     let clause = conjugate(&past, verb, Tense::Past, Mood::Statement).then(&object);
     subject.text = subject.text.then(&clause);

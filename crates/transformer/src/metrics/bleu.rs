@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
 
-use super::tokenize::BleuTokens;
-use super::{Metric, ngrams, sum};
+use super::bleu_tokenizer::BleuTokenizer;
+use super::metric::{Metric, ngrams, sum};
 use crate::error::Result;
 
 /// n-grams of 1 to 4 words.
@@ -35,10 +36,11 @@ pub enum Smoothing {
 /// ```math
 /// \text{BLEU} = \min(1, e^{1 - r/c}) \Big(\prod_{n=1}^4 p_n\Big)^{1/4}
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, Setters)]
+#[setters(prefix = "with_")]
 pub struct Bleu {
     /// How text is cut into words.
-    pub tokens: BleuTokens,
+    pub tokenizer: BleuTokenizer,
     /// Whether large and small letters are the same.
     pub lowercase: bool,
     /// What a precision of no match counts as.
@@ -49,6 +51,7 @@ pub struct Bleu {
 
 /// BLEU with its parts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct BleuScore {
     /// 0 to 100.
     pub score: f64,
@@ -87,34 +90,6 @@ impl Bleu {
         Self::default()
     }
 
-    /// Sets how text is cut into words.
-    #[must_use]
-    pub fn with_tokens(mut self, tokens: BleuTokens) -> Self {
-        self.tokens = tokens;
-        self
-    }
-
-    /// Sets whether large and small letters are the same.
-    #[must_use]
-    pub fn with_lowercase(mut self, lowercase: bool) -> Self {
-        self.lowercase = lowercase;
-        self
-    }
-
-    /// Sets what a precision of no match counts as.
-    #[must_use]
-    pub fn with_smoothing(mut self, smoothing: Smoothing) -> Self {
-        self.smoothing = smoothing;
-        self
-    }
-
-    /// Sets whether n-grams that are longer than every sentence are left out.
-    #[must_use]
-    pub fn with_effective_order(mut self, effective_order: bool) -> Self {
-        self.effective_order = effective_order;
-        self
-    }
-
     /// The score of a corpus with its parts.
     ///
     /// # Errors
@@ -126,7 +101,7 @@ impl Bleu {
         hypotheses: &[H],
         references: &[R],
     ) -> Result<BleuScore> {
-        Ok(self.parts(&sum(&self.counts_of(hypotheses, references)?), 1))
+        Ok(self.parts(&sum(&self.counts_of(hypotheses, &[references])?), 1))
     }
 
     fn parts(&self, counts: &[u64], references: usize) -> BleuScore {
@@ -184,9 +159,9 @@ impl Bleu {
 
     fn words(&self, text: &str) -> Vec<String> {
         if self.lowercase {
-            self.tokens.words(&text.to_lowercase())
+            self.tokenizer.words(&text.to_lowercase())
         } else {
-            self.tokens.words(text)
+            self.tokenizer.words(text)
         }
     }
 }
@@ -207,7 +182,7 @@ impl Metric for Bleu {
         };
         format!(
             "nrefs:{references}|case:{case}|eff:{order}|tok:{}|smooth:{smoothing}|version:usagi-{}",
-            self.tokens.name(),
+            self.tokenizer.name(),
             env!("CARGO_PKG_VERSION")
         )
     }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
 
-use super::tokenize::is_space;
-use super::{Metric, ngrams};
+use super::bleu_tokenizer::is_space;
+use super::metric::{Metric, ngrams};
 
 /// The metric: the mean precision P and the mean recall R of n-grams of characters, white space left
 /// out, and of words where asked for (chrF++), over the whole corpus:
@@ -14,12 +15,13 @@ use super::{Metric, ngrams};
 /// ```math
 /// \text{chrF} = \frac{(1 + \beta^2) P R}{\beta^2 P + R}
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Setters)]
+#[setters(prefix = "with_")]
 pub struct Chrf {
     /// The longest n-grams of characters.
-    pub characters: usize,
+    pub char_order: usize,
     /// The longest n-grams of words; 2 is chrF++.
-    pub words: usize,
+    pub word_order: usize,
     /// How many times as much recall weighs as precision.
     pub beta: f64,
     /// Whether large and small letters are the same.
@@ -34,8 +36,8 @@ pub struct Chrf {
 impl Default for Chrf {
     fn default() -> Self {
         Self {
-            characters: 6,
-            words: 0,
+            char_order: 6,
+            word_order: 0,
             beta: 2.0,
             lowercase: false,
             whitespace: false,
@@ -52,41 +54,13 @@ impl Chrf {
 
     /// chrF++: with n-grams of one and two words.
     pub fn plus_plus() -> Self {
-        Self { words: 2, ..Self::default() }
-    }
-
-    /// Sets how many times as much recall weighs as precision.
-    #[must_use]
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
-    /// Sets whether white space counts.
-    #[must_use]
-    pub fn with_whitespace(mut self, whitespace: bool) -> Self {
-        self.whitespace = whitespace;
-        self
-    }
-
-    /// Sets whether the score is the mean of the scores of the orders.
-    #[must_use]
-    pub fn with_epsilon_smoothing(mut self, epsilon_smoothing: bool) -> Self {
-        self.epsilon_smoothing = epsilon_smoothing;
-        self
-    }
-
-    /// Sets whether large and small letters are the same.
-    #[must_use]
-    pub fn with_lowercase(mut self, lowercase: bool) -> Self {
-        self.lowercase = lowercase;
-        self
+        Self { word_order: 2, ..Self::default() }
     }
 }
 
 impl Metric for Chrf {
     fn name(&self) -> &'static str {
-        if self.words > 0 { "chrF++" } else { "chrF" }
+        if self.word_order > 0 { "chrF++" } else { "chrF" }
     }
 
     fn signature(&self, references: usize) -> String {
@@ -94,8 +68,8 @@ impl Metric for Chrf {
         format!(
             "nrefs:{references}|case:{case}|eff:{}|nc:{}|nw:{}|space:{}|version:usagi-{}",
             if self.epsilon_smoothing { "no" } else { "yes" },
-            self.characters,
-            self.words,
+            self.char_order,
+            self.word_order,
             if self.whitespace { "yes" } else { "no" },
             env!("CARGO_PKG_VERSION")
         )
@@ -108,16 +82,16 @@ impl Metric for Chrf {
             let text = if self.lowercase { text.to_lowercase() } else { text.to_owned() };
             let characters: Vec<char> =
                 text.chars().filter(|&c| self.whitespace || !is_space(c)).collect();
-            (characters, if self.words > 0 { words(&text) } else { Vec::new() })
+            (characters, if self.word_order > 0 { words(&text) } else { Vec::new() })
         };
         let (characters, words) = cut(hypothesis);
         let counts = references.iter().map(|reference| {
             let (of_characters, of_words) = cut(reference);
             let mut counts = Vec::new();
-            for n in 1..=self.characters {
+            for n in 1..=self.char_order {
                 counts.extend(matches(&ngrams(&characters, n), &ngrams(&of_characters, n)));
             }
-            for n in 1..=self.words {
+            for n in 1..=self.word_order {
                 counts.extend(matches(&ngrams(&words, n), &ngrams(&of_words, n)));
             }
             counts

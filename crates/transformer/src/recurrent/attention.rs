@@ -4,10 +4,10 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Tensor};
-use model_utils::ops;
+use model_utils::ops::{self, Mask};
 
-use super::{Looking, RecurrentConfig};
-use crate::attention::{Mask, xavier};
+use super::config::{AttentionKind, RecurrentConfig};
+use crate::layers::xavier;
 
 /// Bahdanau's or Luong's attention.
 #[derive(Module, Debug)]
@@ -34,10 +34,10 @@ pub(super) struct Source {
 impl RecurrentAttention {
     pub(super) fn new(config: &RecurrentConfig, device: &Device) -> Option<Self> {
         let width = config.d_hidden;
-        let is_additive = match config.looking {
-            Looking::None => return None,
-            Looking::Bahdanau => true,
-            Looking::Luong => false,
+        let is_additive = match config.attention {
+            AttentionKind::None => return None,
+            AttentionKind::Bahdanau => true,
+            AttentionKind::Luong => false,
         };
         Some(Self {
             key: xavier(2 * width, width, device),

@@ -104,10 +104,12 @@ impl RecurrentLayer {
     }
 
     /// The states behind all tokens of `[batch, time, inputs]`, `[batch, time, width]`, and the last
-    /// of each row, read backwards if `is_reversed`. Padding leaves a state as it is.
+    /// of each row, read from `memory` on, or from zeros, backwards if `is_reversed`. Padding leaves
+    /// a state as it is; without `lengths` there is none.
     pub(crate) fn run(
         &self,
         x: Tensor<3>,
+        memory: Option<Memory>,
         lengths: &[usize],
         is_reversed: bool,
     ) -> (Tensor<3>, Memory) {
@@ -115,7 +117,8 @@ impl RecurrentLayer {
         let device = x.device();
         let shortest = lengths.iter().copied().min().unwrap_or(time);
         let projected = self.project(x);
-        let mut memory = Memory::zeros(batch, self.width, self.cell, &device);
+        let zeros = || Memory::zeros(batch, self.width, self.cell, &device);
+        let mut memory = memory.unwrap_or_else(zeros);
         let mut outputs = Vec::with_capacity(time);
         for step in 0..time {
             let at = if is_reversed { time - 1 - step } else { step };
@@ -135,18 +138,5 @@ impl RecurrentLayer {
             outputs.reverse();
         }
         (Tensor::stack(outputs, 1), memory)
-    }
-
-    /// [`run`](Self::run) forwards from a state, without padding.
-    pub(crate) fn run_from(&self, x: Tensor<3>, mut memory: Memory) -> Tensor<3> {
-        let time = x.dims()[1];
-        let projected = self.project(x);
-        let mut outputs = Vec::with_capacity(time);
-        for at in 0..time {
-            let input = projected.clone().narrow(1, at, 1).squeeze_dim::<2>(1);
-            memory = self.step(input, &memory);
-            outputs.push(memory.hidden.clone());
-        }
-        Tensor::stack(outputs, 1)
     }
 }

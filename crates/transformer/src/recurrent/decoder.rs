@@ -7,10 +7,9 @@ use model_utils::ops;
 
 use super::attention::{RecurrentAttention, Source};
 use super::cell::{Cell, Memory, RecurrentLayer};
-use super::{Looking, RecurrentConfig};
-use crate::attention::xavier;
-use crate::cache::row_indices;
-use crate::model::DecoderState;
+use super::config::{AttentionKind, RecurrentConfig};
+use crate::encoder_decoder::{DecoderState, kept_sentences, row_indices};
+use crate::layers::xavier;
 
 /// Layers that write the target.
 #[derive(Module, Debug)]
@@ -28,7 +27,7 @@ pub struct RecurrentDecoder {
     /// Between layers and before the output, in training.
     pub dropout: Dropout,
     #[module(skip)]
-    looking: Looking,
+    kind: AttentionKind,
 }
 
 /// What a recurrent model carries from step to step.
@@ -45,7 +44,7 @@ impl RecurrentDecoder {
         let width = config.d_hidden;
         let attention = RecurrentAttention::new(config, device);
         let context = if attention.is_some() { 2 * width } else { 0 };
-        let fed = if config.looking == Looking::Bahdanau { context } else { 0 };
+        let fed = if config.attention == AttentionKind::Bahdanau { context } else { 0 };
         let from = |layer| if layer == 0 { config.d_embedding + fed } else { width };
         let layer = |layer| RecurrentLayer::new(from(layer), width, config.cell, device);
         let bridge = |_| xavier(2 * width, width, device);
@@ -57,7 +56,7 @@ impl RecurrentDecoder {
             attention,
             readout: xavier(width + context, config.d_embedding, device),
             dropout: DropoutConfig::new(config.dropout).init(),
-            looking: config.looking,
+            kind: config.attention,
         }
     }
 
@@ -91,7 +90,7 @@ impl RecurrentDecoder {
 
     /// All tokens of `[batch, time, d_embedding]` → what is projected onto the vocabulary.
     pub(super) fn forward(&self, x: Tensor<3>, mut state: RecurrentState) -> Tensor<3> {
-        if self.looking == Looking::Bahdanau {
+        if self.kind == AttentionKind::Bahdanau {
             // Each step looks before it is taken.
             let steps = (0..x.dims()[1]).map(|at| {
                 let x = x.clone().narrow(1, at, 1).squeeze_dim::<2>(1);
@@ -105,7 +104,7 @@ impl RecurrentDecoder {
             if at > 0 {
                 x = ops::dropout(&self.dropout, x);
             }
-            x = layer.run_from(x, memory);
+            x = layer.run(x, Some(memory), &[], false).0;
         }
         let context = self.attention.as_ref().zip(state.source.as_ref());
         let context = context.map(|(attention, source)| attention.look(x.clone(), source).0);
@@ -132,7 +131,7 @@ impl RecurrentDecoder {
         x: Tensor<2>,
         state: &mut RecurrentState,
     ) -> (Tensor<2>, Option<Tensor<2>>, Option<Tensor<2>>) {
-        let looked = (self.looking == Looking::Bahdanau)
+        let looked = (self.kind == AttentionKind::Bahdanau)
             .then(|| state.memories.last().map(|memory| memory.hidden.clone()))
             .flatten()
             .and_then(|hidden| self.look(hidden, state));
@@ -185,10 +184,8 @@ impl DecoderState for RecurrentState {
             memory.select(&indices);
         }
         let Some(source) = &mut self.source else { return };
-        let sentences: Vec<usize> =
-            rows.chunks(self.beams).map(|group| group[0] / self.beams).collect();
-        let all: Vec<usize> = (0..source.keys.dims()[0]).collect();
-        if sentences != all {
+        let count = source.keys.dims()[0];
+        if let Some(sentences) = kept_sentences(rows, self.beams, count) {
             let sentences = row_indices(&sentences, &device);
             source.keys = source.keys.clone().select(0, sentences.clone());
             source.values = source.values.clone().select(0, sentences.clone());

@@ -5,8 +5,8 @@ use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Device, Tensor};
 use model_utils::ops;
 
-use super::RecurrentConfig;
 use super::cell::{Memory, RecurrentLayer};
+use super::config::RecurrentConfig;
 
 /// Layers that read the source from both ends.
 #[derive(Module, Debug)]
@@ -43,8 +43,8 @@ impl RecurrentEncoder {
             if at > 0 {
                 x = ops::dropout(&self.dropout, x);
             }
-            let (a, at_end) = there.run(x.clone(), lengths, false);
-            let (b, at_start) = back.run(x, lengths, true);
+            let (a, at_end) = there.run(x.clone(), None, lengths, false);
+            let (b, at_start) = back.run(x, None, lengths, true);
             x = Tensor::cat(vec![a, b], 2);
             let both = |a: Tensor<2>, b: Tensor<2>| Tensor::cat(vec![a, b], 1);
             last.push(Memory {

@@ -1,12 +1,13 @@
 //! Batches of pairs of like length, each of about as many tokens.
 
+use model_utils::config;
 use model_utils::data::Position;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::error::{Error, Result, require};
-use crate::text::encoded::EncodedPair;
+use super::encoded::EncodedPair;
+use crate::error::{Error, Result};
 
 /// The plan of batches: which pairs go together, in which order, in every epoch.
 ///
@@ -33,7 +34,7 @@ impl TokenBatches {
             return Err(Error::pairs("the batches", "there is no pair"));
         };
         let expected = format!("at least the {longest} tokens of the longest sentence");
-        require(tokens >= longest, "batch_tokens", tokens, &expected)?;
+        config::require(tokens >= longest, "batch_tokens", tokens, expected)?;
         Ok(Self { lengths, tokens, seed })
     }
 

@@ -4,22 +4,10 @@ use model_utils::data::SentencePairs;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::token_limit::{Overlong, TokenLimit};
+use super::tokenizer::{Tokenizer, TokenizerConfig};
+use crate::encoder_decoder::EncoderDecoder;
 use crate::error::{Error, Result};
-use crate::model::EncoderDecoder;
-use crate::text::tokenizer::{Tokenizer, TokenizerConfig};
-
-/// What becomes of a sentence that has more tokens than a model takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Overlong {
-    /// It is an error that names its place.
-    #[default]
-    Refuse,
-    /// Its end is cut off.
-    Truncate,
-    /// Its pair is left out; in translation it is refused.
-    Skip,
-}
 
 /// A pair as ids.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -124,40 +112,30 @@ impl Tokenizers {
     }
 
     /// The ids of a sentence to translate, with its end. `place` is told in errors.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TooLong`] for more than `limit` tokens, unless they are to be cut off.
-    pub fn encode_source(
+    pub(crate) fn encode_source(
         &self,
         text: &str,
-        limit: usize,
-        overlong: Overlong,
-        place: impl Fn() -> String,
+        limit: TokenLimit,
+        place: impl FnOnce() -> String,
     ) -> Result<Vec<u32>> {
         let mut ids = self.source.encode(text)?;
         ids.push(self.source.special().eos);
-        fit(&mut ids, limit, overlong, place)?;
+        limit.fit(&mut ids, place)?;
         Ok(ids)
     }
 
-    /// The ids of a translation between begin and end.
-    ///
-    /// # Errors
-    ///
-    /// As [`encode_source`](Self::encode_source); the begin does not count.
-    pub fn encode_target(
+    /// The ids of a translation between begin and end; the begin does not count.
+    fn encode_target(
         &self,
         text: &str,
-        limit: usize,
-        overlong: Overlong,
-        place: impl Fn() -> String,
+        limit: TokenLimit,
+        place: impl FnOnce() -> String,
     ) -> Result<Vec<u32>> {
         let special = self.target().special();
         let mut ids = vec![special.bos];
         ids.extend(self.target().encode(text)?);
         ids.push(special.eos);
-        fit(&mut ids, limit + 1, overlong, place)?;
+        TokenLimit::new(limit.max_tokens + 1, limit.overlong).fit(&mut ids, place)?;
         Ok(ids)
     }
 
@@ -165,14 +143,13 @@ impl Tokenizers {
     ///
     /// # Errors
     ///
-    /// [`Error::TooLong`] for the first pair with more than `limit` tokens on a side, where those are
-    /// refused; [`Error::Pairs`] if none is left.
+    /// [`Error::TooLong`] for the first pair with more tokens on a side, where those are refused;
+    /// [`Error::Pairs`] if none is left.
     pub fn encode(
         &self,
         pairs: &SentencePairs,
         what: &str,
-        limit: usize,
-        overlong: Overlong,
+        limit: TokenLimit,
     ) -> Result<Vec<EncodedPair>> {
         let encoded: Vec<Result<Option<EncodedPair>>> = pairs
             .pairs()
@@ -180,11 +157,11 @@ impl Tokenizers {
             .enumerate()
             .map(|(at, pair)| {
                 let place = |side: &str| format!("{what}, line {}, {side}", at + 1);
-                let source = self.encode_source(&pair.source, limit, overlong, || place("source"));
-                let target = self.encode_target(&pair.target, limit, overlong, || place("target"));
+                let source = self.encode_source(&pair.source, limit, || place("source"));
+                let target = self.encode_target(&pair.target, limit, || place("target"));
                 match (source, target) {
                     (Err(Error::TooLong { .. }), _) | (_, Err(Error::TooLong { .. }))
-                        if overlong == Overlong::Skip =>
+                        if limit.overlong == Overlong::Skip =>
                     {
                         Ok(None)
                     }
@@ -200,23 +177,4 @@ impl Tokenizers {
         }
         Ok(encoded)
     }
-}
-
-/// Makes ids fit, or refuses them; a cut sentence keeps its end.
-fn fit(
-    ids: &mut Vec<u32>,
-    limit: usize,
-    overlong: Overlong,
-    place: impl Fn() -> String,
-) -> Result<()> {
-    if ids.len() <= limit {
-        return Ok(());
-    }
-    if overlong != Overlong::Truncate {
-        return Err(Error::TooLong { place: place(), tokens: ids.len(), limit });
-    }
-    let end = ids.pop();
-    ids.truncate(limit.saturating_sub(1));
-    ids.extend(end);
-    Ok(())
 }

@@ -1,13 +1,16 @@
 //! Text: tokenizers, sentence pairs and the batches that are made of them.
 
-pub mod batches;
-pub mod encoded;
-pub mod special;
-pub mod splits;
-pub mod tokenizer;
+mod batches;
+mod encoded;
+mod special;
+mod splits;
+mod token_limit;
+mod tokenizer;
 
 pub use batches::TokenBatches;
-pub use encoded::{EncodedPair, Overlong, Tokenizers};
+pub(crate) use batches::by_length;
+pub use encoded::{EncodedPair, Tokenizers};
 pub use special::{SpecialNames, SpecialTokens};
 pub use splits::{Filter, Side, Splits};
+pub use token_limit::{Overlong, TokenLimit};
 pub use tokenizer::{Subwords, TokenStream, Tokenizer, TokenizerConfig};

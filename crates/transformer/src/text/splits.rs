@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
+use model_utils::config;
 use model_utils::data::{SentencePair, SentencePairs};
 use rand::SeedableRng as _;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result};
 
 /// A side of a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +23,7 @@ pub enum Side {
 
 impl Side {
     /// The sentence of a pair on this side.
-    pub fn of(self, pair: &SentencePair) -> &str {
+    pub fn sentence(self, pair: &SentencePair) -> &str {
         match self {
             Self::Source => &pair.source,
             Self::Target => &pair.target,
@@ -97,12 +98,12 @@ impl Splits {
         seed: u64,
     ) -> Result<Self> {
         let holds = shares.iter().all(|&share| share > 0.0) && shares[0] + shares[1] < 1.0;
-        require(holds, "shares", shares, "both above 0, together below 1")?;
+        config::require(holds, "shares", shares, "both above 0, together below 1")?;
         // In the order of their first appearance, which the file alone decides.
         let mut groups: Vec<Vec<usize>> = Vec::new();
         let mut places: BTreeMap<&str, usize> = BTreeMap::new();
         for (at, pair) in pairs.pairs().iter().enumerate() {
-            let place = *places.entry(side.of(pair)).or_insert_with(|| {
+            let place = *places.entry(side.sentence(pair)).or_insert_with(|| {
                 groups.push(Vec::new());
                 groups.len() - 1
             });

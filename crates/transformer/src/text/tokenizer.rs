@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use burn::config::Config;
+use model_utils::config::{self, ConfigError};
 use model_utils::data::read_sentences;
 use serde::{Deserialize, Serialize};
 use tokenizers::decoders::DecoderWrapper;
@@ -22,9 +23,9 @@ use tokenizers::{
     OffsetType, PostProcessorWrapper, PreTokenizedString, PreTokenizer as _,
 };
 
-use crate::error::{Error, Result, require};
-use crate::hash::fnv;
-use crate::text::special::{SpecialNames, SpecialTokens};
+use super::special::{SpecialNames, SpecialTokens};
+use crate::error::{Error, Result};
+use crate::fingerprint::fingerprint;
 
 /// How words are cut into subwords.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -43,18 +44,16 @@ pub enum Subwords {
 }
 
 impl std::str::FromStr for Subwords {
-    type Err = Error;
+    type Err = ConfigError;
 
-    fn from_str(name: &str) -> Result<Self> {
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
         match name {
             "bpe" => Ok(Self::Bpe),
             "word_piece" | "wordpiece" => Ok(Self::WordPiece),
             "unigram" => Ok(Self::Unigram),
-            _ => Err(Error::Config {
-                field: "subwords",
-                value: format!("{name:?}"),
-                expected: "bpe, word_piece or unigram".to_owned(),
-            }),
+            _ => {
+                Err(ConfigError::new("subwords", format!("{name:?}"), "bpe, word_piece or unigram"))
+            }
         }
     }
 }
@@ -110,11 +109,11 @@ impl Tokenizer {
         // Letters that go on a word are tokens of their own.
         let forms = if config.subwords == Subwords::WordPiece { 2 } else { 1 };
         let least = names.all().len() + forms * letters.len();
-        require(
+        config::require(
             config.vocabulary >= least,
             "vocabulary",
             config.vocabulary,
-            &format!("at least {least}: the special tokens and every character"),
+            format!("at least {least}: the special tokens and every character"),
         )?;
         let model = match config.subwords {
             Subwords::Unigram => unigram(config, &names, words)?,
@@ -122,13 +121,13 @@ impl Tokenizer {
                 let mut learning = assemble(untrained(config.subwords, &names)?, config)?;
                 learning
                     .train(&mut trainer(config, &names, &letters), sentences.into_iter())
-                    .map_err(|error| Error::tokenizer("in training", error))?;
+                    .map_err(in_training)?;
                 learning.get_model().clone()
             }
         };
         let mut inner = assemble(model, config)?;
         inner.add_special_tokens(&added(names.all()));
-        Self::of(inner, names, "in training")
+        Self::new(inner, names, "in training")
     }
 
     /// Trains on text files with a sentence a line, gzipped or not.
@@ -165,10 +164,10 @@ impl Tokenizer {
         let place = path.display().to_string();
         let inner = tokenizers::Tokenizer::from_bytes(&text)
             .map_err(|error| Error::tokenizer(&place, format!("it cannot be read: {error}")))?;
-        Self::of(inner, names, &place)
+        Self::new(inner, names, &place)
     }
 
-    fn of(mut inner: tokenizers::Tokenizer, names: SpecialNames, place: &str) -> Result<Self> {
+    fn new(mut inner: tokenizers::Tokenizer, names: SpecialNames, place: &str) -> Result<Self> {
         let special = names.resolve(|name| inner.token_to_id(name), place)?;
         // Text that spells a special token is text.
         inner.set_encode_special_tokens(true);
@@ -239,10 +238,9 @@ impl Tokenizer {
         let mut tokens: Vec<(u32, String)> =
             self.inner.get_vocab(true).into_iter().map(|(token, id)| (id, token)).collect();
         tokens.sort_unstable();
-        let bytes = tokens.into_iter().flat_map(|(id, token)| {
+        fingerprint(tokens.into_iter().flat_map(|(id, token)| {
             id.to_le_bytes().into_iter().chain(token.into_bytes()).collect::<Vec<u8>>()
-        });
-        format!("{:016x}", fnv(bytes))
+        }))
     }
 
     /// The ids of the special tokens.
@@ -284,15 +282,21 @@ impl TokenStream<'_> {
     }
 }
 
+/// What a part of the training says.
+fn in_training(error: impl std::fmt::Display) -> Error {
+    Error::tokenizer("in training", error)
+}
+
 fn untrained(subwords: Subwords, names: &SpecialNames) -> Result<ModelWrapper> {
-    let fail = |error: tokenizers::Error| Error::tokenizer("in training", error);
     Ok(match subwords {
-        Subwords::Bpe => BPE::builder().unk_token(names.unk.clone()).build().map_err(fail)?.into(),
+        Subwords::Bpe => {
+            BPE::builder().unk_token(names.unk.clone()).build().map_err(in_training)?.into()
+        }
         Subwords::WordPiece => WordPiece::builder()
             .unk_token(names.unk.clone())
             .max_input_chars_per_word(1000)
             .build()
-            .map_err(fail)?
+            .map_err(in_training)?
             .into(),
         Subwords::Unigram => Unigram::default().into(),
     })
@@ -300,14 +304,13 @@ fn untrained(subwords: Subwords, names: &SpecialNames) -> Result<ModelWrapper> {
 
 /// How often each word comes, as the trainers see words: normalised, with their marks.
 fn words(config: &TokenizerConfig, sentences: &[String]) -> Result<BTreeMap<String, u32>> {
-    let fail = |error: tokenizers::Error| Error::tokenizer("in training", error);
     let (normalizer, pre_tokenizer) = (normalizer(config.lowercase)?, pre_tokenizer());
     let mut words = BTreeMap::new();
     for sentence in sentences {
         let mut text = NormalizedString::from(sentence.as_str());
-        normalizer.normalize(&mut text).map_err(fail)?;
+        normalizer.normalize(&mut text).map_err(in_training)?;
         let mut text = PreTokenizedString::from(text);
-        pre_tokenizer.pre_tokenize(&mut text).map_err(fail)?;
+        pre_tokenizer.pre_tokenize(&mut text).map_err(in_training)?;
         for (word, ..) in text.get_splits(OffsetReferential::Normalized, OffsetType::Byte) {
             *words.entry(word.to_owned()).or_insert(0) += 1;
         }
@@ -369,21 +372,17 @@ fn unigram(
     names: &SpecialNames,
     words: BTreeMap<String, u32>,
 ) -> Result<ModelWrapper> {
-    let fail = |error: tokenizers::Error| Error::tokenizer("in training", error);
     let trainer = UnigramTrainer::builder()
         .vocab_size(config.vocabulary as u32)
         .special_tokens(added(names.all()))
         .unk_token(Some(names.unk.clone()))
         .show_progress(false)
         .build()
-        .map_err(|error| Error::tokenizer("in training", error))?;
+        .map_err(in_training)?;
     let words: Vec<(String, u32)> = words.into_iter().collect();
     let mut model = Unigram::default();
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(1)
-        .build()
-        .map_err(|error| Error::tokenizer("in training", error))?;
-    pool.install(|| trainer.do_train(words, &mut model)).map_err(fail)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(in_training)?;
+    pool.install(|| trainer.do_train(words, &mut model)).map_err(in_training)?;
 
     // Letters that the model has no use for get the lowest scores, which letter which is left to
     // chance; equal scores stand in no order. Here both follow the letters.
@@ -403,12 +402,12 @@ fn unigram(
     }
     pieces[special..].sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let unknown = names.all().iter().position(|name| *name == names.unk);
-    Ok(Unigram::from(pieces, unknown, false).map_err(fail)?.into())
+    Ok(Unigram::from(pieces, unknown, false).map_err(in_training)?.into())
 }
 
 fn normalizer(lowercase: bool) -> Result<NormalizerWrapper> {
-    let spaces = Replace::new(ReplacePattern::Regex(r"\s+".to_owned()), " ")
-        .map_err(|error| Error::tokenizer("in training", error))?;
+    let spaces =
+        Replace::new(ReplacePattern::Regex(r"\s+".to_owned()), " ").map_err(in_training)?;
     let mut steps: Vec<NormalizerWrapper> =
         vec![NFC.into(), spaces.into(), Strip::new(true, true).into()];
     if lowercase {
@@ -428,7 +427,6 @@ fn decoder(subwords: Subwords) -> Result<DecoderWrapper> {
         return Ok(spaces.into());
     }
     // `#` is punctuation and stands alone: no token but a continuing one begins with two.
-    let marks = Replace::new(ReplacePattern::String("##".to_owned()), "")
-        .map_err(|error| Error::tokenizer("in training", error))?;
+    let marks = Replace::new(ReplacePattern::String("##".to_owned()), "").map_err(in_training)?;
     Ok(tokenizers::decoders::sequence::Sequence::new(vec![marks.into(), spaces.into()]).into())
 }

@@ -1,9 +1,8 @@
 //! How a translation model is trained.
 
 use burn::config::Config;
+use model_utils::config::{self, ConfigError};
 use serde::{Deserialize, Serialize};
-
-use crate::error::{Result, require};
 
 /// The learning rate over the steps, which count from 1. All begin with a linear warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -67,21 +66,21 @@ impl Schedule {
         }
     }
 
-    fn check(&self) -> Result<()> {
-        let (name, value) = match *self {
+    fn check(&self) -> Result<(), ConfigError> {
+        match *self {
             Self::Noam { factor, width, .. } => {
-                require(width > 0, "schedule.width", width, "at least 1")?;
-                ("schedule.factor", factor)
+                config::at_least("schedule.width", width, 1)?;
+                config::positive("schedule.factor", factor)
             }
             Self::Constant { rate, .. } | Self::InverseSquareRoot { rate, .. } => {
-                ("schedule.rate", rate)
+                config::positive("schedule.rate", rate)
             }
             Self::Linear { rate, steps, warm_up } => {
-                require(steps > warm_up, "schedule.steps", steps, "more than the warm-up")?;
-                ("schedule.rate", rate)
+                let holds = steps > warm_up;
+                config::require(holds, "schedule.steps", steps, "more than the warm-up")?;
+                config::positive("schedule.rate", rate)
             }
-        };
-        require(value > 0.0 && value.is_finite(), name, value, "above 0")
+        }
     }
 }
 
@@ -129,29 +128,26 @@ pub struct TrainingConfig {
 }
 
 impl TrainingConfig {
-    pub(super) fn check(&self) -> Result<()> {
-        require(self.batch_tokens > 0, "batch_tokens", self.batch_tokens, "at least 1")?;
-        require(self.accumulate > 0, "accumulate", self.accumulate, "at least 1")?;
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        config::at_least("batch_tokens", self.batch_tokens, 1)?;
+        config::at_least("accumulate", self.accumulate, 1)?;
         self.schedule.check()?;
-        let share = |x: f64| (0.0..1.0).contains(&x);
-        let betas = self.betas;
-        let is_share = |beta: f32| (0.0..1.0).contains(&beta);
-        require(betas.into_iter().all(is_share), "betas", betas, "both at least 0 and below 1")?;
-        let smoothing = self.label_smoothing;
-        require(share(smoothing), "label_smoothing", smoothing, "at least 0 and below 1")?;
+        for beta in self.betas {
+            config::share_below_one("betas", beta)?;
+        }
+        config::share_below_one("label_smoothing", self.label_smoothing)?;
         let norm = self.clip_norm;
-        require(norm.is_none_or(|norm| norm > 0.0), "clip_norm", norm, "above 0")?;
-        let decay = self.ema_decay;
-        require(decay.is_none_or(share), "ema_decay", decay, "at least 0 and below 1")?;
-        require(self.average_last > 0, "average_last", self.average_last, "at least 1")?;
-        require(
-            self.average_last == 1 || decay.is_none(),
+        config::require(norm.is_none_or(|norm| norm > 0.0), "clip_norm", norm, "above 0")?;
+        config::share_below_one("ema_decay", self.ema_decay.unwrap_or(0.0))?;
+        config::at_least("average_last", self.average_last, 1)?;
+        config::require(
+            self.average_last == 1 || self.ema_decay.is_none(),
             "average_last",
             self.average_last,
             "1 where there is an `ema_decay`: one average or the other",
         )?;
-        require(self.valid_every > 0, "valid_every", self.valid_every, "at least 1")?;
-        require(self.valid_sentences > 0, "valid_sentences", self.valid_sentences, "at least 1")?;
-        require(self.log_every > 0, "log_every", self.log_every, "at least 1")
+        config::at_least("valid_every", self.valid_every, 1)?;
+        config::at_least("valid_sentences", self.valid_sentences, 1)?;
+        config::at_least("log_every", self.log_every, 1)
     }
 }

@@ -1,6 +1,7 @@
 //! The training loop: token batches, label smoothing, averages, validation by BLEU, exact resume.
 
 mod config;
+mod teacher_forced;
 mod validation;
 
 use std::collections::VecDeque;
@@ -21,13 +22,13 @@ pub use config::{Schedule, TrainingConfig};
 pub use validation::Validation;
 pub(crate) use validation::teacher_forced;
 
+use crate::decoding::Greedy;
+use crate::encoder_decoder::EncoderDecoder;
 use crate::error::{Error, Result};
-use crate::hash::fnv;
-use crate::loss::cross_entropy;
-use crate::model::EncoderDecoder;
-use crate::search::Greedy;
-use crate::text::{EncodedPair, Overlong, Splits, TokenBatches, Tokenizers};
-use validation::{Teaching, bleu, scalar};
+use crate::fingerprint::fingerprint;
+use crate::text::{EncodedPair, Splits, TokenBatches, TokenLimit, Tokenizers};
+use teacher_forced::TeacherForced;
+use validation::{bleu, scalar};
 
 /// A model in training on sentence pairs.
 ///
@@ -46,6 +47,7 @@ pub struct Trainer<M: EncoderDecoder> {
     valid: Vec<EncodedPair>,
     valid_texts: Vec<String>,
     batches: TokenBatches,
+    limit: TokenLimit,
     about: Value,
     device: Device,
     progress: Progress,
@@ -84,6 +86,7 @@ struct Journal {
 
 /// How a training ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Trained {
     /// Steps, in all.
     pub steps: u64,
@@ -103,6 +106,7 @@ pub struct Trained {
 
 /// What one step measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct StepReport {
     /// The label-smoothed loss of a token.
     pub loss: f64,
@@ -125,8 +129,8 @@ fn recent_name(at: usize) -> String {
 }
 
 impl<M: EncoderDecoder> Trainer<M> {
-    /// A model on a device with autodiff, tokenizers for it, and the pairs. Sentences of more than
-    /// `max_tokens` tokens, the end included, are treated as `overlong` says.
+    /// A model on a device with autodiff, tokenizers for it, the pairs, and how long their sentences
+    /// may be.
     ///
     /// # Errors
     ///
@@ -137,12 +141,13 @@ impl<M: EncoderDecoder> Trainer<M> {
         model: M,
         tokenizers: Tokenizers,
         splits: &Splits,
-        (max_tokens, overlong): (usize, Overlong),
+        limit: TokenLimit,
         config: TrainingConfig,
     ) -> Result<Self> {
         config.check()?;
         splits.check()?;
         tokenizers.check_model(&model)?;
+        let max_tokens = limit.max_tokens;
         if let Some(most) = model.max_length().filter(|&most| most < max_tokens) {
             let reason =
                 format!("it has {most} positions, and sentences up to {max_tokens} tokens");
@@ -152,10 +157,10 @@ impl<M: EncoderDecoder> Trainer<M> {
         if !device.is_autodiff() {
             return Err(Error::Model("its device is without autodiff".to_owned()));
         }
-        let train = tokenizers.encode(&splits.train, "the training part", max_tokens, overlong)?;
+        let train = tokenizers.encode(&splits.train, "the training part", limit)?;
         // Only training pairs may be left out: the figures are of all others.
-        let kept = if overlong == Overlong::Skip { Overlong::Truncate } else { overlong };
-        let valid = tokenizers.encode(&splits.valid, "the validation part", max_tokens, kept)?;
+        let kept = limit.keeping_all();
+        let valid = tokenizers.encode(&splits.valid, "the validation part", kept)?;
         let valid_texts = splits
             .valid
             .pairs()
@@ -189,6 +194,7 @@ impl<M: EncoderDecoder> Trainer<M> {
             valid,
             valid_texts,
             config,
+            limit,
             about: Value::Null,
             device,
             keep: None,
@@ -197,19 +203,19 @@ impl<M: EncoderDecoder> Trainer<M> {
 
     /// Sets what tells this model's configuration from another when a run is resumed.
     #[must_use]
-    pub fn about(mut self, about: Value) -> Self {
+    pub fn with_about(mut self, about: Value) -> Self {
         self.about = about;
         self
     }
 
-    /// Keeps checkpoints, one every so many steps and one at the end, and goes on from the latest
+    /// Keeps checkpoints, one `every` so many steps and one at the end, and goes on from the latest
     /// that is there, exactly.
     ///
     /// # Errors
     ///
     /// [`Error::Resume`] with every difference for a checkpoint of another configuration or of other
     /// pairs, and what reading one brings.
-    pub fn keep_in(mut self, checkpoints: Checkpoints, every: u64) -> Result<Self> {
+    pub fn resume_in(mut self, checkpoints: Checkpoints, every: u64) -> Result<Self> {
         if let Some(saved) = checkpoints.latest()? {
             self = self.resume(&saved)?;
         }
@@ -255,13 +261,9 @@ impl<M: EncoderDecoder> Trainer<M> {
         }
     }
 
-    /// The tokenizers and the weights that did best.
-    ///
-    /// # Errors
-    ///
-    /// As [`best`](Self::best).
-    pub fn into_best(self) -> Result<(M, Tokenizers)> {
-        Ok((self.best()?, self.tokenizers))
+    /// The weights that did best, the tokenizers, and how long sentences may be.
+    pub(crate) fn into_best(self) -> Result<(M, Tokenizers, TokenLimit)> {
+        Ok((self.best()?, self.tokenizers, self.limit))
     }
 
     /// Trains until the budget is spent, the observer asks to stop or BLEU has not grown for as long
@@ -279,10 +281,7 @@ impl<M: EncoderDecoder> Trainer<M> {
         let (first, before_s) = (self.progress.step, self.progress.wall_s);
         progress.observe(&Event::Started { task: "training", step: first, of: budget.steps });
         let started = Instant::now();
-        let elapsed = |trainer: &Self| {
-            debug_assert!(trainer.progress.step >= first);
-            before_s + started.elapsed().as_secs_f64()
-        };
+        let elapsed_s = || before_s + started.elapsed().as_secs_f64();
         let (mut losses, mut tokens, mut told_s) = (Vec::new(), 0, self.progress.steps_s);
         let batches = self.batches.clone();
         let mut plan = batches.from(self.progress.position).peekable();
@@ -309,7 +308,7 @@ impl<M: EncoderDecoder> Trainer<M> {
                 self.progress.position = *position;
             }
             self.progress.steps_s += step_started.elapsed().as_secs_f64();
-            self.progress.wall_s = elapsed(self);
+            self.progress.wall_s = elapsed_s();
             losses.push(report.loss);
             tokens += report.target_tokens;
             let step = self.progress.step;
@@ -333,14 +332,14 @@ impl<M: EncoderDecoder> Trainer<M> {
             }
             if step.is_multiple_of(self.config.valid_every) {
                 let over = self.validate(progress)?;
-                self.progress.wall_s = elapsed(self);
+                self.progress.wall_s = elapsed_s();
                 if over {
                     break StopReason::NoImprovement;
                 }
             }
             if self.keep.as_ref().is_some_and(|(_, every)| step.is_multiple_of(*every)) {
                 self.save(progress)?;
-                self.progress.wall_s = elapsed(self);
+                self.progress.wall_s = elapsed_s();
             }
         };
         let step = self.progress.step;
@@ -349,7 +348,7 @@ impl<M: EncoderDecoder> Trainer<M> {
             && step > 0
         {
             self.validate(progress)?;
-            self.progress.wall_s = elapsed(self);
+            self.progress.wall_s = elapsed_s();
         }
         if step > first {
             self.save(progress)?;
@@ -383,10 +382,10 @@ impl<M: EncoderDecoder> Trainer<M> {
         let mut accumulator = GradientsAccumulator::new();
         let mut loss = 0.0;
         for batch in &batches {
-            let Teaching { source, given, wanted, tokens } = Teaching::of(batch, pad, &self.device);
-            let logits = self.model.logits(&source, &given);
-            let share = tokens as f64 / target_tokens as f64;
-            let part = cross_entropy(logits, wanted.ids, pad, self.config.label_smoothing) * share;
+            let batch = TeacherForced::new(batch, pad, &self.device);
+            let logits = self.model.logits(&batch.source, &batch.given);
+            let share = batch.tokens as f64 / target_tokens as f64;
+            let part = batch.loss(logits, self.config.label_smoothing) * share;
             loss += scalar(part.clone());
             let gradients = GradientsParams::from_grads(part.backward(), &self.model);
             accumulator.accumulate(&self.model, gradients);
@@ -466,7 +465,7 @@ impl<M: EncoderDecoder> Trainer<M> {
             "model": self.about,
             "training": config,
             "pairs": [self.train.len(), self.valid.len()],
-            "pairs_hash": format!("{:016x}", hash(self.train.iter().chain(&self.valid))),
+            "pairs_hash": hash(self.train.iter().chain(&self.valid)),
         });
         Ok(Manifest::new(env!("CARGO_PKG_NAME"), "training", &about)?)
     }
@@ -523,7 +522,7 @@ impl<M: EncoderDecoder> Trainer<M> {
     }
 }
 
-fn hash<'a>(pairs: impl Iterator<Item = &'a EncodedPair>) -> u64 {
+fn hash<'a>(pairs: impl Iterator<Item = &'a EncodedPair>) -> String {
     let ids = pairs.flat_map(|pair| pair.source.iter().chain(&pair.target));
-    fnv(ids.flat_map(|id| id.to_le_bytes()))
+    fingerprint(ids.flat_map(|id| id.to_le_bytes()))
 }

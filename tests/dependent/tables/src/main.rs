@@ -3,10 +3,11 @@
 
 use mcts::games::ConnectFour;
 use mcts::rule::Uct;
-use mcts::{Budget, Rollout, Search};
+use mcts::{Limits, Rollout, Search};
 use rl::environments::FrozenLake;
 use rl::planning::value_iteration;
-use rl::tabular::{Limit, Method, Tabular, TabularConfig};
+use rl::prelude::Budget;
+use rl::tabular::{Method, Tabular, TabularConfig};
 use rl::wrappers::TimeLimit;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -16,10 +17,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut world = TimeLimit::new(lake.environment(), 100)?;
     let mut agent = Tabular::new(TabularConfig::new(Method::QLearning), &world)?;
-    agent.learn(&mut world, Limit::episodes(1000), |_| {})?;
+    agent.learn(&mut world, Budget::episodes(1000), |_| {})?;
 
     let game = ConnectFour::from_columns("112233")?;
-    let found = Search::new(Uct::default(), Rollout::new(42)).run(&game, Budget::simulations(500))?;
+    let found = Search::new(Uct::default(), Rollout::new(42)).run(&game, Limits::simulations(500))?;
     assert_eq!(found.best(), 3);
     println!("worth of the start: {:.6}", best.values[0]);
     Ok(())

@@ -7,10 +7,10 @@ use burn::tensor::TensorData;
 use super::super::structure::{Weight, fixed};
 use super::super::{Binary, Dim, Interpolation, NodeId, Op, Pool, Range, Reduction, Role};
 use super::importer::Importer;
-use super::model::{self, Activation, Conv2d, Operator, Padding, Pool2d, Resize};
+use super::model::{self, Conv2d, FusedActivation, Operator, Padding, Pool2d, Resize};
 use super::values::{FROM_THERE, TO_HERE, axis_here};
 use super::{Imported, unsupported};
-use crate::layers;
+use crate::layers::Activation;
 
 /// The longest side of an image for which a pooling's windows are counted.
 const MOST_SIDE: usize = 1 << 16;
@@ -21,7 +21,7 @@ impl Importer<'_> {
         let x = Self::input(operator, 0)?;
         let x = self.tensor(x)?;
         let id = self.push(&self.output_name(operator), op, vec![x]);
-        self.finish(operator, id, Activation::None)
+        self.finish(operator, id, FusedActivation::None)
     }
 
     fn output_name(&self, operator: &Operator) -> String {
@@ -51,16 +51,16 @@ impl Importer<'_> {
             Of::Sub { activation } => self.binary(operator, Binary::Sub, *activation),
             Of::Mul { activation } => self.binary(operator, Binary::Mul, *activation),
             Of::Div { activation } => self.binary(operator, Binary::Div, *activation),
-            Of::Relu => self.unary(operator, function(layers::Activation::Relu)),
-            Of::Relu6 => self.unary(operator, function(layers::Activation::Relu6)),
+            Of::Relu => self.unary(operator, function(Activation::Relu)),
+            Of::Relu6 => self.unary(operator, function(Activation::Relu6)),
             Of::ReluN1To1 => self.unary(operator, Op::Clamp { min: Some(-1.0), max: Some(1.0) }),
             Of::LeakyRelu { alpha } => {
-                let leaky = layers::Activation::LeakyRelu(f64::from(*alpha));
+                let leaky = Activation::LeakyRelu(f64::from(*alpha));
                 self.unary(operator, function(leaky))
             }
-            Of::Logistic => self.unary(operator, function(layers::Activation::Sigmoid)),
-            Of::Tanh => self.unary(operator, function(layers::Activation::Tanh)),
-            Of::HardSwish => self.unary(operator, function(layers::Activation::HardSwish)),
+            Of::Logistic => self.unary(operator, function(Activation::Sigmoid)),
+            Of::Tanh => self.unary(operator, function(Activation::Tanh)),
+            Of::HardSwish => self.unary(operator, function(Activation::HardSwish)),
             // Between integers and real numbers the meaning stays.
             Of::Quantize | Of::Dequantize => {
                 let x = Self::input(operator, 0)?;
@@ -69,7 +69,7 @@ impl Importer<'_> {
                     self.same.insert(output, constant);
                     return Ok(());
                 }
-                self.unary(operator, function(layers::Activation::Identity))
+                self.unary(operator, function(Activation::Identity))
             }
             Of::Softmax { beta } => {
                 let x = Self::input(operator, 0)?;
@@ -80,12 +80,12 @@ impl Importer<'_> {
                 }
                 let name = self.output_name(operator);
                 let id = self.push(&name, Op::Softmax { axis }, vec![id]);
-                self.finish(operator, id, Activation::None)
+                self.finish(operator, id, FusedActivation::None)
             }
             Of::Reshape { .. } | Of::Squeeze { .. } => {
                 let x = Self::input(operator, 0)?;
                 let id = self.reshape(x, output)?;
-                self.finish(operator, id, Activation::None)
+                self.finish(operator, id, FusedActivation::None)
             }
             Of::Concatenation { axis, activation } => {
                 let axis = axis_here(i64::from(*axis), self.rank(output))?;
@@ -120,7 +120,7 @@ impl Importer<'_> {
                     }
                     id = self.push("", Op::Reshape { shape: self.dims(output) }, vec![id]);
                 }
-                self.finish(operator, id, Activation::None)
+                self.finish(operator, id, FusedActivation::None)
             }
             Of::Pad => {
                 let x = Self::input(operator, 0)?;
@@ -142,7 +142,7 @@ impl Importer<'_> {
                 let id = self.tensor(x)?;
                 let pad = Op::Pad { padding, value: 0.0 };
                 let id = self.push(&self.output_name(operator), pad, vec![id]);
-                self.finish(operator, id, Activation::None)
+                self.finish(operator, id, FusedActivation::None)
             }
             Of::Transpose => {
                 let x = Self::input(operator, 0)?;
@@ -162,7 +162,7 @@ impl Importer<'_> {
                 };
                 let id = self.tensor(x)?;
                 let id = self.push(&self.output_name(operator), Op::Permute { axes }, vec![id]);
-                self.finish(operator, id, Activation::None)
+                self.finish(operator, id, FusedActivation::None)
             }
             Of::ResizeBilinear(resize) => self.resize(operator, *resize, Interpolation::Bilinear),
             Of::ResizeNearestNeighbor(resize) => {
@@ -245,7 +245,7 @@ impl Importer<'_> {
         operator: &Operator,
         padding: Padding,
         stride: [usize; 2],
-        activation: Activation,
+        activation: FusedActivation,
     ) -> Imported {
         let (weight, x) = (Self::input(operator, 1)?, Self::input(operator, 2)?);
         let (input, output) = (self.space(x)?, self.space(Self::output(operator)?)?);
@@ -285,7 +285,7 @@ impl Importer<'_> {
     fn fully_connected(
         &mut self,
         operator: &Operator,
-        activation: Activation,
+        activation: FusedActivation,
         keep_num_dims: bool,
     ) -> Imported {
         let (x, weight) = (Self::input(operator, 0)?, Self::input(operator, 1)?);
@@ -372,7 +372,7 @@ impl Importer<'_> {
         self.finish(operator, id, pool.activation)
     }
 
-    fn binary(&mut self, operator: &Operator, op: Binary, activation: Activation) -> Imported {
+    fn binary(&mut self, operator: &Operator, op: Binary, activation: FusedActivation) -> Imported {
         let output = Self::output(operator)?;
         let rank = self.rank(output);
         let mut inputs = Vec::new();
@@ -434,6 +434,6 @@ impl Importer<'_> {
         let id = self.tensor(x)?;
         let op = Op::Interpolate { output, mode, align_corners: resize.align_corners };
         let id = self.push(&self.output_name(operator), op, vec![id]);
-        self.finish(operator, id, Activation::None)
+        self.finish(operator, id, FusedActivation::None)
     }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::super::dim::lengths;
 use super::super::structure::{Weight, fixed};
-use super::super::{Dim, Graph, Kind, Node, NodeId, Op, Quantization, Role};
-use super::model::{Activation, Element, Operator, SubGraph};
-use super::values::{FROM_THERE, data, here, kind, permuted, reshaped};
+use super::super::{Dim, ElementKind, Graph, Node, NodeId, Op, Quantization, Role};
+use super::model::{Element, FusedActivation, Operator, SubGraph};
+use super::values::{FROM_THERE, data, here, kind, reshaped};
 use super::{Imported, Refused, unsupported};
-use crate::layers;
+use crate::layers::Activation;
+use crate::weights::permuted;
 
 /// A constant, the order of its axes, and the shape it is used in.
 type Use = (usize, Option<Vec<usize>>, Option<Vec<usize>>);
@@ -83,8 +84,14 @@ impl Importer<'_> {
             *next += 1;
         }
         self.names.insert(name.clone(), 2);
-        let node =
-            Node { name, op, inputs, shape: Vec::new(), kind: Kind::Float, quantization: None };
+        let node = Node {
+            name,
+            op,
+            inputs,
+            shape: Vec::new(),
+            kind: ElementKind::Float,
+            quantization: None,
+        };
         self.graph.nodes.insert(id, node);
         self.graph.order.push(id);
         id
@@ -187,7 +194,7 @@ impl Importer<'_> {
         let id = self.push(&name, op, Vec::new());
         let node = self.graph.nodes.get_mut(&id).expect("just added");
         node.shape = fixed(data.shape());
-        node.kind = if is_weight { Kind::Float } else { Kind::Int };
+        node.kind = if is_weight { ElementKind::Float } else { ElementKind::Int };
         node.quantization = quantization;
         let containers = node.name.split('.').map(|_| "Struct:Graph".to_owned()).collect();
         self.graph.weights.insert(id, Arc::new(Weight { data, role, id: 0, containers }));
@@ -244,17 +251,17 @@ impl Importer<'_> {
         &mut self,
         operator: &Operator,
         id: NodeId,
-        activation: Activation,
+        activation: FusedActivation,
     ) -> Imported {
         let output = Self::output(operator)?;
         let name = self.file.tensors[output].name.clone();
         let function = match activation {
-            Activation::None => None,
-            Activation::Relu => Some(Op::Activation(layers::Activation::Relu)),
-            Activation::Relu6 => Some(Op::Activation(layers::Activation::Relu6)),
-            Activation::ReluN1To1 => Some(Op::Clamp { min: Some(-1.0), max: Some(1.0) }),
-            Activation::Tanh => Some(Op::Activation(layers::Activation::Tanh)),
-            Activation::SignBit => return unsupported("a fused sign bit"),
+            FusedActivation::None => None,
+            FusedActivation::Relu => Some(Op::Activation(Activation::Relu)),
+            FusedActivation::Relu6 => Some(Op::Activation(Activation::Relu6)),
+            FusedActivation::ReluN1To1 => Some(Op::Clamp { min: Some(-1.0), max: Some(1.0) }),
+            FusedActivation::Tanh => Some(Op::Activation(Activation::Tanh)),
+            FusedActivation::SignBit => return unsupported("a fused sign bit"),
         };
         let id = match function {
             Some(op) => self.push(&name, op, vec![id]),

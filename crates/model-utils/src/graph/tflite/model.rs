@@ -8,14 +8,11 @@
 //! they can run. What a kernel demands of its inputs (their number, types and shapes) is not
 //! checked here.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
-use super::operator::CUSTOM;
 pub use super::operator::{
-    Activation, Conv2d, Op, Operator, Padding, Pool2d, Resize, builtin_name,
+    Conv2d, FusedActivation, Op, Operator, OperatorCode, Padding, Pool2d, Resize, builtin_name,
 };
 use super::reader::{Field, FlatBuffer, Result, Table};
 
@@ -38,17 +35,6 @@ pub struct Model {
     pub subgraphs: Vec<SubGraph>,
     /// Where the contents of constants lie in the file, in bytes; empty for other tensors.
     pub buffers: Vec<Range<usize>>,
-}
-
-/// An operator that a model uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OperatorCode {
-    /// Its builtin number; 32 for custom operators.
-    pub builtin: i32,
-    /// The name of a custom operator.
-    pub custom: Option<Arc<str>>,
-    /// The version of the operator, counted from 1.
-    pub version: i32,
 }
 
 /// A graph: tensors and the operators between them.
@@ -85,7 +71,7 @@ pub struct Tensor {
     /// Whether it keeps its value from run to run.
     pub is_variable: bool,
     /// What its integers mean.
-    pub quantization: Option<Quantization>,
+    pub quantization: Option<QuantizationParameters>,
 }
 
 /// The type of a tensor's elements.
@@ -126,7 +112,7 @@ pub enum Element {
 
 /// What the integers `q` of a tensor mean: `real = scale × (q - zero_point)`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Quantization {
+pub struct QuantizationParameters {
     /// `[1]` or `[channels]`, finite and positive.
     pub scale: Vec<f32>,
     /// `[1]` or `[channels]`, values of the element type.
@@ -187,41 +173,14 @@ fn parse_buffer(table: Table<'_>, file_bytes: usize) -> Result<Range<usize>> {
         })
 }
 
-impl OperatorCode {
-    fn parse(table: Table<'_>) -> Result<Self> {
-        // Numbers from 127 on stand in the second field only, older files have only the first.
-        let old: i8 = table.scalar(Field(0, "deprecated builtin code"), 0)?;
-        let new: i32 = table.scalar(Field(3, "builtin code"), 0)?;
-        let builtin = new.max(i32::from(old));
-        if builtin < 0 {
-            return Err(table.error(format!("builtin code {builtin}, expected 0 or more")));
-        }
-        let custom = table.string(Field(1, "custom code"))?.map(Arc::from);
-        if builtin == CUSTOM && custom.is_none() {
-            return Err(table.error("a custom operator without a name"));
-        }
-        let version = table.scalar(Field(2, "version"), 1)?;
-        Ok(Self { builtin, custom, version })
-    }
-
-    /// Its name, for messages: the schema's for builtin operators, its own for custom ones.
-    pub fn name(&self) -> Cow<'_, str> {
-        match (&self.custom, builtin_name(self.builtin)) {
-            (Some(custom), _) if self.builtin == CUSTOM => Cow::Borrowed(custom),
-            (_, Some(name)) => Cow::Borrowed(name),
-            (_, None) => Cow::Owned(format!("builtin operator {}", self.builtin)),
-        }
-    }
-}
-
 impl SubGraph {
     fn parse(table: Table<'_>, codes: &[OperatorCode], buffers: &[Range<usize>]) -> Result<Self> {
         let name = table.string(Field(4, "name"))?.unwrap_or_default();
         let tensors = table.tables(Field(0, "tensors"), |index, table| {
             Tensor::parse(table, buffers).map_err(|e| e.within(format_args!("tensor {index}")))
         })?;
-        let inputs = indices(table, Field(1, "inputs"), tensors.len())?;
-        let outputs = indices(table, Field(2, "outputs"), tensors.len())?;
+        let inputs = table.indices(Field(1, "inputs"), tensors.len())?;
+        let outputs = table.indices(Field(2, "outputs"), tensors.len())?;
         let mut values = Values::new(&tensors, &inputs);
         let operators = table.tables(Field(3, "operators"), |index, table| {
             let operator = Operator::parse(table, codes, tensors.len())
@@ -293,22 +252,6 @@ fn set(items: &mut [bool], index: usize, value: bool) {
     }
 }
 
-/// A vector of indices below `count`.
-pub(super) fn indices(table: Table<'_>, field: Field, count: usize) -> Result<Vec<usize>> {
-    table.scalars::<i32>(field)?.into_iter().map(|i| index(table, field, i, count)).collect()
-}
-
-/// An index of a field, checked to lie below `count`.
-pub(super) fn index(
-    table: Table<'_>,
-    Field(_, name): Field,
-    index: impl TryInto<usize> + fmt::Display + Copy,
-    count: usize,
-) -> Result<usize> {
-    let inside = index.try_into().ok().filter(|&index| index < count);
-    inside.ok_or_else(|| table.error(format!("{name}: index {index}, expected below {count}")))
-}
-
 impl Tensor {
     fn parse(table: Table<'_>, buffers: &[Range<usize>]) -> Result<Self> {
         let name = table.string(Field(3, "name"))?.unwrap_or_default();
@@ -339,7 +282,7 @@ impl Tensor {
         let element = Element::from_number(table.scalar(Field(1, "type"), 0)?);
         let field = Field(2, "buffer");
         let buffer: u32 = table.scalar(field, 0)?;
-        let buffer = index(table, field, buffer, buffers.len())?;
+        let buffer = table.index(field, buffer, buffers.len())?;
         let data = buffers.get(buffer).filter(|range| !range.is_empty()).cloned();
         if let (Some(data), Some(expected)) = (&data, element.bytes(elements))
             && data.len() != expected
@@ -354,7 +297,7 @@ impl Tensor {
         }
         let is_variable = table.flag(Field(5, "variable"))?;
         let quantization = match table.table(Field(4, "quantization"))? {
-            Some(quantization) => Quantization::parse(quantization, &shape, element)
+            Some(quantization) => QuantizationParameters::parse(quantization, &shape, element)
                 .map_err(|error| error.within("quantization"))?,
             None => None,
         };
@@ -465,7 +408,7 @@ impl fmt::Display for Element {
     }
 }
 
-impl Quantization {
+impl QuantizationParameters {
     /// None for a table without scales: converters write one for floats, too.
     fn parse(table: Table<'_>, shape: &[i32], element: Element) -> Result<Option<Self>> {
         let details: u8 = table.scalar(Field(4, "details"), 0)?;

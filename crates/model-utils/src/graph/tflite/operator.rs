@@ -3,14 +3,13 @@
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
-use super::model::{OperatorCode, index, indices};
 use super::reader::{Field, ReadError, Result, Scalar, Table};
 
 /// The index that stands for an input that is left out.
 const ABSENT: i32 = -1;
 
 /// The builtin number of custom operators.
-pub(super) const CUSTOM: i32 = 32;
+const CUSTOM: i32 = 32;
 
 /// The names of the builtin operators in the order of their numbers, which start at 0.
 static BUILTIN_NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| {
@@ -55,6 +54,44 @@ pub fn builtin_name(code: i32) -> Option<&'static str> {
     BUILTIN_NAMES.get(usize::try_from(code).ok()?).copied()
 }
 
+/// An operator that a model uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorCode {
+    /// Its builtin number; 32 for custom operators.
+    pub builtin: i32,
+    /// The name of a custom operator.
+    pub custom: Option<Arc<str>>,
+    /// The version of the operator, counted from 1.
+    pub version: i32,
+}
+
+impl OperatorCode {
+    pub(super) fn parse(table: Table<'_>) -> Result<Self> {
+        // Numbers from 127 on stand in the second field only, older files have only the first.
+        let old: i8 = table.scalar(Field(0, "deprecated builtin code"), 0)?;
+        let new: i32 = table.scalar(Field(3, "builtin code"), 0)?;
+        let builtin = new.max(i32::from(old));
+        if builtin < 0 {
+            return Err(table.error(format!("builtin code {builtin}, expected 0 or more")));
+        }
+        let custom = table.string(Field(1, "custom code"))?.map(Arc::from);
+        if builtin == CUSTOM && custom.is_none() {
+            return Err(table.error("a custom operator without a name"));
+        }
+        let version = table.scalar(Field(2, "version"), 1)?;
+        Ok(Self { builtin, custom, version })
+    }
+
+    /// Its name, for messages: the schema's for builtin operators, its own for custom ones.
+    pub fn name(&self) -> Cow<'_, str> {
+        match (&self.custom, builtin_name(self.builtin)) {
+            (Some(custom), _) if self.builtin == CUSTOM => Cow::Borrowed(custom),
+            (_, Some(name)) => Cow::Borrowed(name),
+            (_, None) => Cow::Owned(format!("builtin operator {}", self.builtin)),
+        }
+    }
+}
+
 /// One step of a graph.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operator {
@@ -77,22 +114,22 @@ pub enum Op {
     /// Sum with broadcasting.
     Add {
         /// What follows it.
-        activation: Activation,
+        activation: FusedActivation,
     },
     /// Difference with broadcasting.
     Sub {
         /// What follows it.
-        activation: Activation,
+        activation: FusedActivation,
     },
     /// Product with broadcasting.
     Mul {
         /// What follows it.
-        activation: Activation,
+        activation: FusedActivation,
     },
     /// Quotient with broadcasting.
     Div {
         /// What follows it.
-        activation: Activation,
+        activation: FusedActivation,
     },
     /// Convolution; weights `[out_channels, height, width, in_channels]`.
     Conv2d(Conv2d),
@@ -112,12 +149,12 @@ pub enum Op {
         /// The step, at least 1.
         stride: [usize; 2],
         /// What follows it.
-        activation: Activation,
+        activation: FusedActivation,
     },
     /// Matrix product; weights `[out_features, in_features]`.
     FullyConnected {
         /// What follows it.
-        activation: Activation,
+        activation: FusedActivation,
         /// Whether the weights are stored in blocks of `4 × 16`, not row by row.
         shuffled_weights: bool,
         /// Whether all but the last axis of the input are kept.
@@ -142,7 +179,7 @@ pub enum Op {
         /// The axis; negative ones count from the last.
         axis: i32,
         /// What follows it.
-        activation: Activation,
+        activation: FusedActivation,
     },
     /// Mean over the axes in the second input.
     Mean {
@@ -199,7 +236,7 @@ pub struct Conv2d {
     /// The distance between taps of the kernel, at least 1.
     pub dilation: [usize; 2],
     /// What follows it.
-    pub activation: Activation,
+    pub activation: FusedActivation,
 }
 
 /// The options of a pooling. Pairs are `[height, width]`.
@@ -212,7 +249,7 @@ pub struct Pool2d {
     /// The size of the window, at least 1.
     pub filter: [usize; 2],
     /// What follows it.
-    pub activation: Activation,
+    pub activation: FusedActivation,
 }
 
 /// The options of a change of size.
@@ -235,7 +272,7 @@ pub enum Padding {
 
 /// What follows an operator within the same step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Activation {
+pub enum FusedActivation {
     /// Nothing.
     None,
     /// `max(x, 0)`.
@@ -254,7 +291,7 @@ impl Operator {
     pub(super) fn parse(table: Table<'_>, codes: &[OperatorCode], tensors: usize) -> Result<Self> {
         let field = Field(0, "opcode");
         let opcode: u32 = table.scalar(field, 0)?;
-        let opcode_index = index(table, field, opcode, codes.len())?;
+        let opcode_index = table.index(field, opcode, codes.len())?;
         let Some(code) = codes.get(opcode_index) else {
             return Err(table.error("opcode: no such operator code"));
         };
@@ -270,14 +307,14 @@ impl Operator {
     ) -> Result<Self> {
         let field = Field(1, "inputs");
         let inputs = table.scalars::<i32>(field)?.into_iter().map(|input| {
-            if input == ABSENT { Ok(None) } else { index(table, field, input, tensors).map(Some) }
+            if input == ABSENT { Ok(None) } else { table.index(field, input, tensors).map(Some) }
         });
         Ok(Self {
             opcode_index,
             code: code.builtin,
             op: Op::parse(table, code)?,
             inputs: inputs.collect::<Result<_>>()?,
-            outputs: indices(table, Field(2, "outputs"), tensors)?,
+            outputs: table.indices(Field(2, "outputs"), tensors)?,
         })
     }
 
@@ -445,14 +482,14 @@ impl<'a> Options<'a> {
         }
     }
 
-    fn activation(&self, slot: u16) -> Result<Activation> {
+    fn activation(&self, slot: u16) -> Result<FusedActivation> {
         match self.scalar(Field(slot, "activation"), 0i8)? {
-            0 => Ok(Activation::None),
-            1 => Ok(Activation::Relu),
-            2 => Ok(Activation::ReluN1To1),
-            3 => Ok(Activation::Relu6),
-            4 => Ok(Activation::Tanh),
-            5 => Ok(Activation::SignBit),
+            0 => Ok(FusedActivation::None),
+            1 => Ok(FusedActivation::Relu),
+            2 => Ok(FusedActivation::ReluN1To1),
+            3 => Ok(FusedActivation::Relu6),
+            4 => Ok(FusedActivation::Tanh),
+            5 => Ok(FusedActivation::SignBit),
             other => Err(self.unknown("activation", other)),
         }
     }

@@ -391,4 +391,20 @@ impl<'a> Table<'a> {
             None => Err(self.error(format!("{name}: of variant {variant}, but without content"))),
         }
     }
+
+    /// A vector of indices below `count`.
+    pub(super) fn indices(&self, field: Field, count: usize) -> Result<Vec<usize>> {
+        self.scalars::<i32>(field)?.into_iter().map(|i| self.index(field, i, count)).collect()
+    }
+
+    /// An index of a field, checked to lie below `count`.
+    pub(super) fn index(
+        &self,
+        Field(_, name): Field,
+        index: impl TryInto<usize> + fmt::Display + Copy,
+        count: usize,
+    ) -> Result<usize> {
+        let inside = index.try_into().ok().filter(|&index| index < count);
+        inside.ok_or_else(|| self.error(format!("{name}: index {index}, expected below {count}")))
+    }
 }

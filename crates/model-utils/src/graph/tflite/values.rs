@@ -2,7 +2,7 @@
 
 use burn::tensor::{TensorData, bf16, f16};
 
-use super::super::Kind;
+use super::super::ElementKind;
 use super::Imported;
 use super::model::Element;
 
@@ -29,12 +29,12 @@ pub(super) fn axis_here(axis: i64, rank: usize) -> Imported<usize> {
 }
 
 /// What a tensor holds here, if that is known.
-pub(super) fn kind(element: Element, quantized: bool) -> Option<Kind> {
+pub(super) fn kind(element: Element, quantized: bool) -> Option<ElementKind> {
     match element {
-        Element::F32 | Element::F16 | Element::Bf16 | Element::F64 => Some(Kind::Float),
-        Element::Bool => Some(Kind::Bool),
+        Element::F32 | Element::F16 | Element::Bf16 | Element::F64 => Some(ElementKind::Float),
+        Element::Bool => Some(ElementKind::Bool),
         element if element.integers().is_some() => {
-            Some(if quantized { Kind::Float } else { Kind::Int })
+            Some(if quantized { ElementKind::Float } else { ElementKind::Int })
         }
         _ => None,
     }
@@ -61,35 +61,6 @@ pub(super) fn data(element: Element, content: &[u8], shape: &[usize]) -> Option<
         Element::I64 => TensorData::new(each(content, i64::from_le_bytes), shape),
         _ => return None,
     })
-}
-
-/// A tensor whose axis `k` is the axis `axes[k]` of `data`.
-pub(super) fn permuted(data: &TensorData, axes: &[usize]) -> TensorData {
-    let from = data.shape().to_vec();
-    let to: Vec<usize> = axes.iter().map(|&axis| from[axis]).collect();
-    let strides = |shape: &[usize]| {
-        let mut strides = vec![1; shape.len()];
-        for axis in (1..shape.len()).rev() {
-            strides[axis - 1] = strides[axis] * shape[axis];
-        }
-        strides
-    };
-    let (from_strides, to_strides) = (strides(&from), strides(&to));
-    let source = |index: usize| -> usize {
-        axes.iter()
-            .enumerate()
-            .map(|(at, &axis)| index / to_strides[at] % to[at].max(1) * from_strides[axis])
-            .sum()
-    };
-    let size = data.dtype().size();
-    let bytes = data.as_bytes();
-    let count: usize = to.iter().product();
-    let mut turned = Vec::with_capacity(bytes.len());
-    for index in 0..count {
-        let start = source(index) * size;
-        turned.extend_from_slice(&bytes[start..start + size]);
-    }
-    TensorData::from_bytes_vec(turned, to, data.dtype())
 }
 
 pub(super) fn reshaped(data: TensorData, shape: Vec<usize>) -> TensorData {

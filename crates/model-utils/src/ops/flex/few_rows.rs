@@ -7,7 +7,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::linear::Weight;
+use super::matrix::Weight;
 use super::parallel::{LANES, fetch};
 
 /// With more rows than this, packing all weights first costs little.

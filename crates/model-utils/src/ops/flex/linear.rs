@@ -3,33 +3,13 @@
 use rayon::prelude::*;
 
 use super::few_rows;
-use super::matrix::{Matrix, product, shared_product};
+use super::matrix::{Matrix, Weight, product, shared_product};
 use super::parallel::{self, vectorised};
 
 /// Products of fewer multiplications than this stay on one thread: waking others takes as long.
 const WORTH_SHARING: usize = 1 << 23;
 /// Rows whose sums one task takes.
 const ROWS: usize = 128;
-
-/// The weight of a layer: `[inputs, outputs]`, or as a table `[outputs, inputs]`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Weight<'a> {
-    pub(super) numbers: &'a [f32],
-    pub(super) inputs: usize,
-    pub(super) outputs: usize,
-    pub(super) is_table: bool,
-}
-
-impl<'a> Weight<'a> {
-    /// As `[inputs, outputs]`.
-    fn matrix(&self) -> Matrix<'a> {
-        if self.is_table {
-            Matrix::new(self.numbers, self.outputs, self.inputs).transposed()
-        } else {
-            Matrix::new(self.numbers, self.inputs, self.outputs)
-        }
-    }
-}
 
 fn multiply(a: Matrix, b: Matrix, to: &mut [f32], work: usize, add: bool) {
     if work < WORTH_SHARING {

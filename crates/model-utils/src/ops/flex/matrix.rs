@@ -44,6 +44,26 @@ impl<'a> Matrix<'a> {
     }
 }
 
+/// The weight of a layer: `[inputs, outputs]`, or as a table `[outputs, inputs]`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Weight<'a> {
+    pub(super) numbers: &'a [f32],
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    pub(super) is_table: bool,
+}
+
+impl<'a> Weight<'a> {
+    /// As `[inputs, outputs]`.
+    pub(super) fn matrix(&self) -> Matrix<'a> {
+        if self.is_table {
+            Matrix::new(self.numbers, self.outputs, self.inputs).transposed()
+        } else {
+            Matrix::new(self.numbers, self.inputs, self.outputs)
+        }
+    }
+}
+
 /// Numbers up to the last that is reached.
 fn reach([rows, columns]: [usize; 2], strides: [usize; 2]) -> usize {
     if rows == 0 || columns == 0 {

@@ -28,7 +28,7 @@ mod parallel;
 pub(super) mod recurrence;
 mod relu6;
 mod rotary;
-pub(super) mod sequence;
+pub(super) mod rows;
 mod tanh;
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;

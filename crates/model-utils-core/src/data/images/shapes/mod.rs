@@ -97,7 +97,7 @@ impl ShapesConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if a field is out of its range.
+    /// [`Error::Config`](crate::Error::Config) if a field is out of its range.
     pub fn init(&self, split: Split, len: usize) -> Result<Shapes> {
         let fits = (16..=MAX_SIZE).contains(&self.size);
         config::require(fits, "size", self.size, format!("16 to {MAX_SIZE} pixels"))?;

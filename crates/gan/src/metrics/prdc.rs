@@ -1,0 +1,88 @@
+//! Precision and recall, density and coverage: by balls around each sample that reach its k-th
+//! neighbour.
+
+use model_utils::config;
+use rayon::prelude::*;
+
+use super::features::{Features, comparable, sum_of};
+use crate::error::Result;
+
+/// What [`prdc`] found, all between 0 and 1 but the density.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Prdc {
+    /// The share of samples within a real one's ball.
+    pub precision: f64,
+    /// The share of real ones within a sample's ball.
+    pub recall: f64,
+    /// In how many real balls a sample lies, by k: about 1 for samples like the real ones.
+    pub density: f64,
+    /// The share of real ones with a sample in their ball.
+    pub coverage: f64,
+}
+
+/// Compares samples with real ones by their `k` nearest neighbours (5 is usual). Its time grows with
+/// the product of the numbers of rows.
+///
+/// # Errors
+///
+/// [`Error::Metric`](crate::Error::Metric) for features of other widths or not more than `k` rows,
+/// [`Error::Config`](crate::Error::Config) for a `k` of 0.
+pub fn prdc(real: &Features, fake: &Features, k: usize) -> Result<Prdc> {
+    config::at_least("k", k, 1)?;
+    comparable("precision and recall", real, fake, k + 1)?;
+    let real_radii = radii(real, k);
+    let fake_radii = radii(fake, k);
+    // For each real one: whether a sample's ball holds it, and how near the nearest sample is.
+    let of_real: Vec<(bool, bool)> = (0..real.len())
+        .into_par_iter()
+        .map(|at| {
+            let row = real.row(at);
+            let mut recalled = false;
+            let mut nearest = f32::INFINITY;
+            for (fake, &radius) in fake.rows().zip(&fake_radii) {
+                let distance = squared(row, fake);
+                recalled |= distance < radius;
+                nearest = nearest.min(distance);
+            }
+            (recalled, nearest < real_radii[at])
+        })
+        .collect();
+    // For each sample: how many real balls hold it.
+    let of_fake: Vec<usize> = (0..fake.len())
+        .into_par_iter()
+        .map(|at| {
+            let row = fake.row(at);
+            real.rows()
+                .zip(&real_radii)
+                .filter(|(real, radius)| squared(row, real) < **radius)
+                .count()
+        })
+        .collect();
+    let share = |count: usize, of: usize| count as f64 / of as f64;
+    Ok(Prdc {
+        precision: share(of_fake.iter().filter(|&&count| count > 0).count(), fake.len()),
+        recall: share(of_real.iter().filter(|(recalled, _)| *recalled).count(), real.len()),
+        density: share(of_fake.iter().sum(), fake.len() * k),
+        coverage: share(of_real.iter().filter(|(_, covered)| *covered).count(), real.len()),
+    })
+}
+
+/// The squared distance from each row to its `k`-th neighbour.
+fn radii(features: &Features, k: usize) -> Vec<f32> {
+    (0..features.len())
+        .into_par_iter()
+        .map(|at| {
+            let row = features.row(at);
+            let mut distances: Vec<f32> =
+                features.rows().map(|other| squared(row, other)).collect();
+            distances[at] = f32::NEG_INFINITY;
+            *distances.select_nth_unstable_by(k, f32::total_cmp).1
+        })
+        .collect()
+}
+
+/// The squared distance.
+fn squared(x: &[f32], y: &[f32]) -> f32 {
+    sum_of(x, y, |x, y| (x - y) * (x - y))
+}

@@ -1,0 +1,250 @@
+//! Training on positions: moves for the policy net, results for the value net.
+
+use std::time::Instant;
+
+use burn::config::Config;
+use burn::module::Module;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+use model_utils::checkpoint::{Checkpoint, Checkpoints, Saved};
+use model_utils::ops;
+use model_utils::train::{Event, Observer, StopReason};
+use model_utils_core::config;
+
+use super::features::{PLANES, VALUE_PLANES};
+use super::net::{PolicyNet, ValueNet, planes};
+use crate::deep::{Replay, Samples, SymmetryTables, checkpoint, read};
+use crate::error::Result;
+use crate::go::{Go, Rules};
+use crate::random::{Random, mix};
+
+/// How nets are trained on positions.
+#[derive(Config, Debug, PartialEq)]
+pub struct TrainerConfig {
+    /// Optimiser steps.
+    #[config(default = 2000)]
+    pub steps: u64,
+    /// Positions of a step.
+    #[config(default = 64)]
+    pub batch: usize,
+    /// The learning rate at the start (Adam); it falls to a tenth by a cosine.
+    #[config(default = 2e-3)]
+    pub learning_rate: f64,
+    /// Decoupled weight decay.
+    #[config(default = 1e-4)]
+    pub weight_decay: f64,
+    /// What order and symmetries follow from.
+    #[config(default = 42)]
+    pub seed: u64,
+}
+
+/// Trains on examples, each under one of the board's symmetries, drawn anew.
+#[derive(Debug)]
+pub struct Trainer {
+    config: TrainerConfig,
+    keep: Option<(Checkpoints, u64)>,
+}
+
+/// Names in a checkpoint.
+const NET: &str = "net";
+const OPTIMIZER: &str = "optimizer";
+
+impl TrainerConfig {
+    /// A trainer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config) for a field that cannot work.
+    pub fn init(&self) -> Result<Trainer> {
+        config::at_least("steps", self.steps, 1)?;
+        config::at_least("batch", self.batch, 1)?;
+        config::positive("learning_rate", self.learning_rate)?;
+        config::not_negative("weight_decay", self.weight_decay)?;
+        Ok(Trainer { config: self.clone(), keep: None })
+    }
+}
+
+impl Trainer {
+    /// Keeps checkpoints, one every so many steps and one where it is asked to stop, and goes on
+    /// from the latest that is there, exactly.
+    #[must_use]
+    pub fn resume_in(mut self, checkpoints: Checkpoints, every: u64) -> Self {
+        self.keep = Some((checkpoints, every.max(1)));
+        self
+    }
+
+    /// Trains a policy on moves: its cross-entropy. Where `progress` asks to stop it ends early, with
+    /// the net as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config) without examples,
+    /// [`model_utils::Error::NotFinite`] for a loss that is no number,
+    /// [`Error::Resume`](crate::Error::Resume) for a checkpoint of another configuration.
+    pub fn train_policy(
+        &self,
+        net: PolicyNet,
+        examples: &Replay,
+        progress: &mut dyn Observer,
+    ) -> Result<PolicyNet> {
+        let (side, device) = (net.side(), net.device());
+        self.train("policy", net, (side, device), examples, progress, |net, samples, device| {
+            let (x, policy) = policy_tensors(samples, side, device);
+            (policy * log_softmax(net.forward(x), 1)).sum_dim(1).mean().neg()
+        })
+    }
+
+    /// Trains a value net on results: its squared error.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trainer::train_policy`].
+    pub fn train_value(
+        &self,
+        net: ValueNet,
+        examples: &Replay,
+        progress: &mut dyn Observer,
+    ) -> Result<ValueNet> {
+        let (side, device) = (net.side(), net.device());
+        self.train("value", net, (side, device), examples, progress, |net, samples, device| {
+            let batch = samples.values.len();
+            let x = planes(samples.planes, [batch, VALUE_PLANES, side, side], device);
+            let wanted = Tensor::<1>::from_data(TensorData::new(samples.values, [batch]), device);
+            let error = net.forward(x) - wanted;
+            (error.clone() * error).mean()
+        })
+    }
+
+    fn train<M: Module>(
+        &self,
+        task: &str,
+        net: M,
+        (side, device): (usize, Device),
+        examples: &Replay,
+        progress: &mut dyn Observer,
+        loss: impl Fn(&M, Samples, &Device) -> Tensor<1>,
+    ) -> Result<M> {
+        let TrainerConfig { steps, batch, learning_rate, weight_decay, seed } = self.config;
+        config::require(!examples.is_empty(), "examples", 0, "at least one position")?;
+        let device = device.autodiff();
+        let mut net = net.train();
+        let config = AdamWConfig::new().with_weight_decay(weight_decay as f32);
+        let mut optimizer: ModuleOptimizer = config.with_epsilon(1e-8).init();
+        let symmetries = SymmetryTables::new(&Go::new(side, Rules::chinese())?);
+        let mut first = 0;
+        if let Some(saved) = self.latest()? {
+            net = saved.module(NET, net)?;
+            optimizer = saved.optimizer(OPTIMIZER, optimizer)?;
+            first = saved.step();
+        }
+        progress.observe(&Event::Started { task, step: first, of: Some(steps) });
+        let started = Instant::now();
+        let (mut sum, mut count) = (0.0, 0);
+        let (mut done, mut reason) = (first, StopReason::BudgetSpent);
+        for step in first..steps {
+            if progress.wants_stop() {
+                reason = StopReason::Asked;
+                break;
+            }
+            let samples = examples.draw(batch, &symmetries, &mut Random::new(mix(seed, step)));
+            let value = loss(&net, samples, &device);
+            let grads = GradientsParams::from_grads(value.backward(), &net);
+            let (grads, _) = ops::clip_grad_norm(&net, grads, 5.0);
+            let share = step as f64 / steps as f64;
+            let cosine = 0.5 * (1.0 + (std::f64::consts::PI * share).cos());
+            net = optimizer.step(learning_rate * (0.1 + 0.9 * cosine), net, grads);
+            done = step + 1;
+            if step % 16 == 0 || done == steps {
+                let loss = f64::from(read(value.without_autodiff())?[0]);
+                if !loss.is_finite() {
+                    let what = format!("{task} loss");
+                    return Err(model_utils::Error::NotFinite { what, value: loss, step }.into());
+                }
+                sum += loss;
+                count += 1;
+                let metrics = [("loss", sum / f64::from(count))];
+                progress.observe(&Event::Step {
+                    step: done,
+                    of: Some(steps),
+                    epoch: 0,
+                    items: batch,
+                    metrics: &metrics,
+                });
+                if count == 8 {
+                    (sum, count) = (0.0, 0);
+                }
+            }
+            if self.keep.as_ref().is_some_and(|(_, every)| done.is_multiple_of(*every)) {
+                self.save(&net, &optimizer, done, progress)?;
+            }
+        }
+        if reason == StopReason::Asked {
+            self.save(&net, &optimizer, done, progress)?;
+        }
+        let wall_s = started.elapsed().as_secs_f64();
+        progress.observe(&Event::Finished { step: done, reason, wall_s });
+        Ok(net.valid())
+    }
+
+    /// The checkpoint to go on from.
+    fn latest(&self) -> Result<Option<Saved>> {
+        let Some((checkpoints, _)) = &self.keep else { return Ok(None) };
+        let found = checkpoint::latest::<_, ()>(checkpoints, &self.config)?;
+        Ok(found.map(|(saved, ())| saved))
+    }
+
+    fn save<M: Module>(
+        &self,
+        net: &M,
+        optimizer: &ModuleOptimizer,
+        step: u64,
+        progress: &mut dyn Observer,
+    ) -> Result<()> {
+        let Some((checkpoints, _)) = &self.keep else { return Ok(()) };
+        let checkpoint = Checkpoint::new(step).module(NET, net)?.optimizer(OPTIMIZER, optimizer)?;
+        checkpoint::save(checkpoints, checkpoint, step, &(&self.config, &()), progress)
+    }
+
+    /// The share of the examples whose move the net holds for the likeliest.
+    ///
+    /// # Errors
+    ///
+    /// From the device.
+    pub fn accuracy(net: &PolicyNet, examples: &Replay) -> Result<f64> {
+        let (side, device) = (net.side(), net.device());
+        let mut right = 0.0;
+        for samples in examples.chunks(256) {
+            let (x, policy) = policy_tensors(samples, side, &device);
+            let best = net.forward(x).argmax(1);
+            right += read(policy.gather(1, best))?.iter().sum::<f32>();
+        }
+        Ok(f64::from(right) / examples.len().max(1) as f64)
+    }
+
+    /// The mean squared error of a value net on examples.
+    ///
+    /// # Errors
+    ///
+    /// From the device.
+    pub fn mean_squared_error(net: &ValueNet, examples: &Replay) -> Result<f64> {
+        let (side, device) = (net.side(), net.device());
+        let mut sum = 0.0;
+        for samples in examples.chunks(256) {
+            let wanted = samples.values.clone();
+            let batch = wanted.len();
+            let x = planes(samples.planes, [batch, VALUE_PLANES, side, side], &device);
+            let found = read(net.forward(x))?;
+            sum += found.iter().zip(&wanted).map(|(a, b)| f64::from((a - b).powi(2))).sum::<f64>();
+        }
+        Ok(sum / examples.len().max(1) as f64)
+    }
+}
+
+/// Planes and policies over the points; the pass is left out.
+fn policy_tensors(samples: Samples, side: usize, device: &Device) -> (Tensor<4>, Tensor<2>) {
+    let (batch, area) = (samples.values.len(), side * side);
+    let x = planes(samples.planes, [batch, PLANES, side, side], device);
+    let policy = TensorData::new(samples.policies, [batch, area + 1]);
+    (x, Tensor::<2>::from_data(policy, device).narrow(1, 0, area))
+}

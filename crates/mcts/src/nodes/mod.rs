@@ -1,0 +1,12 @@
+//! Where the nodes of a tree are stored, and what is seen of them: the floor on which rules and trees
+//! stand.
+
+mod arena;
+mod children;
+mod link;
+mod proven;
+
+pub(crate) use arena::{Apart, Arena, ROOT, units};
+pub use children::Children;
+pub(crate) use link::{CHANCE, EXPANDING, Link, NET, SOLVED_CHILD};
+pub use proven::Proven;

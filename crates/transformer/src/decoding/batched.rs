@@ -1,0 +1,34 @@
+//! Translating many sentences: batches of like length, answers in the caller's order.
+
+use burn::tensor::Device;
+
+use super::length_limits::LengthLimits;
+use super::strategy::{DecodingStrategy, Hypothesis};
+use crate::encoder_decoder::{EncoderDecoder, Padded};
+use crate::error::Result;
+use crate::text::by_length;
+
+/// The most sentences that are decoded at once.
+const MAX_SENTENCES: usize = 64;
+/// The most source tokens of them, padding included.
+const MAX_TOKENS: usize = 4096;
+
+/// The hypotheses of each source, the best first, in the order of the sources.
+pub(crate) fn decode_batched<M: EncoderDecoder>(
+    model: &M,
+    sources: &[Vec<u32>],
+    strategy: &impl DecodingStrategy,
+    limits: &LengthLimits,
+    device: &Device,
+) -> Result<Vec<Vec<Hypothesis>>> {
+    let lengths: Vec<usize> = sources.iter().map(Vec::len).collect();
+    let mut found = vec![Vec::new(); sources.len()];
+    for batch in by_length(&lengths, MAX_TOKENS, MAX_SENTENCES) {
+        let rows: Vec<Vec<u32>> = batch.iter().map(|&at| sources[at].clone()).collect();
+        let source = Padded::new(&rows, limits.special.pad, device);
+        for (at, hypotheses) in batch.into_iter().zip(strategy.decode(model, &source, limits)?) {
+            found[at] = hypotheses;
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,54 @@
+//! Whether two systems differ (Koehn 2004, <https://aclanthology.org/W04-3250>).
+
+use model_utils::stats::{Interval, bootstrap, percentile_interval};
+use serde::{Deserialize, Serialize};
+
+use super::metric::{Metric, sum};
+use crate::error::Result;
+
+/// Two systems on the same sentences.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PairedBootstrap {
+    /// The first system's score.
+    pub first: f64,
+    /// The second's.
+    pub second: f64,
+    /// The first less the second, and where 95 % of the resamples lie.
+    pub difference: Interval,
+    /// The share of resamples in which the first is above the second, 0 to 1.
+    pub share_first_above: f64,
+}
+
+/// The paired bootstrap: sentences are drawn with replacement, the same for both systems, and the
+/// difference of their corpus scores is taken, again and again.
+///
+/// # Errors
+///
+/// [`Error::Metric`](crate::Error::Metric) where there are not as many sentences everywhere, and for
+/// no resamples.
+pub fn paired_bootstrap<F: AsRef<str>, S: AsRef<str>, R: AsRef<str>>(
+    metric: &impl Metric,
+    first: &[F],
+    second: &[S],
+    references: &[R],
+    resamples: usize,
+    seed: u64,
+) -> Result<PairedBootstrap> {
+    let first = metric.counts_of(first, &[references])?;
+    let second = metric.counts_of(second, &[references])?;
+    let drawn = |counts: &[Vec<u64>], indices: &[usize]| {
+        metric.score_of(&sum(indices.iter().map(|&at| &counts[at])))
+    };
+    let draws = bootstrap(first.len(), resamples, seed, |indices| {
+        drawn(&first, indices) - drawn(&second, indices)
+    })?;
+    let above = draws.iter().filter(|&&difference| difference > 0.0).count();
+    let (a, b) = (metric.score_of(&sum(&first)), metric.score_of(&sum(&second)));
+    Ok(PairedBootstrap {
+        first: a,
+        second: b,
+        difference: percentile_interval(a - b, &draws, 0.95, first.len())?,
+        share_first_above: above as f64 / resamples as f64,
+    })
+}

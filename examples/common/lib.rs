@@ -1,0 +1,137 @@
+//! What every example has outside: the same flags, the table at the end, `metrics.json`; and, a
+//! module a topic, what several examples of a topic share.
+
+// These are programs' parts: they speak to the reader, their fields carry the names of flags, and
+// each error goes up to `main`.
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::missing_errors_doc, missing_docs)]
+
+#[cfg(feature = "compress")]
+pub mod compress;
+#[cfg(feature = "gan")]
+pub mod gan;
+#[cfg(feature = "mcts")]
+pub mod go;
+#[cfg(feature = "mcts")]
+pub mod mcts;
+#[cfg(feature = "rl")]
+pub mod rl;
+#[cfg(feature = "transformer")]
+pub mod translation;
+#[cfg(feature = "vision")]
+pub mod vision;
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use burn::tensor::Device;
+use model_utils::device::DeviceSpec;
+use model_utils::train::Stop;
+use serde_json::{Map, Value};
+
+/// The flags that all examples share.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Common {
+    /// Where to compute: flex, ndarray, cpu, wgpu, wgpu:N, cuda, cuda:N
+    #[arg(long, value_name = "SPEC", default_value_t)]
+    pub device: DeviceSpec,
+    /// What all random draws follow from
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub seed: u64,
+    /// Folder for pictures, metrics.json and checkpoints [default: out/NAME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+impl Common {
+    /// The folder of this run, created.
+    pub fn out(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let out = self.out.clone().unwrap_or_else(|| Path::new("out").join(name));
+        std::fs::create_dir_all(&out)
+            .with_context(|| format!("cannot create {}", out.display()))?;
+        Ok(out)
+    }
+
+    /// Opens and seeds the device, and says which one it is.
+    pub fn open(&self) -> anyhow::Result<Device> {
+        model_utils::memory::keep_freed_memory();
+        let device = self.device.open()?;
+        println!("device: {}", self.device.info()?);
+        model_utils::device::seed(&device, self.seed);
+        Ok(device)
+    }
+}
+
+/// The figures of a run: a short table for the reader, a flat file for programs.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    values: Map<String, Value>,
+}
+
+impl Metrics {
+    /// Sets a figure; keys are in `snake_case` with their unit.
+    pub fn set(&mut self, key: &str, value: impl Into<Value>) {
+        self.values.insert(key.to_owned(), value.into());
+    }
+
+    /// A figure that was set.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.values.get(key)
+    }
+
+    /// Takes over another run's figures, with its name before their keys.
+    pub fn extend(&mut self, name: &str, other: Self) {
+        self.values
+            .extend(other.values.into_iter().map(|(key, value)| (format!("{name}_{key}"), value)));
+    }
+
+    /// The rows of the table.
+    pub fn rows(&self) -> Vec<[String; 2]> {
+        self.values.iter().map(|(key, value)| [key.clone(), readable(value)]).collect()
+    }
+
+    /// Prints the table and writes `metrics.json`.
+    pub fn finish(&self, out: &Path) -> anyhow::Result<()> {
+        let width = self.values.keys().map(String::len).max().unwrap_or(0);
+        println!();
+        for [key, value] in self.rows() {
+            println!("{key:width$}  {value}");
+        }
+        self.write(out)?;
+        println!("\nwrote {}", out.display());
+        Ok(())
+    }
+
+    /// Writes `metrics.json` alone, for a program with a table of its own.
+    pub fn write(&self, out: &Path) -> anyhow::Result<()> {
+        let path = out.join("metrics.json");
+        Ok(model_utils::atomic::write(&path, &serde_json::to_vec_pretty(&self.values)?)?)
+    }
+}
+
+fn readable(value: &Value) -> String {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let number = number.as_f64().unwrap_or(f64::NAN);
+            if number.abs() >= 100.0 { format!("{number:.1}") } else { format!("{number:.4}") }
+        }
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Ctrl-C ends a run at its next step, with everything saved; a second one ends it at once.
+pub fn stop_on_ctrl_c() -> anyhow::Result<Stop> {
+    let stop = Stop::new();
+    let switch = stop.clone();
+    ctrlc::set_handler(move || {
+        if switch.is_stopped() {
+            std::process::exit(130);
+        }
+        switch.stop();
+        if std::io::stderr().is_terminal() {
+            eprintln!("\nstopping at the next step (again: at once)");
+        }
+    })?;
+    Ok(stop)
+}

@@ -162,7 +162,7 @@ fn play(args: &Args, number: usize, black: bool) -> anyhow::Result<Game> {
     Ok(result(record, black))
 }
 
-fn ask(engine: &mut Engine<impl mcts::gtp::Player>, line: &str) -> anyhow::Result<String> {
+fn ask(engine: &mut Engine<impl mcts::gtp::MoveGenerator>, line: &str) -> anyhow::Result<String> {
     let reply = engine.answer(line).context("an empty line")?;
     reply.result.map_err(|reason| anyhow::anyhow!("{line}: {reason}"))
 }

@@ -352,7 +352,8 @@ fn what_cannot_work_is_named() {
         (config(1).with_threads(Some(0)), "`threads` is Some(0)"),
         (config(1).with_log_every(0), "`log_every` is 0"),
         (config(1).with_clip_norm(Some(-1.0)), "`clip_norm`"),
-        (DataParallelConfig::new(Budget::default()), "`budget`"),
+        (DataParallelConfig::new(Budget::default()), "`budget` is without a limit"),
+        (DataParallelConfig::new(Budget::episodes(1)), "`budget` is episodes 1"),
         (config(1).with_mode(Mode::Local { steps: 0 }), "`steps` is 0"),
         (config(1).with_compression(Compression::TopK { share: 0.0 }), "`share` is 0.0"),
         (

@@ -192,6 +192,9 @@ fn bad_input_is_named() {
     let labels = TestSet::new([(Tensor::<2>::ones([2, 2], &device), vec![0, 1, 1])]).unwrap();
     let error = labels.correct(&identity).unwrap_err().to_string();
     assert!(error.contains("it gives [2, 2] for 3 labels"), "{error}");
+    let labels = TestSet::new([(Tensor::<2>::ones([2, 2], &device), vec![0, 2])]).unwrap();
+    let error = labels.correct(&identity).unwrap_err().to_string();
+    assert!(error.contains("the label of example 1 is 2, expected below 2"), "{error}");
     let wide = TestSet::new([(Tensor::<2>::ones([1, 3], &device), vec![0])]).unwrap();
     assert!(wide.correct(&identity).is_err());
     let mut frozen = identity.clone();

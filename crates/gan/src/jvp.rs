@@ -61,7 +61,7 @@ impl<const D: usize> Dual<D> {
     /// max(x, 0)
     #[must_use]
     pub fn relu(self) -> Self {
-        self.piecewise(activation::relu, 0.0)
+        self.piecewise(ops::relu, 0.0)
     }
 
     /// max(x, slope·x)

@@ -18,8 +18,9 @@
 //!     gan.train(&images, Budget::steps(3), &mut Silent)?; // yours: 5000 steps, a ProgressBar
 //! #   let folder = tempfile::tempdir()?;
 //! #   std::env::set_current_dir(folder.path())?;
-//!     gan.sample(1, 42)?[0].save("made.png")?;
-//!     println!("made.png holds a made one");
+//!     let path = std::env::temp_dir().join("made.png");
+//!     gan.sample(1, 42)?[0].save(&path)?;
+//!     println!("{} holds a made one", path.display());
 //!     Ok(())
 //! }
 //! ```

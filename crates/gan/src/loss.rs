@@ -16,6 +16,7 @@
 
 use burn::tensor::{Tensor, activation};
 use model_utils::ConfigError;
+use model_utils::ops;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -75,9 +76,7 @@ impl Loss {
                 ((real - 1.0).powi_scalar(2).mean() + fake.powi_scalar(2).mean()) / 2.0
             }
             Self::Wasserstein => fake.mean() - real.mean(),
-            Self::Hinge => {
-                activation::relu(real.neg() + 1.0).mean() + activation::relu(fake + 1.0).mean()
-            }
+            Self::Hinge => ops::relu(real.neg() + 1.0).mean() + ops::relu(fake + 1.0).mean(),
             Self::Relativistic => minus_log_sigmoid(real - fake),
         }
     }

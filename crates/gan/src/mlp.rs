@@ -115,7 +115,7 @@ impl Generator<2> for MlpGenerator {
                 if let Some(norm) = self.norms.get(at) {
                     x = ops::batch_norm(norm, x);
                 }
-                x = activation::relu(x);
+                x = ops::relu(x);
             }
         }
         if self.tanh { ops::tanh(x) } else { x }

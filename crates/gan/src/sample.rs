@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use model_utils::config;
 use model_utils::image::Image;
+use model_utils::ops;
 
 use crate::error::{Error, Result};
 use crate::player::{Discriminator, Generator};
@@ -44,7 +45,7 @@ impl<G: Generator<2>, N: Discriminator<2>> Gan<2, G, N> {
         if features < 2 {
             return Err(Error::network("generator", "its samples are single numbers, not points"));
         }
-        Ok(values(points)?.chunks(features).map(|point| [point[0], point[1]]).collect())
+        Ok(ops::to_vec(points).chunks(features).map(|point| [point[0], point[1]]).collect())
     }
 }
 
@@ -55,19 +56,10 @@ impl<G: Generator<2>, N: Discriminator<2>> Gan<2, G, N> {
 /// [`Error::Utils`] for values that are NaN, or other than 1 or 3 channels.
 pub fn to_images(samples: Tensor<4>) -> Result<Vec<Image>> {
     let [_, channels, height, width] = samples.dims();
-    values(samples)?
+    ops::to_vec(samples)
         .chunks(channels * height * width)
         .map(|values| Ok(Image::from_planes(values, [channels, height, width], -1.0, 1.0)?))
         .collect()
-}
-
-pub(crate) fn values<const D: usize>(x: Tensor<D>) -> Result<Vec<f32>> {
-    x.into_data().try_to_vec().map_err(|error| {
-        Error::Utils(model_utils::Error::Data {
-            origin: "samples".to_owned(),
-            reason: error.to_string(),
-        })
-    })
 }
 
 /// Points on the straight line from one to the other, both ends included: `[steps, latent]`.
@@ -151,7 +143,7 @@ pub fn nearest(samples: Tensor<4>, reals: &Images) -> Result<Vec<(usize, f64)>> 
         )));
     }
     let size = channels * height * width;
-    let samples = values(samples)?;
+    let samples = ops::to_vec(samples);
     let samples: Vec<Vec<f32>> = samples
         .chunks(size)
         .map(|sample| sample.iter().map(|value| (value + 1.0) * 127.5).collect())

@@ -266,8 +266,8 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
     ///
     /// # Errors
     ///
-    /// [`Error::Network`] for samples that the networks are not for, [`Error::Reals`] for too few,
-    /// [`Error::NotFinite`] for a loss or gradient that is NaN or infinite: the networks stay as
+    /// [`Error::Config`] for a budget without steps, epochs and time, [`Error::Network`] for samples
+    /// that the networks are not for, [`Error::Reals`] for too few, [`Error::NotFinite`] for a loss or gradient that is NaN or infinite: the networks stay as
     /// they were before that step, and are saved where checkpoints are kept.
     pub fn train(
         &mut self,
@@ -291,6 +291,7 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
         every: u64,
         mut callback: impl FnMut(&Self) -> Result<()>,
     ) -> Result<Trained> {
+        budget.require_any_of(&["steps", "epochs", "time"])?;
         self.check(reals)?;
         progress.observe(&Event::Started { task: "gan", step: self.step, of: budget.steps });
         let (started, before_s, first) = (Instant::now(), self.wall_s, self.step);

@@ -181,6 +181,7 @@ fn a_nan_stops_the_training_and_the_last_good_state_is_kept() {
         })
     };
     assert!(whole(&all_bits(&gan)), "weights and running statistics");
+    drop(gan);
     // What was saved is what a run of three steps gives.
     let saved = config.init(&Device::flex()).unwrap().resume_in(open(), 100).unwrap();
     let mut three = config.init(&Device::flex()).unwrap();
@@ -378,6 +379,9 @@ fn real_samples_that_cannot_be_learned_from_are_refused() {
     let mut gan = config(dcgan(), Loss::NonSaturating).init(&Device::flex()).unwrap();
     let mut train = |reals: &Images| gan.train(reals, Budget::steps(1), &mut Silent);
     refused(train(&images(7)), &["7 samples", "batch of 8"]);
+    let endless = gan.train(&images(8), Budget::episodes(1), &mut Silent);
+    refused(endless, &["`budget` is episodes 1", "a limit of steps or epochs or time"]);
+    let mut train = |reals: &Images| gan.train(reals, Budget::steps(1), &mut Silent);
     refused(train(&images(16).resized(32).unwrap()), &["[1, 16, 16]", "[1, 32, 32]"]);
     let mut bounded = GanConfig::new(MlpConfig::new(2).with_tanh(true), Loss::Hinge)
         .init(&Device::flex())

@@ -205,7 +205,8 @@ impl fmt::Display for Score {
 ///
 /// # Errors
 ///
-/// [`Error::Config`] for 0 pairs, [`Error::Illegal`] for an action that a player may not play.
+/// [`Error::Config`] for 0 pairs, [`Error::Illegal`] for an action that a player may not play,
+/// [`Error::NoActions`] where chance has none.
 pub fn play_pairs<G: Game>(
     start: &G,
     first: &mut dyn Player<G>,
@@ -218,13 +219,15 @@ pub fn play_pairs<G: Game>(
     // (game, whether `first` has the seat of the player to move at the start)
     let mut open = Vec::new();
     for pair in 0..pairs {
-        let game = opening(start, opening_moves, mix(seed, pair as u64));
+        let game = opening(start, opening_moves, mix(seed, pair as u64))?;
         let mover = game.turn().player().unwrap_or(0);
         open.push((game.clone(), mover));
         open.push((game, mover ^ 1));
     }
     let mut score = Score::default();
     let mut chance = Random::new(mix(seed, u64::MAX));
+    // An opening may have ended by chance.
+    count_ended(&mut open, &mut score);
     while !open.is_empty() {
         for players in 0..2 {
             let mine = |(game, seat): &(G, usize)| {
@@ -239,39 +242,52 @@ pub fn play_pairs<G: Game>(
             for (&index, action) in indices.iter().zip(actions) {
                 let game = &mut open[index].0;
                 game.try_play(action)?;
-                let (mut legal, mut chances) = (Vec::new(), Vec::new());
-                while game.outcome().is_none() && game.turn().player().is_none() {
-                    legal.clear();
-                    chances.clear();
-                    game.legal_actions(&mut legal);
-                    game.chances(&mut chances);
-                    let drawn = chance.weighted_f32(&chances).and_then(|index| legal.get(index));
-                    let drawn = drawn.ok_or_else(|| Error::NoActions { game: game.name() })?;
-                    game.play(*drawn);
-                }
+                draw_chances(game, &mut chance)?;
             }
-            open.retain(|(game, seat)| {
-                let Some(values) = game.outcome() else { return true };
-                let value = values.of(*seat);
-                if value > 0.0 {
-                    score.wins += 1;
-                } else if value < 0.0 {
-                    score.losses += 1;
-                } else {
-                    score.draws += 1;
-                }
-                false
-            });
+            count_ended(&mut open, &mut score);
         }
     }
     Ok(score)
 }
 
-/// The position after some random moves; fewer where the game would end.
-fn opening<G: Game>(start: &G, moves: usize, seed: u64) -> G {
+/// Counts the games that have ended, by the seat beside each, and leaves the others.
+fn count_ended<G: Game>(open: &mut Vec<(G, usize)>, score: &mut Score) {
+    open.retain(|(game, seat)| {
+        let Some(values) = game.outcome() else { return true };
+        let value = values.of(*seat);
+        if value > 0.0 {
+            score.wins += 1;
+        } else if value < 0.0 {
+            score.losses += 1;
+        } else {
+            score.draws += 1;
+        }
+        false
+    });
+}
+
+/// Plays what chance plays, until a player is to move or the game has ended.
+fn draw_chances<G: Game>(game: &mut G, random: &mut Random) -> Result<()> {
+    let (mut legal, mut chances) = (Vec::new(), Vec::new());
+    while game.outcome().is_none() && game.turn().player().is_none() {
+        legal.clear();
+        chances.clear();
+        game.legal_actions(&mut legal);
+        game.chances(&mut chances);
+        let drawn = random.weighted_f32(&chances).and_then(|index| legal.get(index));
+        let drawn = drawn.ok_or_else(|| Error::NoActions { game: game.name() })?;
+        game.play(*drawn);
+    }
+    Ok(())
+}
+
+/// The position after some random moves of the players, and what chance plays between them; fewer
+/// where the game would end.
+fn opening<G: Game>(start: &G, moves: usize, seed: u64) -> Result<G> {
     let mut random = Random::new(seed);
     let mut actions = Vec::new();
     let mut game = start.clone();
+    draw_chances(&mut game, &mut random)?;
     for _ in 0..moves {
         actions.clear();
         game.legal_actions(&mut actions);
@@ -280,10 +296,11 @@ fn opening<G: Game>(start: &G, moves: usize, seed: u64) -> G {
             Some(&action) => next.play(action),
             None => break,
         }
+        draw_chances(&mut next, &mut random)?;
         if next.outcome().is_some() {
             break;
         }
         game = next;
     }
-    game
+    Ok(game)
 }

@@ -13,7 +13,7 @@ pub enum Overtime {
     Period {
         /// How long a period is.
         time: Duration,
-        /// How many moves must be made in it.
+        /// How many moves must be made in it; 0 counts as 1.
         moves: u32,
     },
 }
@@ -70,7 +70,9 @@ impl Clock {
         let share = match self.overtime {
             _ if self.period_moves > 0 => self.left / self.period_moves,
             Overtime::None => self.left / moves,
-            Overtime::Increment(increment) => self.left / moves + increment * 9 / 10,
+            Overtime::Increment(increment) => {
+                (self.left / moves).saturating_add(increment.saturating_mul(9) / 10)
+            }
             // The main time is spread over fewer moves: the periods carry the rest.
             Overtime::Period { time, moves: period } => {
                 let each = time / period.max(1);
@@ -79,7 +81,7 @@ impl Clock {
         };
         let most = match self.overtime {
             Overtime::Period { time, moves } if self.period_moves == 0 => {
-                self.left + time / moves.max(1)
+                self.left.saturating_add(time / moves.max(1))
             }
             _ => self.left,
         };
@@ -92,15 +94,16 @@ impl Clock {
         match self.overtime {
             Overtime::None => self.left = self.left.saturating_sub(time),
             Overtime::Increment(increment) => {
-                self.left = self.left.saturating_sub(time) + increment;
+                self.left = self.left.saturating_sub(time).saturating_add(increment);
             }
             Overtime::Period { time: period, moves } => {
+                let moves = moves.max(1);
                 if self.period_moves == 0 && time < self.left {
                     self.left -= time;
                     return;
                 }
                 if self.period_moves == 0 {
-                    self.left = (self.left + period).saturating_sub(time);
+                    self.left = self.left.saturating_add(period).saturating_sub(time);
                     self.period_moves = moves;
                 } else {
                     self.left = self.left.saturating_sub(time);

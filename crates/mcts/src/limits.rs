@@ -15,7 +15,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// So many simulations; the evaluation of an empty root is one of them.
+    /// So many simulations; the evaluation of an empty root is one of them, so that a first search
+    /// needs 2.
     pub const fn simulations(simulations: u64) -> Self {
         Self { simulations: Some(simulations), nodes: None, time: None }
     }
@@ -59,7 +60,8 @@ impl Limits {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         config::require(self.simulations != Some(0), "limits.simulations", 0, "at least 1")?;
         config::require(self.nodes != Some(0), "limits.nodes", 0, "at least 1")?;
-        config::require(self.time != Some(Duration::ZERO), "limits.time", "0 s", "more than 0 s")
+        let none = Duration::ZERO;
+        config::require(self.time != Some(none), "limits.time", none, "more than 0 s")
     }
 
     /// How many simulations may be begun now; 0 at the end. Time is looked at by whoever asks.

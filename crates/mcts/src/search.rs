@@ -193,8 +193,9 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
     pub(crate) fn close(&self, done: u64, started: Instant) -> Result<Found> {
         let tree = self.tree.as_ref();
         let mut found = tree.and_then(Tree::found).ok_or_else(|| {
-            let simulations = format!("{done} simulations");
-            ConfigError::new("limits", simulations, "enough for the root to be judged and expanded")
+            let found = format!("enough for {done} simulation{}", if done == 1 { "" } else { "s" });
+            let expected = "enough for the root to be judged and expanded, 2 simulations";
+            ConfigError::new("limits", found, expected)
         })?;
         found.simulations = done;
         found.elapsed = started.elapsed();

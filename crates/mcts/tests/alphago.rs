@@ -160,6 +160,10 @@ fn a_stopped_reinforcement_goes_on_exactly() {
     let checkpoints = Checkpoints::open(folder.path()).unwrap();
     let budget = Budget::steps(5);
 
+    for endless in [Budget::default(), Budget::episodes(1)] {
+        let error = begin().learn(endless, &mut Silent).unwrap_err();
+        assert!(error.to_string().contains("a limit of steps or time"), "{error}");
+    }
     let mut whole = begin();
     assert_eq!(whole.learn(budget, &mut Silent).unwrap(), StopReason::BudgetSpent);
     let mut stopped = begin().resume_in(checkpoints.clone()).unwrap();

@@ -282,6 +282,16 @@ impl Observer for StopAfter {
 }
 
 #[test]
+fn a_budget_that_ends_no_run_is_refused() {
+    let game = TicTacToe::new();
+    let mut run = tiny(&game).init(&game, &device()).unwrap();
+    for budget in [Budget::default(), Budget::epochs(1)] {
+        let error = run.learn(budget, &mut Silent).unwrap_err();
+        assert!(error.to_string().contains("a limit of steps or time"), "{error}");
+    }
+}
+
+#[test]
 fn a_run_that_was_stopped_goes_on_bit_for_bit() {
     let _turn = turn();
     let game = TicTacToe::new();
@@ -336,17 +346,25 @@ fn tic_tac_toe_is_learned() {
     let config = tiny(&game).with_games(60).with_window(5000).with_passes(6.0);
     let play = SelfPlay { opening_moves: 4, ..config.self_play };
     let config = config.with_self_play(play);
-    let mut run = config.init(&game, &device()).unwrap();
-    run.learn(Budget::steps(8), &mut Silent).unwrap();
-    let (first, last) = (run.history()[0], run.history()[7]);
-    assert!(last.policy_loss < first.policy_loss, "{first:?} {last:?}");
-
     // The net alone, without search, against a random player.
-    let evaluator = NetEvaluator::new(&run.net()).unwrap();
-    let rule = Gumbel::default().with_noise(0.0);
-    let mut player = SearchPlayer::new(rule, evaluator, 2, 1).unwrap();
-    let score = play_pairs(&game, &mut player, &mut RandomPlayer::new(3), 100, 1, 7).unwrap();
-    assert!(score.rate().value > 0.75, "{score}");
+    let rate = |net: &mcts::deep::PolicyValueNet| {
+        let evaluator = NetEvaluator::new(net).unwrap();
+        let rule = Gumbel::default().with_noise(0.0);
+        let mut player = SearchPlayer::new(rule, evaluator, 2, 1).unwrap();
+        let score = play_pairs(&game, &mut player, &mut RandomPlayer::new(3), 100, 1, 7).unwrap();
+        score.rate().value
+    };
+    let seeds = 5;
+    let (mut before, mut after) = (0.0, 0.0);
+    for seed in 0..seeds {
+        let mut run = config.clone().with_seed(seed).init(&game, &device()).unwrap();
+        before += rate(&run.net()) / seeds as f64;
+        run.learn(Budget::steps(8), &mut Silent).unwrap();
+        let (first, last) = (run.history()[0], run.history()[7]);
+        assert!(last.policy_loss < first.policy_loss, "{seed}: {first:?} {last:?}");
+        after += rate(&run.net()) / seeds as f64;
+    }
+    assert!(after > 0.7 && after > before + 0.2, "{before} before, {after} after");
 }
 
 #[test]

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use mcts::Limits;
 use mcts::go::{Color, Go, Move, Rules};
-use mcts::gtp::{Client, Command, Decision, Engine, Player, Searcher};
+use mcts::gtp::{Client, Command, Decision, Engine, MoveGenerator, Searcher};
 use proptest::prelude::*;
 
 /// Plays the first legal point that is no own eye as far as stones beside it tell.
 struct First;
 
-impl Player for First {
+impl MoveGenerator for First {
     fn name(&self) -> String {
         "first".to_owned()
     }
@@ -23,12 +23,12 @@ impl Player for First {
 }
 
 /// Asks one after another; the replies without their empty lines.
-fn ask<P: Player>(engine: &mut Engine<P>, lines: &[&str]) -> Vec<String> {
+fn ask<P: MoveGenerator>(engine: &mut Engine<P>, lines: &[&str]) -> Vec<String> {
     let replies = lines.iter().filter_map(|line| engine.answer(line));
     replies.map(|reply| reply.to_string().trim_end().to_owned()).collect()
 }
 
-fn last<P: Player>(engine: &mut Engine<P>, lines: &[&str]) -> String {
+fn last<P: MoveGenerator>(engine: &mut Engine<P>, lines: &[&str]) -> String {
     ask(engine, lines).pop().unwrap_or_default()
 }
 

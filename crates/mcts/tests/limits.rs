@@ -5,6 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Even, Says, check_counts, run};
+use mcts::arena::{RandomPlayer, play_pairs};
 use mcts::games::{ConnectFour, Othello};
 use mcts::rule::{Apv, Dirichlet, Gumbel, Puct, Uct};
 use mcts::{
@@ -53,9 +54,16 @@ fn budgets_end_a_search() {
         assert!(message.contains(field), "{message}");
     }
     let one = search().run(&game, Limits::simulations(1)).unwrap_err().to_string();
-    assert!(one.contains("enough for the root"), "{one}");
+    let expected = "`limits` is enough for 1 simulation, expected enough for the root";
+    assert!(one.contains(expected), "{one}");
+    search().run(&game, Limits::simulations(2)).unwrap();
+    let none = search().run(&game, Limits::time(Duration::ZERO)).unwrap_err().to_string();
+    assert!(none.contains("`limits.time` is 0ns, expected"), "{none}");
     let message = Search::new(Gumbel::default(), Even).run(&game, limits).unwrap_err().to_string();
     assert!(message.contains("simulations"), "{message}");
+    let most = Limits::simulations(u64::MAX);
+    let message = Search::new(Gumbel::default(), Even).run(&game, most).unwrap_err().to_string();
+    assert!(message.contains("`limits.simulations` is 18446744073709551615"), "{message}");
 }
 
 #[test]
@@ -189,4 +197,80 @@ fn a_clock_is_divided_among_the_moves() {
     assert_eq!(clock.left(), seconds(100), "a new period");
     clock.set_left(Duration::from_millis(20), 1);
     assert!(clock.allot(100) <= Duration::from_millis(20), "never more than what is left");
+}
+
+#[test]
+fn a_clock_takes_any_time() {
+    let most = Duration::MAX;
+    for overtime in [
+        Overtime::None,
+        Overtime::Increment(most),
+        Overtime::Period { time: most, moves: 1 },
+        Overtime::Period { time: most, moves: 0 },
+    ] {
+        for main in [Duration::ZERO, most] {
+            let mut clock = Clock::new(main, overtime);
+            for _ in 0..3 {
+                assert!(clock.allot(0) > Duration::ZERO);
+                clock.spend(most);
+                clock.spend(Duration::from_secs(1));
+            }
+        }
+    }
+    // A period without moves is one of 1 move.
+    let second = Duration::from_secs(1);
+    let mut clock = Clock::new(Duration::ZERO, Overtime::Period { time: second, moves: 0 });
+    clock.spend(second / 2);
+    assert_eq!(clock.left(), second);
+}
+
+/// A coin that never falls on its other side is tossed; then the first player may win.
+#[derive(Debug, Clone, PartialEq)]
+struct Toss {
+    moves: u8,
+    tossed: Option<Action>,
+}
+
+impl Game for Toss {
+    fn name(&self) -> String {
+        "toss".to_owned()
+    }
+
+    fn actions(&self) -> usize {
+        2
+    }
+
+    fn turn(&self) -> Turn {
+        if self.tossed.is_none() { Turn::Chance } else { Turn::Player(0) }
+    }
+
+    fn legal_actions(&self, actions: &mut Vec<Action>) {
+        actions.extend(0..2);
+    }
+
+    fn chances(&self, probabilities: &mut Vec<f32>) {
+        probabilities.extend([0.0, 1.0]);
+    }
+
+    fn play(&mut self, action: Action) {
+        match self.tossed {
+            None => self.tossed = Some(action),
+            Some(_) => self.moves -= 1,
+        }
+    }
+
+    fn outcome(&self) -> Option<Values> {
+        let fell = self.tossed.filter(|_| self.moves == 0)?;
+        Some(Values::two(0, f32::from(fell)))
+    }
+}
+
+#[test]
+fn pairs_are_played_of_games_that_begin_with_chance() {
+    let (mut first, mut second) = (RandomPlayer::new(1), RandomPlayer::new(2));
+    for moves in [0, 1, 3] {
+        let start = Toss { moves, tossed: None };
+        let score = play_pairs(&start, &mut first, &mut second, 20, 2, 3).unwrap();
+        assert_eq!((score.wins, score.draws, score.losses), (20, 0, 20), "{moves} moves");
+    }
 }

@@ -95,7 +95,8 @@ impl MixedBatch {
     }
 }
 
-/// A draw from Beta(α, α) for α ≤ 1 (Jöhnk 1964).
+/// A draw from Beta(α, α) for α ≤ 1 (Jöhnk 1964). Not `Random::beta`: figures of trained models rest
+/// on these draws, from the generator that also draws the boxes.
 fn beta(alpha: f64, rng: &mut impl Rng) -> f64 {
     loop {
         let [x, y] = [(); 2].map(|()| rng.random::<f64>().powf(1.0 / alpha));

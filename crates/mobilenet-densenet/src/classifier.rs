@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Int, Tensor};
+use model_utils::config;
 use model_utils::ops;
 use model_utils::train::{Evaluation, StepOutput};
 
@@ -120,6 +121,26 @@ pub trait Classifier: Module {
         }
     }
 
+    /// Refuses labelled images that cannot be learned from; what stands in labels that lie on a
+    /// graphics card is not looked at, since that would have to wait for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Images`], and labels that are not one a picture or no classes.
+    fn check_batch(&self, batch: &Batch) -> Result<()> {
+        self.check(&batch.images)?;
+        let ([images, ..], [labels]) = (batch.images.dims(), batch.labels.dims());
+        config::require(labels == images, "labels", labels, format!("{images}, one an image"))?;
+        if ops::has_kernels(&batch.labels.device()) {
+            let classes = self.classes() as i64;
+            for label in batch.labels.clone().into_data().iter::<i64>() {
+                let is_class = (0..classes).contains(&label);
+                config::require(is_class, "labels", label, format!("0 to {}", classes - 1))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The `top` most probable classes of each image, the surest first.
     ///
     /// Turns training behaviour off only by the device: call it on `model.valid()`.
@@ -130,7 +151,7 @@ pub trait Classifier: Module {
     fn predict(&self, images: Tensor<4>, top: usize) -> Result<Vec<Vec<Prediction>>> {
         self.check(&images)?;
         let probabilities = softmax(self.forward(images), 1);
-        let values = read(probabilities)?;
+        let values = ops::to_vec(probabilities);
         Ok(values
             .chunks(self.classes())
             .map(|row| {
@@ -150,9 +171,9 @@ pub trait Classifier: Module {
     ///
     /// # Errors
     ///
-    /// [`Error::Images`] for images that the model cannot take.
+    /// What [`check_batch`](Self::check_batch) refuses.
     fn training_step(&self, batch: Batch, label_smoothing: f64) -> Result<StepOutput> {
-        self.check(&batch.images)?;
+        self.check_batch(&batch)?;
         let [items, ..] = batch.images.dims();
         let logits = self.forward(batch.images);
         let correct = ops::count_correct(logits.clone(), batch.labels.clone());
@@ -164,7 +185,7 @@ pub trait Classifier: Module {
     ///
     /// # Errors
     ///
-    /// [`Error::Images`], errors of the batches, and no image at all.
+    /// What [`check_batch`](Self::check_batch) refuses, errors of the batches, and no image at all.
     fn evaluate(
         &self,
         batches: impl IntoIterator<Item = Result<Batch, model_utils::Error>>,
@@ -173,14 +194,15 @@ pub trait Classifier: Module {
         let mut loss_sum = 0.0;
         for batch in batches {
             let batch = batch?;
-            self.check(&batch.images)?;
+            self.check_batch(&batch)?;
             let logits = self.forward(batch.images);
             let loss = ops::cross_entropy(logits.clone(), batch.labels.clone(), 0.0);
             let labels = batch.labels.into_data().convert::<i64>();
-            let labels = labels.try_to_vec::<i64>().map_err(unreadable)?;
-            loss_sum += f64::from(read(loss)?[0]) * labels.len() as f64;
-            report.labels.extend(labels.into_iter().map(|label| label as usize));
-            let logits = read(logits)?;
+            let before = report.labels.len();
+            report.labels.extend(labels.iter::<i64>().map(|label| label as usize));
+            let count = report.labels.len() - before;
+            loss_sum += f64::from(ops::to_vec(loss)[0]) * count as f64;
+            let logits = ops::to_vec(logits);
             report.predictions.extend(logits.chunks(self.classes()).map(arg_max));
         }
         if report.labels.is_empty() {
@@ -236,12 +258,4 @@ impl ClassificationReport {
 
 fn arg_max(row: &[f32]) -> usize {
     row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(index, _)| index)
-}
-
-fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    tensor.into_data().convert::<f32>().try_to_vec::<f32>().map_err(unreadable)
-}
-
-fn unreadable(error: impl std::fmt::Display) -> Error {
-    model_utils::Error::data("tensor", error.to_string()).into()
 }

@@ -3,6 +3,7 @@
 use burn::tensor::{Int, Tensor};
 use model_utils::config;
 use model_utils::image::Image;
+use model_utils::ops;
 
 use crate::classifier::Classifier;
 use crate::error::Result;
@@ -61,8 +62,7 @@ pub fn grad_cam<M: Classifier>(
 /// An error of [`Image`] for a map of NaN.
 pub fn overlay(image: &Image, heat: Tensor<2>) -> Result<Image> {
     let [height, width] = heat.dims();
-    let values: Vec<f32> = heat.into_data().convert::<f32>().iter::<f32>().collect();
-    let heat = Image::from_planes(&values, [1, height, width], 0.0, 1.0)?;
+    let heat = Image::from_planes(&ops::to_vec(heat), [1, height, width], 0.0, 1.0)?;
     let heat = heat.resize(image.width(), image.height());
     let image = image.to_rgb();
     let pixels = image.pixels().chunks_exact(3).zip(heat.pixels()).flat_map(|(pixel, &value)| {
@@ -90,8 +90,7 @@ fn warm(value: f32) -> [f32; 3] {
 pub fn feature_maps(maps: Tensor<4>, image: usize, count: usize) -> Result<Vec<(usize, Image)>> {
     let [batch, channels, height, width] = maps.dims();
     config::require(image < batch, "image", image, format!("below {batch}"))?;
-    let values = maps.narrow(0, image, 1).into_data().convert::<f32>();
-    let values: Vec<f32> = values.iter::<f32>().collect();
+    let values = ops::to_vec(maps.narrow(0, image, 1));
     let planes: Vec<&[f32]> = values.chunks_exact(height * width).collect();
     let mut order: Vec<usize> = (0..channels).collect();
     let sum = |channel: usize| planes[channel].iter().sum::<f32>();

@@ -145,6 +145,25 @@ fn images_that_do_not_fit_are_refused() {
 }
 
 #[test]
+fn labels_that_do_not_fit_are_refused() {
+    let model = small_dense().init(&flex()).unwrap();
+    let batch = |labels: &[i32]| Batch {
+        images: Tensor::zeros([2, 3, 8, 8], &flex()),
+        labels: Tensor::<1, Int>::from_ints(labels, &flex()),
+    };
+    assert!(model.training_step(batch(&[0, 2]), 0.0).is_ok());
+    for labels in [&[0, 3][..], &[-1, 0], &[0], &[0, 1, 2]] {
+        let errors = [
+            model.training_step(batch(labels), 0.0).map(|_| ()).unwrap_err(),
+            model.evaluate([Ok(batch(labels))]).map(|_| ()).unwrap_err(),
+        ];
+        for error in errors {
+            assert!(error.to_string().contains("`labels`"), "{labels:?}: {error}");
+        }
+    }
+}
+
+#[test]
 fn configurations_that_cannot_work_name_the_field() {
     let mobile = MobileNetV2Config::new();
     for (config, field) in [

@@ -88,6 +88,15 @@ pub enum Error {
         /// Each difference: what was expected and what was found.
         differences: Vec<String>,
     },
+    /// A folder that another run writes to.
+    #[error(
+        "{} is in use: another run writes to it; end that one first, or only look at the folder",
+        path.display()
+    )]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A value that must be finite is NaN or infinite.
     #[error("{what} is {value} at step {step}")]
     NotFinite {

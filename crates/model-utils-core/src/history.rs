@@ -10,6 +10,7 @@ pub struct Curve {
     /// The metric's name.
     pub name: String,
     /// (step, value)
+    #[serde(with = "crate::number::points")]
     pub points: Vec<(u64, f64)>,
 }
 

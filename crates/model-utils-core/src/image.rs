@@ -173,6 +173,10 @@ impl Image {
             let reason = "no PNG, JPEG, BMP, GIF or PNM signature at its start";
             return Err(fail(reason.into()));
         }
+        // The decoder fills up what is missing.
+        if reader.format() == Some(ImageFormat::Jpeg) && !has_end_of_image(bytes) {
+            return Err(fail("it is truncated: no marker FF D9 ends its image".into()));
+        }
         let mut limits = Limits::default();
         limits.max_image_width = Some(MAX_SIDE);
         limits.max_image_height = Some(MAX_SIDE);
@@ -390,6 +394,33 @@ impl fmt::Debug for Image {
 }
 
 /// Rounded and clamped to 0 to 255.
+/// Whether the marker that ends a JPEG's image is there: not that of a thumbnail within a segment.
+/// What stands behind it does not matter.
+fn has_end_of_image(bytes: &[u8]) -> bool {
+    const END: u8 = 0xD9;
+    let mut at = 0;
+    loop {
+        let Some(found) = bytes.get(at..).and_then(|rest| rest.iter().position(|&b| b == 0xFF))
+        else {
+            return false;
+        };
+        at += found + 1;
+        match bytes.get(at) {
+            None => return false,
+            Some(&END) => return true,
+            // Padding before a marker.
+            Some(0xFF) => {}
+            // A byte FF among the coefficients, and markers without a segment.
+            Some(0x00 | 0x01 | 0xD0..=0xD8) => at += 1,
+            // A segment, its length before its content.
+            Some(_) => match bytes.get(at + 1..at + 3) {
+                Some(&[high, low]) => at += 1 + usize::from(u16::from_be_bytes([high, low])),
+                _ => return false,
+            },
+        }
+    }
+}
+
 fn to_byte(value: f32) -> u8 {
     // The cast saturates.
     (value + 0.5) as u8

@@ -68,6 +68,7 @@ pub mod history;
 #[cfg(any(feature = "images", feature = "picture"))]
 pub mod image;
 pub mod log;
+pub mod number;
 #[cfg(feature = "picture")]
 pub mod picture;
 pub mod prelude;

@@ -1,5 +1,6 @@
 //! Events as lines of a file.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 
-/// Writes each event with metrics as a line of JSON; a resumed run goes on at the end.
+/// Writes each event with metrics as a line of JSON; a resumed run goes on at the end. A metric named
+/// as one of an event's own keys (`epoch`, `kind`, `step`) stands under `metric_` and its name.
 ///
 /// ```text
 /// {"epoch":0,"kind":"step","step":1,"train_loss":2.31}
@@ -50,7 +52,11 @@ impl Observer for JsonLines {
         line.insert("kind".into(), json!(kind));
         line.insert("step".into(), json!(step));
         line.insert("epoch".into(), json!(epoch));
-        line.extend(metrics.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+        for (name, value) in *metrics {
+            let is_own = matches!(*name, "epoch" | "kind" | "step");
+            let key = if is_own { format!("metric_{name}") } else { (*name).to_owned() };
+            line.insert(key, json!(value));
+        }
         self.sink.line(&Value::Object(line).to_string());
     }
 }
@@ -91,11 +97,21 @@ impl Observer for CsvLog {
         match event {
             Event::Step { step, epoch, metrics, .. } | Event::Epoch { step, epoch, metrics } => {
                 for (name, value) in *metrics {
+                    let name = csv_field(name);
                     self.sink.line(&format!("{step},{epoch},{name},{value}"));
                 }
             }
             _ => {}
         }
+    }
+}
+
+/// A field of a CSV file, in quotes where it has to be (RFC 4180).
+fn csv_field(text: &str) -> Cow<'_, str> {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\"")).into()
+    } else {
+        text.into()
     }
 }
 
@@ -133,5 +149,30 @@ impl Sink {
             Some(error) => Err(Error::io("write", &self.path)(error)),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_of_any_name_can_be_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let [json, csv] = ["log.jsonl", "log.csv"].map(|name| folder.path().join(name));
+        let metrics = [("step", 0.5), ("kind", 1.5), ("a, \"b\"", 2.5), ("loss", 3.5)];
+        let event = Event::Step { step: 7, of: None, epoch: 1, items: 1, metrics: &metrics };
+        let (mut lines, mut table) =
+            (JsonLines::append(&json).unwrap(), CsvLog::append(&csv).unwrap());
+        lines.observe(&event);
+        table.observe(&event);
+        lines.finish().unwrap();
+        table.finish().unwrap();
+        let line: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+        assert_eq!((&line["step"], &line["kind"]), (&json!(7), &json!("step")));
+        assert_eq!((&line["metric_step"], &line["metric_kind"]), (&json!(0.5), &json!(1.5)));
+        assert_eq!((&line["a, \"b\""], &line["loss"]), (&json!(2.5), &json!(3.5)));
+        let text = std::fs::read_to_string(&csv).unwrap();
+        assert!(text.contains("\n7,1,\"a, \"\"b\"\"\",2.5\n7,1,loss,3.5\n"), "{text}");
     }
 }

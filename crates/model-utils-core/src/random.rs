@@ -21,22 +21,26 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(random.below(6), saved.below(6));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "State")]
+#[serde(try_from = "State")]
 pub struct Random(Xoshiro256PlusPlus);
 
-/// What is read back: the generator's own form, or its four words under `state`.
+/// What is read back: the generator's four words, under its own name `s` or under `state`.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum State {
-    Generator(Xoshiro256PlusPlus),
-    Words { state: [u64; 4] },
+struct State {
+    #[serde(alias = "s")]
+    state: [u64; 4],
 }
 
-impl From<State> for Random {
-    fn from(state: State) -> Self {
-        match state {
-            State::Generator(generator) => Self(generator),
-            State::Words { state } => Self::from_words(state),
+impl TryFrom<State> for Random {
+    type Error = &'static str;
+
+    fn try_from(State { state }: State) -> Result<Self, &'static str> {
+        // From there the generator never moves.
+        let is_stuck = state == [0; 4];
+        if is_stuck {
+            Err("a generator with a state of zeros alone")
+        } else {
+            Ok(Self::from_words(state))
         }
     }
 }
@@ -111,7 +115,8 @@ impl Random {
         self.normal_from(Self::uniform)
     }
 
-    /// Gamma of scale 1 (Marsaglia and Tsang 2000).
+    /// Gamma of scale 1 (Marsaglia and Tsang 2000). 0 for a shape of 0, NaN for one that is negative
+    /// or not finite.
     pub fn gamma(&mut self, shape: f64) -> f64 {
         self.gamma_from(shape, Self::uniform, false)
     }
@@ -128,6 +133,12 @@ impl Random {
 
     /// `eager` draws the number that decides also where the proposal is refused without it.
     fn gamma_from(&mut self, shape: f64, uniform: fn(&mut Self) -> f64, eager: bool) -> f64 {
+        if shape == 0.0 {
+            return 0.0;
+        }
+        if !(shape.is_finite() && shape > 0.0) {
+            return f64::NAN;
+        }
         if shape < 1.0 {
             let boost = (1.0 - uniform(self)).powf(1.0 / shape);
             return boost * self.gamma_from(shape + 1.0, uniform, eager);
@@ -145,14 +156,35 @@ impl Random {
         }
     }
 
-    /// Beta.
+    /// Beta; NaN for an `a` or `b` that is negative or not finite, and where both are 0.
     pub fn beta(&mut self, a: f64, b: f64) -> f64 {
         let (x, y) = (self.gamma(a), self.gamma(b));
+        if x + y == 0.0 {
+            // Both too small for a number: then it is near 0 or near 1.
+            let one = a / (a + b);
+            return if one.is_nan() { one } else { f64::from(u8::from(self.bernoulli(one))) };
+        }
         x / (x + y)
     }
 
-    /// Poisson with a mean (Knuth's product of uniforms; time grows with the mean).
+    /// Poisson with a mean (Knuth's product of uniforms; time grows with the mean). 0 for a mean that
+    /// is negative or NaN, `u32::MAX` for one above it.
     pub fn poisson(&mut self, mean: f64) -> u32 {
+        /// The product of a mean of `MOST` is still a normal number.
+        const MOST: f64 = 700.0;
+        const PART: f64 = 500.0;
+        if mean > u32::MAX.into() {
+            return u32::MAX;
+        }
+        let (mut left, mut count) = (mean, 0_u32);
+        while left > MOST {
+            count = count.saturating_add(self.poisson_part(PART));
+            left -= PART;
+        }
+        count.saturating_add(self.poisson_part(left))
+    }
+
+    fn poisson_part(&mut self, mean: f64) -> u32 {
         let limit = (-mean).exp();
         let mut product = self.uniform();
         let mut count = 0;
@@ -169,19 +201,24 @@ impl Random {
         -(-u.ln()).ln() as f32
     }
 
-    /// An index, each with a probability in proportion to its weight; the last for rounding.
-    pub fn weighted(&mut self, weights: impl IntoIterator<Item = f64> + Clone) -> usize {
-        let total: f64 = weights.clone().into_iter().sum();
+    /// An index, each with a probability in proportion to its weight (the last for rounding);
+    /// even where no weight is positive. `None` where there are no weights.
+    pub fn weighted(&mut self, weights: impl IntoIterator<Item = f64> + Clone) -> Option<usize> {
+        let total: f64 = weights.clone().into_iter().map(|weight| weight.max(0.0)).sum();
+        if total <= 0.0 {
+            let count = weights.into_iter().count();
+            return (count > 0).then(|| self.below(count));
+        }
         let mut left = self.uniform() * total;
-        let mut last = 0;
+        let mut last = None;
         for (index, weight) in weights.into_iter().enumerate() {
             if weight > 0.0 {
-                last = index;
+                last = Some(index);
                 if left < weight {
-                    return index;
+                    break;
                 }
+                left -= weight;
             }
-            left -= weight;
         }
         last
     }
@@ -254,10 +291,12 @@ mod tests {
         near(moments(|r| r.gamma(0.3)), (0.3, 0.3));
         near(moments(|r| r.gamma_f32(2.5)), (2.5, 2.5));
         near(moments(|r| r.beta(2.0, 3.0)), (0.4, 0.04));
+        near(moments(|r| r.beta(1e-3, 3e-3)), (0.25, 0.1875));
+        near(moments(|r| r.weighted([0.0, -1.0]).unwrap() as f64), (0.5, 0.25));
         near(moments(|r| f64::from(r.gumbel())), (0.5772, 1.6449));
         near(moments(|r| r.below(3) as f64), (1.0, 2.0 / 3.0));
         near(moments(|r| f64::from(r.below_u32(3))), (1.0, 2.0 / 3.0));
-        near(moments(|r| r.weighted([1.0, 0.0, 3.0]) as f64), (1.5, 0.75));
+        near(moments(|r| r.weighted([1.0, 0.0, 3.0]).unwrap() as f64), (1.5, 0.75));
         near(moments(|r| r.weighted_f32(&[1.0, 0.0, 3.0]).unwrap() as f64), (1.5, 0.75));
         near(moments(|r| f64::from(u8::from(r.bernoulli(0.3)))), (0.3, 0.21));
     }
@@ -287,7 +326,7 @@ mod tests {
         assert_eq!(random.gamma(2.5), 3.772_229_953_832_47);
         assert_eq!(random.gamma(0.3), 0.075_621_255_883_624_76);
         assert_eq!(random.beta(2.0, 3.0), 0.514_784_500_733_309_4);
-        assert_eq!(random.weighted([1.0, 0.0, 3.0, 2.0]), 0);
+        assert_eq!(random.weighted([1.0, 0.0, 3.0, 2.0]), Some(0));
         assert_eq!(random.next_u64(), 4_534_491_172_145_390_122);
 
         let mut random = Random::new(42);
@@ -304,6 +343,38 @@ mod tests {
         random.shuffle(&mut items);
         assert_eq!(items, [6, 2, 7, 5, 0, 3, 1, 4]);
         assert_eq!(random.next_u64(), 16_758_814_753_349_806_474);
+    }
+
+    #[test]
+    fn arguments_without_a_distribution_end_at_once() {
+        let mut random = Random::new(1);
+        for shape in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.5, -1e300] {
+            assert!(random.gamma(shape).is_nan() && random.gamma_f32(shape).is_nan(), "{shape}");
+            assert!(
+                random.beta(shape, 1.0).is_nan() && random.beta(1.0, shape).is_nan(),
+                "{shape}"
+            );
+        }
+        assert_eq!(
+            (random.gamma(0.0), random.beta(0.0, 2.0), random.beta(2.0, 0.0)),
+            (0.0, 0.0, 1.0)
+        );
+        assert!(random.beta(0.0, 0.0).is_nan());
+        assert!(random.gamma(1e308) > 1e307);
+        let means = [f64::NAN, -1.0, f64::INFINITY].map(|mean| random.poisson(mean));
+        assert_eq!(means, [0, 0, u32::MAX]);
+        assert_eq!(random.weighted([]), None);
+    }
+
+    #[test]
+    fn large_means_of_poisson_are_met() {
+        for mean in [600.0, 800.0, 5000.0] {
+            let mut random = Random::new(2);
+            let draws: Vec<f64> = (0..2000).map(|_| random.poisson(mean).into()).collect();
+            let found = draws.iter().sum::<f64>() / 2000.0;
+            // Six standard errors.
+            assert!((found - mean).abs() < 6.0 * (mean / 2000.0).sqrt(), "{found} for {mean}");
+        }
     }
 
     /// Also where a proposal of gamma is refused at once.
@@ -325,6 +396,10 @@ mod tests {
         let mut random = Random::from_words([1, 2, 3, 4]);
         let words: Random = serde_json::from_str(r#"{"state":[1,2,3,4]}"#).unwrap();
         assert_eq!(words, random);
+        for zeros in [r#"{"state":[0,0,0,0]}"#, r#"{"s":[0,0,0,0]}"#] {
+            let error = serde_json::from_str::<Random>(zeros).unwrap_err().to_string();
+            assert!(error.contains("a state of zeros alone"), "{error}");
+        }
         random.normal();
         let saved = serde_json::to_string(&random).unwrap();
         assert_eq!(serde_json::from_str::<Random>(&saved).unwrap(), random);

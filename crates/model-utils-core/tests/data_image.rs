@@ -149,6 +149,23 @@ fn says_which_file_is_bad() {
 }
 
 #[test]
+fn truncated_pictures_are_refused() {
+    for name in NAMES {
+        let bytes = encoded(name);
+        let error = Image::decode(&bytes[..bytes.len() * 9 / 10], name).unwrap_err();
+        assert!(matches!(error, Error::Format { .. }), "{name}: {error}");
+    }
+    let mut jpeg = encoded("a.jpg");
+    // A segment with a thumbnail has an end of its own; so has what follows the image.
+    jpeg.splice(2..2, [0xFF, 0xE1, 0, 6, 0xFF, 0xD8, 0xFF, 0xD9]);
+    let whole = Image::decode(&jpeg, "a.jpg").unwrap();
+    let error = Image::decode(&jpeg[..jpeg.len() - 2], "a.jpg").unwrap_err().to_string();
+    assert!(error.contains("it is truncated: no marker FF D9"), "{error}");
+    jpeg.extend([0, 0, 7]);
+    assert_eq!(Image::decode(&jpeg, "a.jpg").unwrap(), whole);
+}
+
+#[test]
 fn refuses_a_picture_that_asks_for_too_much() {
     let bytes = b"P6 4000000000 4000000000 255\n0123";
     assert!(matches!(Image::decode(bytes, "a.ppm"), Err(Error::Format { .. })));

@@ -222,6 +222,11 @@ fn pictures_that_do_not_fit_together() {
     assert!(Normalize::new(&[0.0; 2], &[1.0; 2]).is_err());
     assert!(Normalize::new(&[f32::NAN], &[1.0]).is_err());
     assert!(Normalize::new(&[0.0; 3], &[1.0]).is_err());
+    let read = serde_json::from_str::<Normalize>;
+    assert_eq!(read(r#"{"mean":[0.5],"std":[0.5]}"#).unwrap(), Normalize::symmetric());
+    for bad in [r#"{"mean":[],"std":[]}"#, r#"{"mean":[0],"std":[0]}"#] {
+        assert!(read(bad).unwrap_err().to_string().contains("invalid configuration"), "{bad}");
+    }
 }
 
 #[test]

@@ -27,8 +27,10 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn::lr_scheduler::LrSchedulerRecord;
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
@@ -40,13 +42,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::atomic;
-use crate::config::ConfigError;
+use crate::config::{self, ConfigError};
 use crate::error::{Error, Result, catch_panic};
+use crate::train::{Curve, History};
 use crate::weights::{self, Manifest, State};
 
 /// The version of the folders that this crate writes.
 const FORMAT_VERSION: u32 = 1;
 const INDEX: &str = "checkpoint.json";
+/// Learning curves, a line a save and metric.
+const HISTORY: &str = "history.jsonl";
+/// Locked by the writer.
+const LOCK: &str = ".lock";
 const PREFIX: &str = "step-";
 /// Folders in the making and folders being replaced; neither survives the next opening.
 const MAKING: &str = ".making-";
@@ -87,6 +94,7 @@ pub struct Checkpoint {
 struct Index {
     format_version: u32,
     step: u64,
+    #[serde(with = "crate::number::option")]
     score: Option<f64>,
     /// Length in bytes and CRC-32 of each file.
     files: BTreeMap<String, (u64, u32)>,
@@ -112,8 +120,22 @@ impl Checkpoint {
     ///
     /// Where its tensors cannot be read back from the device.
     pub fn module<M: Module>(mut self, name: &str, module: &M) -> Result<Self> {
+        self.check(name, &file_of_module(name))?;
         self.modules.push((name.to_owned(), State::from_module(module, weights::same_names)?));
         Ok(self)
+    }
+
+    /// Refuses a name that leaves the folder, and one that is taken.
+    fn check(&self, name: &str, file: &str) -> Result<()> {
+        let is_plain = !name.is_empty()
+            && name.chars().all(|c| c.is_alphanumeric() || "-_. ".contains(c))
+            && !name.starts_with('.');
+        let expected = "letters, digits, `-`, `_`, `.` and spaces, no `.` at its beginning";
+        config::require(is_plain, "name", name, expected)?;
+        let is_taken = self.records.iter().any(|(other, _)| other == file)
+            || self.modules.iter().any(|(other, _)| file_of_module(other) == file)
+            || file == INDEX;
+        Ok(config::require(!is_taken, "name", name, "one that the checkpoint does not hold yet")?)
     }
 
     /// Adds an optimiser's state.
@@ -124,7 +146,9 @@ impl Checkpoint {
     pub fn optimizer(mut self, name: &str, optimizer: &ModuleOptimizer) -> Result<Self> {
         let bytes =
             optimizer.to_record().into_bytes().map_err(|e| Error::data(name, e.to_string()))?;
-        self.records.push((file_of_record(name), bytes.to_vec()));
+        let file = file_of_optimizer(name);
+        self.check(name, &file)?;
+        self.records.push((file, bytes.to_vec()));
         Ok(self)
     }
 
@@ -136,15 +160,22 @@ impl Checkpoint {
     pub fn schedule(mut self, name: &str, schedule: &ModuleLrScheduler) -> Result<Self> {
         let bytes =
             schedule.to_record().into_bytes().map_err(|e| Error::data(name, e.to_string()))?;
-        self.records.push((file_of_record(name), bytes.to_vec()));
+        let file = file_of_schedule(name);
+        self.check(name, &file)?;
+        self.records.push((file, bytes.to_vec()));
         Ok(self)
     }
 
     /// Adds bytes of the caller's own, for what JSON would bloat: a replay buffer, moments.
-    #[must_use]
-    pub fn bytes(mut self, name: &str, bytes: Vec<u8>) -> Self {
-        self.records.push((file_of_bytes(name), bytes));
-        self
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a name that cannot be a file's or is taken.
+    pub fn bytes(mut self, name: &str, bytes: Vec<u8>) -> Result<Self> {
+        let file = file_of_bytes(name);
+        self.check(name, &file)?;
+        self.records.push((file, bytes));
+        Ok(self)
     }
 
     /// The tensors of the modules that were added.
@@ -164,24 +195,38 @@ impl Checkpoint {
     }
 }
 
-/// A folder of checkpoints of one run.
+/// A folder of checkpoints of one run: one writer, and as many that look as there are.
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
     folder: PathBuf,
     keep_last: usize,
     keep_best: Option<Goal>,
+    /// Of the writer; the operating system lets go of it when the process ends, however it ends.
+    lock: Option<Arc<File>>,
 }
 
 impl Checkpoints {
-    /// Opens or creates a folder, and clears away what an interrupted save left there. Keeps
-    /// the last two checkpoints. One process at a time may use a folder.
+    /// Opens or creates a folder for writing, and clears away what an interrupted save left there.
+    /// Keeps the last two checkpoints. Whoever only reads [looks](Self::look).
     ///
     /// # Errors
     ///
-    /// [`Error::Io`].
+    /// [`Error::InUse`] as long as another run writes to the folder, [`Error::Io`].
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
         let folder = folder.into();
         fs::create_dir_all(&folder).map_err(Error::io("create folder", &folder))?;
+        let path = folder.join(LOCK);
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(Error::io("open", &path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::InUse { path: folder }),
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
+        }
         for name in names(&folder)? {
             let place = folder.join(&name);
             if let Some(original) = name.strip_prefix(REPLACED) {
@@ -196,7 +241,24 @@ impl Checkpoints {
                 fs::remove_dir_all(&place).map_err(Error::io("remove", &place))?;
             }
         }
-        Ok(Self { folder, keep_last: 2, keep_best: None })
+        Ok(Self { folder, keep_last: 2, keep_best: None, lock: Some(Arc::new(lock)) })
+    }
+
+    /// Opens a folder to read what is there, also while a run writes to it; nothing in it is
+    /// touched.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where there is no such folder.
+    pub fn look(folder: impl Into<PathBuf>) -> Result<Self> {
+        let folder = folder.into();
+        names(&folder)?;
+        Ok(Self { folder, keep_last: 2, keep_best: None, lock: None })
+    }
+
+    fn check_writes(&self) -> Result<()> {
+        let expected = "opened by `Checkpoints::open`";
+        Ok(config::require(self.lock.is_some(), "checkpoints", "only looked at", expected)?)
     }
 
     /// How many of the latest checkpoints stay; at least one does.
@@ -223,8 +285,9 @@ impl Checkpoints {
     /// # Errors
     ///
     /// [`Error::Io`] (a full disk, a folder that may not be written): the checkpoints that were
-    /// there are untouched.
+    /// there are untouched; [`Error::Config`] where the folder is only looked at.
     pub fn save(&self, checkpoint: &Checkpoint) -> Result<Saved> {
+        self.check_writes()?;
         let name = format!("{PREFIX}{:012}", checkpoint.step);
         let making = self.folder.join(format!("{MAKING}{name}"));
         if making.exists() {
@@ -249,19 +312,96 @@ impl Checkpoints {
         Ok(saved)
     }
 
-    /// All checkpoints, the oldest first.
+    /// All checkpoints, the oldest first. Folders without an index, which are none, are passed
+    /// over; [`incomplete`](Self::incomplete) names them.
     ///
     /// # Errors
     ///
     /// [`Error::Io`], [`Error::Format`] for a checkpoint whose index cannot be read.
     pub fn all(&self) -> Result<Vec<Saved>> {
-        let mut all = names(&self.folder)?
-            .into_iter()
-            .filter(|name| name.starts_with(PREFIX))
-            .map(|name| Saved::open(self.folder.join(name)))
-            .collect::<Result<Vec<_>>>()?;
+        let mut all = Vec::new();
+        for folder in self.steps()? {
+            match Saved::open(folder) {
+                Ok(saved) => all.push(saved),
+                // Without an index, or removed by the writer since it was listed.
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
         all.sort_by_key(Saved::step);
         Ok(all)
+    }
+
+    /// Folders that look like checkpoints and hold no index.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn incomplete(&self) -> Result<Vec<PathBuf>> {
+        let mut found = self.steps()?;
+        found.retain(|folder| folder.exists() && !folder.join(INDEX).exists());
+        Ok(found)
+    }
+
+    fn steps(&self) -> Result<Vec<PathBuf>> {
+        let names = names(&self.folder)?.into_iter().filter(|name| name.starts_with(PREFIX));
+        Ok(names.map(|name| self.folder.join(name)).collect())
+    }
+
+    /// Adds points to the run's history, a file of its own beside the checkpoints, and returns the
+    /// file's length in bytes, which a checkpoint should hold. What stands behind `length`, written
+    /// after the checkpoint that the run went on from, is cut off.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], and [`Error::Config`] where the folder is only looked at.
+    pub fn append_history(&self, length: u64, points: &History) -> Result<u64> {
+        self.check_writes()?;
+        let path = self.folder.join(HISTORY);
+        let mut text = Vec::new();
+        for curve in &points.curves {
+            let line = serde_json::to_vec(curve)
+                .map_err(|error| Error::format(&path, "history", error.to_string()))?;
+            text.extend_from_slice(&line);
+            text.push(b'\n');
+        }
+        let write = || {
+            let mut file = File::options().create(true).truncate(false).write(true).open(&path)?;
+            file.set_len(length.min(file.metadata()?.len()))?;
+            file.seek(SeekFrom::End(0))?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            file.stream_position()
+        };
+        write().map_err(Error::io("write", &path))
+    }
+
+    /// The first `length` bytes of the run's history; none where that is 0.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], [`Error::Format`] for a file that is damaged or shorter.
+    pub fn history(&self, length: u64) -> Result<History> {
+        let mut history = History::default();
+        if length == 0 {
+            return Ok(history);
+        }
+        let path = self.folder.join(HISTORY);
+        let text = fs::read(&path).map_err(Error::io("read", &path))?;
+        let text = usize::try_from(length).ok().and_then(|length| text.get(..length));
+        let text = text.ok_or_else(|| {
+            let reason =
+                format!("it is shorter than {length} bytes, what the checkpoint knew of it");
+            Error::format(&path, "history", reason)
+        })?;
+        for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+            let curve: Curve = serde_json::from_slice(line)
+                .map_err(|error| Error::format(&path, "history", error.to_string()))?;
+            for (step, value) in curve.points {
+                history.push(&curve.name, step, value);
+            }
+        }
+        Ok(history)
     }
 
     /// The checkpoint of the highest step.
@@ -319,6 +459,15 @@ fn file_of_module(name: &str) -> String {
     format!("{name}.safetensors")
 }
 
+fn file_of_optimizer(name: &str) -> String {
+    format!("{name}.optimizer.bpk")
+}
+
+fn file_of_schedule(name: &str) -> String {
+    format!("{name}.schedule.bpk")
+}
+
+/// Of both kinds, in older checkpoints.
 fn file_of_record(name: &str) -> String {
     format!("{name}.bpk")
 }
@@ -424,7 +573,7 @@ impl Saved {
     ///
     /// [`Error::Format`] for a damaged file; [`Error::DeviceAbsent`] in the case told there.
     pub fn optimizer(&self, name: &str, optimizer: ModuleOptimizer) -> Result<ModuleOptimizer> {
-        let (path, bytes) = self.record(name)?;
+        let (path, bytes) = self.record(name, file_of_optimizer(name))?;
         let record = OptimizerRecord::from_bytes(bytes)
             .map_err(|error| Error::format(&path, "optimiser state", error.to_string()))?;
         // Burn stages the state on `Device::default()`, the best backend of this build, whatever
@@ -444,7 +593,7 @@ impl Saved {
     ///
     /// [`Error::Format`] for a damaged file.
     pub fn schedule(&self, name: &str, schedule: ModuleLrScheduler) -> Result<ModuleLrScheduler> {
-        let (path, bytes) = self.record(name)?;
+        let (path, bytes) = self.record(name, file_of_schedule(name))?;
         let record = LrSchedulerRecord::from_bytes(bytes)
             .map_err(|error| Error::format(&path, "schedule state", error.to_string()))?;
         Ok(schedule.load_record(record))
@@ -471,8 +620,11 @@ impl Saved {
         })
     }
 
-    fn record(&self, name: &str) -> Result<(PathBuf, Bytes)> {
-        let path = self.checked(&file_of_record(name))?;
+    fn record(&self, name: &str, file: String) -> Result<(PathBuf, Bytes)> {
+        let older = file_of_record(name);
+        let is_older =
+            !self.index.files.contains_key(&file) && self.index.files.contains_key(&older);
+        let path = self.checked(if is_older { &older } else { &file })?;
         let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
         Ok((path, Bytes::from_bytes_vec(bytes)))
     }

@@ -109,4 +109,4 @@ pub use model_utils_core::download;
 #[cfg(feature = "picture")]
 pub use model_utils_core::picture;
 pub use model_utils_core::{ConfigError, Error, Result};
-pub use model_utils_core::{atomic, config, error, random, stats, table};
+pub use model_utils_core::{atomic, config, error, number, random, stats, table};

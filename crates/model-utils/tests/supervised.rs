@@ -15,7 +15,7 @@ use burn::tensor::Tensor;
 use common::{Net, batches, evaluate, flex, read, run, step, weights_of};
 use model_utils::checkpoint::{Checkpoints, Goal};
 use model_utils::train::{
-    Budget, CsvLog, Event, History, JsonLines, Observer, Silent, Stop, StopReason,
+    Budget, CsvLog, Evaluation, Event, History, JsonLines, Observer, Silent, Stop, StopReason,
     SupervisedConfig, Trained,
 };
 use model_utils::{ConfigError, Error};
@@ -237,6 +237,7 @@ fn what_cannot_work_is_refused() {
         (base.clone().with_ema_decay(Some(1.0)), "ema_decay"),
         (base.clone().with_patience(Some(0)), "patience"),
         (SupervisedConfig::new(Budget::default()), "budget"),
+        (SupervisedConfig::new(Budget::episodes(1)), "budget"),
     ] {
         let error = new(config, &device).unwrap_err();
         assert!(
@@ -259,10 +260,46 @@ fn a_run_of_another_configuration_is_not_resumed() {
     let folder = tempfile::tempdir().unwrap();
     train(&config(), Some(folder.path()), &[2]);
     let checkpoints = Checkpoints::open(folder.path()).unwrap();
-    let other = run(config().with_seed(1)).resume_in(checkpoints.clone());
-    assert!(matches!(other, Err(Error::Mismatch { .. })));
-    let longer = SupervisedConfig { budget: Budget::epochs(9), ..config() };
-    assert_eq!(run(longer).resume_in(checkpoints).unwrap().step(), 9);
+    let other = run(config().with_seed(1).with_accumulate(1)).resume_in(checkpoints.clone());
+    let Err(Error::Mismatch { differences, .. }) = other else { panic!("it was resumed") };
+    let named = |field: &str| differences.iter().any(|line| line.contains(field));
+    assert!(differences.len() == 2 && named("seed") && named("accumulate"), "{differences:?}");
+    // What may change.
+    let longer = SupervisedConfig { budget: Budget::epochs(9), ..config() }
+        .with_patience(Some(7))
+        .with_log_every(2)
+        .with_checkpoint_every(Some(5));
+    let run = run(longer).resume_in(checkpoints).unwrap();
+    assert_eq!(run.step(), 9);
+    let fewer = batches(4, &flex().autodiff());
+    let error = run.train::<_, Error>(&fewer, step, evaluate, &mut Silent).unwrap_err();
+    assert!(error.to_string().contains("`batches` is 4, expected 5"), "{error}");
+}
+
+/// NaN among what was measured is no reason to lose a run.
+#[test]
+fn evaluations_that_are_not_finite_are_resumed() {
+    let _turn = turn();
+    let data = batches(3, &flex().autodiff());
+    for (score, other) in [(f64::NAN, f64::INFINITY), (0.5, f64::NAN), (f64::NEG_INFINITY, 1.0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let to = |epochs| {
+            run(SupervisedConfig::new(Budget::epochs(epochs)).with_patience(Some(9)))
+                .resume_in(Checkpoints::open(folder.path()).unwrap())
+                .unwrap()
+                .train::<_, Error>(
+                    &data,
+                    step,
+                    |_| Ok(Evaluation::new("a", score).with_metric("b", other)),
+                    &mut Silent,
+                )
+                .unwrap()
+        };
+        let (first, second) = (to(1), to(2));
+        assert_eq!((first.epoch, second.epoch), (1, 2));
+        let points = second.history.curve("b").unwrap().points.clone();
+        assert!(points.len() == 2 && points[0].1.to_bits() == other.to_bits(), "{points:?}");
+    }
 }
 
 #[test]
@@ -353,6 +390,7 @@ fn a_kill_at_any_moment_leaves_a_whole_checkpoint() {
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .filter(|name| !name.starts_with("step-"))
+            .filter(|name| ![".lock", "history.jsonl"].contains(&name.as_str()))
             .collect();
         if litter.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(litter) }
     });

@@ -32,7 +32,7 @@ pub trait Bandit {
     /// The arm to pull; only contextual bandits look at the context.
     fn select(&mut self, context: &[f64], random: &mut Random) -> usize;
 
-    /// Takes note of the reward of an arm.
+    /// Takes note of the reward of an arm; one that is not finite is not counted.
     fn update(&mut self, context: &[f64], arm: usize, reward: f64);
 }
 
@@ -69,6 +69,9 @@ impl Arms {
     }
 
     fn push(&mut self, arm: usize, reward: f64, rate: Option<f64>) {
+        if !reward.is_finite() {
+            return;
+        }
         self.total += 1;
         self.pulls[arm] += 1;
         let rate = rate.unwrap_or(1.0 / self.pulls[arm] as f64);
@@ -163,9 +166,9 @@ impl Ucb {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for no arms or a width below 0.
+    /// [`Error::Config`] for no arms or a width below 0 or not finite.
     pub fn with_width(arms: usize, width: f64) -> Result<Self> {
-        config::at_least("width", width, 0.0)?;
+        config::not_negative("width", width)?;
         Ok(Self { arms: Arms::new(arms, 0.0)?, width })
     }
 }
@@ -235,7 +238,9 @@ impl Bandit for KlUcb {
     }
 
     fn update(&mut self, _context: &[f64], arm: usize, reward: f64) {
-        self.arms.push(arm, reward.clamp(0.0, 1.0), None);
+        if reward.is_finite() {
+            self.arms.push(arm, reward.clamp(0.0, 1.0), None);
+        }
     }
 }
 
@@ -277,6 +282,9 @@ impl Bandit for ThompsonBernoulli {
     }
 
     fn update(&mut self, _context: &[f64], arm: usize, reward: f64) {
+        if !reward.is_finite() {
+            return;
+        }
         let counts = &mut self.counts[arm];
         for count in counts.iter_mut() {
             *count = 1.0 + (*count - 1.0) * self.memory;
@@ -300,10 +308,10 @@ impl ThompsonGaussian {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for no arms or deviations that are not above 0.
+    /// [`Error::Config`] for no arms or deviations that are not finite and above 0.
     pub fn new(arms: usize, noise: f64, prior: f64) -> Result<Self> {
         config::positive("noise", noise)?;
-        config::require(prior > 0.0, "prior", prior, "above 0")?;
+        config::positive("prior", prior)?;
         Ok(Self { arms: Arms::new(arms, 0.0)?, noise, prior })
     }
 }
@@ -353,10 +361,13 @@ impl Bandit for Exp3 {
         let weights: Vec<f64> = self.scores.iter().map(|s| (s - most).exp()).collect();
         let total: f64 = weights.iter().sum();
         self.probabilities = weights.iter().map(|w| w / total).collect();
-        random.weighted(self.probabilities.iter().copied())
+        random.weighted(self.probabilities.iter().copied()).unwrap_or(0)
     }
 
     fn update(&mut self, _context: &[f64], arm: usize, reward: f64) {
+        if !reward.is_finite() {
+            return;
+        }
         // Losses keep the estimate bounded: 1 − (1 − r) / p.
         let loss = (1.0 - reward.clamp(0.0, 1.0)) / self.probabilities[arm];
         self.scores[arm] -= self.rate * loss;
@@ -389,11 +400,11 @@ impl LinUcb {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for no arms or features, or a width below 0.
+    /// [`Error::Config`] for no arms or features, or a width below 0 or not finite.
     pub fn new(arms: usize, features: usize, width: f64) -> Result<Self> {
         config::at_least("arms", arms, 1)?;
         config::at_least("features", features, 1)?;
-        config::at_least("width", width, 0.0)?;
+        config::not_negative("width", width)?;
         let mut inverse = vec![0.0; features * features];
         (0..features).for_each(|i| inverse[i * features + i] = 1.0);
         let ridge = Ridge { inverse, target: vec![0.0; features] };
@@ -444,7 +455,7 @@ impl Bandit for LinUcb {
     }
 
     fn update(&mut self, context: &[f64], arm: usize, reward: f64) {
-        let Some(ridge) = self.arms.get_mut(arm) else { return };
+        let Some(ridge) = self.arms.get_mut(arm).filter(|_| reward.is_finite()) else { return };
         if self.memory < 1.0 {
             ridge.target.iter_mut().for_each(|b| *b *= self.memory);
             // Never less sure than the prior was.

@@ -47,7 +47,7 @@ fn actions(mdp: &Mdp, state: usize) -> impl Iterator<Item = usize> + '_ {
 
 fn check(discount: f64, tolerance: f64) -> Result<(), ConfigError> {
     config::share("discount", discount)?;
-    config::require(tolerance > 0.0, "tolerance", tolerance, "above 0")
+    config::positive("tolerance", tolerance)
 }
 
 /// Repeats a sweep until no value changes by more than the tolerance.

@@ -125,4 +125,38 @@ fn bandits_without_arms_are_refused() {
     assert!(ThompsonGaussian::new(3, 0.0, 1.0).is_err() && LinUcb::new(3, 0, 1.0).is_err());
     assert!(ThompsonBernoulli::with_memory(3, 0.0).is_err());
     assert!(LinUcb::new(3, 2, 1.0).unwrap().check(&[1.0]).is_err());
+    let inf = f64::INFINITY;
+    assert!(Ucb::with_width(3, inf).is_err() && LinUcb::new(3, 2, inf).is_err());
+    assert!(ThompsonGaussian::new(3, 1.0, inf).is_err());
+    for config in [
+        AdvertisingConfig { strength: inf, ..AdvertisingConfig::default() },
+        AdvertisingConfig { drift: inf, ..AdvertisingConfig::default() },
+    ] {
+        assert!(Advertising::new(config).is_err());
+    }
+}
+
+#[test]
+fn rewards_that_are_not_finite_are_not_counted() {
+    let mut bandits: [Box<dyn Bandit>; 7] = [
+        Box::new(EpsilonGreedy::new(2, 0.1).unwrap()),
+        Box::new(Ucb::new(2).unwrap()),
+        Box::new(KlUcb::new(2).unwrap()),
+        Box::new(ThompsonBernoulli::new(2).unwrap()),
+        Box::new(ThompsonGaussian::new(2, 1.0, 1.0).unwrap()),
+        Box::new(Exp3::new(2, 10).unwrap()),
+        Box::new(LinUcb::new(2, 1, 0.1).unwrap()),
+    ];
+    for (at, bandit) in bandits.iter_mut().enumerate() {
+        let mut random = Random::new(1);
+        for reward in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            bandit.update(&[1.0], 1, reward);
+        }
+        for _ in 0..200 {
+            let arm = bandit.select(&[1.0], &mut random);
+            bandit.update(&[1.0], arm, arm as f64);
+        }
+        let right = (0..100).filter(|_| bandit.select(&[1.0], &mut random) == 1).count();
+        assert!(right > 80, "bandit {at}: {right}");
+    }
 }

@@ -312,7 +312,7 @@ fn what_cannot_work_is_refused() {
     assert!(batch.contains("`batch_size` is 65, expected at most the buffer, 64"), "{batch}");
     assert!(dqn(DqnConfig::new().with_n_step(0)).contains("n_step"));
     assert!(dqn(DqnConfig::new().with_hidden(vec![0])).contains("hidden"));
-    assert!(dqn(DqnConfig::new().with_prioritized(Some(2.0))).contains("alpha"));
+    assert!(dqn(DqnConfig::new().with_prioritized(Some(2.0))).contains("prioritized"));
     assert!(dqn(DqnConfig::new().with_learning_rate(f64::NAN)).contains("learning_rate"));
     let error = text(SacConfig::new().init(spaces, &device()).err());
     assert!(error.contains("action space is one of 0..2, expected numbers"), "{error}");
@@ -321,6 +321,12 @@ fn what_cannot_work_is_refused() {
     assert!(error.contains("expected an index"), "{error}");
     assert!(PpoConfig::new().with_steps(0).init(spaces, &device()).is_err());
     assert!(PpoConfig::new().with_batch_size(1).init(spaces, &device()).is_err());
+    assert!(PpoConfig::new().with_entropy(f64::INFINITY).init(spaces, &device()).is_err());
+    assert!(PpoConfig::new().with_value(f64::INFINITY).init(spaces, &device()).is_err());
+    let noisy = SacConfig::new().with_noise(f64::INFINITY);
+    assert!(text(noisy.init(pendulum.spaces(), &device()).err()).contains("`noise` is inf"));
+    let ranked = DqnConfig::new().with_prioritized(Some(f64::NAN));
+    assert!(text(ranked.init(spaces, &device()).err()).contains("`prioritized` is NaN"));
 
     let mut agent = config_dqn();
     let error = agent.update().unwrap_err();
@@ -352,6 +358,24 @@ fn masked_actions_are_never_taken() {
     let mut dqn = error;
     let refused = dqn.learn(&mut many, Budget::steps(10), &mut Silent).unwrap_err();
     assert!(refused.to_string().contains("masked"), "{refused}");
+}
+
+#[test]
+fn a_budget_that_ends_no_run_is_refused() {
+    let mut poles = CartPole::make_vec(1, 1).unwrap();
+    let mut waves = Pendulum::make_vec(1, 1).unwrap();
+    let mut dqn = DqnConfig::new().init(poles.spaces(), &device()).unwrap();
+    let mut ppo = PpoConfig::new().init(poles.spaces(), &device()).unwrap();
+    let mut sac = SacConfig::new().init(waves.spaces(), &device()).unwrap();
+    for budget in [Budget::default(), Budget::epochs(1)] {
+        for error in [
+            dqn.learn(&mut poles, budget, &mut Silent).unwrap_err(),
+            ppo.learn(&mut poles, budget, &mut Silent).unwrap_err(),
+            sac.learn(&mut waves, budget, &mut Silent).unwrap_err(),
+        ] {
+            assert!(error.to_string().contains("a limit of steps or episodes or time"), "{error}");
+        }
+    }
 }
 
 #[test]

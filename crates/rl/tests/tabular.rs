@@ -463,6 +463,15 @@ fn traffic_delays_are_those_of_the_queue_model() {
     assert!((18.0..24.0).contains(&webster(0.72)));
     assert!((12.5..17.0).contains(&delay(&Exhaustive, 0.72)));
     assert!(Traffic::new(traffic_at(1.2)).is_err());
+    // Long queues.
+    let config = TrafficConfig { decide_every_s: 3, ..TrafficConfig::default() };
+    let mut crossing = Traffic::new(config).unwrap();
+    crossing.reset(1).unwrap();
+    let mut state = crossing.state().unwrap();
+    state["queues"] = [u32::MAX; 4].into();
+    crossing.restore(&state).unwrap();
+    let reward = crossing.step(&0).unwrap().reward;
+    assert!((reward / (-12.0 * f64::from(u32::MAX)) - 1.0).abs() < 1e-6, "{reward}");
 }
 
 #[test]
@@ -489,5 +498,9 @@ fn tables_are_for_indices() {
     let mut lake = FrozenLake::four_by_four().environment();
     let error = agent.learn(&mut lake, Budget::steps(1), |_| {}).unwrap_err();
     assert!(error.to_string().contains("expected 48 states"), "{error}");
+    for budget in [Budget::default(), Budget::epochs(1)] {
+        let error = agent.learn(&mut CliffWalking.environment(), budget, |_| {}).unwrap_err();
+        assert!(error.to_string().contains("a limit of steps or episodes or time"), "{error}");
+    }
     assert!(agent.act(&99, None).is_err());
 }

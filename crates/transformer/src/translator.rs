@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::metrics::{Bleu, BleuScore, Chrf, Metric as _};
 use crate::model::{Model, ModelConfig};
 use crate::text::{Overlong, Splits, TokenLimit, Tokenizer, TokenizerConfig, Tokenizers};
-use crate::trainer::{Schedule, Trainer, TrainingConfig, teacher_forced};
+use crate::trainer::{COUNTED, Schedule, Trainer, TrainingConfig, teacher_forced};
 
 /// Configuration of a [`Translator`] and of its training.
 #[derive(Config, Debug)]
@@ -208,6 +208,8 @@ impl Translator {
         device: &Device,
         progress: &mut dyn Observer,
     ) -> Result<Self> {
+        // Before tokenizers are trained.
+        config.budget.require_any_of(&COUNTED)?;
         let mut trainer = config.trainer(splits, device)?;
         trainer.train(config.budget, progress)?;
         Self::from_trainer(trainer)

@@ -376,6 +376,12 @@ fn the_grammar_agrees_and_contracts() {
 
 #[test]
 fn the_grammar_has_parts_of_the_sizes_asked_for() {
+    for error in [
+        Grammar::Simple.pairs(usize::MAX, 4).unwrap_err(),
+        Grammar::Simple.splits([usize::MAX; 3], 4).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("expected at most 16777216"), "{error}");
+    }
     let splits = Grammar::Simple.splits([300, 20, 30], 4).unwrap();
     let parts = [&splits.train, &splits.valid, &splits.test];
     assert_eq!(parts.map(|part| part.pairs().len()), [300, 20, 30]);

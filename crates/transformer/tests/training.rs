@@ -120,6 +120,7 @@ fn a_run_that_was_stopped_ends_like_one_that_was_not() {
             assert_eq!(rest.curve(name).unwrap().points, later, "{name}");
         }
         // What is done already is not done again.
+        drop(second);
         assert_eq!(part().train(Budget::steps(20), &mut Silent).unwrap().steps, 20);
     }
 }
@@ -132,6 +133,7 @@ fn a_checkpoint_of_another_run_is_refused_with_the_differences() {
     let open = || Checkpoints::open(folder.path()).unwrap();
     let mut trainer = config().trainer(&splits, &device).unwrap().resume_in(open(), 4).unwrap();
     trainer.train(Budget::steps(2), &mut Silent).unwrap();
+    drop(trainer);
 
     let mut other = config();
     other.training = other.training.with_label_smoothing(0.2).with_log_every(7);
@@ -144,6 +146,20 @@ fn a_checkpoint_of_another_run_is_refused_with_the_differences() {
     let fewer = Splits { train: splits.train.pairs()[..190].iter().cloned().collect(), ..splits };
     let error = config().trainer(&fewer, &device).unwrap().resume_in(open(), 4).err().unwrap();
     assert!(error.to_string().contains("pairs"), "{error}");
+}
+
+#[test]
+fn a_budget_that_ends_no_run_is_refused() {
+    let _alone = alone();
+    let (splits, device) = (splits(), device());
+    let expected = "expected a limit of steps or epochs or time";
+    for budget in [Budget::default(), Budget::episodes(1)] {
+        let error = config().trainer(&splits, &device).unwrap().train(budget, &mut Silent);
+        assert!(error.as_ref().unwrap_err().to_string().contains(expected), "{error:?}");
+        let config = config().with_budget(budget);
+        let error = Translator::train(&splits, &config, &device, &mut Silent).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
 }
 
 #[test]

@@ -296,9 +296,9 @@ impl<'a, M: Module, B: Send> Lead<'a, M, B> for Run<'a, '_, M, B> {
                 .optimizer(&optimizer_of(0), &shared.optimizer)?
                 .schedule(SCHEDULE, &shared.schedule)?
         };
-        let none = (0..self.session.workers).map(residuals_of);
+        let mut none = (0..self.session.workers).map(residuals_of);
         let checkpoint =
-            none.fold(checkpoint, |checkpoint, name| checkpoint.bytes(&name, Vec::new()));
+            none.try_fold(checkpoint, |checkpoint, name| checkpoint.bytes(&name, Vec::new()))?;
         self.session.save(checkpoint, 0, score)
     }
 }

@@ -66,8 +66,7 @@ pub struct DataParallelConfig {
 
 impl DataParallelConfig {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let limit = "a number of steps or epochs, or a time";
-        config::require(self.budget != Budget::default(), "budget", "without a limit", limit)?;
+        self.budget.require_any_of(&["steps", "epochs", "time"])?;
         config::at_least("bucket", self.bucket, 1)?;
         config::at_least("log_every", self.log_every, 1)?;
         config::require(self.threads != Some(0), "threads", self.threads, "at least 1")?;

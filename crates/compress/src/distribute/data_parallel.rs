@@ -84,9 +84,9 @@ impl<M: Module> DataParallel<M> {
         let shares = config.sync_batch_norm && config.mode == Mode::Synchronous;
         if shares && devices.len() > 1 && has_statistics(&model) {
             for device in devices {
-                let expected = "false for batch normalisation on this device, or `flex`";
+                let expected = "false for batch normalisation on this device, or a device among `flex` and `ndarray`";
                 config::require(
-                    ops::supports_sync_batch_norm(device),
+                    ops::has_kernels(device),
                     "sync_batch_norm",
                     format_args!("true on {device:?}"),
                     expected,
@@ -245,7 +245,7 @@ impl<M: Module> DataParallel<M> {
         let shared = config.sync_batch_norm
             && config.mode == Mode::Synchronous
             && exchange.workers() > 1
-            && ops::supports_sync_batch_norm(&device);
+            && ops::has_kernels(&device);
         Worker {
             config,
             model: replica(model, &device),

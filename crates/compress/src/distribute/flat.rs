@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorData};
+use model_utils::ops;
 
 use crate::error::ConfigError;
 
@@ -31,7 +32,7 @@ pub(super) fn gradients<M: Module>(
             }
             let Some(last) = self.buckets.last_mut() else { return };
             if let Some(grad) = self.grads.remove::<D>(param.id) {
-                last.extend(grad.into_data().iter::<f32>());
+                last.extend(ops::to_vec(grad));
                 self.found.push(1.0);
             } else {
                 let elements = param.lazy_shape().num_elements();
@@ -89,7 +90,7 @@ pub(super) fn numbers<M: Module>(snapshot: &M) -> Vec<f32> {
     struct Collect(Vec<f32>);
     impl ModuleVisitor for Collect {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0.extend(param.val().into_data().iter::<f32>());
+            self.0.extend(ops::to_vec(param.val()));
         }
     }
     let mut collect = Collect(Vec::new());

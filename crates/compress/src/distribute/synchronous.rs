@@ -111,7 +111,7 @@ impl<'a, M: Module, B: Send> Lead<'a, M, B> for Run<'a, M, B> {
                 checkpoint = checkpoint.optimizer(&optimizer_of(worker), &snapshot.optimizer)?;
             }
             let bytes = residual_bytes(&snapshot.residuals);
-            checkpoint = checkpoint.bytes(&residuals_of(worker), bytes);
+            checkpoint = checkpoint.bytes(&residuals_of(worker), bytes)?;
         }
         self.session.save(checkpoint, snapshots.first().map_or(0, |first| first.steps), score)
     }

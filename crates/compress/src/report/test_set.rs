@@ -64,8 +64,8 @@ impl TestSet {
     ///
     /// # Errors
     ///
-    /// [`Error::Node`] for an output that is no logits for the labels, or not finite; what running
-    /// the graph brings.
+    /// [`Error::Node`] for an output that is no logits for the labels, or not finite, and for a label
+    /// that is none of its classes; what running the graph brings.
     pub fn correct(&self, graph: &Graph) -> Result<Vec<bool>> {
         self.judge(graph, &graph.init(&self.device)?)
     }
@@ -80,7 +80,7 @@ impl TestSet {
         for Batch { inputs, labels } in self.batches.iter() {
             let logits = module.run(inputs.clone(), &mut |_, _| {})?.into_iter().next();
             let answers = match logits {
-                Some(logits) => answers(logits, labels.len(), correct.len()),
+                Some(logits) => answers(logits, labels, correct.len()),
                 None => Err("expected logits".to_owned()),
             };
             let answers = answers.map_err(|reason| Error::node(&output, reason))?;
@@ -107,14 +107,17 @@ impl TestSet {
 }
 
 /// The place of the largest logit in each row.
-fn answers(logits: AnyTensor, labels: usize, before: usize) -> Result<Vec<usize>, String> {
+fn answers(logits: AnyTensor, labels: &[usize], before: usize) -> Result<Vec<usize>, String> {
     let shape = logits.shape();
     let classes = shape.last().copied().unwrap_or(0);
     let rows: usize = shape.iter().rev().skip(1).product();
-    if classes == 0 || rows != labels || !(2..=4).contains(&shape.len()) {
-        return Err(format!(
-            "it gives {shape:?} for {labels} labels, expected [{labels}, classes]"
-        ));
+    let count = labels.len();
+    if classes == 0 || rows != count || !(2..=4).contains(&shape.len()) {
+        return Err(format!("it gives {shape:?} for {count} labels, expected [{count}, classes]"));
+    }
+    if let Some(at) = labels.iter().position(|&label| label >= classes) {
+        let (label, example) = (labels[at], before + at);
+        return Err(format!("the label of example {example} is {label}, expected below {classes}"));
     }
     let data = match shape.len() {
         2 => logits.typed::<2, Float>().map(Tensor::into_data),

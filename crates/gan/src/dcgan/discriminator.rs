@@ -186,7 +186,7 @@ impl Discriminator<4> for DcganDiscriminator {
 }
 
 fn rectify<const D: usize>(x: Tensor<D>, slope: f64) -> Tensor<D> {
-    if slope == 0.0 { activation::relu(x) } else { ops::leaky_relu(x, slope) }
+    if slope == 0.0 { ops::relu(x) } else { ops::leaky_relu(x, slope) }
 }
 
 impl Stored for DcganDiscriminator {

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::{BatchNorm, Embedding, EmbeddingConfig, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::{Device, Int, Tensor, activation};
+use burn::tensor::{Device, Int, Tensor};
 use model_utils::ops;
 use model_utils::weights::Stored;
 
@@ -144,7 +144,7 @@ impl Generator<4> for DcganGenerator {
             _ => z,
         };
         let z = match &self.hidden {
-            Some(hidden) => activation::relu(ops::linear(hidden, z)),
+            Some(hidden) => ops::relu(ops::linear(hidden, z)),
             None => z,
         };
         let mut x = self.layers[0].project(z, self.base);
@@ -156,7 +156,7 @@ impl Generator<4> for DcganGenerator {
                 x = ops::batch_norm(norm, x);
             }
             if at + 1 < self.layers.len() {
-                x = activation::relu(x);
+                x = ops::relu(x);
             }
         }
         if self.config.tanh { ops::tanh(x) } else { x }

@@ -7,7 +7,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 use model_utils::config::{at_least, require};
 use model_utils::layers::{ConvNormAct, ConvNormActConfig};
 use model_utils::ops;
@@ -175,7 +175,7 @@ impl Judge {
     /// `[batch, channels, size, size]` from −1 to 1 → features and logits.
     pub fn forward(&self, images: Tensor<4>) -> (Tensor<2>, Tensor<2>) {
         let x = self.layers.iter().fold(images, |x, layer| layer.forward(x));
-        let features = activation::relu(ops::linear(&self.features, x.flatten(1, 3)));
+        let features = ops::relu(ops::linear(&self.features, x.flatten(1, 3)));
         let logits = ops::linear(&self.classes, features.clone());
         (features, logits)
     }
@@ -230,7 +230,7 @@ impl Extractor for Judge {
         let (features, logits) = model.forward(images.to_device(&device));
         let rows = |x: Tensor<2>| {
             let width = x.dims()[1];
-            Features::new(crate::sample::values(x)?, width)
+            Features::new(ops::to_vec(x), width)
         };
         Ok(Extracted { features: rows(features)?, logits: Some(rows(logits)?) })
     }

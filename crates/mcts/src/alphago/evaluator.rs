@@ -1,12 +1,12 @@
 //! Policy net, value net and rollouts as an evaluator.
 
 use burn::tensor::Device;
+use model_utils::ops;
 use model_utils_core::config;
 
 use super::features::{Features, PLANES, VALUE_PLANES};
 use super::net::{PolicyNet, ValueNet, planes};
 use super::rollout::RolloutPolicy;
-use crate::deep::read;
 use crate::error::Result;
 use crate::evaluator::{Deferred, Evaluator, Fork};
 use crate::game::{Symmetry as _, Values};
@@ -48,7 +48,8 @@ impl AlphaGoEvaluator {
         seed: u64,
     ) -> Result<Self> {
         let judges = value.is_some() || rollouts.is_some();
-        config::require(judges, "value, rollouts", "none", "a value net, rollouts, or both")?;
+        let expected = "a value net, rollouts, or both";
+        config::require(judges, "value, rollouts", format_args!("none"), expected)?;
         Ok(Self {
             policy: policy.clone(),
             value: value.cloned(),
@@ -111,7 +112,7 @@ impl AlphaGoEvaluator {
         let area = side * side;
         let (all, symmetries) = self.encode(leaves, &wanted, PLANES)?;
         let x = planes(all, [wanted.len(), PLANES, side, side], &self.device);
-        let logits = read(self.policy.forward(x))?;
+        let logits = ops::to_vec(self.policy.forward(x));
         let rows = wanted.iter().zip(symmetries).zip(logits.chunks_exact(area));
         for ((&leaf, symmetry), logits) in rows {
             let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -142,7 +143,7 @@ impl AlphaGoEvaluator {
         let side = net.side();
         let (all, _) = self.encode(leaves, &wanted, VALUE_PLANES)?;
         let x = planes(all, [wanted.len(), VALUE_PLANES, side, side], &self.device);
-        for (&leaf, value) in wanted.iter().zip(read(net.forward(x))?) {
+        for (&leaf, value) in wanted.iter().zip(ops::to_vec(net.forward(x))) {
             let player = leaves.game(leaf).to_play().index();
             leaves.set_net_values(leaf, Values::two(player, value));
         }

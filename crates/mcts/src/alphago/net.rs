@@ -3,7 +3,6 @@
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
 use model_utils::layers::{Activation, ConvNormAct, ConvNormActConfig};
 use model_utils::ops;
@@ -239,7 +238,7 @@ impl ValueNet {
             x = layer.forward(x);
         }
         let x = self.last.forward(x).flatten::<2>(1, 3);
-        let x = relu(ops::linear(&self.hidden, x));
+        let x = ops::relu(ops::linear(&self.hidden, x));
         ops::tanh(ops::linear(&self.scalar, x)).flatten::<1>(0, 1)
     }
 

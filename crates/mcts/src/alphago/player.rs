@@ -1,11 +1,11 @@
 //! The policy net alone as a player.
 
 use burn::tensor::Device;
+use model_utils::ops;
 
 use super::features::{Features, PLANES, has_sensible};
 use super::net::{PolicyNet, planes};
 use crate::arena::Player;
-use crate::deep::read;
 use crate::error::Result;
 use crate::game::Action;
 use crate::go::Go;
@@ -55,7 +55,7 @@ impl PolicyPlayer {
             seen.push(planes);
         }
         let x = planes(all, [games.len(), PLANES, side, side], &self.device);
-        let logits = read(self.net.forward(x))?;
+        let logits = ops::to_vec(self.net.forward(x));
         let choices = games.iter().zip(seen).zip(logits.chunks_exact(area));
         let choose = |((game, planes), logits): ((&Go, Vec<f32>), &[f32])| {
             if !has_sensible(&planes, area) {

@@ -158,8 +158,10 @@ impl Reinforce {
     ///
     /// # Errors
     ///
-    /// As [`Reinforce::iterate`], and where a checkpoint cannot be written.
+    /// [`Error::Config`](crate::Error::Config) for a budget without steps and time; as
+    /// [`Reinforce::iterate`], and where a checkpoint cannot be written.
     pub fn learn(&mut self, budget: Budget, progress: &mut dyn Observer) -> Result<StopReason> {
+        budget.require_any_of(&["steps", "time"])?;
         let (before_s, started) = (self.journal.wall_s, Instant::now());
         let step = self.journal.iteration;
         progress.observe(&Event::Started { task: "reinforce", step, of: budget.steps });

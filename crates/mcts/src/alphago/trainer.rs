@@ -14,7 +14,7 @@ use model_utils_core::config;
 
 use super::features::{PLANES, VALUE_PLANES};
 use super::net::{PolicyNet, ValueNet, planes};
-use crate::deep::{Replay, Samples, SymmetryTables, checkpoint, read};
+use crate::deep::{Replay, Samples, SymmetryTables, checkpoint};
 use crate::error::Result;
 use crate::go::{Go, Rules};
 use crate::random::{Random, mix};
@@ -156,7 +156,7 @@ impl Trainer {
             net = optimizer.step(learning_rate * (0.1 + 0.9 * cosine), net, grads);
             done = step + 1;
             if step % 16 == 0 || done == steps {
-                let loss = f64::from(read(value.without_autodiff())?[0]);
+                let loss = f64::from(ops::to_vec(value.without_autodiff())[0]);
                 if !loss.is_finite() {
                     let what = format!("{task} loss");
                     return Err(model_utils::Error::NotFinite { what, value: loss, step }.into());
@@ -217,7 +217,7 @@ impl Trainer {
         for samples in examples.chunks(256) {
             let (x, policy) = policy_tensors(samples, side, &device);
             let best = net.forward(x).argmax(1);
-            right += read(policy.gather(1, best))?.iter().sum::<f32>();
+            right += ops::to_vec(policy.gather(1, best)).iter().sum::<f32>();
         }
         Ok(f64::from(right) / examples.len().max(1) as f64)
     }
@@ -234,7 +234,7 @@ impl Trainer {
             let wanted = samples.values.clone();
             let batch = wanted.len();
             let x = planes(samples.planes, [batch, VALUE_PLANES, side, side], &device);
-            let found = read(net.forward(x))?;
+            let found = ops::to_vec(net.forward(x));
             sum += found.iter().zip(&wanted).map(|(a, b)| f64::from((a - b).powi(2))).sum::<f64>();
         }
         Ok(sum / examples.len().max(1) as f64)

@@ -16,7 +16,7 @@ use model_utils_core::config;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint;
-use super::evaluator::{NetEvaluator, read};
+use super::evaluator::NetEvaluator;
 use super::net::{PolicyValueConfig, PolicyValueNet};
 use super::replay::{Replay, SymmetryTables};
 use super::self_play::{Exploration, Played, SelfPlay};
@@ -329,7 +329,7 @@ impl<G: Symmetry> AlphaZero<G> {
             if step + 1 == steps || policy_losses.len() == 64 {
                 // Reading back now and then keeps the device busy and the numbers watched.
                 for (name, losses) in [("policy", &policy_losses), ("value", &value_losses)] {
-                    let newest = read(losses[losses.len() - 1].clone())?;
+                    let newest = ops::to_vec(losses[losses.len() - 1].clone());
                     if let Some(value) = newest.into_iter().find(|loss| !loss.is_finite()) {
                         let step = self.journal.steps + step + 1;
                         let what = format!("{name} loss");
@@ -341,8 +341,9 @@ impl<G: Symmetry> AlphaZero<G> {
                 value_losses = vec![Tensor::cat(value_losses, 0).mean()];
             }
         }
-        let mean =
-            |losses: &Vec<Tensor<1>>| -> Result<f64> { Ok(f64::from(read(losses[0].clone())?[0])) };
+        let mean = |losses: &Vec<Tensor<1>>| -> Result<f64> {
+            Ok(f64::from(ops::to_vec(losses[0].clone())[0]))
+        };
         Ok((mean(&policy_losses)?, mean(&value_losses)?))
     }
 
@@ -377,8 +378,10 @@ impl<G: Symmetry> AlphaZero<G> {
     ///
     /// # Errors
     ///
-    /// As [`AlphaZero::generation`], and where a checkpoint cannot be written.
+    /// [`Error::Config`](crate::Error::Config) for a budget without steps and time; as
+    /// [`AlphaZero::generation`], and where a checkpoint cannot be written.
     pub fn learn(&mut self, budget: Budget, progress: &mut dyn Observer) -> Result<Learned> {
+        budget.require_any_of(&["steps", "time"])?;
         let task = format!("alpha_zero {}", self.config.net.game);
         progress.observe(&Event::Started {
             task: &task,
@@ -427,7 +430,7 @@ impl<G: Symmetry> AlphaZero<G> {
         let mut checkpoint = Checkpoint::new(step)
             .module(NET, &self.net)?
             .optimizer(OPTIMIZER, &self.optimizer)?
-            .bytes(REPLAY, self.replay.to_bytes());
+            .bytes(REPLAY, self.replay.to_bytes())?;
         if let Some(playing) = &self.playing {
             checkpoint = checkpoint.module(PLAYING, playing)?;
         }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use model_utils::ops;
 use model_utils::weights::Stored as _;
 use model_utils_core::config;
 
@@ -69,15 +70,8 @@ impl NetEvaluator {
         let x = Tensor::<4>::from_data(TensorData::new(planes.to_vec(), shape), &self.device);
         let output = self.net.forward(x);
         self.evaluated += batch as u64;
-        Ok((read(output.logits)?, read(output.values)?))
+        Ok((ops::to_vec(output.logits), ops::to_vec(output.values)))
     }
-}
-
-/// The numbers of a tensor.
-pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    let data = tensor.into_data().convert::<f32>();
-    data.try_to_vec::<f32>()
-        .map_err(|error| model_utils::Error::data("tensor", error.to_string()).into())
 }
 
 impl<G: Encode> Evaluator<G> for NetEvaluator {

@@ -4,7 +4,6 @@ use burn::module::Module as _;
 use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, Linear};
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 use burn::tensor::ops::ConvOptions;
 use model_utils::ops;
 
@@ -92,15 +91,15 @@ impl Folded {
     }
 
     pub(super) fn forward(&self, x: Tensor<4>) -> PolicyValue {
-        let mut x = relu(self.stem.forward(x));
+        let mut x = ops::relu(self.stem.forward(x));
         for Pair { first, second, residual } in &self.blocks {
-            let y = second.forward(relu(first.forward(x.clone())));
-            x = relu(if *residual { x + y } else { y });
+            let y = second.forward(ops::relu(first.forward(x.clone())));
+            x = ops::relu(if *residual { x + y } else { y });
         }
-        let policy = relu(self.policy.forward(x.clone())).flatten::<2>(1, 3);
+        let policy = ops::relu(self.policy.forward(x.clone())).flatten::<2>(1, 3);
         let logits = ops::linear(&self.logits, policy);
-        let value = relu(self.value.forward(x)).flatten::<2>(1, 3);
-        let hidden = relu(ops::linear(&self.hidden, value));
+        let value = ops::relu(self.value.forward(x)).flatten::<2>(1, 3);
+        let hidden = ops::relu(ops::linear(&self.hidden, value));
         let values = ops::tanh(ops::linear(&self.scalar, hidden)).flatten::<1>(0, 1);
         PolicyValue { logits, values }
     }

@@ -17,7 +17,6 @@ mod self_play;
 
 pub use alpha_zero::{AlphaZero, AlphaZeroConfig, Gate, Generation, Learned};
 pub use evaluator::NetEvaluator;
-pub(crate) use evaluator::read;
 pub use net::{Block, PlainBlock, PolicyValue, PolicyValueConfig, PolicyValueNet};
 pub use replay::{Replay, Samples, SymmetryTables};
 pub use self_play::{Exploration, Played, SelfPlay};

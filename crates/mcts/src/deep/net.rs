@@ -3,7 +3,6 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use model_utils::layers::{ConvNormAct, ConvNormActConfig, ResidualBlock, ResidualBlockConfig};
 use model_utils::ops;
@@ -195,7 +194,7 @@ impl PolicyValueNet {
         let policy = self.policy.forward(x.clone()).flatten::<2>(1, 3);
         let logits = ops::linear(&self.logits, policy);
         let value = self.value.forward(x).flatten::<2>(1, 3);
-        let hidden = relu(ops::linear(&self.hidden, value));
+        let hidden = ops::relu(ops::linear(&self.hidden, value));
         let values = ops::tanh(ops::linear(&self.scalar, hidden)).flatten::<1>(0, 1);
         PolicyValue { logits, values }
     }

@@ -221,7 +221,7 @@ impl Go {
     /// board, or there are fewer than 2 stones.
     pub fn set_handicap(&mut self, points: &[Point]) -> Result<()> {
         let stones = self.board.stones(Color::Black) + self.board.stones(Color::White);
-        config::require(stones == 0, "board", format!("{stones} stones"), "an empty board")?;
+        config::require(stones == 0, "board", format_args!("{stones} stones"), "an empty board")?;
         let limit = self.board.area() - 1;
         config::require(
             (2..=limit).contains(&points.len()),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::line::{Command, Reply};
-use super::player::{Decision, Player};
+use super::move_generator::{Decision, MoveGenerator};
 use crate::clock::{Clock, Overtime};
 use crate::go::{Color, Go, Move, Point, Rules, Status, statuses};
 use crate::random::Random;
@@ -41,7 +41,7 @@ const COMMANDS: [&str; 26] = [
     "version",
 ];
 
-/// A GTP engine: rules, board and clocks; a [`Player`] chooses its moves.
+/// A GTP engine: rules, board and clocks; a [`MoveGenerator`] chooses its moves.
 ///
 /// A command that fails is answered by `? reason`, and the game stays as it was.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub struct Engine<P> {
     thought: Duration,
 }
 
-impl<P: Player> Engine<P> {
+impl<P: MoveGenerator> Engine<P> {
     /// An engine with a 19×19 board and [`Rules::chinese`].
     pub fn new(player: P) -> Self {
         Self::with_rules(player, Rules::chinese())

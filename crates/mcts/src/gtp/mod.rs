@@ -3,10 +3,10 @@
 //!
 //! ```
 //! use mcts::gtp::Engine;
-//! # use mcts::gtp::{Decision, Player};
+//! # use mcts::gtp::{Decision, MoveGenerator};
 //! # use mcts::go::{Go, Move};
 //! # struct Passes;
-//! # impl Player for Passes {
+//! # impl MoveGenerator for Passes {
 //! #     fn name(&self) -> String { "passes".into() }
 //! #     fn choose(&mut self, _: &Go, _: Option<std::time::Duration>) -> mcts::Result<Decision> {
 //! #         Ok(Decision::Move(Move::Pass))
@@ -25,11 +25,11 @@
 mod client;
 mod engine;
 mod line;
-mod player;
+mod move_generator;
 mod searcher;
 
 pub use client::Client;
 pub use engine::Engine;
 pub use line::{Command, Reply};
-pub use player::{Decision, Player};
+pub use move_generator::{Decision, MoveGenerator};
 pub use searcher::Searcher;

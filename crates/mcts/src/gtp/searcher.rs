@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::player::{Decision, Player};
+use super::move_generator::{Decision, MoveGenerator};
 use crate::error::Result;
 use crate::evaluator::{Evaluator, Fork};
 use crate::found::Found;
@@ -76,7 +76,7 @@ impl<R: Rule, E: Evaluator<Go> + Fork> Searcher<R, E> {
     }
 }
 
-impl<R: Rule, E: Evaluator<Go> + Fork> Player for Searcher<R, E> {
+impl<R: Rule, E: Evaluator<Go> + Fork> MoveGenerator for Searcher<R, E> {
     fn name(&self) -> String {
         self.name.clone()
     }

@@ -38,6 +38,9 @@ pub(crate) use descend::{Context, Request, Worker, check};
 use self::descend::{OnWay, Settings};
 use model_utils_core::config;
 
+/// Simulations that a rule which plans each of them beforehand takes at most.
+const MOST_DIVIDED: u64 = 1 << 24;
+
 use crate::error::{Error, Result};
 use crate::found::{Choice, Found};
 use crate::game::{Action, Game};
@@ -179,6 +182,9 @@ impl<G: Game, R: Rule> Tree<G, R> {
         if self.rule.needs_simulations() {
             let expected = "a limit of simulations, which this rule divides among the actions";
             config::require(simulations.is_some(), "limits", simulations, expected)?;
+            let limit = simulations.unwrap_or(0);
+            let fits = limit <= MOST_DIVIDED;
+            config::require(fits, "limits.simulations", limit, "at most 2²⁴ for this rule")?;
         }
         // The evaluation of an empty root is one of the simulations.
         let fresh = u64::from(!self.arena.link(ROOT).is_expanded());

@@ -68,7 +68,6 @@ mod dim;
 #[cfg(feature = "picture")]
 mod draw;
 mod module;
-mod number;
 mod op;
 mod pack;
 mod passes;
@@ -86,7 +85,7 @@ mod value;
 
 pub use dim::Dim;
 pub use module::GraphModule;
-pub use op::{Binary, Comparison, ElementKind, Interpolation, Op, Pool, Range, Reduction, Unary};
+pub use op::{Binary, ElementKind, Interpolation, Op, Pool, Range, Reduction, Relation, Unary};
 pub use structure::{Edit, Graph, Node, NodeId, Quantization, Role, Weight};
 pub use summary::{Summary, SummaryRow};
 pub use tensors::{AnyTensor, Example, Tensors, Whole};

@@ -20,7 +20,7 @@ pub enum Op {
     /// A tensor of equal values.
     Full {
         /// The value.
-        #[serde(with = "super::number")]
+        #[serde(with = "crate::number")]
         value: f64,
         /// The shape.
         shape: Vec<Dim>,
@@ -75,10 +75,10 @@ pub enum Op {
     /// `[channels]` each.
     BatchNorm {
         /// Added to the variance.
-        #[serde(with = "super::number")]
+        #[serde(with = "crate::number")]
         epsilon: f64,
         /// Share of the newest batch in the running statistics.
-        #[serde(with = "super::number")]
+        #[serde(with = "crate::number")]
         momentum: f64,
         /// Whether it takes the statistics of the batch where the module trains.
         training: bool,
@@ -90,7 +90,7 @@ pub enum Op {
     /// shift `[features]`.
     LayerNorm {
         /// Added to the variance.
-        #[serde(with = "super::number")]
+        #[serde(with = "crate::number")]
         epsilon: f64,
     },
     /// Inputs: table `[rows, features]`, indices `[batch, length]`.
@@ -99,10 +99,10 @@ pub enum Op {
     /// (true hides) where `mask`, then a bias on the scores where `bias`.
     Attention {
         /// On the scores; 1/√features where it is `None`.
-        #[serde(with = "super::number::option")]
+        #[serde(with = "crate::number::option")]
         scale: Option<f64>,
         /// Scores are bounded to ± this by a tanh.
-        #[serde(with = "super::number::option")]
+        #[serde(with = "crate::number::option")]
         softcap: Option<f64>,
         /// Whether later places are hidden.
         causal: bool,
@@ -145,10 +145,10 @@ pub enum Op {
     /// min(max(alpha·x + beta, 0), 1)
     HardSigmoid {
         /// The slope.
-        #[serde(with = "super::number")]
+        #[serde(with = "crate::number")]
         alpha: f64,
         /// The value at 0.
-        #[serde(with = "super::number")]
+        #[serde(with = "crate::number")]
         beta: f64,
     },
     /// eˣ / Σeˣ along an axis.
@@ -166,18 +166,18 @@ pub enum Op {
     /// Of two tensors, element by element; axes of length 1 are repeated.
     Binary(Binary),
     /// Of each element and a number.
-    Scalar(Binary, #[serde(with = "super::number")] f64),
+    Scalar(Binary, #[serde(with = "crate::number")] f64),
     /// True where it holds for two tensors.
-    Compare(Comparison),
+    Compare(Relation),
     /// True where it holds for the element and a number.
-    CompareScalar(Comparison, #[serde(with = "super::number")] f64),
+    CompareScalar(Relation, #[serde(with = "crate::number")] f64),
     /// Bounds each element.
     Clamp {
         /// The least value.
-        #[serde(with = "super::number::option")]
+        #[serde(with = "crate::number::option")]
         min: Option<f64>,
         /// The largest value.
-        #[serde(with = "super::number::option")]
+        #[serde(with = "crate::number::option")]
         max: Option<f64>,
     },
     /// Combines the elements along axes, which keep the length 1.
@@ -240,7 +240,7 @@ pub enum Op {
         /// How much before and after, one for each axis.
         padding: Vec<(usize, usize)>,
         /// The constant.
-        #[serde(with = "super::number")]
+        #[serde(with = "crate::number")]
         value: f64,
     },
     /// Repeats a tensor along an axis.
@@ -268,7 +268,7 @@ pub enum Op {
     /// A number where the mask is true. Inputs: x, mask.
     MaskFill {
         /// The number.
-        #[serde(with = "super::number")]
+        #[serde(with = "crate::number")]
         value: f64,
     },
     /// The second value where the mask is true. Inputs: x, mask, value.
@@ -376,7 +376,7 @@ pub enum Binary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)] // The names are the relations.
-pub enum Comparison {
+pub enum Relation {
     Equal,
     NotEqual,
     Greater,
@@ -475,13 +475,13 @@ impl Op {
                 Binary::And => "and",
                 Binary::Or => "or",
             },
-            Self::Compare(comparison) | Self::CompareScalar(comparison, _) => match comparison {
-                Comparison::Equal => "equal",
-                Comparison::NotEqual => "not_equal",
-                Comparison::Greater => "greater",
-                Comparison::GreaterEqual => "greater_equal",
-                Comparison::Less => "less",
-                Comparison::LessEqual => "less_equal",
+            Self::Compare(relation) | Self::CompareScalar(relation, _) => match relation {
+                Relation::Equal => "equal",
+                Relation::NotEqual => "not_equal",
+                Relation::Greater => "greater",
+                Relation::GreaterEqual => "greater_equal",
+                Relation::Less => "less",
+                Relation::LessEqual => "less_equal",
             },
             Self::Clamp { .. } => "clamp",
             Self::Reduce { reduction, .. } => match reduction {

@@ -13,8 +13,8 @@ use burn::tensor::Slice;
 
 use super::structure::{Weight, fixed};
 use super::{
-    Binary, Comparison, ElementKind, Graph, Interpolation, Node, NodeId, Op, Pool, Range,
-    Reduction, Role, Unary,
+    Binary, ElementKind, Graph, Interpolation, Node, NodeId, Op, Pool, Range, Reduction, Relation,
+    Role, Unary,
 };
 use crate::error::{Error, Result};
 use crate::layers::Activation;
@@ -208,12 +208,10 @@ impl Recorder<'_> {
                 let value = number(op.value);
                 self.node(Op::MaskFill { value }, &[&op.tensor, &op.mask], &op.out)
             }
-            B::Equal(op) => self.node(compare(Comparison::Equal), &[&op.lhs, &op.rhs], &op.out),
-            B::NotEqual(op) => {
-                self.node(compare(Comparison::NotEqual), &[&op.lhs, &op.rhs], &op.out)
-            }
-            B::EqualElem(op) => self.compared(Comparison::Equal, op),
-            B::NotEqualElem(op) => self.compared(Comparison::NotEqual, op),
+            B::Equal(op) => self.node(compare(Relation::Equal), &[&op.lhs, &op.rhs], &op.out),
+            B::NotEqual(op) => self.node(compare(Relation::NotEqual), &[&op.lhs, &op.rhs], &op.out),
+            B::EqualElem(op) => self.compared(Relation::Equal, op),
+            B::NotEqualElem(op) => self.compared(Relation::NotEqual, op),
             B::RepeatDim(op) => {
                 let repeat = Op::Repeat { axis: op.dim, times: op.times };
                 self.node(repeat, &[&op.tensor], &op.out)
@@ -234,8 +232,8 @@ impl Recorder<'_> {
         self.node(full, &[], out)
     }
 
-    fn compared(&mut self, comparison: Comparison, op: &ScalarOpIr) -> Recorded {
-        self.node(Op::CompareScalar(comparison, number(op.rhs)), &[&op.lhs], &op.out)
+    fn compared(&mut self, relation: Relation, op: &ScalarOpIr) -> Recorded {
+        self.node(Op::CompareScalar(relation, number(op.rhs)), &[&op.lhs], &op.out)
     }
 
     fn scalar(&mut self, binary: Binary, op: &ScalarOpIr) -> Recorded {
@@ -292,16 +290,14 @@ impl Recorder<'_> {
             N::Prod(op) => self.reduce_all(Reduction::Prod, &op.input, &op.out),
             N::Max(op) => self.reduce_all(Reduction::Max, &op.input, &op.out),
             N::Min(op) => self.reduce_all(Reduction::Min, &op.input, &op.out),
-            N::Greater(op) => self.relation(Comparison::Greater, &op.lhs, &op.rhs, &op.out),
-            N::GreaterEqual(op) => {
-                self.relation(Comparison::GreaterEqual, &op.lhs, &op.rhs, &op.out)
-            }
-            N::Lower(op) => self.relation(Comparison::Less, &op.lhs, &op.rhs, &op.out),
-            N::LowerEqual(op) => self.relation(Comparison::LessEqual, &op.lhs, &op.rhs, &op.out),
-            N::GreaterElem(op) => self.compared(Comparison::Greater, op),
-            N::GreaterEqualElem(op) => self.compared(Comparison::GreaterEqual, op),
-            N::LowerElem(op) => self.compared(Comparison::Less, op),
-            N::LowerEqualElem(op) => self.compared(Comparison::LessEqual, op),
+            N::Greater(op) => self.relation(Relation::Greater, &op.lhs, &op.rhs, &op.out),
+            N::GreaterEqual(op) => self.relation(Relation::GreaterEqual, &op.lhs, &op.rhs, &op.out),
+            N::Lower(op) => self.relation(Relation::Less, &op.lhs, &op.rhs, &op.out),
+            N::LowerEqual(op) => self.relation(Relation::LessEqual, &op.lhs, &op.rhs, &op.out),
+            N::GreaterElem(op) => self.compared(Relation::Greater, op),
+            N::GreaterEqualElem(op) => self.compared(Relation::GreaterEqual, op),
+            N::LowerElem(op) => self.compared(Relation::Less, op),
+            N::LowerEqualElem(op) => self.compared(Relation::LessEqual, op),
             N::ArgMax(op) => self.node(Op::ArgMax { axis: op.axis }, &[&op.input], &op.out),
             N::CumSum(op) => self.node(Op::CumSum { axis: op.axis }, &[&op.input], &op.out),
             N::Clamp(op) => {
@@ -329,12 +325,12 @@ impl Recorder<'_> {
 
     fn relation(
         &mut self,
-        comparison: Comparison,
+        relation: Relation,
         lhs: &TensorIr,
         rhs: &TensorIr,
         out: &TensorIr,
     ) -> Recorded {
-        self.node(Op::Compare(comparison), &[lhs, rhs], out)
+        self.node(Op::Compare(relation), &[lhs, rhs], out)
     }
 
     fn float(&mut self, float: &FloatOperationIr) -> Recorded {

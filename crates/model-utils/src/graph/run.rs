@@ -9,9 +9,7 @@ use burn::tensor::ops::{
 use burn::tensor::{Bool, BoolDType, Device, DeviceSettings, Int, Scalar, Shape, Slice, Tensor};
 
 use super::dim::lengths;
-use super::{
-    Binary, Comparison, Dim, ElementKind, Interpolation, Op, Pool, Range, Reduction, Unary,
-};
+use super::{Binary, Dim, ElementKind, Interpolation, Op, Pool, Range, Reduction, Relation, Unary};
 use crate::ops;
 
 /// Calls the function of a kind: that of floating-point numbers, of integers, of true or false.
@@ -51,8 +49,9 @@ pub(super) fn run(
         Op::Conv1d { stride, padding, dilation, groups } => {
             let options =
                 ConvOptions::new_with_padding([*stride], [*padding], [*dilation], *groups);
-            let weight = next();
-            Dispatch::conv1d(x, weight, rest.next(), options)
+            let weight = Tensor::from_dispatch(next());
+            let bias = rest.next().map(Tensor::from_dispatch);
+            ops::convolve1d(Tensor::from_dispatch(x), weight, bias, options).into_dispatch()
         }
         Op::Conv2d { stride, padding, dilation, groups } => {
             let options = ConvOptions::new_with_padding(*stride, *padding, *dilation, *groups);
@@ -63,10 +62,16 @@ pub(super) fn run(
         Op::ConvTranspose2d { stride, padding, padding_out, dilation, groups } => {
             let options =
                 ConvTransposeOptions::new(*stride, *padding, *padding_out, *dilation, *groups);
-            let weight = next();
-            Dispatch::conv_transpose2d(x, weight, rest.next(), options)
+            let weight = Tensor::from_dispatch(next());
+            let bias = rest.next().map(Tensor::from_dispatch);
+            let x = Tensor::from_dispatch(x);
+            ops::convolve_transposed2d(x, weight, bias, options).into_dispatch()
         }
-        Op::Linear => linear(x, next(), rest.next()),
+        Op::Linear => {
+            let weight = Tensor::from_dispatch(next());
+            let bias = rest.next().map(Tensor::from_dispatch);
+            by_rows(x, |x| ops::affine(x, weight, bias))
+        }
         Op::MatMul => Dispatch::float_matmul(x, next()),
         Op::FakeQuantize(how) => {
             let [scale, zero_point] = [next(), next()].map(Tensor::from_dispatch);
@@ -74,26 +79,40 @@ pub(super) fn run(
             ops::fake_quantize(x, scale, zero_point, *how).into_dispatch()
         }
         Op::LayerNorm { epsilon } => {
-            let scale = next();
-            Dispatch::layer_norm(x, scale, rest.next(), *epsilon)
+            let gamma = Tensor::from_dispatch(next());
+            let beta = rest.next().map(Tensor::from_dispatch);
+            by_rows(x, |x| ops::normalize_rows(x, gamma, beta, *epsilon))
         }
-        Op::Embedding => Dispatch::embedding(x, next()),
+        Op::Embedding => {
+            let (table, indices) = (Tensor::from_dispatch(x), Tensor::from_dispatch(next()));
+            ops::embed(table, indices).into_dispatch()
+        }
         Op::Attention { scale, softcap, causal, mask, bias } => {
-            let (key, value) = (next(), next());
+            let [key, value] = [next(), next()].map(Tensor::from_dispatch);
             let options =
                 AttentionModuleOptions { scale: *scale, softcap: *softcap, is_causal: *causal };
-            let mask = mask.then(&mut next);
-            let bias = bias.then(&mut next);
-            Dispatch::attention(x, key, value, mask, bias, options)
+            let mask = mask.then(&mut next).map(Tensor::from_dispatch);
+            let bias = bias.then(&mut next).map(Tensor::from_dispatch);
+            let query = Tensor::from_dispatch(x);
+            ops::scaled_dot_product_attention(query, key, value, mask, bias, options)
+                .into_dispatch()
         }
         Op::MaxPool2d(Pool { kernel, stride, padding, dilation, ceil_mode }) => {
-            Dispatch::max_pool2d(x, *kernel, *stride, *padding, *dilation, *ceil_mode)
+            let padding = padding.map(|padding| (padding, padding));
+            let x = Tensor::from_dispatch(x);
+            ops::largest_of_windows(x, *kernel, *stride, padding, *dilation, *ceil_mode)
+                .into_dispatch()
         }
         Op::AvgPool2d { pool, count_include_pad } => {
             let Pool { kernel, stride, padding, ceil_mode, .. } = *pool;
-            Dispatch::avg_pool2d(x, kernel, stride, padding, *count_include_pad, ceil_mode)
+            let padding = padding.map(|padding| (padding, padding));
+            let x = Tensor::from_dispatch(x);
+            ops::mean_of_windows(x, kernel, stride, padding, *count_include_pad, ceil_mode)
+                .into_dispatch()
         }
-        Op::AdaptiveAvgPool2d { output } => Dispatch::adaptive_avg_pool2d(x, *output),
+        Op::AdaptiveAvgPool2d { output } => {
+            ops::adaptive_avg_pool2d(Tensor::from_dispatch(x), *output).into_dispatch()
+        }
         Op::GlobalAvgPool => ops::global_avg_pool(Tensor::from_dispatch(x)).into_dispatch(),
         Op::Interpolate { output, mode, align_corners } => {
             let mode = match mode {
@@ -119,9 +138,9 @@ pub(super) fn run(
         Op::Unary(op) => unary(*op, x, kind),
         Op::Binary(op) => binary(*op, x, next(), kind),
         Op::Scalar(op, number) => scalar(*op, x, scalar_of(*number, kind), kind),
-        Op::Compare(comparison) => compare(*comparison, x, next(), settings.bool_dtype),
-        Op::CompareScalar(comparison, number) => {
-            compare_scalar(*comparison, x, *number, settings.bool_dtype)
+        Op::Compare(relation) => compare(*relation, x, next(), settings.bool_dtype),
+        Op::CompareScalar(relation, number) => {
+            compare_scalar(*relation, x, *number, settings.bool_dtype)
         }
         Op::Clamp { min, max } => clamp(x, min.as_ref(), max.as_ref(), kind),
         Op::Reduce { reduction, axes } => {
@@ -224,17 +243,13 @@ fn full(
     }
 }
 
-/// Rows of any number of axes.
-fn linear(
-    x: DispatchTensor,
-    weight: DispatchTensor,
-    bias: Option<DispatchTensor>,
-) -> DispatchTensor {
+/// What `of_rows` makes of all axes but the last as one.
+fn by_rows(x: DispatchTensor, of_rows: impl FnOnce(Tensor<2>) -> Tensor<2>) -> DispatchTensor {
     let mut shape = x.shape().to_vec();
-    let features = shape.pop().expect("a linear layer's input has an axis");
+    let features = shape.pop().expect("such an operation's input has an axis");
     let rows: usize = shape.iter().product();
     let x = Dispatch::float_reshape(x, Shape::from(vec![rows, features]));
-    let y = Dispatch::linear(x, weight, bias);
+    let y = of_rows(Tensor::from_dispatch(x)).into_dispatch();
     shape.push(y.shape()[1]);
     Dispatch::float_reshape(y, Shape::from(shape))
 }
@@ -311,13 +326,13 @@ fn scalar(op: Binary, x: DispatchTensor, number: Scalar, kind: ElementKind) -> D
 }
 
 fn compare(
-    comparison: Comparison,
+    relation: Relation,
     a: DispatchTensor,
     b: DispatchTensor,
     dtype: BoolDType,
 ) -> DispatchTensor {
-    use Comparison as C;
-    match (comparison, kind_of(&a)) {
+    use Relation as C;
+    match (relation, kind_of(&a)) {
         (C::Equal, ElementKind::Bool) => Dispatch::bool_equal(a, b),
         (C::NotEqual, ElementKind::Bool) => Dispatch::bool_not_equal(a, b),
         (C::Equal, ElementKind::Int) => Dispatch::int_equal(a, b, dtype),
@@ -336,15 +351,15 @@ fn compare(
 }
 
 fn compare_scalar(
-    comparison: Comparison,
+    relation: Relation,
     x: DispatchTensor,
     number: f64,
     dtype: BoolDType,
 ) -> DispatchTensor {
-    use Comparison as C;
+    use Relation as C;
     let kind = kind_of(&x);
     let number = scalar_of(number, kind);
-    match (comparison, kind) {
+    match (relation, kind) {
         (C::Equal, ElementKind::Bool) => Dispatch::bool_equal_elem(x, number),
         (C::NotEqual, ElementKind::Bool) => Dispatch::bool_not_equal_elem(x, number),
         (C::Equal, ElementKind::Int) => Dispatch::int_equal_elem(x, number, dtype),
@@ -416,7 +431,7 @@ fn cast(x: DispatchTensor, to: ElementKind) -> DispatchTensor {
         }
         (ElementKind::Float | ElementKind::Int, ElementKind::Bool) => {
             let dtype = super::AnyTensor(x.clone()).device().settings().bool_dtype;
-            compare_scalar(Comparison::NotEqual, x, 0.0, dtype)
+            compare_scalar(Relation::NotEqual, x, 0.0, dtype)
         }
         _ => x,
     }

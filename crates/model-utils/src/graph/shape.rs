@@ -1,7 +1,7 @@
 //! Shapes of outputs from those of inputs.
 
 use super::dim::{elements, shape_text};
-use super::{Binary, Comparison, Dim, ElementKind, Op, Pool, Range, Unary};
+use super::{Binary, Dim, ElementKind, Op, Pool, Range, Relation, Unary};
 use crate::ops::FakeQuantize;
 
 type Input<'a> = (&'a [Dim], ElementKind);
@@ -178,13 +178,13 @@ pub(super) fn infer(op: &Op, inputs: &[Input]) -> Result<(Vec<Dim>, ElementKind)
             }
             Ok((broadcast(x, y)?, kind))
         }
-        Op::Compare(comparison) => {
+        Op::Compare(relation) => {
             expect_kind(inputs[1].1, kind, 1)?;
-            expect_comparable(*comparison, kind)?;
+            expect_comparable(*relation, kind)?;
             Ok((broadcast(x, inputs[1].0)?, Bool))
         }
-        Op::CompareScalar(comparison, _) => {
-            expect_comparable(*comparison, kind)?;
+        Op::CompareScalar(relation, _) => {
+            expect_comparable(*relation, kind)?;
             Ok((x.to_vec(), Bool))
         }
         Op::Reduce { axes, .. } => {
@@ -543,9 +543,9 @@ fn expect_number(found: ElementKind) -> Result<(), String> {
 }
 
 /// True and false are equal or not, but neither is greater.
-fn expect_comparable(comparison: Comparison, found: ElementKind) -> Result<(), String> {
-    match comparison {
-        Comparison::Equal | Comparison::NotEqual => Ok(()),
+fn expect_comparable(relation: Relation, found: ElementKind) -> Result<(), String> {
+    match relation {
+        Relation::Equal | Relation::NotEqual => Ok(()),
         _ => expect_number(found),
     }
 }

@@ -4,10 +4,6 @@ use std::cell::RefCell;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use burn::tensor::Device;
-#[cfg(feature = "flex")]
-use burn::tensor::Tensor;
-
 /// Adds numbers up over workers that each hold a part of a batch.
 pub trait AllReduce: Debug + Send + Sync {
     /// Puts the sum over all workers in the place of each number. All workers call it as often, in
@@ -23,7 +19,8 @@ thread_local! {
 /// of all workers' batches together, forward and backward (synchronised batch normalisation); a
 /// backward pass takes the workers that its forward pass had, wherever it runs.
 ///
-/// It holds where [`supports_sync_batch_norm`] does; elsewhere each worker keeps to its own batch.
+/// It holds where [`has_kernels`](super::has_kernels) does; elsewhere each worker keeps to its own
+/// batch.
 pub fn sync_batch_norm<R>(over: Arc<dyn AllReduce>, work: impl FnOnce() -> R) -> R {
     struct Restore(Option<Arc<dyn AllReduce>>);
     impl Drop for Restore {
@@ -36,19 +33,7 @@ pub fn sync_batch_norm<R>(over: Arc<dyn AllReduce>, work: impl FnOnce() -> R) ->
     work()
 }
 
-/// Whether batch normalisations on a device take part in [`sync_batch_norm`]: on `flex`.
-pub fn supports_sync_batch_norm(device: &Device) -> bool {
-    #[cfg(feature = "flex")]
-    return super::flex::trains(&Tensor::<1>::zeros([1], &device.clone().autodiff()));
-    #[cfg(not(feature = "flex"))]
-    {
-        let _ = device;
-        false
-    }
-}
-
 /// The workers of this thread.
-#[cfg_attr(not(feature = "flex"), allow(dead_code))]
 pub(super) fn over() -> Option<Arc<dyn AllReduce>> {
     OVER.with(|now| now.borrow().clone())
 }

@@ -7,6 +7,7 @@ use crate::checkpoint::Goal;
 pub struct EarlyStopping {
     goal: Goal,
     patience: usize,
+    #[serde(with = "crate::number::option")]
     best: Option<f64>,
     since: usize,
 }
@@ -15,6 +16,11 @@ impl EarlyStopping {
     /// Waits for `patience` evaluations without a new best.
     pub fn new(goal: Goal, patience: usize) -> Self {
         Self { goal, patience, best: None, since: 0 }
+    }
+
+    /// With the patience of another.
+    pub(super) fn with_patience_of(self, other: &Self) -> Self {
+        Self { patience: other.patience, ..self }
     }
 
     /// Takes a score; `true` when it is time to stop. NaN is no improvement.

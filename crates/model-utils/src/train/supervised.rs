@@ -14,7 +14,7 @@ use crate::config::{self, ConfigError};
 use crate::device;
 use crate::error::{Error, Result};
 use crate::ops;
-use crate::weights::{State, is_autodiff};
+use crate::weights::{Manifest, State, is_autodiff};
 
 /// The names under which the parts of a run stand in its checkpoints.
 const MODEL: &str = "model";
@@ -65,8 +65,10 @@ pub struct StepOutput {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// What early stopping and the best checkpoint go by.
+    #[serde(with = "crate::number")]
     pub score: f64,
     /// All that was measured: `test_accuracy`, `test_loss`, …
+    #[serde(with = "crate::number::map")]
     pub metrics: BTreeMap<String, f64>,
 }
 
@@ -121,13 +123,31 @@ struct Progress {
     epoch: u64,
     /// Batches of the epoch that are done.
     batch: usize,
+    /// Of an epoch; 0 before the first, and in older checkpoints.
+    #[serde(default)]
+    per_epoch: usize,
     items: u64,
     wall_s: f64,
     train_s: f64,
     ema_updates: u64,
     early_stopping: Option<EarlyStopping>,
     evaluation: Option<Evaluation>,
+    /// A file of its own beside the checkpoints; older checkpoints hold it themselves.
+    #[serde(default, skip_serializing)]
     history: History,
+    /// Of it not saved yet.
+    #[serde(skip)]
+    unsaved: History,
+    /// How long that file is.
+    #[serde(default)]
+    history_bytes: u64,
+}
+
+impl Progress {
+    fn note(&mut self, event: &Event<'_>) {
+        self.history.observe(event);
+        self.unsaved.observe(event);
+    }
 }
 
 /// What a checkpoint holds beside the modules.
@@ -175,6 +195,7 @@ impl<M: Module> Supervised<M> {
         optimizer: impl Into<ModuleOptimizer>,
         schedule: impl Into<ModuleLrScheduler>,
     ) -> Result<Self> {
+        config.budget.require_any_of(&["steps", "epochs", "time"])?;
         let positive = [
             ("accumulate", config.accumulate as u64),
             ("log_every", config.log_every),
@@ -186,9 +207,6 @@ impl<M: Module> Supervised<M> {
         }
         let clips = config.clip_norm.is_none_or(|norm| norm > 0.0);
         config::require(clips, "clip_norm", config.clip_norm, "above 0")?;
-        let limited = config.budget != Budget::default();
-        let expected = "a number of steps or epochs, or a time";
-        config::require(limited, "budget", config.budget, expected)?;
         if !is_autodiff(&model) {
             let expected = "a model on `device.autodiff()`";
             return Err(ConfigError::new("device", "without autodiff", expected).into());
@@ -211,20 +229,20 @@ impl<M: Module> Supervised<M> {
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`] if the checkpoint is of another configuration (the budget may have
-    /// changed) or another model; [`Error::Format`] if it is damaged.
+    /// [`Error::Mismatch`] with each field in which the checkpoint's configuration is another one, but
+    /// budget, patience and how often is logged and saved, which may change, and if it is of another
+    /// model; [`Error::Format`] if it is damaged.
     pub fn resume_in(mut self, checkpoints: Checkpoints) -> Result<Self> {
         if let Some(saved) = checkpoints.latest()? {
             let state: SavedState = saved.state()?;
-            let expected = SupervisedConfig { budget: state.config.budget, ..self.config.clone() };
-            if state.config != expected {
-                return Err(Error::Mismatch {
-                    path: saved.folder().to_path_buf(),
-                    differences: vec![format!(
-                        "it was trained with {}, expected {expected}",
-                        state.config
-                    )],
-                });
+            let SupervisedConfig { budget, patience, log_every, checkpoint_every, .. } =
+                self.config;
+            let may_change =
+                SupervisedConfig { budget, patience, log_every, checkpoint_every, ..state.config };
+            let manifest = |config: &SupervisedConfig| Manifest::new("train", "run", config);
+            let differences = manifest(&self.config)?.differences(Some(&manifest(&may_change)?));
+            if !differences.is_empty() {
+                return Err(Error::Mismatch { path: saved.folder().to_path_buf(), differences });
             }
             self.model = saved.module(MODEL, self.model)?;
             self.optimizer = Masked(saved.optimizer(OPTIMIZER, self.optimizer.0)?);
@@ -233,7 +251,17 @@ impl<M: Module> Supervised<M> {
                 let average = saved.module(EMA, ema.model())?;
                 *ema = Ema::resume(&average, decay, state.progress.ema_updates)?;
             }
+            let waits = self.progress.early_stopping.take();
             self.progress = state.progress;
+            self.progress.early_stopping = match (waits, self.progress.early_stopping.take()) {
+                (Some(waits), Some(before)) => Some(before.with_patience_of(&waits)),
+                (waits, _) => waits,
+            };
+            if self.progress.history_bytes > 0 {
+                self.progress.history = checkpoints.history(self.progress.history_bytes)?;
+            } else {
+                self.progress.unsaved = self.progress.history.clone();
+            }
         }
         self.checkpoints = Some(checkpoints);
         Ok(self)
@@ -272,6 +300,11 @@ impl<M: Module> Supervised<M> {
                 Error::data("training set", "it has no batch, expected at least one").into()
             );
         }
+        let before = self.progress.per_epoch;
+        let is_same = before == 0 || before == per_epoch;
+        config::require(is_same, "batches", per_epoch, format!("{before} an epoch, as before"))
+            .map_err(Error::from)?;
+        self.progress.per_epoch = per_epoch;
         let steps_per_epoch = per_epoch.div_ceil(self.config.accumulate) as u64;
         let budget = self.config.budget;
         let of = match (budget.steps, budget.epochs.map(|epochs| epochs * steps_per_epoch)) {
@@ -400,7 +433,7 @@ impl<M: Module> Supervised<M> {
         let (metrics, items) = unread.read(step)?;
         let epoch = self.progress.epoch;
         let event = Event::Step { step, of, epoch, items, metrics: &metrics };
-        self.progress.history.observe(&event);
+        self.progress.note(&event);
         observer.observe(&event);
         Ok(())
     }
@@ -419,7 +452,7 @@ impl<M: Module> Supervised<M> {
             evaluation.metrics.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         let Progress { epoch, step, .. } = self.progress;
         let event = Event::Epoch { epoch, step, metrics: &metrics };
-        self.progress.history.observe(&event);
+        self.progress.note(&event);
         observer.observe(&event);
         let score = evaluation.score;
         self.progress.evaluation = Some(evaluation);
@@ -436,6 +469,9 @@ impl<M: Module> Supervised<M> {
             return Ok(());
         };
         self.progress.wall_s = clock.total_s();
+        let unsaved = std::mem::take(&mut self.progress.unsaved);
+        let before = self.progress.history_bytes;
+        self.progress.history_bytes = checkpoints.append_history(before, &unsaved)?;
         let step = self.progress.step;
         let state = SavedState { config: self.config.clone(), progress: self.progress.clone() };
         let mut checkpoint = Checkpoint::new(step)

@@ -1,10 +1,11 @@
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use model_utils::layers::Activation;
+use model_utils::ops;
 use model_utils_core::random::Random;
 
 use super::dqn::arg_max;
-use super::network::{Layers, Network, Start, read, widths};
+use super::network::{Layers, Network, Start, widths};
 use crate::environment::Choice;
 use crate::error::Result;
 use crate::space::{Space, Spaces};
@@ -126,7 +127,8 @@ impl ActorCritic {
                     (0..count).filter(|a| allowed(*a)).map(|a| row[a]).fold(f32::MIN, f32::max);
                 let weight = |a: usize| if allowed(a) { (row[a] - most).exp() } else { 0.0 };
                 let total: f32 = (0..count).map(weight).sum();
-                let action = random.weighted((0..count).map(|a| f64::from(weight(a))));
+                let weights = (0..count).map(|a| f64::from(weight(a)));
+                let action = random.weighted(weights).unwrap_or(0);
                 actions.push(action as f32);
                 log_p.push(row[action] - most - total.ln());
             }
@@ -255,7 +257,7 @@ impl Live {
         let mut out = self.actor.gradients(&gradients)?;
         out.extend(self.critic.gradients(&gradients)?);
         if let Some(gradient) = self.log_std.as_ref().and_then(|l| l.grad(&gradients)) {
-            out.extend(read(gradient)?);
+            out.extend(ops::to_vec(gradient));
         }
         Ok(out)
     }

@@ -94,8 +94,8 @@ pub trait Agent: Sized {
     ///
     /// # Errors
     ///
-    /// [`Error::Spaces`] for environments of other spaces, [`Error::NotFinite`], and from the
-    /// environments.
+    /// [`Error::Config`] for a budget without steps, episodes and time, [`Error::Spaces`] for
+    /// environments of other spaces, [`Error::NotFinite`], and from the environments.
     fn learn(
         &mut self,
         environments: &mut dyn VectorEnvironment,
@@ -173,14 +173,14 @@ pub trait Agent: Sized {
         let config = serde_json::to_value((self.config(), self.spaces()))
             .map_err(|error| Error::Resume(error.to_string()))?;
         let checkpoint = Checkpoint::new(self.steps())
-            .bytes("columns", columns::write(&columns))
+            .bytes("columns", columns::write(&columns))?
             .state(&json!({
-            "model": Self::MODEL,
-            "config": config,
-            "acting": snapshot.acting,
-            "learning": snapshot.learning,
-            "environments": environments.state()?,
-        }))?;
+                "model": Self::MODEL,
+                "config": config,
+                "acting": snapshot.acting,
+                "learning": snapshot.learning,
+                "environments": environments.state()?,
+            }))?;
         checkpoints.save(&checkpoint)?;
         Ok(())
     }

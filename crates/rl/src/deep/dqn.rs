@@ -1,6 +1,7 @@
 use burn::config::Config;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use model_utils::layers::Activation;
+use model_utils::ops;
 use model_utils::train::{Budget, Observer};
 use model_utils_core::config::{self, ConfigError};
 use model_utils_core::random::Random;
@@ -8,7 +9,7 @@ use serde_json::json;
 
 use super::adam::{Adam, clip, step_all};
 use super::agent::{Agent, Snapshot, acts};
-use super::network::{Network, Start, read, widths};
+use super::network::{Network, Start, widths};
 use super::off_policy::remember;
 use super::session::{Journal, Learned, Session};
 use crate::environment::{Choice, from_state, to_state};
@@ -148,6 +149,7 @@ impl DqnConfig {
         config::at_least("anneal_steps", self.anneal_steps.unwrap_or(1), 1)?;
         config::share("discount", self.discount)?;
         config::share("epsilon", self.epsilon)?;
+        config::share("prioritized", self.prioritized.unwrap_or(0.0))?;
         config::share("beta", self.beta)?;
         config::at_least("batch_size", self.batch_size, 1)?;
         config::at_least("train_every", self.train_every, 1)?;
@@ -234,7 +236,7 @@ impl Dqn {
 
     /// What the network is to say of each transition, computed without gradients:
     /// `r + discount · Q(next)`. `discount` is 0 only where the task terminated.
-    fn targets(&self, batch: &Batch) -> Result<Vec<f32>> {
+    fn targets(&self, batch: &Batch) -> Vec<f32> {
         let plain = self.device.clone().inner();
         let count = batch.rewards.len();
         let shape = [count, self.spaces.observation.features()];
@@ -246,9 +248,9 @@ impl Dqn {
         } else {
             judged.max_dim(1)
         };
-        let later = read(later)?;
+        let later = ops::to_vec(later);
         let rewards = batch.rewards.iter().zip(&batch.discounts).zip(&later);
-        Ok(rewards.map(|((reward, discount), later)| reward + discount * later).collect())
+        rewards.map(|((reward, discount), later)| reward + discount * later).collect()
     }
 
     /// One update on a batch of the replay; the loss.
@@ -261,7 +263,7 @@ impl Dqn {
         let share = self.journal.steps as f64 / config.beta_steps.max(1) as f64;
         let beta = config.beta + (1.0 - config.beta) * share.min(1.0);
         let batch = self.replay.sample(config.batch_size, beta, &mut self.random)?;
-        let targets = self.targets(&batch)?;
+        let targets = self.targets(&batch);
 
         let (count, features) = (config.batch_size, self.spaces.observation.features());
         let layers = self.online.on(&self.device, true);
@@ -274,7 +276,7 @@ impl Dqn {
         // Huber's loss has the gradient clamp(said − target, −1, 1): what is weighed and averaged
         // is that, as a number, times what the network said.
         let errors: Vec<f32> =
-            read(said.clone().inner())?.iter().zip(&targets).map(|(a, b)| a - b).collect();
+            ops::to_vec(said.clone().inner()).iter().zip(&targets).map(|(a, b)| a - b).collect();
         let slopes: Vec<f32> = errors
             .iter()
             .zip(&batch.weights)
@@ -394,7 +396,7 @@ impl Agent for Dqn {
             let steps = NStep::new(self.config.n_step, self.config.discount);
             self.n_steps = vec![steps; environments.count()];
         }
-        let mut session = Session::start(Self::MODEL, budget, progress, &self.journal);
+        let mut session = Session::start(Self::MODEL, budget, progress, &self.journal)?;
         let mut loss = f64::NAN;
         let reason = loop {
             if let Some(reason) = session.over(&self.journal) {

@@ -1,13 +1,12 @@
 use burn::module::Param;
 use burn::nn::Linear;
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use model_utils::layers::Activation;
 use model_utils::ops;
 use model_utils_core::config;
 use model_utils_core::random::Random;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// How the weights begin.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -229,7 +228,7 @@ impl Layers {
         for layer in hidden {
             x = ops::linear(layer, x);
             x = match self.activation {
-                Activation::Relu => relu(x),
+                Activation::Relu => ops::relu(x),
                 _ => ops::tanh(x),
             };
         }
@@ -250,18 +249,10 @@ impl Layers {
 }
 
 fn push<const D: usize>(out: &mut Vec<f32>, gradient: Option<Tensor<D>>) -> Result<()> {
-    let gradient = gradient.ok_or_else(|| unreadable("a weight has no gradient"))?;
-    out.extend(read(gradient)?);
+    let gradient =
+        gradient.ok_or_else(|| model_utils_core::Error::data("gradients", "a weight has none"))?;
+    out.extend(ops::to_vec(gradient));
     Ok(())
-}
-
-/// The values of a tensor.
-pub(super) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    tensor.into_data().try_into_vec_as::<f32>().map_err(unreadable)
-}
-
-fn unreadable(error: impl std::fmt::Display) -> Error {
-    model_utils_core::Error::data("tensor", error.to_string()).into()
 }
 
 /// A matrix whose rows or columns, whichever are fewer, are orthonormal: Gram and Schmidt on
@@ -317,7 +308,7 @@ mod tests {
             let network = Network::new(vec![5, 64, 33, 3], activation, start, &mut random);
             let rows: Vec<f32> = (0..7 * 5).map(|_| random.normal() as f32).collect();
             let x = Tensor::<2>::from_data(TensorData::new(rows.clone(), [7, 5]), &device);
-            let there = read(network.on(&device, false).forward(x)).unwrap();
+            let there = ops::to_vec(network.on(&device, false).forward(x));
             for (a, b) in network.forward(&rows).iter().zip(&there) {
                 assert!((a - b).abs() < 1e-5, "{a} {b}");
             }

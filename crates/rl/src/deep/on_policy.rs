@@ -101,8 +101,8 @@ impl<A: Algorithm> OnPolicyConfig<A> {
         config::finite("log_std", self.log_std)?;
         self.algorithm.check()?;
         config::positive("learning_rate", self.learning_rate)?;
-        config::at_least("entropy", self.entropy, 0.0)?;
-        config::at_least("value", self.value, 0.0)?;
+        config::not_negative("entropy", self.entropy)?;
+        config::not_negative("value", self.value)?;
         config::require(self.max_grad_norm > 0.0, "max_grad_norm", self.max_grad_norm, "above 0")
     }
 }
@@ -380,7 +380,7 @@ impl<A: Algorithm> Agent for OnPolicy<A> {
         progress: &mut dyn Observer,
     ) -> Result<Learned> {
         self.spaces.expect(environments.spaces())?;
-        let mut session = Session::start(A::MODEL, budget, progress, &self.journal);
+        let mut session = Session::start(A::MODEL, budget, progress, &self.journal)?;
         let config = self.config.clone();
         let reason = loop {
             if let Some(reason) = session.over(&self.journal) {

@@ -1,8 +1,8 @@
 use derive_setters::Setters;
+use model_utils::ops;
 use model_utils_core::config::{self, ConfigError};
 use serde::{Deserialize, Serialize};
 
-use super::network::read;
 use super::on_policy::{Algorithm, OnPolicy, OnPolicyConfig, Rollout, standardize};
 use crate::error::Result;
 
@@ -113,7 +113,7 @@ impl Algorithm for PpoUpdate {
                 let gradients = live.gradients(&loss)?;
                 agent.apply(gradients, config.max_grad_norm, learning_rate)?;
                 if epoch + 1 == own.epochs && number == 0 {
-                    let log_ratio = read(log_ratio.inner())?;
+                    let log_ratio = ops::to_vec(log_ratio.inner());
                     let kl = |x: &f32| f64::from(x.exp() - 1.0 - x);
                     let far = |x: &&f32| f64::from((x.exp() - 1.0).abs()) > clip;
                     let rows = log_ratio.len() as f64;

@@ -1,6 +1,7 @@
 use burn::config::Config;
 use burn::tensor::{Device, Tensor, TensorData};
 use model_utils::layers::Activation;
+use model_utils::ops;
 use model_utils::train::{Budget, Observer};
 use model_utils_core::config::{self, ConfigError};
 use model_utils_core::random::Random;
@@ -8,7 +9,7 @@ use serde_json::json;
 
 use super::adam::{Adam, step_all};
 use super::agent::{Agent, Snapshot, acts};
-use super::network::{Network, Start, read, widths};
+use super::network::{Network, Start, widths};
 use super::off_policy::remember;
 use super::session::{Journal, Learned, Session};
 use super::squashed::{CLIP_MEAN, LOG_STD, Players};
@@ -111,7 +112,7 @@ impl SacConfig {
         config::share("discount", self.discount)?;
         config::share("tau", self.tau)?;
         config::positive("temperature", self.temperature)?;
-        config::at_least("noise", self.noise, 0.0)?;
+        config::not_negative("noise", self.noise)?;
         config::finite("state_dependent", self.state_dependent.unwrap_or(0.0))?;
         config::at_least("batch_size", self.batch_size, 1)?;
         config::at_least("train_every", self.train_every, 1)?;
@@ -296,7 +297,7 @@ impl Sac {
         let [first, second] =
             [0, 1].map(|i| self.targets[i].on(&plain, false).forward(pair.clone()));
         let soft = first.min_pair(second) - drawn.log_p * temperature;
-        let soft = read(soft)?;
+        let soft = ops::to_vec(soft);
         let goals = batch.rewards.iter().zip(&batch.discounts).zip(&soft);
         let goals: Vec<f32> = goals.map(|((r, discount), soft)| r + discount * soft).collect();
 
@@ -438,7 +439,7 @@ impl Agent for Sac {
             self.noise = vec![0.0; environments.count() * self.width()];
             self.matrices.clear();
         }
-        let mut session = Session::start(Self::MODEL, budget, progress, &self.journal);
+        let mut session = Session::start(Self::MODEL, budget, progress, &self.journal)?;
         let (mut critic, mut actor) = (f64::NAN, f64::NAN);
         let reason = loop {
             if let Some(reason) = session.over(&self.journal) {

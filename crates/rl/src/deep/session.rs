@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use model_utils::config::ConfigError;
 use model_utils::train::{Budget, Event, Observer, Spent, StopReason};
 use serde::{Deserialize, Serialize};
 
@@ -76,11 +77,12 @@ impl<'a> Session<'a> {
         budget: Budget,
         progress: &'a mut dyn Observer,
         journal: &Journal,
-    ) -> Self {
+    ) -> Result<Self, ConfigError> {
+        budget.require_any_of(&["steps", "episodes", "time"])?;
         let step = journal.steps;
         progress.observe(&Event::Started { task, step, of: budget.steps });
         let started = Instant::now();
-        Self { progress, budget, before_s: journal.wall_s, started, from: step, told: step }
+        Ok(Self { progress, budget, before_s: journal.wall_s, started, from: step, told: step })
     }
 
     fn wall_s(&self) -> f64 {

@@ -76,7 +76,9 @@ mod tests {
     use model_utils::layers::Activation;
     use model_utils_core::random::Random;
 
-    use super::super::network::{Network, Start, read};
+    use model_utils::ops;
+
+    use super::super::network::{Network, Start};
     use super::*;
 
     /// The density of a squashed normal action, by its definition and in double precision.
@@ -111,7 +113,7 @@ mod tests {
             };
             let drawn = players
                 .draw(tensor(&observations, [rows, features]), tensor(&noise, [noise_rows, width]));
-            let (actions, log_p) = (read(drawn.action).unwrap(), read(drawn.log_p).unwrap());
+            let (actions, log_p) = (ops::to_vec(drawn.action), ops::to_vec(drawn.log_p));
 
             let (hidden, output) = actor.forward_from_latent(&observations);
             for row in 0..rows {

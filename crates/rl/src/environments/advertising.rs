@@ -50,14 +50,14 @@ impl Advertising {
     /// # Errors
     ///
     /// [`Error::Config`] for no advertisements or features, a base rate outside 0 to 1, or a
-    /// strength or drift below 0.
+    /// strength or drift below 0 or not finite.
     pub fn new(config: AdvertisingConfig) -> Result<Self> {
         config::at_least("ads", config.ads, 1)?;
         config::at_least("features", config.features, 1)?;
         let rate = config.base_rate;
         config::require(rate > 0.0 && rate < 1.0, "base_rate", rate, "a share between 0 and 1")?;
-        config::at_least("strength", config.strength, 0.0)?;
-        config::at_least("drift", config.drift, 0.0)?;
+        config::not_negative("strength", config.strength)?;
+        config::not_negative("drift", config.drift)?;
         Ok(Self {
             weights: vec![0.0; config.ads * config.features],
             person: vec![0.0; config.features],

@@ -182,7 +182,7 @@ impl Environment for Finite {
     fn reset(&mut self, seed: u64) -> Result<usize> {
         let mut random = Random::new(seed);
         let starts = &self.mdp.starts;
-        let state = self.start.unwrap_or_else(|| random.weighted(starts.iter().copied()));
+        let state = self.start.or_else(|| random.weighted(starts.iter().copied())).unwrap_or(0);
         self.now = Now { state, running: true, random };
         Ok(state)
     }
@@ -207,7 +207,10 @@ impl Environment for Finite {
                 );
                 return Err(Error::Action { action: action.to_string(), expected });
             }
-            many => &many[self.now.random.weighted(many.iter().map(|o| o.probability))],
+            many => {
+                let drawn = self.now.random.weighted(many.iter().map(|o| o.probability));
+                &many[drawn.unwrap_or(0)]
+            }
         };
         self.now.state = outcome.next;
         self.now.running = !outcome.terminated;

@@ -132,17 +132,17 @@ impl Traffic {
     }
 
     /// One second; returns the vehicles that wait in it.
-    fn tick(&mut self) -> u32 {
+    fn tick(&mut self) -> u64 {
         let ratios = self.config.ratios();
         for (approach, queue) in self.queues.iter_mut().enumerate() {
             let arrivals = self.random.poisson(ratios[approach / 2] * self.config.saturation);
-            *queue += arrivals;
+            *queue = queue.saturating_add(arrivals);
             self.arrived += u64::from(arrivals);
         }
         if self.lost_s > 0 {
             self.lost_s -= 1;
         } else {
-            self.green_s += 1;
+            self.green_s = self.green_s.saturating_add(1);
             for approach in [2 * self.phase, 2 * self.phase + 1] {
                 // An empty approach lets its headway pass, at most one.
                 self.credit[approach] = (self.credit[approach] + self.config.saturation).min(1.0);
@@ -152,9 +152,9 @@ impl Traffic {
                 }
             }
         }
-        self.elapsed_s += 1;
-        let waiting = self.queues.iter().sum();
-        self.waited_s += u64::from(waiting);
+        self.elapsed_s = self.elapsed_s.saturating_add(1);
+        let waiting = self.queues.iter().map(|queue| u64::from(*queue)).sum();
+        self.waited_s += waiting;
         waiting
     }
 }
@@ -196,7 +196,7 @@ impl Environment for Traffic {
         }
         let truncated = self.elapsed_s >= self.config.episode_s;
         self.running = !truncated;
-        let reward = -f64::from(waited);
+        let reward = -(waited as f64);
         Ok(Step { observation: self.observe(), reward, terminated: false, truncated })
     }
 

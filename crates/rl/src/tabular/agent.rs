@@ -128,8 +128,9 @@ impl Tabular {
     ///
     /// # Errors
     ///
-    /// [`Error::Spaces`] for an environment of another size, [`Error::NotFinite`] for a reward,
-    /// and what the environment refuses.
+    /// [`Error::Config`] for a budget without steps, episodes and time, [`Error::Spaces`] for an
+    /// environment of another size, [`Error::NotFinite`] for a reward, and what the environment
+    /// refuses.
     pub fn learn<E>(
         &mut self,
         environment: &mut E,
@@ -139,6 +140,7 @@ impl Tabular {
     where
         E: Environment<Observation = usize, Action = usize>,
     {
+        budget.require_any_of(&["steps", "episodes", "time"])?;
         let (states, actions) = counts(&environment.spaces())?;
         let [own_states, own_actions] = self.table.shape();
         if (states, actions) != (own_states, own_actions) {

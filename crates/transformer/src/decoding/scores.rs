@@ -28,11 +28,8 @@ impl Scores {
     /// Reads a step, and rules out what the limits forbid after `written` tokens.
     pub(super) fn read(step: Step, limits: &LengthLimits, written: usize) -> Self {
         let vocabulary = step.logits.dims()[1];
-        let numbers = |data: burn::tensor::TensorData| {
-            data.convert::<f32>().try_into_vec::<f32>().expect("they were converted")
-        };
-        let normalisers = numbers(ops::log_sum_exp(step.logits.clone()).into_data());
-        let mut logits = numbers(step.logits.into_data());
+        let normalisers = ops::to_vec(ops::log_sum_exp(step.logits.clone()));
+        let mut logits = ops::to_vec(step.logits);
         let special = limits.special;
         let unknown = (!limits.allow_unknown).then_some(special.unk);
         let early_end = (written < limits.min_length).then_some(special.eos);
@@ -44,7 +41,7 @@ impl Scores {
                 }
             }
         }
-        let attention = step.attention.map(|attention| numbers(attention.into_data()));
+        let attention = step.attention.map(ops::to_vec);
         Self { logits, normalisers, vocabulary, attention }
     }
 

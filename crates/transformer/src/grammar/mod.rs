@@ -42,16 +42,22 @@ pub enum Grammar {
 }
 
 impl Grammar {
-    /// Different pairs, Portuguese to English; [`SentencePairs::reversed`] turns them round. The same
-    /// seed gives the same pairs.
+    /// Pairs that can be asked for.
+    const MOST: usize = 1 << 24;
+
+    /// Different pairs, Portuguese to English, 2²⁴ at most; [`SentencePairs::reversed`] turns them
+    /// round. The same seed gives the same pairs.
     ///
     /// # Errors
     ///
-    /// [`Error::Pairs`] where the grammar does not have as many.
+    /// [`Error::Pairs`] where the grammar does not have as many, and for more than 2²⁴.
     pub fn pairs(self, count: usize, seed: u64) -> Result<SentencePairs> {
+        if count > Self::MOST {
+            let reason = format!("{count} pairs were asked for, expected at most {}", Self::MOST);
+            return Err(Error::pairs("the grammar", reason));
+        }
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut seen = HashSet::with_capacity(count);
-        let mut pairs = Vec::with_capacity(count);
+        let (mut seen, mut pairs) = (HashSet::new(), Vec::new());
         for _ in 0..20 * count.max(100) {
             if pairs.len() == count {
                 return Ok(pairs.into_iter().collect());
@@ -72,7 +78,8 @@ impl Grammar {
     /// As [`pairs`](Self::pairs).
     pub fn splits(self, sizes: [usize; 3], seed: u64) -> Result<Splits> {
         let [train, valid, test] = sizes;
-        let mut pairs = self.pairs(train + valid + test, seed)?.into_pairs();
+        let all = train.saturating_add(valid).saturating_add(test);
+        let mut pairs = self.pairs(all, seed)?.into_pairs();
         let test = pairs.split_off(train + valid).into_iter().collect();
         let valid = pairs.split_off(train).into_iter().collect();
         Ok(Splits { train: pairs.into_iter().collect(), valid, test })

@@ -124,6 +124,9 @@ const EMA: &str = "ema";
 const BEST: &str = "best";
 const OPTIMIZER: &str = "optimizer";
 
+/// Limits of a budget that a run counts.
+pub(crate) const COUNTED: [&str; 3] = ["steps", "epochs", "time"];
+
 fn recent_name(at: usize) -> String {
     format!("recent_{at}")
 }
@@ -275,9 +278,11 @@ impl<M: EncoderDecoder> Trainer<M> {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFinite`] for a loss or gradient that is NaN or infinite: the model stays as it was
-    /// before that step, and is saved where checkpoints are kept.
+    /// [`Error::Config`] for a budget without steps, epochs and time, [`Error::NotFinite`] for a loss
+    /// or gradient that is NaN or infinite: the model stays as it was before that step, and is saved
+    /// where checkpoints are kept.
     pub fn train(&mut self, budget: Budget, progress: &mut dyn Observer) -> Result<Trained> {
+        budget.require_any_of(&COUNTED)?;
         let (first, before_s) = (self.progress.step, self.progress.wall_s);
         progress.observe(&Event::Started { task: "training", step: first, of: budget.steps });
         let started = Instant::now();

@@ -36,6 +36,6 @@ impl TeacherForced {
     /// The cross-entropy of `[batch, time, vocabulary]` logits, averaged over the tokens.
     pub(super) fn loss(&self, logits: Tensor<3>, smoothing: f64) -> Tensor<1> {
         let (logits, targets) = (logits.flatten(0, 1), self.wanted.ids.clone().flatten(0, 1));
-        ops::cross_entropy_ignoring(logits, targets, self.pad, smoothing)
+        ops::cross_entropy_ignoring(logits, targets, self.pad.into(), smoothing)
     }
 }

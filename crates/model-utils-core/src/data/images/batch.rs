@@ -13,9 +13,25 @@ use crate::error::{Error, Result};
 /// How pixel values from 0 to 1 become the values that a model sees: `(value - mean) / std`, for
 /// each channel or the same for all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Moments")]
 pub struct Normalize {
     mean: Vec<f32>,
     std: Vec<f32>,
+}
+
+/// What is read back, before it is checked.
+#[derive(Deserialize)]
+struct Moments {
+    mean: Vec<f32>,
+    std: Vec<f32>,
+}
+
+impl TryFrom<Moments> for Normalize {
+    type Error = Error;
+
+    fn try_from(Moments { mean, std }: Moments) -> Result<Self> {
+        Self::new(&mean, &std)
+    }
 }
 
 impl Normalize {

@@ -62,7 +62,7 @@ fn tables(criterion: &mut Criterion) {
         group.bench_function(name, |b| {
             b.iter(|| {
                 let until = Budget::steps(agent.steps() + 10_000);
-                agent.learn(&mut world, until, |_| {}).expect("the maze fits");
+                agent.learn(&mut world, until, &mut Silent).expect("the maze fits");
             });
         });
     }

@@ -14,8 +14,8 @@
 
 #![allow(clippy::print_stdout)]
 
-use std::cell::RefCell;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
@@ -24,19 +24,18 @@ use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use clap::Parser;
-use common::compress::{Mlp, before_and_after, finish, open_images, test_set};
+use common::compress::{CHECKPOINT_EVERY, Mlp, before_and_after, finish, open_images, test_set};
 use common::vision::{Images, schedule};
-use common::{Common, stop_on_ctrl_c};
+use common::{Common, Resume, Session, program};
 use compress::distill::{Distillation, SoftTargets};
 use compress::report::{Report, TestSet};
+use model_utils::checkpoint::Checkpoints;
 use model_utils::data::{Dataset as _, ImageBatch, ToTensors as _};
 use model_utils::device::{seed, step_seed};
 use model_utils::graph::Graph;
 use model_utils::ops;
 use model_utils::stats::{bootstrap, mcnemar, percentile_interval, wilson};
-use model_utils::train::{
-    Batches, Budget, Evaluation, Observer, ProgressBar, StepOutput, Supervised, SupervisedConfig,
-};
+use model_utils::train::{Batches, Budget, Evaluation, StepOutput, Supervised, SupervisedConfig};
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -49,6 +48,8 @@ const RESAMPLES: usize = 2000;
 struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    resume: Resume,
     /// Images: MNIST's IDX files, a folder a class, or a CSV of names and labels [default: drawn shapes]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -212,7 +213,7 @@ struct Course<'a> {
     /// Of the input, and classes.
     features: [usize; 2],
     seed: u64,
-    progress: RefCell<&'a mut dyn Observer>,
+    session: &'a Session,
 }
 
 /// Three models that were trained from one seed.
@@ -224,7 +225,17 @@ struct Models {
 
 impl Course<'_> {
     fn config(&self, epochs: u64) -> SupervisedConfig {
-        SupervisedConfig::new(Budget::epochs(epochs)).with_seed(self.seed).with_log_every(50)
+        SupervisedConfig::new(Budget::epochs(epochs))
+            .with_seed(self.seed)
+            .with_checkpoint_every(Some(CHECKPOINT_EVERY))
+            .with_log_every(50)
+    }
+
+    /// Where one of the trainings keeps its checkpoints.
+    fn checkpoints(&self, name: &str) -> anyhow::Result<Checkpoints> {
+        let name = format!("{name}-{}", self.seed);
+        self.session.stage(format!("training {name}"));
+        self.session.checkpoints(&name)
     }
 
     fn optimizer() -> ModuleOptimizer {
@@ -252,6 +263,7 @@ impl Course<'_> {
     /// A model by the classes alone, on images that are moved by some pixels.
     fn by_classes<M: Module>(
         &self,
+        name: &str,
         model: M,
         epochs: u64,
         jitter: usize,
@@ -260,8 +272,9 @@ impl Course<'_> {
         let data = Shifted { jitter, seed: self.seed, ..self.data.clone() };
         let steps = epochs * data.batches_per_epoch() as u64;
         let training = self.device.clone().autodiff();
-        let rates = schedule(self.args.learning_rate, steps)?;
-        let run = Supervised::new(self.config(epochs), model, Self::optimizer(), rates)?;
+        let rates = schedule(self.args.learning_rate, steps);
+        let run = Supervised::new(self.config(epochs), model, Self::optimizer(), rates)?
+            .resume_in(self.checkpoints(name)?)?;
         let this = self;
         let step = |model: &M, batch: ImageBatch| {
             let (images, labels) = batch.to_tensors(&training);
@@ -271,7 +284,9 @@ impl Course<'_> {
             Ok::<_, anyhow::Error>(StepOutput { loss, items: batch.len(), correct })
         };
         let judge = |model: &M| this.judged(model, forward);
-        Ok(run.train(&data, step, judge, &mut *this.progress.borrow_mut())?.model)
+        let trained = run.train(&data, step, judge, &mut self.session.progress())?;
+        self.session.check()?;
+        Ok(trained.model)
     }
 
     fn run(&self) -> anyhow::Result<Models> {
@@ -280,20 +295,26 @@ impl Course<'_> {
         let units = |units: usize| [inputs, units, units, classes];
         seed(&self.device, self.seed);
         let teacher = Teacher::new(&units(args.teacher_units), &training);
-        let teacher =
-            self.by_classes(teacher, args.teacher_epochs, args.jitter, Teacher::forward)?;
+        let teacher = self.by_classes(
+            "teacher",
+            teacher,
+            args.teacher_epochs,
+            args.jitter,
+            Teacher::forward,
+        )?;
 
         // Both students start from the same weights.
         seed(&self.device, step_seed(self.seed, 1));
         let student = Mlp::new(&units(args.student_units), &training);
         let start = student.valid().train();
-        let alone = self.by_classes(student, args.epochs, 0, Mlp::forward)?;
+        let alone = self.by_classes("alone", student, args.epochs, 0, Mlp::forward)?;
 
         let data = Shifted { jitter: 0, seed: self.seed, ..self.data.clone() };
         let steps = args.epochs * data.batches_per_epoch() as u64;
-        let rates = schedule(args.learning_rate, steps)?;
+        let rates = schedule(args.learning_rate, steps);
         let soft = SoftTargets::new(args.temperature).with_alpha(args.alpha);
-        let run = Distillation::new(self.config(args.epochs), start, Self::optimizer(), rates)?;
+        let run = Distillation::new(self.config(args.epochs), start, Self::optimizer(), rates)?
+            .resume_in(self.checkpoints("distilled")?)?;
         let this = self;
         let trained = run.train(
             &teacher,
@@ -307,8 +328,9 @@ impl Course<'_> {
                 Ok::<_, anyhow::Error>(StepOutput { loss, items: batch.len(), correct })
             },
             |model| this.judged(model, Mlp::forward),
-            &mut *this.progress.borrow_mut(),
+            &mut self.session.progress(),
         )?;
+        self.session.check()?;
         Ok(Models {
             teacher: self.trace(&teacher, Teacher::forward)?,
             alone: self.trace(&alone, Mlp::forward)?,
@@ -317,17 +339,20 @@ impl Course<'_> {
     }
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    program("compress_distill", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     ensure!(args.seeds > 0, "--seeds: at least 1");
-    let out = args.common.out("compress_distill")?;
+    let out = session.out();
     let device = args.common.open()?;
+    session.stage("making the images");
     let (train, test_images) = open_images(args.data.as_deref(), args.common.seed)?;
-    let test = test_set(&test_images, &device)?;
+    let test = test_set(&test_images, &device)?.with_stop(&session.stop());
     let data = Shifted::new(&train, &args)?;
     let features = [data.shape.iter().product(), train.classes().len()];
 
-    let mut progress = (ProgressBar::new(), stop_on_ctrl_c()?);
     // Which test images each model of each seed has wrong.
     let mut wrong: [Vec<Vec<bool>>; 3] = Default::default();
     let mut report = Report::new(&test);
@@ -339,7 +364,7 @@ fn main() -> anyhow::Result<()> {
             device: device.clone(),
             features,
             seed: args.common.seed + run,
-            progress: RefCell::new(&mut progress),
+            session,
         };
         let Models { teacher, alone, distilled } = course.run()?;
         for (wrong, graph) in wrong.iter_mut().zip([&teacher, &alone, &distilled]) {
@@ -361,8 +386,9 @@ fn main() -> anyhow::Result<()> {
                 .row("distilled", &distilled)?;
         }
     }
+    session.stage("timing");
     let report = report.time_in_turns()?;
-    finish(&report, &out)?;
+    finish(&report, session)?;
 
     let mut metrics = before_and_after(&report, "teacher", "distilled")?;
     let n = test.len();
@@ -399,7 +425,7 @@ fn main() -> anyhow::Result<()> {
     let test = mcnemar(&right("student alone")?, &right("distilled")?)?;
     metrics.set("mcnemar_p_alone_distilled", test.p_value);
     metrics.set("seeds", args.seeds);
-    metrics.finish(&out)
+    session.finish(&metrics)
 }
 
 fn errors(wrong: &[bool]) -> usize {

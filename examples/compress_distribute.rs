@@ -13,26 +13,32 @@
 #![allow(clippy::print_stdout)]
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
 use burn::optim::AdamWConfig;
 use burn::tensor::Device;
 use clap::{Parser, ValueEnum};
-use common::compress::{Family, before_and_after, finish, open_images, share, step, test_set};
-use common::{Common, stop_on_ctrl_c};
+use common::compress::{
+    CHECKPOINT_EVERY, Family, before_and_after, finish, open_images, share, step, test_set,
+};
+use common::{Common, Resume, Session, program};
 use compress::distribute::{Compression, DataParallel, DataParallelConfig, Mode};
 use compress::report::Report;
+use model_utils::checkpoint::Checkpoints;
 use model_utils::data::{Dataset as _, ImageBatch, Loader, ToTensors as _};
 use model_utils::graph::{Graph, GraphModule};
 use model_utils::picture::Curves;
 use model_utils::stats::{mean, median};
-use model_utils::train::{Budget, Evaluation, Observer, ProgressBar, StopReason, Trained};
+use model_utils::train::{Budget, Evaluation, Trained};
 
 /// Divide training among workers
 #[derive(Debug, Parser)]
 struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    resume: Resume,
     /// Images: MNIST's IDX files, a folder a class, or a CSV of names and labels [default: drawn shapes]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -102,14 +108,18 @@ struct Measured {
     trained: Trained<GraphModule>,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    program("compress_distribute", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     ensure!(args.workers > 0, "--workers: at least 1");
     ensure!(args.repeats > 0, "--repeats: at least 1");
-    let out = args.common.out("compress_distribute")?;
+    let out = session.out();
     let device = args.common.open()?;
+    session.stage("making the images");
     let (train, test_images) = open_images(args.data.as_deref(), args.common.seed)?;
-    let test = test_set(&test_images, &device)?;
+    let test = test_set(&test_images, &device)?.with_stop(&session.stop());
     let first = train.get(0)?.image;
     let shape = [first.channels(), first.height(), first.width()];
     let graph = args.family.graph(shape, train.classes().len(), &device)?;
@@ -135,7 +145,6 @@ fn main() -> anyhow::Result<()> {
         }
     }
 
-    let mut progress = (ProgressBar::new(), stop_on_ctrl_c()?);
     let mut measured: Vec<Measured> = Vec::new();
     for repeat in 0..args.repeats {
         for (at, workers) in (1..=args.workers).enumerate() {
@@ -143,9 +152,19 @@ fn main() -> anyhow::Result<()> {
                 let correct = test.correct(&module.graph())?;
                 Ok(Evaluation::new("test_accuracy", share(&correct)))
             };
-            let trained =
-                train_divided(&args, &graph, &device, &batches, workers, evaluate, &mut progress)?;
-            ensure!(trained.reason != StopReason::Asked, "stopped");
+            let name = format!("{}-{repeat}", row(workers).replace(' ', "-"));
+            session.stage(format!("training {name}"));
+            let trained = divided(&args, &graph, &device, workers, session.checkpoints(&name)?)?
+                .train(
+                    &batches,
+                    |module: &GraphModule, batch: ImageBatch, device: &Device| {
+                        let (images, labels) = batch.to_tensors(device);
+                        step(module, images, labels)
+                    },
+                    evaluate,
+                    &mut session.progress(),
+                )?;
+            session.check()?;
             let images_per_s = trained.items_per_s;
             if repeat == 0 {
                 measured.push(Measured { workers, images_per_s: vec![images_per_s], trained });
@@ -175,7 +194,7 @@ fn main() -> anyhow::Result<()> {
         );
         speed_ups.push((*workers as f64, speed_up));
     }
-    finish(&report, &out)?;
+    finish(&report, session)?;
     if speed_ups.len() > 1 {
         Curves::new("Images a second, of one worker's")
             .x_label("workers, a core each")
@@ -189,23 +208,21 @@ fn main() -> anyhow::Result<()> {
         metrics.set(&format!("images_per_s_{workers}"), median(images_per_s)?);
         metrics.set(&format!("speed_up_{workers}"), *speed_up);
     }
-    metrics.finish(&out)
+    session.finish(&metrics)
 }
 
 fn row(workers: usize) -> String {
     if workers == 1 { "1 worker".to_owned() } else { format!("{workers} workers") }
 }
 
-/// Trains from the same weights on the same batches.
-fn train_divided(
+/// A training from the same weights on the same batches.
+fn divided(
     args: &Args,
     graph: &Graph,
     device: &Device,
-    batches: &Vec<ImageBatch>,
     workers: usize,
-    evaluate: impl FnMut(&GraphModule) -> anyhow::Result<Evaluation>,
-    progress: &mut dyn Observer,
-) -> anyhow::Result<Trained<GraphModule>> {
+    checkpoints: Checkpoints,
+) -> anyhow::Result<DataParallel<GraphModule>> {
     let mode = match args.mode {
         When::Sync => Mode::Synchronous,
         When::Async => Mode::Asynchronous { staleness: args.staleness },
@@ -220,17 +237,11 @@ fn train_divided(
         .with_mode(mode)
         .with_compression(compression)
         .with_sync_batch_norm(!args.own_statistics)
-        .with_threads(Some(args.threads));
+        .with_threads(Some(args.threads))
+        .with_checkpoint_every(Some(CHECKPOINT_EVERY));
     let optimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.02).init();
     let model = graph.init(&device.clone().autodiff())?;
     let devices = vec![device.clone(); workers];
-    DataParallel::new(config, model, optimizer, args.learning_rate, &devices)?.train(
-        batches,
-        |module: &GraphModule, batch: ImageBatch, device: &Device| {
-            let (images, labels) = batch.to_tensors(device);
-            step(module, images, labels)
-        },
-        evaluate,
-        progress,
-    )
+    let run = DataParallel::new(config, model, optimizer, args.learning_rate, &devices)?;
+    Ok(run.resume_in(checkpoints)?)
 }

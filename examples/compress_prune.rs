@@ -9,6 +9,7 @@
 #![allow(clippy::print_stdout)]
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use burn::module::Module;
@@ -17,21 +18,23 @@ use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use clap::{Parser, ValueEnum};
 use common::compress::{
-    Family, Given, Subject, before_and_after, finish, open_images, share, step, test_set,
+    CHECKPOINT_EVERY, Family, Given, Subject, before_and_after, finish, open_images, share, step,
+    test_set,
 };
 use common::vision::schedule;
-use common::{Common, Metrics};
+use common::{Common, Metrics, Resume, Session, program};
 use compress::prune::{
     Importance, Masks, SparsitySchedule, Structured, TaylorProducts, Unstructured,
 };
 use compress::report::Variant;
 use compress::share::{DeepCompression, Sharing};
+use model_utils::checkpoint::{HoldsModules as _, TakesModules as _};
 use model_utils::data::ToTensors as _;
+use model_utils::device::{seed, step_seed};
 use model_utils::graph::{Graph, GraphModule};
 use model_utils::ops;
 use model_utils::train::{
-    Batches as _, Budget, Evaluation, Observer, ProgressBar, StepOutput, Supervised,
-    SupervisedConfig,
+    Batches as _, Budget, Evaluation, Observer, Run, StepOutput, Supervised, SupervisedConfig,
 };
 
 /// Remove what contributes little
@@ -39,6 +42,8 @@ use model_utils::train::{
 struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    resume: Resume,
     #[command(flatten)]
     given: Given,
     /// The share of the multiply–adds that is left
@@ -96,20 +101,23 @@ enum Ranked {
     Random,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    let out = args.common.out("compress_prune")?;
-    let mut progress = ProgressBar::new();
-    let metrics = if args.deep_compression {
-        deep_compression(&args, &out, &mut progress)?
-    } else {
-        structured(&args, &out, &mut progress)?
-    };
-    metrics.finish(&out)
+fn main() -> ExitCode {
+    program("compress_prune", run)
 }
 
-fn structured(args: &Args, out: &Path, progress: &mut dyn Observer) -> anyhow::Result<Metrics> {
-    let subject = Subject::prepare(&args.given, &args.common, out, progress)?;
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    let metrics = if args.deep_compression {
+        deep_compression(&args, session)?
+    } else {
+        structured(&args, session)?
+    };
+    session.finish(&metrics)
+}
+
+fn structured(args: &Args, session: &Session) -> anyhow::Result<Metrics> {
+    let out = session.out();
+    let subject = Subject::prepare(&args.given, &args.common, session)?;
+    session.stage("pruning");
     let mut rule = Structured::multiply_adds(args.keep)
         .with_importance(args.importance.of(&subject)?)
         .with_round_to(args.round_to);
@@ -119,10 +127,11 @@ fn structured(args: &Args, out: &Path, progress: &mut dyn Observer) -> anyhow::R
     let pruned = rule.prune(&subject.graph)?;
     println!("\n{}", pruned.report);
     let rate = args.given.family.learning_rate() * args.fine_tune_rate;
-    let tuned = subject.train(&pruned.graph, args.fine_tune, rate, progress)?;
+    let tuned = subject.train(session, "pruned", &pruned.graph, args.fine_tune, rate)?;
     tuned.save(out.join("pruned.safetensors"))?;
     let tuned = Graph::load(out.join("pruned.safetensors"))?;
 
+    session.stage("timing");
     // As they are run: normalisations in the convolutions.
     let [original, pruned_only, tuned] = [&subject.graph, &pruned.graph, &tuned].map(|graph| {
         let mut folded = graph.clone();
@@ -135,7 +144,7 @@ fn structured(args: &Args, out: &Path, progress: &mut dyn Observer) -> anyhow::R
         .row("pruned", &pruned_only?)?
         .row("trained on", &tuned?)?
         .time_in_turns()?;
-    finish(&report, out)?;
+    finish(&report, session)?;
     let mut metrics = before_and_after(&report, "original", "trained on")?;
     let figure = |key: &str| metrics.get(key).and_then(serde_json::Value::as_f64);
     let (before, after) = (figure("latency_ms_before"), figure("latency_ms_after"));
@@ -204,14 +213,12 @@ impl Lenet300 {
     }
 }
 
-fn deep_compression(
-    args: &Args,
-    out: &Path,
-    progress: &mut dyn Observer,
-) -> anyhow::Result<Metrics> {
+fn deep_compression(args: &Args, session: &Session) -> anyhow::Result<Metrics> {
+    let out = session.out();
+    session.stage("making the images");
     let device = args.common.open()?;
     let (train, test_images) = open_images(args.given.data.as_deref(), args.common.seed)?;
-    let test = test_set(&test_images, &device)?;
+    let test = test_set(&test_images, &device)?.with_stop(&session.stop());
     let first = train.get(0)?.image;
     let shape = [1, first.channels(), first.height(), first.width()];
     let classes = train.classes().len();
@@ -225,7 +232,7 @@ fn deep_compression(
         let inputs = shape[1..].iter().product();
         let device = subject.device.clone().autodiff();
         let model = Lenet300::new(inputs, classes, args.dropout, &device);
-        let model = first_training(&subject, model, args.given.epochs, progress)?;
+        let model = first_training(session, &subject, model, args.given.epochs)?;
         Graph::trace(&model, shape, Lenet300::forward)?
     };
     subject.graph.save(out.join("model.safetensors"))?;
@@ -238,12 +245,15 @@ fn deep_compression(
         0..prune_steps * 6 / 10,
         steps_per_epoch / 4 + 1,
     )?;
-    let input = DropoutConfig::new(args.input_dropout).init();
+    let dropout = DropoutConfig::new(args.input_dropout).init();
     let epochs = args.fine_tune;
-    let sparse = train_sparse(&subject, &subject.graph, Some(schedule), &input, epochs, 1e-3)?;
+    let course = Sparse { session, subject: &subject, dropout, schedule: Some(schedule), epochs };
+    let sparse = course.train("sparse", &subject.graph, 1e-3)?;
     let pruned = Masks::detach(&sparse)?;
     let shared = Sharing::bits(args.bits).share(&sparse)?;
-    let shared = train_sparse(&subject, &shared, None, &input, epochs / 8 + 1, 2e-4)?;
+    let course = Sparse { schedule: None, epochs: epochs / 8 + 1, ..course };
+    let shared = course.train("shared", &shared, 2e-4)?;
+    session.stage("timing");
 
     let path = out.join("model.dc");
     let packed = DeepCompression::new(&shared)?;
@@ -263,7 +273,7 @@ fn deep_compression(
         .row("pruned", &pruned)?
         .row("coded", Variant::new(&loaded).bytes(packed.bytes()))?
         .time_in_turns()?;
-    finish(&report, out)?;
+    finish(&report, session)?;
     let mut metrics = before_and_after(&report, "original", "coded")?;
     let row = |name: &str| report.find(name).context("no such row");
     let ratio = row("original")?.bytes as f64 / packed.bytes() as f64;
@@ -275,21 +285,24 @@ fn deep_compression(
 
 /// Trains LeNet-300-100 from nothing; the weights are those of the exponential average.
 fn first_training(
+    session: &Session,
     subject: &Subject,
     model: Lenet300,
     epochs: u64,
-    progress: &mut dyn Observer,
 ) -> anyhow::Result<Lenet300> {
+    session.stage("training model");
     let device = subject.device.clone().autodiff();
     let loader = subject.loader()?;
     let rates =
-        schedule(Family::Lenet300.learning_rate(), epochs * loader.batches_per_epoch() as u64)?;
+        schedule(Family::Lenet300.learning_rate(), epochs * loader.batches_per_epoch() as u64);
     let config = SupervisedConfig::new(Budget::epochs(epochs))
         .with_seed(subject.seed)
         .with_ema_decay(Some(0.99))
+        .with_checkpoint_every(Some(CHECKPOINT_EVERY))
         .with_log_every(20);
     let optimizer: ModuleOptimizer = AdamWConfig::new().with_epsilon(1e-8).init();
-    let trained = Supervised::new(config, model, optimizer, rates)?.train::<_, anyhow::Error>(
+    let run = Supervised::new(config, model, optimizer, rates)?;
+    let trained = run.resume_in(session.checkpoints("model")?)?.train::<_, anyhow::Error>(
         &loader,
         |model, batch| {
             let (images, labels) = batch.to_tensors(&device);
@@ -304,43 +317,92 @@ fn first_training(
             let correct = subject.test.correct(&Graph::trace(model, shape, Lenet300::forward)?)?;
             Ok(Evaluation::new("test_accuracy", share(&correct)))
         },
-        progress,
+        &mut session.progress(),
     )?;
+    session.check()?;
     Ok(trained.into_best_guess())
 }
 
-/// Trains a graph on, pruning it by the schedule as it goes; zeros stay.
-fn train_sparse(
-    subject: &Subject,
-    graph: &Graph,
+/// How a graph is trained on: zeros stay, and more come by the schedule.
+struct Sparse<'a> {
+    session: &'a Session,
+    subject: &'a Subject,
+    dropout: Dropout,
     schedule: Option<SparsitySchedule>,
-    dropout: &Dropout,
     epochs: u64,
-    highest_rate: f64,
-) -> anyhow::Result<Graph> {
-    let device = subject.device.clone().autodiff();
-    let loader = subject.loader()?;
-    let mut module = graph.init(&device)?;
-    let mut optimizer: ModuleOptimizer =
-        AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(1e-3).init();
-    let steps = epochs * loader.batches_per_epoch() as u64;
-    let mut at = 0;
-    for epoch in 0..epochs {
-        for batch in loader.epoch(epoch, 0) {
-            if let Some(sparsity) = schedule.and_then(|schedule| schedule.at(at)) {
-                let graph = module.graph();
-                let masks =
-                    Unstructured::magnitude(sparsity).with_global_ranking(true).masks(&graph)?;
-                module = masks.attach(&graph)?.init(&device)?;
+}
+
+impl Sparse<'_> {
+    fn train(&self, name: &str, graph: &Graph, highest_rate: f64) -> anyhow::Result<Graph> {
+        let Self { session, subject, schedule, .. } = *self;
+        let device = subject.device.clone().autodiff();
+        let loader = subject.loader()?;
+        let per_epoch = loader.batches_per_epoch() as u64;
+        let steps = self.epochs * per_epoch;
+        let prune = |graph: &Graph, sparsity| -> anyhow::Result<GraphModule> {
+            let masks = Unstructured::magnitude(sparsity).with_global_ranking(true).masks(graph)?;
+            Ok(masks.attach(graph)?.init(&device)?)
+        };
+        let due = |step| schedule.and_then(|schedule| schedule.at(step));
+        let mut module = graph.init(&device)?;
+        let mut optimizer: ModuleOptimizer =
+            AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(1e-3).init();
+        session.stage(format!("training {name}"));
+        let about = (subject.seed, subject.batch_size, steps, highest_rate);
+        let mut run = Run::new(name, &about)?.without_history();
+        let path = session.kept()?.join(format!("{name}.safetensors"));
+        if let Some(saved) = run.resume_in(session.checkpoints(name)?, Some(CHECKPOINT_EVERY))? {
+            // With its masks, which are no weights.
+            model_utils::atomic::write(&path, &saved.bytes("graph")?)?;
+            module = saved.module("model", Graph::load(&path)?.init(&device)?)?;
+            optimizer = saved.optimizer("optimizer", optimizer)?;
+        }
+        let progress = &mut session.progress();
+        run.start(Budget::steps(steps), None, progress)?;
+        let mut batches = loader.epoch(run.steps() / per_epoch, (run.steps() % per_epoch) as usize);
+        while run.next(progress) {
+            let at = run.steps();
+            if let Some(sparsity) = due(at) {
+                module = prune(&module.graph(), sparsity)?;
             }
-            let (images, labels) = batch?.to_tensors(&device);
-            let output = step(&module, dropout.forward(images), labels)?;
+            if at > 0 && at.is_multiple_of(per_epoch) {
+                batches = loader.epoch(at / per_epoch, 0);
+            }
+            let (images, labels) = batches.next().context("a batch")??.to_tensors(&device);
+            seed(&device, step_seed(subject.seed, at));
+            let output = step(&module, self.dropout.forward(images), labels)?;
             let gradients = GradientsParams::from_grads(output.loss.backward(), &module);
             let turn = std::f64::consts::PI * at as f64 / steps as f64;
             let rate = highest_rate * f64::midpoint(1.0, turn.cos());
             module = optimizer.step(rate, module, gradients);
-            at += 1;
+            run.step(output.items);
+            if run.is_report_due(20) {
+                run.report(&[], progress);
+            }
+            if run.is_save_due() {
+                save(&mut run, &module, &optimizer, &path, progress)?;
+            }
         }
+        if !run.is_saved() {
+            save(&mut run, &module, &optimizer, &path, progress)?;
+        }
+        run.finish(progress).or_stopped()?;
+        Ok(module.graph())
     }
-    Ok(module.graph())
+}
+
+/// Saves what a sparse graph's training goes on from.
+fn save(
+    run: &mut Run,
+    module: &GraphModule,
+    optimizer: &ModuleOptimizer,
+    path: &Path,
+    progress: &mut dyn Observer,
+) -> anyhow::Result<()> {
+    module.graph().save(path)?;
+    let graph = std::fs::read(path)?;
+    run.save(progress, |checkpoint| {
+        checkpoint.module("model", module)?.optimizer("optimizer", optimizer)?.bytes("graph", graph)
+    })?;
+    Ok(())
 }

@@ -10,13 +10,15 @@
 
 #![allow(clippy::print_stdout)]
 
+use std::process::ExitCode;
+
 use anyhow::Context as _;
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::{FloatDType, Tensor};
 use clap::{Parser, ValueEnum};
-use common::compress::{Given, Subject, before_and_after, finish, share, step};
+use common::compress::{CHECKPOINT_EVERY, Given, Subject, before_and_after, finish, share, step};
 use common::vision::schedule;
-use common::{Common, Metrics, stop_on_ctrl_c};
+use common::{Common, Metrics, Resume, Session, program};
 use compress::quantize::{
     CalibrationMethod, Coverage, PostTraining, PowerOfTwo, QuantizationAware, Scheme, StepSize,
     WeightRange, cast, load, save, stored_bytes, widen,
@@ -24,9 +26,7 @@ use compress::quantize::{
 use compress::report::Variant as Named;
 use model_utils::data::ToTensors as _;
 use model_utils::graph::Graph;
-use model_utils::train::{
-    Batches as _, Budget, Evaluation, Observer, ProgressBar, Supervised, SupervisedConfig,
-};
+use model_utils::train::{Batches as _, Budget, Evaluation, Supervised, SupervisedConfig};
 
 /// What is made of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -65,6 +65,8 @@ struct Args {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
+    resume: Resume,
+    #[command(flatten)]
     given: Given,
     /// What to make of the model
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Variant::value_variants().to_vec())]
@@ -86,18 +88,21 @@ struct Args {
     sensitivity: bool,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    let out = args.common.out("compress_quantize")?;
-    let mut progress = (ProgressBar::new(), stop_on_ctrl_c()?);
-    let subject = Subject::prepare(&args.given, &args.common, &out, &mut progress)?;
+fn main() -> ExitCode {
+    program("compress_quantize", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    let out = session.out();
+    let subject = Subject::prepare(&args.given, &args.common, session)?;
     let mut report = subject.report().row("float", &subject.graph)?;
     let mut variants = args.variants.clone();
     if !variants.contains(&args.chosen) {
         variants.push(args.chosen);
     }
     for &variant in &variants {
-        let graph = make(variant, &args, &subject, &mut progress)
+        session.check()?;
+        let graph = make(variant, &args, &subject, session)
             .with_context(|| format!("variant {}", variant.name()))?;
         let bytes = stored_bytes(&graph)?;
         let graph = if variant == Variant::Float16 {
@@ -110,6 +115,7 @@ fn main() -> anyhow::Result<()> {
         };
         report = report.row(variant.name(), Named::new(&graph).bytes(bytes))?;
     }
+    session.stage("timing");
     let report = report.time_in_turns()?;
 
     let mut metrics = before_and_after(&report, "float", &args.chosen.name())?;
@@ -127,18 +133,19 @@ fn main() -> anyhow::Result<()> {
     }
     if args.sensitivity {
         let batches = subject.calibration(args.calibration)?;
-        let found = four_bits().sensitivity(&subject.graph, batches, |graph| {
-            Ok(share(&subject.test.correct(graph)?))
-        })?;
+        session.stage("sensitivity");
+        let found = four_bits().with_stop(Some(session.stop())).sensitivity(
+            &subject.graph,
+            batches,
+            |graph| Ok(share(&subject.test.correct(graph)?)),
+        )?;
         println!("\n4 bits in one layer at a time:\n{found}");
         if let Some((_, change)) = found.worst_first().first() {
             metrics.set("sensitivity_worst_change", *change);
         }
     }
-    metrics.write(&out)?;
-    finish(&report, &out)?;
-    println!("wrote {}", out.display());
-    Ok(())
+    finish(&report, session)?;
+    session.finish(&metrics)
 }
 
 /// Weights of 4 bits with a scale a channel, activations of 8 bits.
@@ -150,16 +157,21 @@ fn make(
     variant: Variant,
     args: &Args,
     subject: &Subject,
-    progress: &mut dyn Observer,
+    session: &Session,
 ) -> anyhow::Result<Graph> {
     let graph = &subject.graph;
     let batches = || subject.calibration(args.calibration);
+    let stopping = |how: PostTraining| how.with_stop(Some(session.stop()));
     Ok(match variant {
         Variant::Float16 => cast(graph, FloatDType::F16)?,
-        Variant::Int8PerTensor => PostTraining::per_tensor().calibrate(graph, batches()?)?,
-        Variant::Int8PerChannel => PostTraining::per_channel().calibrate(graph, batches()?)?,
-        Variant::Int4PostTraining => four_bits().calibrate(graph, batches()?)?,
-        Variant::Int4Corrected => four_bits()
+        Variant::Int8PerTensor => {
+            stopping(PostTraining::per_tensor()).calibrate(graph, batches()?)?
+        }
+        Variant::Int8PerChannel => {
+            stopping(PostTraining::per_channel()).calibrate(graph, batches()?)?
+        }
+        Variant::Int4PostTraining => stopping(four_bits()).calibrate(graph, batches()?)?,
+        Variant::Int4Corrected => stopping(four_bits())
             .with_weight_range(WeightRange::MeanSquaredError)
             .with_calibration_method(CalibrationMethod::MeanSquaredError)
             .with_equalisation(true)
@@ -169,49 +181,57 @@ fn make(
             let aware = QuantizationAware::new(Scheme::symmetric(4).per_channel())
                 .with_step_size(StepSize::LearnedLogarithms);
             let prepared = aware.prepare(graph, batches()?)?;
-            let trained = subject.train(&prepared, args.aware_epochs, args.aware_rate, progress)?;
+            let trained = subject.train(
+                session,
+                &variant.name(),
+                &prepared,
+                args.aware_epochs,
+                args.aware_rate,
+            )?;
             aware.convert(&trained)?
         }
         Variant::Power6PostTraining => PowerOfTwo::new(6)?.quantize(graph)?,
-        Variant::Power6Aware => projected(&PowerOfTwo::new(6)?, args, subject, progress)?,
-        Variant::TernaryAware => projected(&PowerOfTwo::new(2)?, args, subject, progress)?,
+        Variant::Power6Aware => projected(variant, &PowerOfTwo::new(6)?, args, subject, session)?,
+        Variant::TernaryAware => projected(variant, &PowerOfTwo::new(2)?, args, subject, session)?,
     })
 }
 
 /// Trained on with projected weights: the loss is that of the projection, the gradient moves the
 /// weights behind it.
 fn projected(
+    variant: Variant,
     powers: &PowerOfTwo,
     args: &Args,
     subject: &Subject,
-    progress: &mut dyn Observer,
+    session: &Session,
 ) -> anyhow::Result<Graph> {
+    let name = variant.name();
+    session.stage(format!("training {name}"));
     let device = subject.device.clone().autodiff();
     let loader = subject.loader()?;
     let steps = args.aware_epochs * loader.batches_per_epoch() as u64;
     let config = SupervisedConfig::new(Budget::epochs(args.aware_epochs))
         .with_seed(subject.seed)
+        .with_checkpoint_every(Some(CHECKPOINT_EVERY))
         .with_log_every(20);
     let optimizer: ModuleOptimizer =
         AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.0).init();
     let graph = &subject.graph;
-    let trained = Supervised::new(
-        config,
-        graph.init(&device)?,
-        optimizer,
-        schedule(args.aware_rate, steps)?,
-    )?
-    .train::<_, anyhow::Error>(
-        &loader,
-        |module, batch| {
-            let (images, labels): (Tensor<4>, _) = batch.to_tensors(&device);
-            step(&powers.project(graph, module)?, images, labels)
-        },
-        |module| {
-            let correct = subject.test.correct(&powers.quantize(&module.graph())?)?;
-            Ok(Evaluation::new("test_accuracy", share(&correct)))
-        },
-        progress,
-    )?;
+    let trained =
+        Supervised::new(config, graph.init(&device)?, optimizer, schedule(args.aware_rate, steps))?
+            .resume_in(session.checkpoints(&name)?)?
+            .train::<_, anyhow::Error>(
+                &loader,
+                |module, batch| {
+                    let (images, labels): (Tensor<4>, _) = batch.to_tensors(&device);
+                    step(&powers.project(graph, module)?, images, labels)
+                },
+                |module| {
+                    let correct = subject.test.correct(&powers.quantize(&module.graph())?)?;
+                    Ok(Evaluation::new("test_accuracy", share(&correct)))
+                },
+                &mut session.progress(),
+            )?;
+    session.check()?;
     Ok(powers.quantize(&trained.into_best_guess().graph())?)
 }

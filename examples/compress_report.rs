@@ -13,23 +13,27 @@
 
 #![allow(clippy::print_stdout)]
 
+use std::process::ExitCode;
+
 use burn::tensor::Tensor;
 use clap::Parser;
 use common::compress::{Given, Mlp, Subject, before_and_after, finish};
-use common::{Common, stop_on_ctrl_c};
+use common::{Common, Resume, Session, program};
 use compress::distill::{DistillConfig, SoftTargets, distill};
 use compress::prune::{Importance, Structured};
 use compress::quantize::{PostTraining, Scheme, stored_bytes};
 use compress::report::{Variant, Verdict, smallest_significant};
 use model_utils::data::Dataset as _;
 use model_utils::graph::Graph;
-use model_utils::train::{Budget, ProgressBar};
+use model_utils::train::Budget;
 
 /// Compare variants of a model
 #[derive(Debug, Parser)]
 struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    resume: Resume,
     #[command(flatten)]
     given: Given,
     /// Passes of the pruned network after pruning
@@ -46,11 +50,12 @@ struct Args {
     temperature: f64,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    let out = args.common.out("compress_report")?;
-    let mut progress = (ProgressBar::new(), stop_on_ctrl_c()?);
-    let subject = Subject::prepare(&args.given, &args.common, &out, &mut progress)?;
+fn main() -> ExitCode {
+    program("compress_report", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    let subject = Subject::prepare(&args.given, &args.common, session)?;
     let mut report = subject.report().row("float", &subject.graph)?;
 
     let mut folded = subject.graph.clone();
@@ -64,14 +69,15 @@ fn main() -> anyhow::Result<()> {
         .prune(&subject.graph)?
         .graph;
     let rate = args.given.family.learning_rate() / 4.0;
-    let half = subject.train(&pruned, args.fine_tune, rate, &mut progress)?;
+    let half = subject.train(session, "half", &pruned, args.fine_tune, rate)?;
     report = report.row("half", &half)?;
     for (name, graph, how) in [
         ("int8", &subject.graph, PostTraining::per_channel()),
         ("int4 weights", &subject.graph, four_bits),
         ("half int8", &half, PostTraining::per_channel()),
     ] {
-        let quantized = how.calibrate(graph, subject.calibration(16)?)?;
+        let quantized =
+            how.with_stop(Some(session.stop())).calibrate(graph, subject.calibration(16)?)?;
         let bytes = stored_bytes(&quantized)?;
         report = report.row(name, Variant::new(&quantized).bytes(bytes))?;
     }
@@ -84,21 +90,28 @@ fn main() -> anyhow::Result<()> {
     let small = Mlp::new(&features, &subject.device);
     let small: Graph =
         Graph::trace(&small, [1, channels, height, width], |model, x: Tensor<4>| model.forward(x))?;
-    let mut train = |soft: SoftTargets| {
+    let train = |name: &str, soft: SoftTargets| {
+        session.stage(format!("training {name}"));
+        let path = session.kept()?.join(format!("{name}.safetensors"));
         let config = DistillConfig::new(soft)
             .with_budget(Budget::epochs(args.student_epochs))
             .with_seed(args.common.seed);
         let (teacher, device) = (&subject.graph, &subject.device);
-        anyhow::Ok(distill(teacher, &small, &subject.loader()?, config, device, &mut progress)?)
+        session.part(name, || {
+            let (loader, progress) = (subject.loader()?, &mut session.progress());
+            Ok(distill(teacher, &small, &loader, config, device, progress)?.save(&path)?)
+        })?;
+        anyhow::Ok(Graph::load(path)?)
     };
     let soft = SoftTargets::new(args.temperature);
-    let alone = train(soft.with_alpha(1.0))?;
+    let alone = train("small-alone", soft.with_alpha(1.0))?;
     report = report.row("small alone", &alone)?;
-    let distilled = train(soft)?;
+    let distilled = train("small-distilled", soft)?;
     report = report.row("small distilled", &distilled)?;
 
+    session.stage("timing");
     let report = report.time_in_turns()?;
-    finish(&report, &out)?;
+    finish(&report, session)?;
     for row in report.rows().iter().filter(|row| row.verdict() != Verdict::Original) {
         let Some(test) = row.against_first else { continue };
         let discordant = test.only_a + test.only_b;
@@ -120,5 +133,5 @@ fn main() -> anyhow::Result<()> {
         metrics.set(&format!("{key}_bytes"), row.bytes);
         metrics.set(&format!("{key}_latency_ms"), row.latency_ms);
     }
-    metrics.finish(&out)
+    session.finish(&metrics)
 }

@@ -5,25 +5,24 @@
 //! $ cargo run --release --example gan_dcgan -- --data MNIST --conditional
 //! ```
 //!
-//! Without `--data` it learns white shapes on black. Ctrl-C stops at the next step; `--resume` goes
-//! on from there exactly. The figures are of a classifier that is trained first; each stands beside
+//! Without `--data` it learns white shapes on black. Ctrl-C stops; with `--resume` the same command
+//! goes on exactly. The figures are of a classifier that is trained first; each stands beside
 //! what real images get.
 
 #![allow(clippy::print_stdout)]
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use anyhow::Context as _;
 use burn::tensor::Tensor;
 use clap::Parser;
-use common::gan::{Film, Jury, draw_curves, draw_nearest, silhouettes};
-use common::{Common, Metrics, stop_on_ctrl_c};
+use common::gan::{Jury, draw_curves, draw_nearest, look, silhouettes};
+use common::{Common, Film, Metrics, Resume, Session, program};
 use gan::sample::{spherical_path, to_images};
 use gan::{DcganConfig, GanConfig, Images, Loss, Penalty, Rules};
-use model_utils::checkpoint::Checkpoints;
 use model_utils::data::{Shape, Split};
 use model_utils::picture::{Grid, grid};
-use model_utils::train::{Budget, CsvLog, History, ProgressBar};
+use model_utils::train::Budget;
 use model_utils::weights::Stored as _;
 
 /// Train a DCGAN
@@ -81,9 +80,8 @@ struct Args {
     /// Samples that are judged, at most as many as there are test images
     #[arg(long, default_value_t = 10_000)]
     samples: usize,
-    /// Go on from the latest checkpoint in the output folder
-    #[arg(long)]
-    resume: bool,
+    #[command(flatten)]
+    resume: Resume,
 }
 
 /// The rules of DCGAN that can be broken.
@@ -105,11 +103,15 @@ enum Rule {
     Tanh,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    let out = args.common.out("gan_dcgan")?;
+fn main() -> ExitCode {
+    program("gan_dcgan", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    let out = session.out();
     let config = configure(&args);
     let device = args.common.open()?;
+    session.stage("making the images");
     let (train, test) = match &args.data {
         Some(folder) => (
             Images::open(folder, Split::Train)?.resized(args.size)?,
@@ -138,17 +140,14 @@ fn main() -> anyhow::Result<()> {
         size = args.size
     );
 
-    let stop = stop_on_ctrl_c()?;
-    let mut progress = ProgressBar::new();
+    session.check()?;
+
     let epochs = if train.count() > 30_000 { 3 } else { 6 };
-    let jury = Jury::new((&train, &test), args.samples, epochs, &device, &out, &mut progress)?;
+    // What cannot work is refused before anything is trained.
+    let _ = config.init(&device)?;
+    let jury = Jury::new(session, (&train, &test), args.samples, epochs, &device)?;
     println!("classifier: {:.2} % of the test images right", 100.0 * jury.accuracy);
 
-    let folder = out.join("checkpoints");
-    if !args.resume && folder.exists() {
-        std::fs::remove_dir_all(&folder)
-            .context("cannot clear the checkpoints of an earlier run")?;
-    }
     let untrained = config.init(&device)?;
     let mut metrics = Metrics::default();
     if args.clusters.is_some() {
@@ -158,35 +157,34 @@ fn main() -> anyhow::Result<()> {
     metrics.set("fid_noise", jury.noise_fid(train.shape(), &device)?);
     metrics.set("fid_untrained", jury.fid(&untrained.sample_tensor(jury.count(), 2)?)?);
 
-    let mut gan = untrained.resume_in(Checkpoints::open(folder)?, (args.steps / 10).max(1))?;
-    let mut film = Film::new(36);
-    let mut observer =
-        ((progress, stop), (History::default(), CsvLog::append(out.join("train.csv"))?));
+    session.stage("training");
+    let checkpoint_every = (args.steps / 10).clamp(1, 200);
+    let mut gan = untrained.resume_in(session.checkpoints("game")?, checkpoint_every)?;
+    let mut film = Film::open(session.kept()?.join("film"), gan.steps())?;
+    let mut observer = (session.progress(), session.log(out.join("train.csv"))?);
     let every = (args.steps / 40).max(1);
     let trained = gan.train_with_callback(
         &learned,
         Budget::steps(args.steps),
         &mut observer,
         every,
-        |gan| film.look(gan),
+        |gan| look(&mut film, gan, 36),
     )?;
-    let (_, (history, log)) = observer;
-    log.finish()?;
+    observer.1.finish()?;
+    session.check()?;
+    session.stage("evaluation");
     metrics.set("steps", trained.steps);
     metrics.set("images_per_s", trained.samples_per_s);
     metrics.set("train_wall_s", trained.wall_s);
 
-    // A run that was done already has nothing new to show.
-    if !history.curves.is_empty() {
-        film.save(&out.join("training.gif"))?;
-        draw_curves(&history, &out)?;
-    }
+    film.save(&out.join("training.gif"))?;
+    draw_curves(gan.history(), out)?;
     grid(&gan.sample(100, 3)?)?.columns(10).scale(2).save(out.join("samples.png"))?;
     draw_nearest(&gan.sample_tensor(10, 3)?, &train, &out.join("nearest.png"))?;
     draw_paths(&gan, &out.join("paths.png"))?;
     gan.average().save(out.join("generator.safetensors"))?;
     jury.judge(&gan, args.conditional, &mut metrics)?;
-    metrics.finish(&out)
+    session.finish(&metrics)
 }
 
 /// How even clusters are, and how many images have their cluster's commonest label.

@@ -12,24 +12,26 @@
 
 #![allow(clippy::print_stdout)]
 
-use std::path::Path;
+use std::process::ExitCode;
 
 use burn::module::Module as _;
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::{Parser, ValueEnum};
-use common::{Common, Metrics, stop_on_ctrl_c};
+use common::{Common, Film, Metrics, Resume, Series, Session, program};
 use gan::mixture::Coverage;
 use gan::mlp::{MlpDiscriminator, MlpGenerator};
 use gan::{Discriminator as _, Gan, GanConfig, Loss, Mixture, MlpConfig, Penalty};
 use model_utils::image::Image;
-use model_utils::picture::{Animation, Curves, Grid};
-use model_utils::train::{Budget, ProgressBar, Stop};
+use model_utils::picture::{Curves, Grid};
+use model_utils::train::Budget;
 
 /// Find every mode of a mixture of Gaussians
 #[derive(Debug, Parser)]
 struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    resume: Resume,
     /// One mixture only
     #[arg(long, value_enum)]
     mixture: Option<Place>,
@@ -144,11 +146,13 @@ type Player = Gan<2, MlpGenerator, MlpDiscriminator>;
 /// Samples that coverage is taken of, as in `PacGAN`.
 const SAMPLES: usize = 2500;
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    let out = args.common.out("gan_mixture")?;
+fn main() -> ExitCode {
+    program("gan_mixture", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    let out = session.out();
     let device = args.common.open()?;
-    let stop = stop_on_ctrl_c()?;
     let mut metrics = Metrics::default();
     for place in [Place::Ring, Place::Grid] {
         if args.mixture.is_some_and(|only| only != place) {
@@ -164,10 +168,10 @@ fn main() -> anyhow::Result<()> {
         for (at, recipe) in recipes(place).into_iter().take(many).enumerate() {
             let mut all = Vec::new();
             for seed in args.common.seed..args.common.seed + args.seeds {
-                let gif = (at == 0 && seed == args.common.seed).then_some(out.as_path());
+                let gif = at == 0 && seed == args.common.seed;
                 let steps = args.steps.unwrap_or(place.steps());
-                let run = Run { place, recipe: &recipe, seed, steps, device: &device };
-                let Found { coverage: found, points, wall_s } = run.train(gif, stop.clone())?;
+                let run = Run { session, place, recipe: &recipe, seed, steps, device: &device };
+                let Found { coverage: found, points, wall_s } = run.train(gif)?;
                 println!(
                     "{:22} {seed:4}  {:5}  {:4.1} %  {wall_s:5.0} s",
                     recipe.name,
@@ -179,19 +183,14 @@ fn main() -> anyhow::Result<()> {
                     metrics.set(&format!("{}_{}_wall_s", recipe.name, place.name()), wall_s);
                 }
                 all.push(found);
-                if stop.is_stopped() {
-                    break;
-                }
             }
             let prefix = if at == 0 { String::new() } else { format!("{}_", recipe.name) };
             set(&mut metrics, &prefix, place, &all);
-            if stop.is_stopped() {
-                break;
-            }
+            session.keep(&metrics);
         }
         curves.save(out.join(format!("{}.svg", place.name())))?;
     }
-    metrics.finish(&out)
+    session.finish(&metrics)
 }
 
 /// Means over seeds, and the least.
@@ -218,6 +217,7 @@ struct Found {
 }
 
 struct Run<'a> {
+    session: &'a Session,
     place: Place,
     recipe: &'a Recipe,
     seed: u64,
@@ -226,8 +226,10 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn train(&self, gif: Option<&Path>, stop: Stop) -> anyhow::Result<Found> {
-        let Self { place, recipe, steps, .. } = *self;
+    fn train(&self, gif: bool) -> anyhow::Result<Found> {
+        let Self { session, place, recipe, steps, .. } = *self;
+        let name = format!("{}-{}-{}", place.name(), recipe.name, self.seed);
+        session.stage(format!("training {name}"));
         let mixture = place.mixture();
         let mut gan = GanConfig::new(MlpConfig::new(2), recipe.loss)
             .with_penalty(recipe.penalty)
@@ -239,28 +241,32 @@ impl Run<'_> {
             .with_ema_decay(0.999)
             .with_anneal_steps(steps)
             .with_seed(self.seed)
-            .init(self.device)?;
-        let mut film = Animation::new(120);
-        let mut points = Vec::new();
+            .init(self.device)?
+            .resume_in(session.checkpoints(&name)?, (steps / 10).clamp(1, 1000))?;
+        let folder = session.kept()?;
+        let mut film = Film::open(folder.join(format!("{name}-film")), gan.steps())?;
+        let mut points = Series::open(folder.join(format!("{name}.json")), gan.steps())?;
         let every = (steps / 60).max(1);
         let budget = Budget::steps(steps);
-        let mut progress = (ProgressBar::new(), stop);
-        let trained = gan.train_with_callback(&mixture, budget, &mut progress, every, |gan| {
+        let progress = &mut session.progress();
+        let trained = gan.train_with_callback(&mixture, budget, progress, every, |gan| {
             let samples = gan.sample(SAMPLES, 7)?;
             let found = mixture.coverage(&samples)?;
-            points.push((gan.steps() as f64, found.good));
-            if gif.is_some() && recipe.packing == 1 {
-                film.push(&frame(gan, place, &samples[..500], &found)?)?;
+            points.push(gan.steps(), found.good)?;
+            if gif && recipe.packing == 1 {
+                film.push(gan.steps(), frame(gan, place, &samples[..500], &found)?)?;
             }
             Ok(())
         })?;
+        session.check()?;
         let found = mixture.coverage(&gan.sample(SAMPLES, 7)?)?;
-        if let Some(out) = gif {
-            film.save(out.join(format!("{}.gif", place.name())))?;
+        if gif {
+            let out = session.out();
+            film.animation(120)?.save(out.join(format!("{}.gif", place.name())))?;
             let last = frame(&gan, place, &gan.sample(1000, 7)?, &found)?;
             last.save(out.join(format!("{}.png", place.name())))?;
         }
-        Ok(Found { coverage: found, points, wall_s: trained.wall_s })
+        Ok(Found { coverage: found, points: points.points(), wall_s: trained.wall_s })
     }
 }
 

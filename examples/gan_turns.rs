@@ -13,17 +13,18 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::ExitCode;
 
 use burn::tensor::Tensor;
 use clap::Parser;
 use common::gan::silhouettes;
-use common::{Common, Metrics, stop_on_ctrl_c};
+use common::{Common, Metrics, Session, program};
 use gan::dcgan::{DcganDiscriminator, DcganGenerator};
 use gan::penalty::frozen;
 use gan::{DcganConfig, Discriminator as _, Gan, GanConfig, Generator as _, Images, Loss};
 use model_utils::data::{Shape, Split};
 use model_utils::picture::{Bars, Curves, FlowChart, Grid};
-use model_utils::train::{Budget, ProgressBar};
+use model_utils::train::Budget;
 use model_utils::weights::{State, Stored as _};
 
 /// One training cycle, turn by turn
@@ -64,10 +65,14 @@ struct Moved {
     shares: BTreeMap<String, f64>,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    let out = args.common.out("gan_turns")?;
+fn main() -> ExitCode {
+    program("gan_turns", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    let out = session.out();
     let device = args.common.open()?;
+    session.stage("making the images");
     let images = silhouettes(4000, Split::Train, 28, &Shape::ALL, args.common.seed)?;
     let networks = DcganConfig::for_size(28).with_channels(1).with_width(24);
     let mut gan: Player = GanConfig::new(networks, Loss::NonSaturating)
@@ -77,8 +82,10 @@ fn main() -> anyhow::Result<()> {
         .with_discriminator_learning_rate(1e-4)
         .with_seed(args.common.seed)
         .init(&device)?;
-    let mut progress = (ProgressBar::new(), stop_on_ctrl_c()?);
-    gan.train(&images, Budget::steps(args.warm_up), &mut progress)?;
+    session.stage("training");
+    gan.train(&images, Budget::steps(args.warm_up), &mut session.progress())?;
+    session.check()?;
+    session.stage("the cycles");
 
     let before = gan.sample(8, 1)?;
     let mut turns = Vec::new();
@@ -90,8 +97,8 @@ fn main() -> anyhow::Result<()> {
     let after = gan.sample(8, 1)?;
 
     print_table(&turns);
-    draw_flows(&turns, &out)?;
-    draw_movement(&turns, &out)?;
+    draw_flows(&turns, out)?;
+    draw_movement(&turns, out)?;
     let mut picture = Grid::new().title("The same random numbers before, between and after");
     for image in before.iter().chain(&between).chain(&after) {
         picture = picture.image(image);
@@ -101,7 +108,7 @@ fn main() -> anyhow::Result<()> {
         "samples after the discriminator's turns are the same to the last pixel: {}",
         before == between
     );
-    draw_cycles(&mut gan, &images, args.cycles, &out)?;
+    draw_cycles(&mut gan, &images, args.cycles, session)?;
 
     let mut metrics = Metrics::default();
     let [critic, generator] = [&turns[0], &turns[turns.len() - 1]];
@@ -114,7 +121,7 @@ fn main() -> anyhow::Result<()> {
         }
     }
     metrics.set("same_samples_after_discriminator", before == between);
-    metrics.finish(&out)
+    session.finish(&metrics)
 }
 
 fn discriminator_turn(gan: &mut Player, images: &Images, round: usize) -> anyhow::Result<Turn> {
@@ -278,7 +285,12 @@ fn draw_movement(turns: &[Turn], out: &Path) -> anyhow::Result<()> {
 }
 
 /// Both losses on the same images and random numbers after each turn.
-fn draw_cycles(gan: &mut Player, images: &Images, cycles: usize, out: &Path) -> anyhow::Result<()> {
+fn draw_cycles(
+    gan: &mut Player,
+    images: &Images,
+    cycles: usize,
+    session: &Session,
+) -> anyhow::Result<()> {
     let still = gan.latents(256, 9);
     let real = images.select(&(0..256).collect::<Vec<_>>(), &still.device())?.0;
     let (z, real): (Tensor<2>, Tensor<4>) = (Tensor::from_inner(still), Tensor::from_inner(real));
@@ -301,6 +313,7 @@ fn draw_cycles(gan: &mut Player, images: &Images, cycles: usize, out: &Path) -> 
     note(turn, gan)?;
     let mut marks = Vec::new();
     for _ in 0..cycles {
+        session.check()?;
         for round in 0..gan.rules().discriminator_steps {
             gan.discriminator_step(images, round)?;
             turn += 1;
@@ -319,5 +332,5 @@ fn draw_cycles(gan: &mut Player, images: &Images, cycles: usize, out: &Path) -> 
     for mark in marks {
         curves = curves.marker(mark as f64, "");
     }
-    Ok(curves.save(out.join("cycles.svg"))?)
+    Ok(curves.save(session.out().join("cycles.svg"))?)
 }

@@ -13,12 +13,13 @@
 #![allow(clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::{Parser, ValueEnum};
-use common::{Common, Metrics};
+use common::{Common, Metrics, Session, program};
 use mobilenet_densenet::{
     Classifier as _, DenseNet, DenseNetConfig, MobileNetV2, MobileNetV2Config,
 };
@@ -52,9 +53,12 @@ struct Args {
     labels: Option<PathBuf>,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    let out = args.common.out("graph_summary")?;
+fn main() -> ExitCode {
+    program("graph_summary", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    let out = session.out();
     let device = args.common.open()?;
     let mut metrics = Metrics::default();
 
@@ -82,6 +86,7 @@ fn main() -> anyhow::Result<()> {
     metrics.set("nodes_folded", folded.summary(1)?.rows.len());
     let (module, folded) = (graph.init(&device)?, folded.init(&device)?);
     let input = example_input(&graph, args.image.as_deref(), &device)?;
+    session.stage("timing");
     let (output, time_ms) = timed(&module, &input)?;
     let (_, folded_ms) = timed(&folded, &input)?;
     metrics.set("forward_ms", time_ms);
@@ -90,12 +95,13 @@ fn main() -> anyhow::Result<()> {
         classify(output, args.labels.as_deref(), &mut metrics)?;
     }
 
+    session.check()?;
     let block = ResidualBlockConfig::new([16, 16]).init(&device);
     let mut block = Graph::trace(&block, [1, 16, 32, 32], ResidualBlock::forward)?;
     block.chart("A residual block")?.save(out.join("block.svg"))?;
     block.fold_batch_norm()?;
     block.chart("The same, folded")?.save(out.join("block-folded.svg"))?;
-    metrics.finish(&out)
+    session.finish(&metrics)
 }
 
 /// An image of one size and colour, or the one that is asked for: `[1, 3, height, width]`.

@@ -8,23 +8,24 @@
 //!
 //! The first command lets GNU Go (Debian: gnugo) play against itself and writes the records to
 //! DIR/games; any other folder of records goes with `--data`. The second learns (half an hour on two
-//! cores), lets the search play against each of its parts and draws DIR/parts.svg. Ctrl-C stops it
-//! at the next step, with all that was learned kept in DIR: the same command goes on from there.
+//! cores), lets the search play against each of its parts and draws DIR/parts.svg. After Ctrl-C the
+//! same command with `--resume` goes on; games that were made stay in any case.
 
 #![allow(clippy::print_stdout)]
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use ::mcts::alphago::{
     AlphaGoEvaluator, PolicyNet, PolicyNetConfig, PolicyPlayer, ReinforceConfig, RolloutPolicy,
-    RolloutTraining, Trainer, TrainerConfig, ValueNet, ValueNetConfig, move_examples,
+    RolloutTraining, Trainer, TrainerConfig, VALUE_PLANES, ValueNet, ValueNetConfig, move_examples,
     value_examples, whole_game_examples,
 };
 use ::mcts::arena::{Player, Score, SearchPlayer, play_pairs};
+use ::mcts::deep::Replay;
 use ::mcts::go::{Go, Move, Point, Rules};
 use ::mcts::gtp::Client;
 use ::mcts::random::{Random, mix};
@@ -34,20 +35,24 @@ use ::mcts::{Game as _, Limits, Search};
 use anyhow::Context as _;
 use burn::tensor::Device;
 use clap::Parser;
-use common::{Common, Metrics, stop_on_ctrl_c};
-use model_utils::checkpoint::Checkpoints;
+use common::{Common, Metrics, Resume, Session, program};
+use model_utils::device::seed;
 use model_utils::picture::Bars;
-use model_utils::train::{Budget, CsvLog, ProgressBar, Stop};
+use model_utils::train::Budget;
 use model_utils::weights::Stored as _;
 
 /// Random moves that begin a game of a match, each opening played with either colour.
 const OPENING: usize = 4;
+/// Steps between two checkpoints.
+const CHECKPOINT_EVERY: u64 = 250;
 
 /// Learn Go the way AlphaGo did
 #[derive(Debug, Parser)]
 struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    resume: Resume,
     /// Folder of records to learn from [default: DIR/games]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -95,16 +100,21 @@ struct Args {
     exploration: f32,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    let out = args.common.out("mcts_alphago")?;
+fn main() -> ExitCode {
+    program("mcts_alphago", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    let out = session.out();
     if let Some(games) = args.make_games {
-        return make_games(&args, &out.join("games"), games);
+        return make_games(&args, session, games);
     }
     let device = args.common.open()?;
     let start = Go::new(args.size, args.rules())?;
     let mut metrics = Metrics::default();
-    let records = records(&args, &out)?;
+    session.stage("reading games");
+    let records = records(&args, out)?;
+    session.check()?;
     // Every eighth game is kept back for the tests.
     let (test, train): (Vec<_>, Vec<_>) =
         records.into_iter().enumerate().partition(|(index, _)| index % 8 == 0);
@@ -112,39 +122,56 @@ fn main() -> anyhow::Result<()> {
         [test, train].map(|set| set.into_iter().map(|(_, r)| r).collect::<Vec<_>>());
     println!("{} games to learn from, {} to test", train.len(), test.len());
 
-    let stop = stop_on_ctrl_c()?;
-    let place = Place { out: &out, device: &device, stop: &stop };
-    let rollouts = rollout_policy(&args, &out, &train, &test, &start, &mut metrics)?;
+    let place = Place { session, device: &device };
+    let rollouts = rollout_policy(&args, &place, &train, &test, &start, &mut metrics)?;
     let supervised = supervised(&args, &place, &train, &test, &mut metrics)?;
     let reinforced = reinforced(&args, &place, &supervised, &start, &mut metrics)?;
     let value = value(&args, &place, &supervised, &reinforced, &start, &mut metrics)?;
     let parts = Parts { policy: &supervised, value: &value, rollouts: &rollouts };
+    session.stage("timing");
     speed(&args, &start, parts, &mut metrics)?;
-    matches(&args, &out, &start, parts, &mut metrics)?;
-    metrics.finish(&out)
+    session.check()?;
+    matches(&args, session, &start, parts, &mut metrics)?;
+    session.finish(&metrics)
 }
 
 /// Where a stage computes and keeps what it has learned.
 struct Place<'a> {
-    out: &'a Path,
+    session: &'a Session,
     device: &'a Device,
-    stop: &'a Stop,
 }
 
 impl Place<'_> {
-    fn checkpoints(&self, stage: &str) -> anyhow::Result<Checkpoints> {
-        Ok(Checkpoints::open(self.out.join("checkpoints").join(stage))?)
-    }
-
-    /// Ends a run that was asked to stop, before a stage that is not done is taken for done.
-    fn go_on(&self) -> anyhow::Result<()> {
-        let out = self.out.display();
-        anyhow::ensure!(!self.stop.is_stopped(), "stopped; the same command goes on from {out}");
+    /// A part of the run with files of its own.
+    fn part(
+        &self,
+        name: &str,
+        metrics: &mut Metrics,
+        make: impl FnOnce(&mut Metrics) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.session.stage(name.replace('_', " "));
+        metrics.add(self.session.part(name, || {
+            let mut metrics = Metrics::default();
+            make(&mut metrics)?;
+            Ok(metrics)
+        })?);
+        self.session.keep(metrics);
         Ok(())
     }
 
-    fn observer(&self) -> (ProgressBar, Stop) {
-        (ProgressBar::new(), self.stop.clone())
+    /// Examples of games that take long to play.
+    fn examples(
+        &self,
+        name: &str,
+        play: impl FnOnce() -> ::mcts::Result<Replay>,
+        mut empty: Replay,
+    ) -> anyhow::Result<Replay> {
+        self.session.stage(name.replace('_', " "));
+        let path = self.session.kept()?.join(format!("{name}.bin"));
+        self.session.part(name, || Ok(model_utils::atomic::write(&path, &play()?.to_bytes())?))?;
+        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        empty.restore(&bytes)?;
+        Ok(empty)
     }
 }
 
@@ -166,11 +193,14 @@ impl Args {
 
 /// Writes games of GNU Go against itself: up to four moves at the start, and one in twenty later,
 /// are drawn at random, so that no two games are alike. Games that are there stay.
-fn make_games(args: &Args, folder: &Path, games: u64) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder)?;
+fn make_games(args: &Args, session: &Session, games: u64) -> anyhow::Result<()> {
+    session.stage("games of GNU Go");
+    let folder = session.out().join("games");
+    std::fs::create_dir_all(&folder)?;
     let next = AtomicU64::new(0);
     let work = || -> anyhow::Result<()> {
         loop {
+            session.check()?;
             let number = next.fetch_add(1, Ordering::Relaxed);
             if number >= games {
                 return Ok(());
@@ -276,26 +306,24 @@ fn records(args: &Args, out: &Path) -> anyhow::Result<Vec<Record>> {
 /// Step 1a: the rollout policy.
 fn rollout_policy(
     args: &Args,
-    out: &Path,
+    place: &Place<'_>,
     train: &[Record],
     test: &[Record],
     start: &Go,
     metrics: &mut Metrics,
 ) -> anyhow::Result<RolloutPolicy> {
-    let path = out.join("rollout_policy.json");
-    let started = Instant::now();
-    let policy = if path.exists() {
-        RolloutPolicy::load(&path)?
-    } else {
+    let path = place.session.out().join("rollout_policy.json");
+    place.part("rollout_policy", metrics, |metrics| {
+        let started = Instant::now();
         let mut policy = RolloutPolicy::new(args.size, args.size);
-        policy.train(
-            train,
-            RolloutTraining { seed: args.common.seed, ..RolloutTraining::default() },
-        )?;
+        let seed = args.common.seed;
+        policy.train(train, RolloutTraining { seed, ..RolloutTraining::default() })?;
+        place.session.check()?;
         policy.save(&path)?;
         metrics.set("rollout_train_s", started.elapsed().as_secs_f64());
-        policy
-    };
+        Ok(())
+    })?;
+    let policy = RolloutPolicy::load(&path)?;
     let (accuracy, moves) = policy.accuracy(test)?;
     metrics.set("rollout_accuracy", accuracy);
     metrics.set("test_moves", moves);
@@ -322,25 +350,26 @@ fn supervised(
     test: &[Record],
     metrics: &mut Metrics,
 ) -> anyhow::Result<PolicyNet> {
-    let path = place.out.join("sl_policy.safetensors");
+    let path = place.session.out().join("sl_policy.safetensors");
     let test = move_examples(test, args.size)?;
-    let net = if path.exists() {
-        PolicyNet::load(&path, place.device)?
-    } else {
+    place.part("sl_policy", metrics, |metrics| {
         let started = Instant::now();
         let train = move_examples(train, args.size)?;
         let config =
             PolicyNetConfig::new(args.size).with_filters(args.filters).with_layers(args.layers);
+        seed(place.device, args.common.seed);
         let trainer = TrainerConfig::new().with_steps(args.sl_steps).with_seed(args.common.seed);
-        let trainer = trainer.init()?.resume_in(place.checkpoints("sl_policy")?, 500);
-        let net =
-            trainer.train_policy(config.init(place.device)?, &train, &mut place.observer())?;
-        place.go_on()?;
+        let checkpoints = place.session.checkpoints("sl_policy_net")?;
+        let trainer = trainer.init()?.resume_in(checkpoints, CHECKPOINT_EVERY);
+        let net = config.init(place.device)?;
+        let net = trainer.train_policy(net, &train, &mut place.session.progress())?;
+        place.session.check()?;
         net.save(&path)?;
         metrics.set("sl_positions", train.len());
         metrics.set("sl_train_s", started.elapsed().as_secs_f64());
-        net
-    };
+        Ok(())
+    })?;
+    let net = PolicyNet::load(&path, place.device)?;
     let accuracy = Trainer::accuracy(&net, &test)?;
     metrics.set("sl_accuracy", accuracy);
     println!("supervised policy: {accuracy:.3} of {} moves", test.len());
@@ -355,32 +384,33 @@ fn reinforced(
     start: &Go,
     metrics: &mut Metrics,
 ) -> anyhow::Result<PolicyNet> {
-    let path = place.out.join("rl_policy.safetensors");
-    let net = if path.exists() {
-        PolicyNet::load(&path, place.device)?
-    } else {
+    let path = place.session.out().join("rl_policy.safetensors");
+    place.part("rl_policy", metrics, |metrics| {
         let started = Instant::now();
         let config = ReinforceConfig::new()
             .with_games(args.rl_games)
             .with_pool_every(10)
             .with_seed(args.common.seed);
         let reinforce = config.init(supervised, start)?;
-        let mut reinforce = reinforce.resume_in(place.checkpoints("rl_policy")?)?;
-        let log = CsvLog::append(place.out.join("rl_policy.csv"))?;
-        let mut observer = (place.observer(), log);
+        let mut reinforce = reinforce.resume_in(place.session.checkpoints("rl_policy_net")?)?;
+        let log = place.session.log(place.session.out().join("rl_policy.csv"))?;
+        let mut observer = (place.session.progress(), log);
         reinforce.learn(Budget::steps(args.rl_iterations), &mut observer)?;
         observer.1.finish()?;
-        place.go_on()?;
-        let net = reinforce.net();
-        net.save(&path)?;
+        place.session.check()?;
+        reinforce.net().save(&path)?;
         metrics.set("rl_train_s", started.elapsed().as_secs_f64());
-        net
-    };
+        Ok(())
+    })?;
+    let net = PolicyNet::load(&path, place.device)?;
     let seed = args.common.seed;
-    let mut first = PolicyPlayer::new(&net, mix(seed, 1));
-    let mut second = PolicyPlayer::new(supervised, mix(seed, 2));
-    let score =
-        play_pairs(start, &mut first, &mut second, args.match_games.div_ceil(2), OPENING, seed)?;
+    place.session.stage("reinforced against supervised");
+    let score: Score = place.session.part("rl_match", || {
+        let mut first = place.session.around(PolicyPlayer::new(&net, mix(seed, 1)));
+        let mut second = PolicyPlayer::new(supervised, mix(seed, 2));
+        let pairs = args.match_games.div_ceil(2);
+        Ok(play_pairs(start, &mut first, &mut second, pairs, OPENING, seed)?)
+    })?;
     rate(metrics, "rl_win_rate_vs_sl", score);
     println!("reinforced against supervised: {score}");
     Ok(net)
@@ -395,17 +425,12 @@ fn value(
     start: &Go,
     metrics: &mut Metrics,
 ) -> anyhow::Result<ValueNet> {
-    let path = place.out.join("value.safetensors");
-    let kept = place.out.join("value.json");
-    if !kept.exists() {
-        let found = learn_value(args, place, [supervised, reinforced], start, &path)?;
-        model_utils::atomic::write(&kept, &serde_json::to_vec_pretty(&found)?)?;
-    }
-    let found: BTreeMap<String, f64> = serde_json::from_slice(&std::fs::read(&kept)?)
-        .with_context(|| kept.display().to_string())?;
-    for (key, value) in found {
-        println!("{key}: {value:.3}");
-        metrics.set(&key, value);
+    let path = place.session.out().join("value.safetensors");
+    place.part("value", metrics, |metrics| {
+        learn_value(args, place, [supervised, reinforced], start, &path, metrics)
+    })?;
+    for [key, value] in metrics.rows().iter().filter(|[key, _]| key.starts_with("value_mse")) {
+        println!("{key}: {value}");
     }
     Ok(ValueNet::load(&path, place.device)?)
 }
@@ -417,34 +442,49 @@ fn learn_value(
     [supervised, reinforced]: [&PolicyNet; 2],
     start: &Go,
     path: &Path,
-) -> anyhow::Result<BTreeMap<&'static str, f64>> {
+    metrics: &mut Metrics,
+) -> anyhow::Result<()> {
     let (seed, games) = (args.common.seed, args.value_games);
+    let session = place.session;
+    let area = start.board().area();
+    let empty = |count| Replay::new(VALUE_PLANES * area, area + 1, count);
     let started = Instant::now();
-    let test = value_examples(supervised, reinforced, start, games.div_ceil(8), mix(seed, 11))?;
-    let one = value_examples(supervised, reinforced, start, games, mix(seed, 12))?;
-    let whole = whole_game_examples(supervised, reinforced, start, games, mix(seed, 13))?;
-    let mut found = BTreeMap::from([("value_games_s", started.elapsed().as_secs_f64())]);
-    let train = |stage: &str, examples| -> anyhow::Result<ValueNet> {
+    let play = |name: &str, count, of| {
+        let play = || value_examples(supervised, reinforced, start, count, mix(seed, of));
+        place.examples(name, play, empty(count)?)
+    };
+    let test = play("value_test_games", games.div_ceil(8), 11)?;
+    let one = play("value_games", games, 12)?;
+    let whole = place.examples(
+        "value_whole_games",
+        || whole_game_examples(supervised, reinforced, start, games, mix(seed, 13)),
+        empty(games)?,
+    )?;
+    metrics.set("value_games_s", started.elapsed().as_secs_f64());
+    let train = |name: &str, examples| -> anyhow::Result<ValueNet> {
+        session.stage(format!("training {}", name.replace('_', " ")));
         let config =
             ValueNetConfig::new(args.size).with_filters(args.filters).with_layers(args.layers);
+        model_utils::device::seed(place.device, seed);
         let net = config.with_hidden(64).init(place.device)?;
         let config = TrainerConfig::new().with_steps(args.value_steps).with_seed(seed);
-        let trainer = config.init()?.resume_in(place.checkpoints(stage)?, 500);
-        let net = trainer.train_value(net, examples, &mut place.observer())?;
-        place.go_on()?;
+        let trainer = config.init()?.resume_in(session.checkpoints(name)?, CHECKPOINT_EVERY);
+        let net = trainer.train_value(net, examples, &mut session.progress())?;
+        session.check()?;
         Ok(net)
     };
     let started = Instant::now();
-    let net = train("value", &one)?;
+    let net = train("value_net", &one)?;
     net.save(path)?;
-    found.insert("value_train_s", started.elapsed().as_secs_f64());
-    let of_games = train("value_whole_games", &whole)?;
+    metrics.set("value_train_s", started.elapsed().as_secs_f64());
+    let of_games = train("value_net_of_whole_games", &whole)?;
+    session.stage("judging the value nets");
     let error = Trainer::mean_squared_error;
-    found.insert("value_mse_train", error(&net, &one)?);
-    found.insert("value_mse_test", error(&net, &test)?);
-    found.insert("value_mse_train_whole_games", error(&of_games, &whole)?);
-    found.insert("value_mse_test_whole_games", error(&of_games, &test)?);
-    Ok(found)
+    metrics.set("value_mse_train", error(&net, &one)?);
+    metrics.set("value_mse_test", error(&net, &test)?);
+    metrics.set("value_mse_train_whole_games", error(&of_games, &whole)?);
+    metrics.set("value_mse_test_whole_games", error(&of_games, &test)?);
+    Ok(())
 }
 
 /// What a search is put together from.
@@ -489,11 +529,12 @@ fn speed(args: &Args, start: &Go, parts: Parts<'_>, metrics: &mut Metrics) -> an
 /// The paper's table: the search with everything against each of its parts.
 fn matches(
     args: &Args,
-    out: &Path,
+    session: &Session,
     start: &Go,
     parts: Parts<'_>,
     metrics: &mut Metrics,
 ) -> anyhow::Result<()> {
+    session.stage("the matches of all parts");
     let started = Instant::now();
     let seed = args.common.seed;
     let search = |lambda, seed| {
@@ -509,7 +550,17 @@ fn matches(
     let pairs = args.match_games.div_ceil(2);
     let scores = std::thread::scope(|scope| {
         let play = |(name, player): (_, &mut (dyn Player<Go> + Send))| {
-            Ok((name, play_pairs(start, &mut full()?, player, pairs, OPENING, mix(seed, 24))?))
+            let score: Score = session.part(&format!("match_{name}"), || {
+                Ok(play_pairs(
+                    start,
+                    &mut session.around(full()?),
+                    player,
+                    pairs,
+                    OPENING,
+                    mix(seed, 24),
+                )?)
+            })?;
+            Ok((name, score))
         };
         let matches = others.map(|other| scope.spawn(move || play(other)));
         matches.into_iter().map(joined).collect::<anyhow::Result<Vec<_>>>()
@@ -520,7 +571,7 @@ fn matches(
     Bars::new(title)
         .categories(&scores.iter().map(|(name, _)| format!("{name} alone")).collect::<Vec<_>>())
         .bars_with_range("all parts against", &rates)
-        .save(out.join("parts.svg"))?;
+        .save(session.out().join("parts.svg"))?;
     for (name, score) in scores {
         let elo = score.elo();
         rate(metrics, &format!("full_vs_{name}"), score);

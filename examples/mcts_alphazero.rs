@@ -9,29 +9,30 @@
 //!
 //! Connect Four is graded by its exact solver: on 500 random positions of 12 to 20 stones, how
 //! often does the chosen move keep the exact result, with the net and without it, at equal
-//! simulations. Ctrl-C saves and ends; the same command goes on exactly where it stopped.
+//! simulations. After Ctrl-C the same command with `--resume` goes on at the generation that was
+//! stopped.
 
 #![allow(clippy::print_stdout)]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use burn::tensor::Device;
 use clap::{Parser, ValueEnum};
 use common::mcts::{Keeps, grade, labelled, random_positions};
-use common::{Common, Metrics, stop_on_ctrl_c};
-use mcts::arena::{Player, SearchPlayer, play_pairs};
+use common::{Common, Metrics, Resume, Session, program};
+use mcts::arena::{Player, Score, SearchPlayer, play_pairs};
 use mcts::deep::{
     AlphaZero, AlphaZeroConfig, Exploration, Gate, NetEvaluator, PolicyValueConfig, SelfPlay,
 };
 use mcts::games::{ConnectFour, Othello, TicTacToe, read_positions};
 use mcts::rule::{Gumbel, Puct, Uct};
 use mcts::{Game, Rollout, Symmetry};
-use model_utils::checkpoint::Checkpoints;
 use model_utils::picture::Curves;
-use model_utils::train::{Budget, CsvLog, Observer, ProgressBar, Spent};
+use model_utils::train::{Budget, Spent, Stop, Stoppable};
 
 /// The games that can be learned here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,6 +58,8 @@ enum Rule {
 struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    resume: Resume,
     /// Which game
     #[arg(long, value_enum, default_value = "connect_four")]
     game: Choose,
@@ -105,18 +108,25 @@ struct Args {
     /// Pons's Connect Four positions and scores, to grade with
     #[arg(long, value_name = "FILE")]
     positions: Option<PathBuf>,
+    #[arg(skip)]
+    stop: Stop,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    program("mcts_alphazero", begin)
+}
+
+fn begin(mut args: Args, session: &Session) -> anyhow::Result<()> {
+    args.stop = session.stop();
     ensure!(args.minutes > 0.0, "--minutes is {}, expected more than 0", args.minutes);
     match args.game {
-        Choose::TicTacToe => run(&args, &TicTacToe::new(), 4, None),
+        Choose::TicTacToe => run(&args, session, &TicTacToe::new(), 4, None),
         Choose::ConnectFour => {
+            session.stage("solving positions");
             let grades = Grades::new(&args)?;
-            run(&args, &ConnectFour::new(), 16, Some(&grades))
+            run(&args, session, &ConnectFour::new(), 16, Some(&grades))
         }
-        Choose::Othello => run(&args, &Othello::new(), 10, None),
+        Choose::Othello => run(&args, session, &Othello::new(), 10, None),
     }
 }
 
@@ -200,7 +210,7 @@ fn with_net<G: Symmetry + 'static>(
     net: &NetEvaluator,
     args: &Args,
 ) -> anyhow::Result<Box<dyn Player<G>>> {
-    let (net, seed) = (net.clone(), args.common.seed);
+    let (net, seed) = (args.stop.around(net.clone()), args.common.seed);
     Ok(match args.rule {
         Rule::Gumbel => {
             let rule = Gumbel::default().with_noise(0.0);
@@ -210,18 +220,21 @@ fn with_net<G: Symmetry + 'static>(
     })
 }
 
-fn without_net<G: Game>(args: &Args) -> anyhow::Result<SearchPlayer<G, Uct, Rollout<G>>> {
-    let rollout = Rollout::new(args.common.seed);
+fn without_net<G: Game>(
+    args: &Args,
+) -> anyhow::Result<SearchPlayer<G, Uct, Stoppable<Rollout<G>>>> {
+    let rollout = args.stop.around(Rollout::new(args.common.seed));
     Ok(SearchPlayer::new(Uct::default(), rollout, args.simulations, args.common.seed)?)
 }
 
 fn run<G: Graded>(
     args: &Args,
+    session: &Session,
     start: &G,
     opening_moves: usize,
     grades: Option<&Grades>,
 ) -> anyhow::Result<()> {
-    let out = args.common.out("mcts_alphazero")?;
+    session.check()?;
     let device = args.common.open()?;
     let mut metrics = Metrics::default();
     metrics.set("game", start.name());
@@ -232,32 +245,41 @@ fn run<G: Graded>(
             net.config().check_game(start)?;
             net
         }
-        None => train(args, start, opening_moves, grades, &device, &out, &mut metrics)?,
+        None => train(args, session, start, opening_moves, grades, &device, &mut metrics)?,
     };
-    let started = Instant::now();
-    for (key, accuracy) in G::grade(args, &net, grades)? {
-        metrics.set(key, accuracy);
-    }
-    let (mut player, mut uct) = (with_net::<G>(&net, args)?, without_net::<G>(args)?);
-    let score = play_pairs(start, &mut *player, &mut uct, 100, 4, args.common.seed)?;
+    session.keep(&metrics);
+    session.stage("grading");
+    metrics.add(session.part("grades", || {
+        let (started, mut metrics) = (Instant::now(), Metrics::default());
+        for (key, accuracy) in G::grade(args, &net, grades)? {
+            metrics.set(key, accuracy);
+        }
+        metrics.set("grade_s", started.elapsed().as_secs_f64());
+        Ok(metrics)
+    })?);
+    session.stage("games against UCT");
+    let score: Score = session.part("match", || {
+        let (mut player, mut uct) = (with_net::<G>(&net, args)?, without_net::<G>(args)?);
+        Ok(play_pairs(start, &mut *player, &mut uct, 100, 4, args.common.seed)?)
+    })?;
     println!("with the net against UCT, {} simulations each: {score}", args.simulations);
     let rate = score.rate();
     metrics.set("win_rate_vs_uct", rate.value);
     metrics.set("win_rate_vs_uct_low", rate.low);
     metrics.set("win_rate_vs_uct_high", rate.high);
-    metrics.set("grade_s", started.elapsed().as_secs_f64());
+    session.stage("timing");
     throughput(args, start, &net, &mut metrics)?;
-    metrics.finish(&out)
+    session.finish(&metrics)
 }
 
-/// Trains, resuming what the folder holds; the net that plays at the end.
+/// Trains, or goes on; the net that plays at the end.
 fn train<G: Graded>(
     args: &Args,
+    session: &Session,
     start: &G,
     opening_moves: usize,
     grades: Option<&Grades>,
     device: &Device,
-    out: &Path,
     metrics: &mut Metrics,
 ) -> anyhow::Result<NetEvaluator> {
     let exploration = if args.dirichlet {
@@ -285,38 +307,35 @@ fn train<G: Graded>(
             opening_moves,
             value_mix: 0.25,
         });
-    let checkpoints = Checkpoints::open(out.join("checkpoints"))?;
-    let mut run = config.init(start, device)?.resume_in(checkpoints)?;
-    let stop = stop_on_ctrl_c()?;
-    let mut observer = (ProgressBar::new(), CsvLog::append(out.join("log.csv"))?, stop.clone());
+    session.stage("training");
+    let out = session.out();
+    let mut run = config.init(start, device)?.resume_in(session.checkpoints("alpha_zero")?)?;
+    let mut observer = (session.progress(), session.log(out.join("log.csv"))?);
     let budget = Budget {
         steps: args.generations,
         time: Some(Duration::from_secs_f64(60.0 * args.minutes)),
         ..Budget::default()
     };
-    let mut curve = Curve::read(out)?;
+    let mut curve = Curve::open(session, run.generations())?;
     loop {
-        // One generation at a time: the curve is drawn between them.
-        let next = run.generations() + 1;
-        let part = budget.or_steps(budget.steps.unwrap_or(next).min(next));
-        let learned = run.learn(part, &mut observer)?;
-        run.save_net(out.join("net.safetensors"))?;
-        let over = learned.generations < next
-            || stop.wants_stop()
-            || budget.is_spent(Spent {
-                steps: learned.generations,
-                time: Duration::from_secs_f64(learned.wall_s),
-                ..Spent::default()
-            });
-        if next % 5 == 0 || over {
+        let (done, time) = (run.generations(), Duration::from_secs_f64(run.wall_s()));
+        let over = budget.is_spent(Spent { steps: done, time, ..Spent::default() });
+        if done > 0 {
+            run.save_net(out.join("net.safetensors"))?;
+        }
+        if done > 0 && (done.is_multiple_of(5) || over) && !curve.holds(done) {
             let net = NetEvaluator::new(&run.net())?;
             if let Some(accuracy) = G::glance(args, &net, grades)? {
-                curve.add(run.generations(), run.wall_s(), accuracy, out)?;
+                session.check()?;
+                curve.add(done, run.wall_s(), accuracy, out)?;
             }
         }
         if over {
             break;
         }
+        // One generation at a time: the curve is drawn between them.
+        run.learn(budget.or_steps(done + 1), &mut observer)?;
+        session.check()?;
     }
     observer.1.finish()?;
     report(&run, metrics);
@@ -380,15 +399,25 @@ fn throughput<G: Graded>(
 struct Curve(Vec<(u64, f64, f64)>);
 
 impl Curve {
-    fn read(out: &Path) -> anyhow::Result<Self> {
-        let path = out.join("accuracy.csv");
+    /// Of the generations up to one.
+    fn open(session: &Session, generations: u64) -> anyhow::Result<Self> {
+        let path = session.out().join("accuracy.csv");
+        if !session.resumes() {
+            return Ok(Self::default());
+        }
         let Ok(text) = std::fs::read_to_string(&path) else { return Ok(Self::default()) };
         let points = text.lines().skip(1).map(|line| {
             let mut parts = line.split(',');
             let mut next = || parts.next().context("accuracy.csv is cut off");
             Ok((next()?.parse()?, next()?.parse()?, next()?.parse()?))
         });
-        Ok(Self(points.collect::<anyhow::Result<_>>()?))
+        let mut curve = Self(points.collect::<anyhow::Result<_>>()?);
+        curve.0.retain(|(generation, _, _)| *generation <= generations);
+        Ok(curve)
+    }
+
+    fn holds(&self, generation: u64) -> bool {
+        self.0.iter().any(|(known, _, _)| *known == generation)
     }
 
     fn add(
@@ -398,7 +427,6 @@ impl Curve {
         accuracy: f64,
         out: &Path,
     ) -> anyhow::Result<()> {
-        self.0.retain(|(known, _, _)| *known < generation);
         self.0.push((generation, wall_s, accuracy));
         println!(
             "generation {generation}, {:.0} min: solver accuracy {accuracy:.3}",

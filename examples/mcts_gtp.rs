@@ -10,6 +10,7 @@
 
 use std::io::{stdin, stdout};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use ::mcts::alphago::{AlphaGoEvaluator, PolicyNet, RolloutPolicy, ValueNet};
@@ -19,6 +20,7 @@ use ::mcts::gtp::{Engine, Searcher};
 use ::mcts::rule::{Apv, Puct, Rule};
 use ::mcts::{Evaluator, Fork, Limits, Search};
 use clap::Parser;
+use common::conversation;
 use common::go::RuleSet;
 use model_utils::device::DeviceSpec;
 use model_utils::weights::Stored as _;
@@ -55,8 +57,11 @@ struct Args {
     seed: u64,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    conversation("mcts_gtp", |args, _| run(args))
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
     if let Some(path) = &args.net {
         let evaluator = NetEvaluator::load(path, &args.device.open()?)?;
         return serve(&args, Searcher::new("usagi", Search::new(Puct::default(), evaluator)));

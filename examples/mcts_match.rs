@@ -6,18 +6,19 @@
 //!
 //! Colours change after every game. Every game is played to two passes (or until the opponent
 //! resigns) and counted by area, all stones alive; GNU Go is told to take dead stones first. Each
-//! record is written to DIR/games; games that are there already are counted and not played again, so
-//! that a match goes on where it was stopped.
+//! record is written to DIR/games. After Ctrl-C the same command with `--resume` counts the games that
+//! are there, and plays the others.
 
 #![allow(clippy::print_stdout)]
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Parser;
 use common::go::RuleSet;
-use common::{Common, Metrics};
+use common::{Common, Metrics, Resume, Session, program};
 use mcts::Limits;
 use mcts::arena::Score;
 use mcts::go::Color;
@@ -29,6 +30,8 @@ use mcts::sgf::{Record, Sgf};
 struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    resume: Resume,
     /// The opponent's command; `{seed}` becomes the number of the game
     #[arg(
         long,
@@ -65,21 +68,32 @@ struct Game {
     moves: usize,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    let out = args.common.out("mcts_match")?;
+fn main() -> ExitCode {
+    program("mcts_match", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    let out = session.out();
     let folder = out.join("games");
+    if !args.resume.resume && folder.exists() {
+        std::fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot clear {}", folder.display()))?;
+    }
     std::fs::create_dir_all(&folder)?;
     let started = Instant::now();
     let (mut score, mut moves) = (Score::default(), 0);
     for number in 0..args.games {
+        session.check()?;
+        session.stage(format!("game {number} of {}", args.games));
         let black = number.is_multiple_of(2);
         let path = folder.join(format!("{number:03}.sgf"));
         let game = if path.exists() {
             read(&path, black)?
         } else {
-            let game = play(&args, number, black)
-                .with_context(|| format!("game {number} against {}", args.opponent))?;
+            let game = play(&args, session, number, black)
+                .with_context(|| format!("game {number} against {}", args.opponent));
+            session.check()?;
+            let game = game?;
             model_utils::atomic::write(&path, game.record.to_sgf().to_string().as_bytes())?;
             game
         };
@@ -104,11 +118,11 @@ fn main() -> anyhow::Result<()> {
     metrics.set("win_rate_high", rate.high);
     metrics.set("moves", moves);
     metrics.set("wall_s", started.elapsed().as_secs_f64());
-    metrics.finish(&out)
+    session.finish(&metrics)
 }
 
 /// Plays one game. A move that either side takes for illegal is an error.
-fn play(args: &Args, number: usize, black: bool) -> anyhow::Result<Game> {
+fn play(args: &Args, session: &Session, number: usize, black: bool) -> anyhow::Result<Game> {
     let seed = args.common.seed + number as u64;
     let player = Searcher::knowing(seed)
         .with_limits(Limits::time(Duration::try_from_secs_f64(args.seconds)?))
@@ -128,6 +142,7 @@ fn play(args: &Args, number: usize, black: bool) -> anyhow::Result<Game> {
     }
     let (mut passes, mut turn, mut resigned) = (0, true, false);
     while passes < 2 {
+        session.check()?;
         let color = if turn { "black" } else { "white" };
         let chosen = if turn == black {
             let chosen = ask(&mut engine, &format!("genmove {color}"))?;

@@ -17,13 +17,14 @@
 use std::fmt::Display;
 use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::{Parser, ValueEnum};
 use common::mcts::Choose;
 use common::with_game;
-use common::{Common, Metrics};
+use common::{Common, Metrics, Session, conversation};
 use mcts::deep::NetEvaluator;
 use mcts::rule::{Puct, Uct};
 use mcts::{Action, Encode, Found, Game, Limits, Rollout, Search};
@@ -65,11 +66,14 @@ struct Args {
     auto: bool,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    conversation("mcts_play", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     ensure!(args.simulations > 0, "--simulations is 0, expected at least 1");
     ensure!(args.seconds > 0.0, "--seconds is {}, expected more than 0", args.seconds);
-    with_game!(args.game, game => play(&args, game))
+    with_game!(args.game, game => play(&args, session, game))
 }
 
 /// A search of either kind.
@@ -93,8 +97,13 @@ impl<G: Game, R: mcts::rule::Rule, E: mcts::Evaluator<G>> Thinks<G> for Search<G
     }
 }
 
-fn play<G: Encode + Display + 'static>(args: &Args, start: G) -> anyhow::Result<()> {
-    let out = args.common.out("mcts_play")?;
+fn play<G: Encode + Display + 'static>(
+    args: &Args,
+    session: &Session,
+    start: G,
+) -> anyhow::Result<()> {
+    let out = session.out();
+    std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     let mut search: Box<dyn Thinks<G>> = if let Some(path) = &args.net {
         let device = args.common.open()?;
         let net = NetEvaluator::load(path, &device)
@@ -191,5 +200,5 @@ fn play<G: Encode + Display + 'static>(args: &Args, start: G) -> anyhow::Result<
     metrics.set("plies", line.len());
     metrics.set("searches", searches);
     metrics.set("simulations", simulations);
-    metrics.finish(&out)
+    session.finish(&metrics)
 }

@@ -11,14 +11,16 @@
 
 #![allow(clippy::print_stdout)]
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 use common::mcts::Choose;
-use common::{Common, Metrics};
+use common::{Common, Metrics, Session, program};
 use mcts::random::{Random, mix};
 use mcts::rule::Uct;
 use mcts::{Game, Limits, Rollout, Search};
+use model_utils::train::Stop;
 
 /// What a simulation or a turn of the timed loop is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,14 +53,18 @@ struct Args {
     simulations: u64,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    anyhow::ensure!(args.seconds > 0.0, "--seconds is {}, expected more than 0", args.seconds);
-    common::with_game!(args.game, game => run(&args, &game))
+fn main() -> ExitCode {
+    program("mcts_speed", run)
 }
 
-fn run<G: Game>(args: &Args, game: &G) -> anyhow::Result<()> {
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    anyhow::ensure!(args.seconds > 0.0, "--seconds is {}, expected more than 0", args.seconds);
+    common::with_game!(args.game, game => time(&args, session, &game))
+}
+
+fn time<G: Game>(args: &Args, session: &Session, game: &G) -> anyhow::Result<()> {
     let time = Duration::from_secs_f64(args.seconds);
+    session.stage("timing");
     let mut metrics = Metrics::default();
     metrics.set("game", game.name());
     metrics.set("threads", args.threads);
@@ -69,6 +75,7 @@ fn run<G: Game>(args: &Args, game: &G) -> anyhow::Result<()> {
             let started = Instant::now();
             let (mut simulations, mut searches, mut nodes) = (0, 0, 0);
             while started.elapsed() < time {
+                session.check()?;
                 let limits = Limits::simulations(args.simulations);
                 let found = search.run_tree_parallel(game, limits, args.threads)?;
                 simulations += found.simulations;
@@ -84,7 +91,9 @@ fn run<G: Game>(args: &Args, game: &G) -> anyhow::Result<()> {
         }
         Evaluator::Playout => {
             let counts: Vec<mcts::Result<u64>> = std::thread::scope(|scope| {
-                let run = |thread: u64| playouts(game, mix(args.common.seed, thread), time);
+                let run = |thread: u64| {
+                    playouts(game, mix(args.common.seed, thread), time, &session.stop())
+                };
                 let handles: Vec<_> = (0..args.threads as u64)
                     .map(|thread| scope.spawn(move || run(thread)))
                     .collect();
@@ -96,15 +105,15 @@ fn run<G: Game>(args: &Args, game: &G) -> anyhow::Result<()> {
             metrics.set("us_per_playout", 1e6 * args.seconds / playouts as f64);
         }
     }
-    metrics.finish(&args.common.out("mcts_speed")?)
+    session.finish(&metrics)
 }
 
 /// How many rollouts from the start one thread plays.
-fn playouts<G: Game>(game: &G, seed: u64, time: Duration) -> mcts::Result<u64> {
+fn playouts<G: Game>(game: &G, seed: u64, time: Duration, stop: &Stop) -> mcts::Result<u64> {
     let mut random = Random::new(seed);
     let (mut scratch, mut actions) = (game.clone(), Vec::new());
     let (started, mut count) = (Instant::now(), 0);
-    while started.elapsed() < time {
+    while started.elapsed() < time && !stop.is_stopped() {
         for _ in 0..16 {
             scratch.clone_from(game);
             if scratch.rollout(&mut random, &mut actions).is_none() {

@@ -11,9 +11,11 @@
 
 #![allow(clippy::print_stdout)]
 
+use std::process::ExitCode;
+
 use anyhow::bail;
 use clap::Parser;
-use common::{Common, Metrics};
+use common::{Common, Metrics, Resume, Session, program};
 use model_utils::picture::Curves;
 use rl::bandits::{Bandit, EpsilonGreedy, Exp3, KlUcb, LinUcb, ThompsonBernoulli, Ucb, play};
 use rl::environments::{Advertising, AdvertisingConfig};
@@ -28,6 +30,8 @@ const POINTS: usize = 100;
 struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    resume: Resume,
     /// Impressions
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     steps: usize,
@@ -50,18 +54,22 @@ const BANDITS: [(&str, &str, Make); 7] = [
     ("uniform", "even choice", |arms, _| Ok(Box::new(EpsilonGreedy::new(arms, 1.0)?))),
 ];
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    program("rl_bandit_ads", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     if args.steps < POINTS || args.runs < 2 {
         bail!("--steps is at least {POINTS}, --runs at least 2");
     }
-    let out = args.common.out("rl_bandit_ads")?;
+    let out = session.out();
     let mut metrics = Metrics::default();
     let mut curves = Curves::new("Clicks lost to the best advertisement, click rates 2 to 6 %")
         .x_label("impressions")
         .y_label("regret: mean, and two standard errors");
     for (key, name, make) in BANDITS {
-        let (line, band) = regret(&args, make)?;
+        session.stage(name);
+        let (line, band) = session.part(key, || regret(&args, session, make))?;
         let last = line.last().map_or(f64::NAN, |point| point.1);
         println!("{name}: {last:.0} clicks lost");
         metrics.set(&format!("regret_{key}"), last);
@@ -82,23 +90,25 @@ fn main() -> anyhow::Result<()> {
         .x_label("impressions")
         .y_label("expected clicks of 100, mean of the last twentieth");
     for (key, name, make) in contextual {
-        let line = drifting(&args, make)?;
+        session.stage(name);
+        let line = session.part(key, || drifting(&args, session, make))?;
         let mean = line.iter().map(|point| point.1).sum::<f64>() / line.len() as f64;
         println!("{name}: {mean:.2} clicks of 100");
         metrics.set(&format!("clicks_percent_{key}"), mean);
         curves = curves.line(name, &line);
     }
     curves.save(out.join("drift.svg"))?;
-    metrics.finish(&out)
+    session.finish(&metrics)
 }
 
 type Points = (Vec<(f64, f64)>, Vec<(f64, f64, f64)>);
 
 /// The mean regret over the runs, and two standard errors around it.
-fn regret(args: &Args, make: Make) -> anyhow::Result<Points> {
+fn regret(args: &Args, session: &Session, make: Make) -> anyhow::Result<Points> {
     let every = args.steps / POINTS;
     let (mut sums, mut squares) = (vec![0.0; POINTS], vec![0.0; POINTS]);
     for run in 0..args.runs {
+        session.check()?;
         let mut bandit = make(CLICK_RATES.len(), args.steps)?;
         let mut random = Random::new(mix(args.common.seed, run));
         let regret = play(bandit.as_mut(), &CLICK_RATES, args.steps, &mut random);
@@ -121,12 +131,13 @@ fn regret(args: &Args, make: Make) -> anyhow::Result<Points> {
 }
 
 /// The expected click rate on the contextual model, in parts of the run.
-fn drifting(args: &Args, make: Make) -> anyhow::Result<Vec<(f64, f64)>> {
+fn drifting(args: &Args, session: &Session, make: Make) -> anyhow::Result<Vec<(f64, f64)>> {
     const PARTS: usize = 20;
     let steps = 2 * args.steps;
     let worlds = (args.runs / 10).max(2);
     let mut sums = [0.0; PARTS];
     for run in 0..worlds {
+        session.check()?;
         let config = AdvertisingConfig { drift: 0.005, ..AdvertisingConfig::default() };
         let mut bandit = make(config.ads, steps)?;
         let mut ads = Advertising::new(config)?;

@@ -10,11 +10,12 @@
 
 #![allow(clippy::print_stdout)]
 
+use std::process::ExitCode;
+
 use anyhow::bail;
 use clap::{Parser, ValueEnum};
 use common::rl::Task;
-use common::{Common, stop_on_ctrl_c};
-use model_utils::train::ProgressBar;
+use common::{Common, Resume, Session, program};
 use rl::deep::{
     A2c, A2cConfig, Dqn, DqnConfig, Ppo, PpoConfig, Reinforce, ReinforceConfig, Sac, SacConfig,
 };
@@ -53,6 +54,8 @@ type Push = MountainCarContinuousDynamics;
 struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    resume: Resume,
     /// The task
     #[arg(long, value_enum, default_value = "cart_pole")]
     env: World,
@@ -70,15 +73,17 @@ struct Args {
     keep_best: bool,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    program("rl_classic_control", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     use Algorithm as A;
     use World as W;
 
-    let args = Args::parse();
     if args.seeds == 0 {
         bail!("--seeds: 0, expected at least 1");
     }
-    let out = args.common.out("rl_classic_control")?;
     let device = args.common.open()?;
     let algorithm = args.algorithm.unwrap_or(match args.env {
         W::CartPole => A::Ppo,
@@ -94,9 +99,9 @@ fn main() -> anyhow::Result<()> {
         (_, A::Dqn | A::Sac) => (1, 100_000),
         _ => (8, 500_000),
     };
-    let mut progress = (ProgressBar::new(), stop_on_ctrl_c()?);
     let task = Task {
-        out: &out,
+        session,
+        out: session.out(),
         device: &device,
         title: format!("{algorithm:?} on {:?}", args.env),
         environments,
@@ -117,30 +122,29 @@ fn main() -> anyhow::Result<()> {
         .with_normalize_observations(true)
         .with_normalize_rewards(true);
     let turning = PpoConfig::new().with_steps(1024).with_discount(0.9).with_learning_rate(1e-3);
-    let o = &mut progress;
     let metrics = match (args.env, algorithm) {
-        (W::CartPole, A::Dqn) => task.run::<Cart, Dqn>(dqn(DqnConfig::cart_pole()), o),
-        (W::CartPole, A::Ppo) => task.run::<Cart, Ppo>(ppo(PpoConfig::cart_pole()), o),
-        (W::CartPole, A::A2c) => task.run::<Cart, A2c>(a2c, o),
-        (W::CartPole, A::Reinforce) => task.run::<Cart, Reinforce>(reinforce, o),
-        (W::Acrobot, A::Dqn) => task.run::<AcrobotDynamics, Dqn>(dqn(DqnConfig::acrobot()), o),
-        (W::Acrobot, A::Ppo) => task.run::<AcrobotDynamics, Ppo>(ppo(swinging), o),
-        (W::Acrobot, A::A2c) => task.run::<AcrobotDynamics, A2c>(a2c, o),
-        (W::Acrobot, A::Reinforce) => task.run::<AcrobotDynamics, Reinforce>(reinforce, o),
-        (W::MountainCar, A::Dqn) => task.run::<Hill, Dqn>(dqn(DqnConfig::mountain_car()), o),
-        (W::MountainCar, A::Ppo) => task.run::<Hill, Ppo>(ppo(swinging), o),
-        (W::MountainCar, A::A2c) => task.run::<Hill, A2c>(a2c, o),
-        (W::MountainCar, A::Reinforce) => task.run::<Hill, Reinforce>(reinforce, o),
-        (W::Pendulum, A::Sac) => task.run::<PendulumDynamics, Sac>(sac(SacConfig::pendulum()), o),
-        (W::Pendulum, A::Ppo) => task.run::<PendulumDynamics, Ppo>(ppo(turning), o),
-        (W::Pendulum, A::A2c) => task.run::<PendulumDynamics, A2c>(a2c, o),
-        (W::Pendulum, A::Reinforce) => task.run::<PendulumDynamics, Reinforce>(reinforce, o),
+        (W::CartPole, A::Dqn) => task.run::<Cart, Dqn>(dqn(DqnConfig::cart_pole())),
+        (W::CartPole, A::Ppo) => task.run::<Cart, Ppo>(ppo(PpoConfig::cart_pole())),
+        (W::CartPole, A::A2c) => task.run::<Cart, A2c>(a2c),
+        (W::CartPole, A::Reinforce) => task.run::<Cart, Reinforce>(reinforce),
+        (W::Acrobot, A::Dqn) => task.run::<AcrobotDynamics, Dqn>(dqn(DqnConfig::acrobot())),
+        (W::Acrobot, A::Ppo) => task.run::<AcrobotDynamics, Ppo>(ppo(swinging)),
+        (W::Acrobot, A::A2c) => task.run::<AcrobotDynamics, A2c>(a2c),
+        (W::Acrobot, A::Reinforce) => task.run::<AcrobotDynamics, Reinforce>(reinforce),
+        (W::MountainCar, A::Dqn) => task.run::<Hill, Dqn>(dqn(DqnConfig::mountain_car())),
+        (W::MountainCar, A::Ppo) => task.run::<Hill, Ppo>(ppo(swinging)),
+        (W::MountainCar, A::A2c) => task.run::<Hill, A2c>(a2c),
+        (W::MountainCar, A::Reinforce) => task.run::<Hill, Reinforce>(reinforce),
+        (W::Pendulum, A::Sac) => task.run::<PendulumDynamics, Sac>(sac(SacConfig::pendulum())),
+        (W::Pendulum, A::Ppo) => task.run::<PendulumDynamics, Ppo>(ppo(turning)),
+        (W::Pendulum, A::A2c) => task.run::<PendulumDynamics, A2c>(a2c),
+        (W::Pendulum, A::Reinforce) => task.run::<PendulumDynamics, Reinforce>(reinforce),
         (W::MountainCarContinuous, A::Sac) => {
-            task.run::<Push, Sac>(sac(SacConfig::mountain_car_continuous()), o)
+            task.run::<Push, Sac>(sac(SacConfig::mountain_car_continuous()))
         }
-        (W::MountainCarContinuous, A::Ppo) => task.run::<Push, Ppo>(ppo(swinging), o),
-        (W::MountainCarContinuous, A::A2c) => task.run::<Push, A2c>(a2c, o),
-        (W::MountainCarContinuous, A::Reinforce) => task.run::<Push, Reinforce>(reinforce, o),
+        (W::MountainCarContinuous, A::Ppo) => task.run::<Push, Ppo>(ppo(swinging)),
+        (W::MountainCarContinuous, A::A2c) => task.run::<Push, A2c>(a2c),
+        (W::MountainCarContinuous, A::Reinforce) => task.run::<Push, Reinforce>(reinforce),
         (W::Pendulum | W::MountainCarContinuous, A::Dqn) => {
             bail!("--algorithm dqn: chooses among indices, the actions of this task are numbers")
         }
@@ -148,5 +152,5 @@ fn main() -> anyhow::Result<()> {
             bail!("--algorithm sac: chooses numbers, the actions of this task are indices")
         }
     };
-    metrics?.finish(&out)
+    session.finish(&metrics?)
 }

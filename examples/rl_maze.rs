@@ -10,19 +10,22 @@
 
 #![allow(clippy::print_stdout)]
 
+use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use common::rl::plan;
-use common::{Common, Metrics};
+use common::{Common, Film, Metrics, Resume, Series, Session, program};
 use model_utils::picture::{Animation, Curves};
-use model_utils::train::Budget;
+use model_utils::train::{Budget, History};
 use rl::environments::Maze;
 use rl::planning::value_iteration;
 use rl::tabular::{Method, Schedule, Tabular, TabularConfig};
 use rl::wrappers::TimeLimit;
 
 const DISCOUNT: f64 = 0.9;
+/// Pictures of the learning.
+const FRAMES: u64 = 40;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Algorithm {
@@ -38,6 +41,8 @@ enum Algorithm {
 struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    resume: Resume,
     /// Rooms on a side; 3 is the worked example, others are drawn from the seed
     #[arg(long, value_name = "N", default_value_t = 3)]
     size: usize,
@@ -55,14 +60,18 @@ struct Found {
     policy: Vec<usize>,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    program("rl_maze", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let maze = if args.size == 3 {
         Maze::three_by_three()
     } else {
         Maze::random(args.size, args.common.seed)?
     };
-    let out = args.common.out("rl_maze")?;
+    let out = session.out();
+    session.stage("solving the maze");
     let best = value_iteration(&maze.mdp(), DISCOUNT, 1e-9)?;
     let shortest = maze.path(&best.policy);
     let mut metrics = Metrics::default();
@@ -87,7 +96,7 @@ fn main() -> anyhow::Result<()> {
             };
             let episodes = args.episodes.unwrap_or(60 * maze.rooms() as u64).max(1);
             let (found, steps) =
-                learn(&maze, method, episodes, &args, &mut animation, &mut metrics)?;
+                learn(&maze, method, episodes, &args, session, &mut animation, &mut metrics)?;
             curve = Some(steps);
             found
         }
@@ -104,7 +113,7 @@ fn main() -> anyhow::Result<()> {
     metrics.set("path_steps", path.len() - 1);
     metrics.set("shortest_steps", shortest.len() - 1);
     metrics.set("reaches_goal", path.last() == Some(&goal));
-    metrics.finish(&out)
+    session.finish(&metrics)
 }
 
 fn learn(
@@ -112,6 +121,7 @@ fn learn(
     method: Method,
     episodes: u64,
     args: &Args,
+    session: &Session,
     animation: &mut Animation,
     metrics: &mut Metrics,
 ) -> anyhow::Result<(Found, Curves)> {
@@ -126,14 +136,33 @@ fn learn(
             over: episodes * maze.rooms() as u64 / 2,
         })
         .with_seed(args.common.seed);
-    let mut agent = Tabular::new(config, &world)?;
-    let mut lengths = Vec::new();
-    for frame in 1..=40 {
-        let budget = Budget::episodes(episodes * frame / 40);
-        agent.learn(&mut world, budget, |episode| lengths.push(episode.length as f64))?;
+    let kept = session.kept()?;
+    let path = kept.join("agent.json");
+    let mut agent = if session.goes_on("learning")? && path.exists() {
+        Tabular::load(&path, &mut world)?
+    } else {
+        Tabular::new(config, &world)?
+    };
+    session.stage("learning");
+    let until = |frame: u64| episodes * frame / FRAMES;
+    let done = (1..=FRAMES).take_while(|frame| until(*frame) <= agent.episodes()).last();
+    let done = done.unwrap_or(0);
+    let mut film = Film::open(kept.join("film"), done)?;
+    let mut lengths = Series::open(kept.join("lengths.json"), agent.episodes())?;
+    for frame in done + 1..=FRAMES {
+        let (mut history, first) = (History::default(), agent.episodes());
+        let budget = Budget::episodes(until(frame));
+        agent.learn(&mut world, budget, &mut (&mut history, session))?;
+        session.check()?;
+        if let Some(curve) = history.curve("episode_length") {
+            lengths.extend((first + 1..).zip(curve.points.iter().map(|point| point.1)))?;
+        }
         let found = read(maze, &agent);
-        animation.push(&plan(maze, &found.values, &maze.path(&found.policy)))?;
+        film.push(frame, plan(maze, &found.values, &maze.path(&found.policy)))?;
+        agent.save(&path, &world)?;
     }
+    *animation = film.animation(120)?;
+    let lengths: Vec<f64> = lengths.values().collect();
     let width = (lengths.len() / 50).max(1);
     let points: Vec<(f64, f64)> = lengths
         .chunks(width)

@@ -10,10 +10,13 @@
 
 #![allow(clippy::print_stdout)]
 
+use std::process::ExitCode;
+
 use clap::Parser;
-use common::{Common, Metrics, stop_on_ctrl_c};
+use common::rl::{CHECKPOINT_EVERY, learn};
+use common::{Common, Metrics, Resume, Session, program};
 use model_utils::picture::{Bars, Curves};
-use model_utils::train::{Budget, Observer as _, ProgressBar};
+use model_utils::train::Budget;
 use rl::deep::{Agent as _, Ppo, PpoConfig};
 use rl::environments::{Exhaustive, FixedTime, MaxPressure, Traffic, TrafficConfig};
 use rl::random::mix;
@@ -31,6 +34,8 @@ const HOURS: u64 = 20;
 struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    resume: Resume,
     /// Decisions to learn from at each load
     #[arg(long, value_name = "N", default_value_t = 400_000)]
     steps: u64,
@@ -39,23 +44,22 @@ struct Args {
     loads: Vec<f64>,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    program("rl_traffic_signal", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let world = |load: &f64| TrafficConfig { flow_ratio: *load, ..TrafficConfig::default() };
     let worlds: Vec<TrafficConfig> = args.loads.iter().map(world).collect();
     for world in &worlds {
         Traffic::new(world.clone())?;
     }
-    let out = args.common.out("rl_traffic_signal")?;
+    let out = session.out();
     let device = args.common.open()?;
-    let mut progress = (ProgressBar::new(), stop_on_ctrl_c()?);
     let mut metrics = Metrics::default();
     let names = ["learned", "exhaustive", "max_pressure_10", "webster", "fixed_30"];
     let mut delays: Vec<Vec<f64>> = vec![Vec::new(); names.len()];
     for world in &worlds {
-        if progress.wants_stop() {
-            break;
-        }
         let training = TrafficConfig { episode_s: 600, ..world.clone() };
         let crossings = (0..16).map(|_| seen(training.clone())).collect::<Result<_, _>>()?;
         let mut crossings = SyncVectorEnvironment::new(crossings, mix(args.common.seed, 0))?;
@@ -69,9 +73,13 @@ fn main() -> anyhow::Result<()> {
             .with_normalize_observations(true)
             .with_normalize_rewards(true)
             .with_seed(args.common.seed);
-        let mut agent: Ppo = config.init(crossings.spaces(), &device)?;
-        agent.learn(&mut crossings, Budget::steps(args.steps), &mut progress)?;
+        let agent: Ppo = config.init(crossings.spaces(), &device)?;
         let key = format!("y{:02.0}", 100.0 * world.flow_ratio);
+        let budget = Budget::steps(args.steps);
+        let checkpoints = session.checkpoints(&key)?;
+        let mut agent = agent.resume_in(checkpoints, CHECKPOINT_EVERY, &mut crossings)?;
+        learn(session, &key, &mut agent, &mut crossings, budget)?;
+        session.stage(format!("judging {key}"));
         agent.save(out.join(format!("agent_{key}.safetensors")))?;
         let webster = FixedTime::webster(world);
         let fixed = FixedTime { green_s: [30.0; 2] };
@@ -84,12 +92,14 @@ fn main() -> anyhow::Result<()> {
             delay(&webster, world, seed)?,
             delay(&fixed, world, seed)?,
         ];
+        session.check()?;
         println!("load {}:", world.flow_ratio);
         for ((name, delay), all) in names.iter().zip(found).zip(&mut delays) {
             println!("  {name}: {delay:.1} s a vehicle");
             metrics.set(&format!("delay_s_{name}_{key}"), delay);
             all.push(delay);
         }
+        session.keep(&metrics);
         if (world.flow_ratio - 0.48).abs() < 1e-9 || worlds.len() == 1 {
             queues(&agent, world, seed)?.save(out.join("queues.svg"))?;
         }
@@ -103,9 +113,8 @@ fn main() -> anyhow::Result<()> {
     for (name, delays) in names.iter().zip(&delays) {
         bars = bars.bars(name.replace('_', " "), delays);
     }
-    anyhow::ensure!(!loads.is_empty(), "stopped before the first load was done");
     bars.save(out.join("delays.svg"))?;
-    metrics.finish(&out)
+    session.finish(&metrics)
 }
 
 /// The intersection as the learned controller sees it.

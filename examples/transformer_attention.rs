@@ -13,16 +13,16 @@
 #![allow(clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 use clap::Parser;
 use common::translation::Recipe;
-use common::{Common, Metrics, stop_on_ctrl_c};
+use common::{Common, Metrics, Resume, Session, program};
 use model_utils::ops::Mask;
 use model_utils::picture::{HeatMap, Page, Section};
-use model_utils::train::ProgressBar;
 use transformer::attention::sinusoids;
 use transformer::decoding::Greedy;
 use transformer::text::Overlong;
@@ -35,6 +35,8 @@ use transformer::{
 struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    resume: Resume,
     /// A saved translator [default: one is trained on a grammar of Portuguese and English]
     #[arg(long, value_name = "DIR")]
     load: Option<PathBuf>,
@@ -48,21 +50,29 @@ struct Args {
     recipe: Recipe,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    program("transformer_attention", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let device = args.common.open()?;
-    let out = args.common.out("transformer_attention")?;
+    let out = session.out();
     let seed = args.common.seed;
+    session.stage("reading the translator");
     let translator = if let Some(folder) = &args.load {
         Translator::load(folder, &device)?
     } else {
         let config = args.recipe.config(false, seed);
         let splits = Grammar::Full.splits([20_000, 500, 1000], seed)?;
-        let mut trainer = config.trainer(&splits, &device)?;
-        trainer.train(config.budget, &mut (ProgressBar::new(), stop_on_ctrl_c()?))?;
+        session.stage("training");
+        let every = args.recipe.checkpoint_every;
+        let trainer = config.trainer(&splits, &device)?;
+        let mut trainer = trainer.resume_in(session.checkpoints("translator")?, every)?;
+        trainer.train(config.budget, &mut session.progress())?;
+        session.check()?;
         Translator::from_trainer(trainer)?
     };
-    let translator = translator.with_overlong(Overlong::Truncate);
+    let translator = translator.with_overlong(Overlong::Truncate).with_stop(session.stop());
     let Model::Transformer(model) = translator.model() else {
         bail!("the translator is recurrent: its heads cannot be drawn, as it has none");
     };
@@ -74,15 +84,17 @@ fn main() -> anyhow::Result<()> {
         longest.context("the grammar has sentences")?.source.clone()
     };
     let scene = Scene::new(&translator, model, &sentence, &device)?;
+    session.stage("drawing");
     println!("\n{sentence}\n{}", scene.translation);
 
     let page = Page::new("Where a translator looks")
         .text(format!("{sentence} → {}", scene.translation))
-        .section(masks(&scene, &out)?)
-        .section(positions(model, &device, &out)?)
-        .section(heads(&scene, model, &out)?)
-        .section(states(&scene, model, args.top, &translator, &out)?);
-    page.embed_from(&out).save(out.join("attention.html"))?;
+        .section(masks(&scene, out)?)
+        .section(positions(model, &device, out)?)
+        .section(heads(&scene, model, out)?)
+        .section(states(&scene, model, args.top, &translator, out)?);
+    session.check()?;
+    page.embed_from(out).save(out.join("attention.html"))?;
 
     let mut metrics = Metrics::default();
     metrics.set("source_tokens", scene.read.len());
@@ -90,7 +102,7 @@ fn main() -> anyhow::Result<()> {
     let config = model.config();
     let attentions = config.encoder_layers + 2 * config.decoder_layers;
     metrics.set("heads_drawn", attentions * config.heads);
-    metrics.finish(&out)
+    session.finish(&metrics)
 }
 
 /// A sentence, its translation, and the tokens of both.

@@ -7,23 +7,23 @@
 //! ```
 //!
 //! With `--minutes` each trains for that long: its steps are timed first, so that its learning rate
-//! is down when the time is. Without, each makes the same steps. After Ctrl-C, `--resume` goes on
-//! with the models that were not finished.
+//! is down when the time is. Without, each makes the same steps. After Ctrl-C the same command with
+//! `--resume` goes on exactly.
 
 #![allow(clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use burn::tensor::Device;
 use clap::Parser;
 use common::translation::{Recipe, examples, tuned};
-use common::{Common, Metrics, stop_on_ctrl_c};
+use common::{Common, Metrics, Resume, Session, program};
 use model_utils::data::SentencePairs;
 use model_utils::ops::learnable_parameters;
 use model_utils::picture::Curves;
-use model_utils::train::{Budget, CsvLog, History, ProgressBar, Silent, Stop};
+use model_utils::train::{Budget, History};
 use serde::{Deserialize, Serialize};
 use transformer::decoding::Greedy;
 use transformer::metrics::{Bleu, Metric as _, paired_bootstrap};
@@ -38,6 +38,8 @@ use transformer::{
 struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    resume: Resume,
     /// Sentence pairs [default: a grammar of Portuguese and English]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -64,9 +66,6 @@ struct Args {
     /// Resamples of the bootstrap
     #[arg(long, default_value_t = 1000)]
     resamples: usize,
-    /// Do not train again what an earlier run finished in the output folder
-    #[arg(long)]
-    resume: bool,
 }
 
 fn cell(name: &str) -> Result<Cell, String> {
@@ -93,8 +92,15 @@ struct System {
     history: History,
 }
 
-/// How a finished training went; it lies beside its translator.
+/// What a model came to on the test part.
 #[derive(Serialize, Deserialize)]
+struct Judged {
+    translations: Vec<String>,
+    metrics: Metrics,
+}
+
+/// How a finished training went.
+#[derive(Clone, Serialize, Deserialize)]
 struct Run {
     history: History,
     steps: u64,
@@ -103,34 +109,18 @@ struct Run {
     parameters: usize,
 }
 
-impl Run {
-    const FILE: &str = "run.json";
-
-    /// That of an earlier run of the example.
-    fn open(folder: &Path) -> anyhow::Result<Option<Self>> {
-        let path = folder.join(Self::FILE);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let text = std::fs::read(&path)?;
-        Ok(Some(serde_json::from_slice(&text).with_context(|| path.display().to_string())?))
-    }
-
-    fn save(&self, folder: &Path) -> anyhow::Result<()> {
-        let text = serde_json::to_vec_pretty(self)?;
-        Ok(model_utils::atomic::write(folder.join(Self::FILE), &text)?)
-    }
-}
-
 /// What the models are called on the command line and in metrics.json.
 const KEYS: [&str; 3] = ["seq2seq", "attention", "transformer"];
 
 /// Groups of test sentences of like length.
 const GROUPS: usize = 5;
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    let out = args.common.out("transformer_compare")?;
+fn main() -> ExitCode {
+    program("transformer_compare", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    let out = session.out();
     let device = args.common.open()?;
     let seed = args.common.seed;
     let splits = match &args.data {
@@ -140,7 +130,7 @@ fn main() -> anyhow::Result<()> {
     let (splits, _) = splits.deduplicated();
     let config = args.recipe.config(args.data.is_some(), seed);
     let tokenizers = config.tokenizers(&splits)?;
-    let stop = stop_on_ctrl_c()?;
+    session.check()?;
 
     let mut metrics = Metrics::default();
     let mut systems = Vec::new();
@@ -153,27 +143,31 @@ fn main() -> anyhow::Result<()> {
             ModelConfig::Transformer(_) => None,
         };
         let config = TranslatorConfig { model, ..config.clone() };
-        let setting = Setting { splits: &splits, tokenizers: &tokenizers, device: &device };
+        let setting =
+            Setting { session, splits: &splits, tokenizers: &tokenizers, device: &device };
         println!("\n{name}");
         let folder = out.join(key);
-        let finished = if args.resume { Run::open(&folder)? } else { None };
-        let (translator, run) = if let Some(run) = finished {
-            (Translator::load(&folder, &device)?, run)
-        } else {
-            let config = timed(config, &setting, args.minutes, learning_rate)?;
-            train(&config, &setting, &stop, &folder, &out.join(format!("{key}.csv")))?
-        };
+        let run: Run = session.part(&format!("{key}-run"), || {
+            let config = timed(config, key, &setting, args.minutes, learning_rate)?;
+            train(&config, key, &setting, args.recipe.checkpoint_every, &folder)
+        })?;
         println!("{} parameters, {} steps", run.parameters, run.steps);
-        systems.push(judge(name, key, &translator, run, &setting, &args, &mut metrics)?);
-        if stop.is_stopped() {
-            break;
-        }
+        session.stage(format!("evaluation of {key}"));
+        let translator = Translator::load(&folder, &device)?.with_stop(session.stop());
+        let judged = session
+            .part(&format!("{key}-judged"), || judge(key, &translator, &run, &setting, &args))?;
+        examples(&splits.test, &judged.translations, 2);
+        metrics.add(judged.metrics);
+        session.keep(&metrics);
+        let translations = judged.translations;
+        systems.push(System { name, key, translations, history: run.history });
     }
 
     let references: Vec<&str> =
         splits.test.pairs().iter().map(|pair| pair.target.as_str()).collect();
-    by_length(&systems, &splits.test, &out, &mut metrics)?;
-    draw_learning(&systems, &out)?;
+    session.check()?;
+    by_length(&systems, &splits.test, out, &mut metrics)?;
+    draw_learning(&systems, out)?;
     if let [.., before, last] = systems.as_slice() {
         let (a, b) = (&last.translations, &before.translations);
         let compared = paired_bootstrap(&Bleu::new(), a, b, &references, args.resamples, seed)?;
@@ -182,7 +176,7 @@ fn main() -> anyhow::Result<()> {
         metrics.set("difference_bleu_low", compared.difference.low);
         metrics.set("difference_bleu_high", compared.difference.high);
     }
-    metrics.finish(&out)
+    session.finish(&metrics)
 }
 
 /// The three models; the recurrent ones are as wide as makes them as large as the Transformer.
@@ -229,6 +223,7 @@ fn models(
 
 /// What all models share.
 struct Setting<'a> {
+    session: &'a Session,
     splits: &'a Splits,
     tokenizers: &'a Tokenizers,
     device: &'a Device,
@@ -237,6 +232,7 @@ struct Setting<'a> {
 /// The configuration with as many steps as the time holds, and its learning rate.
 fn timed(
     mut config: TranslatorConfig,
+    key: &str,
     setting: &Setting<'_>,
     minutes: Option<f64>,
     learning_rate: Option<f64>,
@@ -247,13 +243,17 @@ fn timed(
     rate = learning_rate.unwrap_or(rate);
     if let Some(minutes) = minutes {
         const PROBE: u64 = 20;
-        let mut probe = config.clone();
-        probe.training.valid_sentences = 1;
-        let (splits, tokenizers) = (setting.splits, setting.tokenizers.clone());
-        let mut trainer = probe.trainer_with(tokenizers, splits, setting.device)?;
-        let before = trainer.train(Budget::steps(PROBE / 4), &mut Silent)?;
-        let after = trainer.train(Budget::steps(PROBE + PROBE / 4), &mut Silent)?;
-        let step_s = (after.steps_s - before.steps_s) / PROBE as f64;
+        setting.session.stage(format!("timing {key}"));
+        let step_s: f64 = setting.session.part(&format!("{key}-step_s"), || {
+            let mut probe = config.clone();
+            probe.training.valid_sentences = 1;
+            let (splits, tokenizers) = (setting.splits, setting.tokenizers.clone());
+            let mut trainer = probe.trainer_with(tokenizers, splits, setting.device)?;
+            let mut progress = setting.session;
+            let before = trainer.train(Budget::steps(PROBE / 4), &mut progress)?;
+            let after = trainer.train(Budget::steps(PROBE + PROBE / 4), &mut progress)?;
+            Ok((after.steps_s - before.steps_s) / PROBE as f64)
+        })?;
         // A twentieth for validations.
         steps = ((0.95 * 60.0 * minutes / step_s) as u64).max(2);
         warm_up = (steps / 10).min(400);
@@ -264,50 +264,44 @@ fn timed(
     Ok(config)
 }
 
-/// Trains a model and saves it, with its [`Run`] unless it was stopped.
+/// Trains a model to its end and saves it.
 fn train(
     config: &TranslatorConfig,
+    key: &str,
     setting: &Setting<'_>,
-    stop: &Stop,
+    checkpoint_every: u64,
     folder: &Path,
-    log: &Path,
-) -> anyhow::Result<(Translator, Run)> {
-    for old in [log, &folder.join(Run::FILE)] {
-        if old.exists() {
-            std::fs::remove_file(old)?;
-        }
-    }
+) -> anyhow::Result<Run> {
+    let session = setting.session;
+    session.stage(format!("training {key}"));
     let tokenizers = setting.tokenizers.clone();
-    let mut trainer = config.trainer_with(tokenizers, setting.splits, setting.device)?;
+    let trainer = config.trainer_with(tokenizers, setting.splits, setting.device)?;
+    let mut trainer = trainer.resume_in(session.checkpoints(key)?, checkpoint_every)?;
     let parameters = learnable_parameters(trainer.model());
-    let mut observer =
-        ((ProgressBar::new(), stop.clone()), (History::default(), CsvLog::append(log)?));
+    let log = session.log(session.out().join(format!("{key}.csv")))?;
+    let mut observer = (session.progress(), log);
     let trained = trainer.train(config.budget, &mut observer)?;
-    let (_, (history, log)) = observer;
-    log.finish()?;
-    let translator = Translator::from_trainer(trainer)?;
-    translator.save(folder)?;
+    observer.1.finish()?;
+    session.check()?;
+    let history = trainer.history().clone();
+    Translator::from_trainer(trainer)?.save(folder)?;
     let (steps, wall_s) = (trained.steps, trained.wall_s);
     let target_tokens_per_s = trained.target_tokens_per_s;
-    let run = Run { history, steps, wall_s, target_tokens_per_s, parameters };
-    if !stop.is_stopped() {
-        run.save(folder)?;
-    }
-    Ok((translator, run))
+    Ok(Run { history, steps, wall_s, target_tokens_per_s, parameters })
 }
 
 /// Translates the test part and scores it.
 fn judge(
-    name: &'static str,
-    key: &'static str,
+    key: &str,
     translator: &Translator,
-    run: Run,
+    run: &Run,
     setting: &Setting<'_>,
     args: &Args,
-    metrics: &mut Metrics,
-) -> anyhow::Result<System> {
+) -> anyhow::Result<Judged> {
+    let mut metrics = Metrics::default();
     let splits = setting.splits;
     let greedy = translator.evaluate(&splits.test, &Greedy)?;
+    setting.session.check()?;
     let found = if args.beam > 1 {
         let beam = tuned(translator, &splits.valid, args.beam)?;
         if let LengthPenalty::Wu(alpha) = beam.length_penalty {
@@ -318,7 +312,6 @@ fn judge(
         greedy.clone()
     };
     println!("{}", found.bleu);
-    examples(&splits.test, &found.translations, 2);
     let mut set = |what: &str, value: f64| metrics.set(&format!("{key}_{what}"), value);
     set("bleu", found.bleu.score);
     set("greedy_bleu", greedy.bleu.score);
@@ -329,7 +322,7 @@ fn judge(
     set("train_wall_s", run.wall_s);
     metrics.set(&format!("{key}_steps"), run.steps);
     metrics.set(&format!("{key}_parameters"), run.parameters);
-    Ok(System { name, key, translations: found.translations, history: run.history })
+    Ok(Judged { translations: found.translations, metrics })
 }
 
 /// BLEU of five groups of test sentences, from the shortest to the longest.

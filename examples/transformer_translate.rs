@@ -10,20 +10,19 @@
 //! Without `--data` it learns a small grammar of Portuguese and English in half a minute. A folder
 //! holds `train`, `valid` (or `val`, `dev`) and `test` parts, or one set that is cut by its different
 //! target sentences into 90, 5 and 5 %; each is two files `NAME.LANGUAGE`, a `.tsv` or a `.jsonl`,
-//! gzipped or not. Ctrl-C stops at the next step; `--resume` goes on from there exactly.
+//! gzipped or not. Ctrl-C stops; with `--resume` the same command goes on exactly.
 
 #![allow(clippy::print_stdout)]
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
 use common::translation::{Recipe, draw_training, examples, tuned};
-use common::{Common, Metrics, stop_on_ctrl_c};
-use model_utils::checkpoint::Checkpoints;
+use common::{Common, Metrics, Resume, Session, end_on_ctrl_c, program};
 use model_utils::ops::learnable_parameters;
-use model_utils::train::{CsvLog, History, ProgressBar, Stop};
 use transformer::decoding::{Beam, Greedy};
 use transformer::text::Overlong;
 use transformer::{Grammar, Splits, Translator};
@@ -33,6 +32,8 @@ use transformer::{Grammar, Splits, Translator};
 struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    resume: Resume,
     /// Sentence pairs [default: a grammar of Portuguese and English]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -56,23 +57,29 @@ struct Args {
     /// Use the translator in this folder instead of training one
     #[arg(long, value_name = "DIR")]
     load: Option<PathBuf>,
-    /// Go on from the latest checkpoint in the output folder
-    #[arg(long)]
-    resume: bool,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    program("transformer_translate", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let device = args.common.open()?;
     let translator = match &args.load {
         Some(folder) => Translator::load(folder, &device)?,
-        None => train(&args, &device)?,
+        None => train(&args, &device, session)?,
     };
+    end_on_ctrl_c()?;
     answer(&translator.with_overlong(Overlong::Truncate), args.beam)
 }
 
-fn train(args: &Args, device: &burn::tensor::Device) -> anyhow::Result<Translator> {
-    let out = args.common.out("transformer_translate")?;
+fn train(
+    args: &Args,
+    device: &burn::tensor::Device,
+    session: &Session,
+) -> anyhow::Result<Translator> {
+    let out = session.out();
+    session.stage("reading the pairs");
     let direction = args.from.as_deref().zip(args.to.as_deref());
     let seed = args.common.seed;
     let grammar = if args.simple { Grammar::Simple } else { Grammar::Full };
@@ -87,6 +94,7 @@ fn train(args: &Args, device: &burn::tensor::Device) -> anyhow::Result<Translato
         counts[0], counts[1], counts[2]
     );
 
+    session.stage("training the tokenizer");
     let config = args.recipe.config(args.data.is_some(), seed);
     let trainer = config.trainer(&splits, device)?;
     let tokenizers = trainer.tokenizers();
@@ -97,26 +105,22 @@ fn train(args: &Args, device: &burn::tensor::Device) -> anyhow::Result<Translato
         tokenizers.target().vocabulary_size(),
         trainer.epoch_tokens()
     );
-    let folder = out.join("checkpoints");
-    if !args.resume && folder.exists() {
-        std::fs::remove_dir_all(&folder)
-            .context("cannot clear the checkpoints of an earlier run")?;
-    }
-    let mut trainer =
-        trainer.resume_in(Checkpoints::open(folder)?, args.recipe.checkpoint_every)?;
-    let stop: Stop = stop_on_ctrl_c()?;
-    let mut observer = (
-        (ProgressBar::new(), stop.clone()),
-        (History::default(), CsvLog::append(out.join("train.csv"))?),
-    );
+    session.stage("training");
+    let every = args.recipe.checkpoint_every;
+    let mut trainer = trainer.resume_in(session.checkpoints("translator")?, every)?;
+    let mut observer = (session.progress(), session.log(out.join("train.csv"))?);
     let trained = trainer.train(config.budget, &mut observer)?;
-    let (_, (history, log)) = observer;
-    log.finish()?;
-    draw_training(&history, &out)?;
+    observer.1.finish()?;
+    session.check()?;
+    draw_training(trainer.history(), out)?;
 
-    let translator = Translator::from_trainer(trainer)?.with_overlong(Overlong::Truncate);
+    let translator = Translator::from_trainer(trainer)?
+        .with_overlong(Overlong::Truncate)
+        .with_stop(session.stop());
     translator.save(out.join("translator"))?;
+    session.stage("evaluation");
     let greedy = translator.evaluate(&splits.test, &Greedy)?;
+    session.check()?;
     let mut metrics = Metrics::default();
     metrics.set("train_pairs", counts[0]);
     metrics.set("parameters", parameters);
@@ -142,9 +146,10 @@ fn train(args: &Args, device: &burn::tensor::Device) -> anyhow::Result<Translato
     metrics.set("decode_target_tokens_per_s", greedy.target_tokens as f64 / greedy.decode_s);
     metrics.set("beam_target_tokens_per_s", best.target_tokens as f64 / best.decode_s);
     metrics.set("train_wall_s", trained.wall_s);
+    session.check()?;
     println!("\n{}", best.bleu);
     examples(&splits.test, &best.translations, 5);
-    metrics.finish(&out)?;
+    session.finish(&metrics)?;
     Ok(translator)
 }
 

@@ -12,12 +12,13 @@
 #![allow(clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use burn::module::Module as _;
 use clap::{Parser, ValueEnum};
-use common::{Common, Metrics};
+use common::{Common, Metrics, Session, program};
 #[cfg(feature = "download")]
 use mobilenet_densenet::Published;
 use mobilenet_densenet::visualization::{feature_maps, grad_cam, overlay};
@@ -81,11 +82,13 @@ struct Args {
     top: usize,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    let out = args.common.out("vision_classify")?;
+fn main() -> ExitCode {
+    program("vision_classify", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let device = args.common.open()?;
-    let path = weights_file(&args, &out)?;
+    let path = weights_file(&args, session)?;
     let path = path.as_path();
     let source = match args.source {
         Some(source) => source,
@@ -101,7 +104,7 @@ fn main() -> anyhow::Result<()> {
             // What `vision_train` saved.
             let model = ImageModel::load(path, &device)?;
             let model = Pretrained::new(model, Preprocessing::unit(args.side));
-            return classify(&args, model, &out);
+            return classify(&args, model, session);
         }
     };
     let architecture = match args.model {
@@ -109,17 +112,17 @@ fn main() -> anyhow::Result<()> {
         None => by_name(path).context("--model: which model these weights are of")?,
     };
     println!("weights: {architecture}, {}", weights.source());
-    classify(&args, Pretrained::load(architecture, weights, &device)?, &out)
+    classify(&args, Pretrained::load(architecture, weights, &device)?, session)
 }
 
 /// The file of the weights, fetched where that is asked for and it is not there yet.
 #[cfg_attr(not(feature = "download"), allow(unused_variables))]
-fn weights_file(args: &Args, out: &Path) -> anyhow::Result<PathBuf> {
+fn weights_file(args: &Args, session: &Session) -> anyhow::Result<PathBuf> {
     #[cfg(feature = "download")]
     if let Some(name) = &args.download {
         let published = Published::find(name)?;
         println!("fetching {}", published.file);
-        return Ok(published.fetch(out, &mut |_, _| {})?);
+        return Ok(published.fetch(session.out(), &mut session.progress())?);
     }
     args.weights.clone().context("--weights: which file")
 }
@@ -148,7 +151,8 @@ fn by_name(path: &Path) -> Option<Architecture> {
 }
 
 /// Answers for every picture, with a table, a heat map and the feature maps of the first.
-fn classify(args: &Args, model: Pretrained, out: &Path) -> anyhow::Result<()> {
+fn classify(args: &Args, model: Pretrained, session: &Session) -> anyhow::Result<()> {
+    let out = session.out();
     let model = match &args.labels {
         Some(path) => model.with_labels_from(path)?,
         None => model,
@@ -158,6 +162,8 @@ fn classify(args: &Args, model: Pretrained, out: &Path) -> anyhow::Result<()> {
     let mut grid = Grid::new().columns(2).title("Each picture, and where the first answer is seen");
     let mut metrics = Metrics::default();
     for (index, path) in args.images.iter().enumerate() {
+        session.check()?;
+        session.stage(format!("classifying {}", path.display()));
         let image = Image::open(path)?;
         let answers = model.classify(&image, args.top.max(1))?;
         println!("\n{}", path.display());
@@ -198,7 +204,7 @@ fn classify(args: &Args, model: Pretrained, out: &Path) -> anyhow::Result<()> {
         }
     }
     grid.save(out.join("grad_cam.png"))?;
-    metrics.finish(out)
+    session.finish(&metrics)
 }
 
 /// A line with the probability as a bar.

@@ -13,12 +13,13 @@
 #![allow(clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
 use clap::Parser;
 use common::vision::{Recipe, Task, drawn_shapes};
-use common::{Common, Metrics, stop_on_ctrl_c};
+use common::{Common, Metrics, Resume, Session, program};
 use mobilenet_densenet::{
     Architecture, BuildOptions, ClassificationReport, Classifier as _, DenseNet, DenseNetConfig,
     ImageModel,
@@ -28,7 +29,6 @@ use model_utils::graph::{Graph, GraphModule};
 use model_utils::layers::{NormOrder, ResidualBlockConfig};
 use model_utils::picture::Curves;
 use model_utils::stats::{mcnemar, median, wilson};
-use model_utils::train::{Observer, ProgressBar, Stop};
 
 /// The models, each with a width multiplier at which it trains in minutes on a processor.
 const MODELS: [(Architecture, f64); 6] = [
@@ -47,6 +47,8 @@ const RUNS: usize = 31;
 struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    resume: Resume,
     /// Images: MNIST's IDX files, a folder a class, or a CSV of names and labels [default: drawn shapes]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -83,9 +85,9 @@ fn train_and_measure(
     model: ImageModel,
     task: &Task<'_>,
     device: &Device,
-    observer: &mut dyn Observer,
 ) -> anyhow::Result<Found> {
-    let trained = task.train(model, observer)?;
+    let trained = task.train(model)?;
+    task.session.stage(format!("measuring {name}"));
     let train_s = trained.wall_s;
     let model = trained.into_best_guess();
     let report = task.evaluate(&model)?;
@@ -113,9 +115,12 @@ fn train_and_measure(
     })
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    let out = args.common.out("vision_compare")?;
+fn main() -> ExitCode {
+    program("vision_compare", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    let out = session.out();
     let plain = args.common.open()?;
     let device = plain.clone().autodiff();
     let (train, test) = match &args.data {
@@ -124,7 +129,6 @@ fn main() -> anyhow::Result<()> {
         }
         None => drawn_shapes(args.drawn, (args.drawn / 4).max(1), args.common.seed)?,
     };
-    let stop: Stop = stop_on_ctrl_c()?;
     let mut found = Vec::new();
     for (architecture, width) in MODELS {
         if !args.only.is_empty() && !args.only.contains(&architecture) {
@@ -133,7 +137,9 @@ fn main() -> anyhow::Result<()> {
         let folder = out.join(architecture.name());
         std::fs::create_dir_all(&folder)?;
         let task = Task {
+            session,
             out: &folder,
+            name: architecture.name(),
             device: &device,
             train: train.clone(),
             test: test.clone(),
@@ -142,7 +148,6 @@ fn main() -> anyhow::Result<()> {
             batch_size: args.batch_size,
             learning_rate: args.learning_rate,
             augment: false,
-            resume: false,
             recipe: Recipe::default(),
         };
         if found.is_empty() {
@@ -156,13 +161,10 @@ fn main() -> anyhow::Result<()> {
             .with_channels(channels)
             .with_classes(classes);
         model_utils::device::seed(&device, args.common.seed);
-        let mut observer = (ProgressBar::new(), stop.clone());
         let name = architecture.name();
         let model = architecture.build(&options, &device)?;
-        found.push(train_and_measure(name, model, &task, &plain, &mut observer)?);
-        if stop.is_stopped() {
-            break;
-        }
+        found.push(train_and_measure(name, model, &task, &plain)?);
+        session.check()?;
     }
     found.sort_by(|a, b| b.report.accuracy().total_cmp(&a.report.accuracy()));
 
@@ -206,8 +208,8 @@ fn main() -> anyhow::Result<()> {
         }
         curves.save(out.join(file))?;
     }
-    connectivity(&out, &plain)?;
-    metrics.finish(&out)
+    connectivity(out, &plain)?;
+    session.finish(&metrics)
 }
 
 /// Draws two residual blocks beside two dense layers, as traced from the models themselves.

@@ -4,24 +4,24 @@
 //! On MNIST (`--data DIR` with its four IDX files) a small VGG with batch norm gets 99.6 % of the
 //! test images right after three passes: `--model vgg --convs 2,2,2,1,1 --width 0.25
 //! --strides 2,2,2,1,1 --augment --learning-rate 4e-3 --ema 0.998 --label-smoothing 0.05
-//! --epochs 8`; the book has the table. Without `--data` they learn shapes that are drawn. Ctrl-C stops at the next
-//! step; `--resume` goes on from there exactly.
+//! --epochs 8`; the book has the table. Without `--data` they learn shapes that are drawn. Ctrl-C stops; with
+//! `--resume` the same command goes on exactly.
 
 #![allow(clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use burn::tensor::Device;
 use clap::Parser;
 use common::vision::{Recipe, Task, drawn_shapes};
-use common::{Common, stop_on_ctrl_c};
+use common::{Common, Resume, Session, program};
 use mobilenet_densenet::{
     Architecture, BatchMix, BuildOptions, Classifier as _, DenseNetConfig, ImageModel,
     MobileNetV2Config, Pretrained, VggConfig, Weights,
 };
 use model_utils::data::{Normalize, Split, open_classification};
-use model_utils::train::ProgressBar;
 use model_utils::weights::Import;
 
 /// Train an image model
@@ -88,9 +88,8 @@ struct Args {
     /// Decay of the weights, as a part of the learning rate
     #[arg(long, default_value_t = 0.02)]
     weight_decay: f32,
-    /// Go on from the latest checkpoint in the output folder
-    #[arg(long)]
-    resume: bool,
+    #[command(flatten)]
+    resume: Resume,
 }
 
 /// What is trained.
@@ -112,9 +111,11 @@ fn parse_model(text: &str) -> Result<Model, String> {
     }
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    let out = args.common.out("vision_train")?;
+fn main() -> ExitCode {
+    program("vision_train", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let device = args.common.open()?.autodiff();
     let (train, test) = match &args.data {
         Some(folder) => {
@@ -125,7 +126,9 @@ fn main() -> anyhow::Result<()> {
     let mixup = args.mixup.map(|alpha| BatchMix::Mixup { alpha });
     let cutmix = args.cutmix.map(|alpha| BatchMix::CutMix { alpha });
     let task = Task {
-        out: &out,
+        session,
+        out: session.out(),
+        name: "model",
         device: &device,
         train,
         test,
@@ -134,7 +137,6 @@ fn main() -> anyhow::Result<()> {
         batch_size: args.batch_size,
         learning_rate: args.learning_rate,
         augment: args.augment,
-        resume: args.resume,
         recipe: Recipe {
             mix: mixup.or(cutmix),
             label_smoothing: args.label_smoothing,
@@ -145,7 +147,6 @@ fn main() -> anyhow::Result<()> {
     };
     println!("data: {}", task.describe()?);
     let (channels, classes) = task.channels_and_classes()?;
-    let mut observer = (ProgressBar::new(), stop_on_ctrl_c()?);
     let mut model: ImageModel = match args.model {
         Model::Published(Architecture::MobileNetV2) if args.pretrained.is_none() => {
             let config = MobileNetV2Config::new()
@@ -194,7 +195,7 @@ fn main() -> anyhow::Result<()> {
     if args.freeze {
         model = model.freeze_backbone();
     }
-    task.run(model, &mut observer)?.finish(&out)
+    session.finish(&task.run(model)?)
 }
 
 /// The model with published weights but for its head.

@@ -95,8 +95,56 @@ fn bad_data_is_named() {
 }
 
 #[test]
-fn there_is_nothing_to_resume_in_an_empty_folder() {
-    assert!(refused(&["--resume"]).contains("there is no checkpoint in"));
+fn where_there_is_nothing_to_resume_a_run_begins() {
+    let data = images(20);
+    let out = tempfile::tempdir().unwrap();
+    let args = ["--data", path(data.path()), "--epochs", "1", "--batch-size", "8", "--resume"];
+    let output = vision_train(out.path(), &args);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("nothing to resume in"), "{text}");
+}
+
+/// Starts a long run, sends it signals, and gives back its exit status, its last line and its
+/// metrics.json.
+#[cfg(unix)]
+fn stopped(name: &str, args: &[&str], signals: &[&str]) -> (Option<i32>, String, String) {
+    let out = tempfile::tempdir().unwrap();
+    let mut command = example(name);
+    command.arg("--out").arg(out.path()).args(args);
+    let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    for signal in signals {
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args([signal, id.as_str()]).status().unwrap().success());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let last = text.lines().last().unwrap_or_default().to_owned();
+    let metrics = fs::read_to_string(out.path().join("metrics.json")).unwrap_or_default();
+    (output.status.code(), last, metrics)
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_a_program_with_a_last_line() {
+    let speed = ["--seconds", "60"];
+    for signal in ["-INT", "-TERM"] {
+        let (status, last, metrics) = stopped("mcts_speed", &speed, &[signal]);
+        assert_eq!(status, Some(130), "{last}");
+        assert!(last.contains("it begins anew with: cargo run --release"), "{last}");
+        assert!(metrics.contains("\"stopped\": true"), "{metrics}");
+    }
+    let (status, last, _) = stopped("vision_train", &[], &["-INT"]);
+    assert_eq!(status, Some(130), "{last}");
+    assert!(last.starts_with("stopped in ") && last.ends_with(" --resume"), "{last}");
+    // A second one ends it at once: nothing is said or written any more.
+    let (status, _, metrics) = stopped(
+        "mcts_speed",
+        &[&speed[..], &["--simulations", "100000000"]].concat(),
+        &["-INT", "-INT"],
+    );
+    assert_eq!((status, metrics.as_str()), (Some(130), ""));
 }
 
 #[test]

@@ -18,14 +18,16 @@ use model_utils::data::{
 use model_utils::graph::{Graph, GraphModule};
 use model_utils::ops;
 use model_utils::train::{
-    Batches as _, Budget, Evaluation, Observer, StepOutput, Supervised, SupervisedConfig,
+    Batches as _, Budget, Evaluation, StepOutput, Supervised, SupervisedConfig,
 };
 
 use super::vision::{Images, drawn_shapes, schedule};
-use super::{Common, Metrics};
+use super::{Common, Metrics, Session};
 
 /// Images in a batch of the test set.
 const TEST_BATCH: usize = 250;
+/// Steps between two checkpoints.
+pub const CHECKPOINT_EVERY: u64 = 200;
 
 /// The models that are made smaller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -158,18 +160,15 @@ pub struct Subject {
 
 impl Subject {
     /// Loads the model, or trains it and saves it as `model.safetensors` in the folder.
-    pub fn prepare(
-        given: &Given,
-        common: &Common,
-        out: &Path,
-        progress: &mut dyn Observer,
-    ) -> anyhow::Result<Self> {
+    pub fn prepare(given: &Given, common: &Common, session: &Session) -> anyhow::Result<Self> {
+        session.stage("making the images");
         let device = common.open()?;
         let (train, test_images) = open_images(given.data.as_deref(), common.seed)?;
         let first = train.get(0)?.image;
         let shape = [first.channels(), first.height(), first.width()];
         let classes = train.classes().len();
-        let test = test_set(&test_images, &device)?;
+        let test = test_set(&test_images, &device)?.with_stop(&session.stop());
+        session.check()?;
         let graph = match &given.model {
             Some(path) => {
                 Graph::load(path).with_context(|| format!("--model {}", path.display()))?
@@ -180,8 +179,8 @@ impl Subject {
         let mut subject = Self { graph, train, test, device, seed: common.seed, batch_size };
         if given.model.is_none() {
             let (graph, rate) = (&subject.graph, given.family.learning_rate());
-            subject.graph = subject.train(graph, given.epochs, rate, progress)?;
-            subject.graph.save(out.join("model.safetensors"))?;
+            subject.graph = subject.train(session, "model", graph, given.epochs, rate)?;
+            subject.graph.save(session.out().join("model.safetensors"))?;
         }
         Ok(subject)
     }
@@ -203,37 +202,43 @@ impl Subject {
     }
 
     /// A graph trained on the training images, from the weights it has: from nothing, or further
-    /// after it was changed. The weights are those of the exponential average.
+    /// after it was changed. The weights are those of the exponential average; checkpoints are under
+    /// the name.
     pub fn train(
         &self,
+        session: &Session,
+        name: &str,
         graph: &Graph,
         epochs: u64,
         learning_rate: f64,
-        progress: &mut dyn Observer,
     ) -> anyhow::Result<Graph> {
+        session.stage(format!("training {name}"));
         let device = self.device.clone().autodiff();
         let loader = self.loader()?;
         let steps = epochs * loader.batches_per_epoch() as u64;
         let config = SupervisedConfig::new(Budget::epochs(epochs))
             .with_seed(self.seed)
             .with_ema_decay(Some(0.99))
+            .with_checkpoint_every(Some(CHECKPOINT_EVERY))
             .with_log_every(20);
         let optimizer: ModuleOptimizer =
             AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.02).init();
-        let rates = schedule(learning_rate, steps)?;
+        let rates = schedule(learning_rate, steps);
         let trained = Supervised::new(config, graph.init(&device)?, optimizer, rates)?
+            .resume_in(session.checkpoints(name)?)?
             .train::<_, anyhow::Error>(
-            &loader,
-            |module, batch| {
-                let (images, labels) = batch.to_tensors(&device);
-                step(module, images, labels)
-            },
-            |module| {
-                let correct = self.test.correct(&module.graph())?;
-                Ok(Evaluation::new("test_accuracy", share(&correct)))
-            },
-            progress,
-        )?;
+                &loader,
+                |module, batch| {
+                    let (images, labels) = batch.to_tensors(&device);
+                    step(module, images, labels)
+                },
+                |module| {
+                    let correct = self.test.correct(&module.graph())?;
+                    Ok(Evaluation::new("test_accuracy", share(&correct)))
+                },
+                &mut session.progress(),
+            )?;
+        session.check()?;
         Ok(trained.into_best_guess().graph())
     }
 
@@ -307,7 +312,13 @@ pub fn before_and_after(report: &Report, before: &str, after: &str) -> anyhow::R
 }
 
 /// Prints the table, and writes it with its pictures: `report.md`, `size.svg`, `time.svg`.
-pub fn finish(report: &Report, out: &Path) -> anyhow::Result<()> {
+pub fn finish(report: &Report, session: &Session) -> anyhow::Result<()> {
+    session.check()?;
+    finish_in(report, session.out())
+}
+
+/// The same in another folder.
+pub fn finish_in(report: &Report, out: &Path) -> anyhow::Result<()> {
     println!("\n{report}");
     model_utils::atomic::write(out.join("report.md"), report.to_markdown().as_bytes())?;
     report.by_size().save(out.join("size.svg"))?;

@@ -11,10 +11,10 @@ use gan::sample::{nearest, to_images};
 use gan::{Discriminator, Gan, Generator, Images};
 use model_utils::data::{Dataset as _, Labelled, Scene, Shape, ShapesConfig, Split};
 use model_utils::image::Image;
-use model_utils::picture::{Animation, Curves, Grid, grid};
-use model_utils::train::{History, Observer};
+use model_utils::picture::{Curves, Grid, grid};
+use model_utils::train::History;
 
-use super::Metrics;
+use super::{Film, Metrics, Session};
 
 /// White shapes on black, of one size and in the middle, turned at random: what a generator can
 /// learn in half a minute.
@@ -57,36 +57,13 @@ pub fn silhouettes(
     Ok(Images::new(items, names)?)
 }
 
-/// The same random numbers again and again: one frame a look.
-pub struct Film {
-    animation: Animation,
+/// A frame of so many samples, of the same random numbers as always.
+pub fn look<G: Generator<4>, N: Discriminator<4>>(
+    film: &mut Film,
+    gan: &Gan<4, G, N>,
     count: usize,
-    last: Option<Image>,
-}
-
-impl Film {
-    /// So many images a frame.
-    pub fn new(count: usize) -> Self {
-        Self { animation: Animation::new(150), count, last: None }
-    }
-
-    pub fn look<G: Generator<4>, N: Discriminator<4>>(
-        &mut self,
-        gan: &Gan<4, G, N>,
-    ) -> gan::Result<()> {
-        let frame = grid(&gan.sample(self.count, 1)?)?.scale(1).to_image()?;
-        self.animation.push(&frame)?;
-        self.last = Some(frame);
-        Ok(())
-    }
-
-    /// Writes the GIF, which rests on its last frame.
-    pub fn save(mut self, path: &Path) -> anyhow::Result<()> {
-        if let Some(last) = self.last.take() {
-            self.animation.push_for(&last, 2000)?;
-        }
-        Ok(self.animation.scale(2).save(path)?)
-    }
+) -> gan::Result<()> {
+    Ok(film.push(gan.steps(), grid(&gan.sample(count, 1)?)?.scale(1).to_image()?)?)
 }
 
 /// Losses and probabilities of both players.
@@ -123,26 +100,30 @@ pub struct Jury {
 }
 
 impl Jury {
-    /// Trains the judge, or loads it from `out`, and shows it real images.
+    /// Trains the judge, or goes on with that of the run that is resumed, and shows it real images.
     pub fn new(
+        session: &Session,
         (train, test): (&Images, &Images),
         most: usize,
         epochs: usize,
         device: &Device,
-        out: &Path,
-        progress: &mut dyn Observer,
     ) -> anyhow::Result<Self> {
+        session.stage("training the classifier");
         let [channels, size, _] = train.shape();
         let classes = train.class_names().len();
         let config = JudgeConfig::new(size, channels, classes).with_epochs(epochs);
-        let path = out.join("classifier.safetensors");
+        let kept = session.kept()?;
+        let path = kept.join("classifier.safetensors");
         let plain = device.clone().without_autodiff();
-        let judge = Judge::load_or_train(path, &config, train, &plain, progress)?;
+        let judge = Judge::load_or_train(path, &config, train, &plain, &mut session.progress())?;
+        session.check()?;
+        session.stage("a look at real images");
         let count = most.min(train.count()).min(test.count());
-        let cache = FeatureCache::open(out.join("features"))?;
-        let real = cache.extract(&judge, train, count, &plain)?;
-        let others = cache.extract(&judge, test, count, &plain)?;
+        let cache = FeatureCache::open(kept.join("features"))?;
+        let real = cache.extract(&session.around(&judge), train, count, &plain)?;
+        let others = cache.extract(&session.around(&judge), test, count, &plain)?;
         let accuracy = judge.accuracy(test)?;
+        session.check()?;
         Ok(Self { judge, real, others, count, accuracy })
     }
 

@@ -15,19 +15,24 @@ pub mod go;
 pub mod mcts;
 #[cfg(feature = "rl")]
 pub mod rl;
+#[cfg(any(feature = "gan", feature = "rl"))]
+pub mod series;
+pub mod session;
 #[cfg(feature = "transformer")]
 pub mod translation;
 #[cfg(feature = "vision")]
 pub mod vision;
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use burn::tensor::Device;
 use model_utils::device::DeviceSpec;
-use model_utils::train::Stop;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+#[cfg(any(feature = "gan", feature = "rl"))]
+pub use series::{Film, Series};
+pub use session::{Resume, Session, conversation, end_on_ctrl_c, program};
 
 /// The flags that all examples share.
 #[derive(Debug, Clone, clap::Args)]
@@ -44,14 +49,6 @@ pub struct Common {
 }
 
 impl Common {
-    /// The folder of this run, created.
-    pub fn out(&self, name: &str) -> anyhow::Result<PathBuf> {
-        let out = self.out.clone().unwrap_or_else(|| Path::new("out").join(name));
-        std::fs::create_dir_all(&out)
-            .with_context(|| format!("cannot create {}", out.display()))?;
-        Ok(out)
-    }
-
     /// Opens and seeds the device, and says which one it is.
     pub fn open(&self) -> anyhow::Result<Device> {
         model_utils::memory::keep_freed_memory();
@@ -63,7 +60,8 @@ impl Common {
 }
 
 /// The figures of a run: a short table for the reader, a flat file for programs.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Metrics {
     values: Map<String, Value>,
 }
@@ -79,6 +77,11 @@ impl Metrics {
         self.values.get(key)
     }
 
+    /// Takes over what a stage of the same run measured.
+    pub fn add(&mut self, other: Self) {
+        self.values.extend(other.values);
+    }
+
     /// Takes over another run's figures, with its name before their keys.
     pub fn extend(&mut self, name: &str, other: Self) {
         self.values
@@ -91,7 +94,7 @@ impl Metrics {
     }
 
     /// Prints the table and writes `metrics.json`.
-    pub fn finish(&self, out: &Path) -> anyhow::Result<()> {
+    fn finish(&self, out: &Path) -> anyhow::Result<()> {
         let width = self.values.keys().map(String::len).max().unwrap_or(0);
         println!();
         for [key, value] in self.rows() {
@@ -118,20 +121,4 @@ fn readable(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
-}
-
-/// Ctrl-C ends a run at its next step, with everything saved; a second one ends it at once.
-pub fn stop_on_ctrl_c() -> anyhow::Result<Stop> {
-    let stop = Stop::new();
-    let switch = stop.clone();
-    ctrlc::set_handler(move || {
-        if switch.is_stopped() {
-            std::process::exit(130);
-        }
-        switch.stop();
-        if std::io::stderr().is_terminal() {
-            eprintln!("\nstopping at the next step (again: at once)");
-        }
-    })?;
-    Ok(stop)
 }

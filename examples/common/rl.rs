@@ -1,31 +1,35 @@
 //! Training agents over seeds, and drawing worlds.
 
 use std::path::Path;
-use std::time::Instant;
 
-use ::rl::deep::Agent;
+use ::rl::deep::{Agent, Learned};
 use ::rl::environments::{
     AcrobotDynamics, CartPoleDynamics, ControlEnvironment, ControlVectorEnvironment, Dynamics,
     Maze, MountainCarContinuousDynamics, MountainCarDynamics, PendulumDynamics,
 };
 use ::rl::random::mix;
-use ::rl::vector::VectorEnvironment as _;
+use ::rl::vector::VectorEnvironment;
 use ::rl::{Environment as _, Policy, evaluate};
+use anyhow::Context as _;
 use burn::tensor::Device;
 use model_utils::image::Image;
 use model_utils::picture::{Animation, Curves, viridis};
-use model_utils::train::{Budget, Event, Observer};
+use model_utils::train::Budget;
 
-use super::Metrics;
+use super::{Metrics, Series, Session};
 
 /// Greedy episodes by which an agent is judged.
 pub const EPISODES: usize = 100;
 
 /// States of an agent among which the best may be kept.
 const PARTS: u64 = 20;
+/// Environment steps between two checkpoints, at most.
+pub const CHECKPOINT_EVERY: u64 = 20_000;
 
 /// What is trained how often.
 pub struct Task<'a> {
+    pub session: &'a Session,
+    /// For files, within the session's folder.
     pub out: &'a Path,
     pub device: &'a Device,
     pub title: String,
@@ -37,28 +41,24 @@ pub struct Task<'a> {
     pub keep_best: bool,
 }
 
-/// The reward as learning goes on.
-#[derive(Default)]
-struct Curve(Vec<(f64, f64)>);
-
-impl Observer for Curve {
-    fn observe(&mut self, event: &Event<'_>) {
-        if let (Event::Step { step, .. }, Some(reward)) =
-            (event, event.metric("episode_reward_mean"))
-        {
-            self.0.push((*step as f64, reward));
-        }
-    }
+/// Learns to the end of a budget, from the latest checkpoint on.
+pub fn learn<A: Agent>(
+    session: &Session,
+    name: &str,
+    agent: &mut A,
+    environments: &mut dyn VectorEnvironment,
+    budget: Budget,
+) -> anyhow::Result<Learned> {
+    session.stage(format!("training {name}"));
+    let learned = agent.learn(environments, budget, &mut session.progress())?;
+    session.check()?;
+    Ok(learned)
 }
 
 impl Task<'_> {
     /// Trains an agent for each seed and judges each by 100 greedy episodes. Draws `curve.svg` and
     /// `episode.gif`, saves `agent.safetensors` of the first seed.
-    pub fn run<D, A>(
-        &self,
-        config: impl Fn(u64) -> A::Config,
-        progress: &mut dyn Observer,
-    ) -> anyhow::Result<Metrics>
+    pub fn run<D, A>(&self, config: impl Fn(u64) -> A::Config) -> anyhow::Result<Metrics>
     where
         D: Dynamics,
         A: Agent + Policy<D::Observation, D::Action>,
@@ -68,49 +68,64 @@ impl Task<'_> {
         let (mut wall_s, mut steps) = (0.0, 0);
         let mut metrics = Metrics::default();
         for number in 0..self.seeds {
-            if progress.wants_stop() {
-                break;
-            }
             let seed = self.seed + number;
             let mut environments =
                 ControlVectorEnvironment::new(D::default(), self.environments, mix(seed, 0))?;
             let spaces = environments.spaces().clone();
-            let mut agent = A::from_config(&config(seed), &spaces, self.device)?;
-            let mut curve = Curve::default();
-            let started = Instant::now();
+            let name = format!("agent-{seed}");
+            let checkpoints = self.session.checkpoints(&name)?;
+            let every = (self.steps / 10).clamp(1, CHECKPOINT_EVERY);
+            let mut agent = A::from_config(&config(seed), &spaces, self.device)?.resume_in(
+                checkpoints,
+                every,
+                &mut environments,
+            )?;
+            let kept = self.session.kept()?;
+            let best = kept.join(format!("{name}-best.safetensors"));
             let parts = if self.keep_best { PARTS } else { 1 };
-            let mut best = None;
-            let mut steps_done = 0;
+            let known = if self.session.goes_on(&format!("{name}-best"))? { parts } else { 0 };
+            let mut scores = Series::open(kept.join(format!("{name}-scores.json")), known)?;
+            let mut of_seed = None;
             for part in 1..=parts {
                 let budget = Budget::steps(self.steps * part / parts);
-                let mut both = (&mut curve, &mut *progress);
-                steps_done = agent.learn(&mut environments, budget, &mut both)?.steps;
-                if self.keep_best {
-                    let mut world = ControlEnvironment::<D>::new();
-                    let mean = evaluate(&agent, &mut world, 10, mix(seed, 3))?.mean();
-                    if best.as_ref().is_none_or(|(most, _)| mean >= *most) {
-                        best = Some((mean, agent.snapshot()?));
+                of_seed = Some(learn(self.session, &name, &mut agent, &mut environments, budget)?);
+                if self.keep_best && scores.get(part).is_none() {
+                    let (judged, mut world) =
+                        (self.session.around(&agent), ControlEnvironment::<D>::new());
+                    let mean = evaluate(&judged, &mut world, 10, mix(seed, 3))?.mean();
+                    if scores.values().all(|before| mean >= before) {
+                        agent.save(&best)?;
                     }
+                    scores.push(part, mean)?;
                 }
             }
-            if let Some((_, snapshot)) = best {
-                agent.restore(snapshot)?;
+            let of_seed = of_seed.context("there is a part")?;
+            let curve = agent.run().history().curve("episode_reward_mean").cloned();
+            let points = curve.into_iter().flat_map(|curve| curve.points);
+            curves.push(points.map(|(step, reward)| (step as f64, reward)).collect());
+            if self.keep_best {
+                agent = A::load(&best, self.device)?;
             }
-            wall_s += started.elapsed().as_secs_f64();
-            steps += steps_done;
-            let found =
-                evaluate(&agent, &mut ControlEnvironment::<D>::new(), EPISODES, mix(seed, 1))?;
+            wall_s += of_seed.wall_s;
+            steps += of_seed.steps;
+            self.session.stage(format!("judging {name}"));
+            let found = evaluate(
+                &self.session.around(&agent),
+                &mut ControlEnvironment::<D>::new(),
+                EPISODES,
+                mix(seed, 1),
+            )?;
+            self.session.check()?;
             println!("seed {seed}: {found} over {EPISODES} greedy episodes");
             metrics.set(&format!("eval_reward_mean_seed_{seed}"), found.mean());
             means.push(found.mean());
             rewards.extend(found.rewards);
-            curves.push(curve.0);
             if number == 0 {
                 agent.save(self.out.join("agent.safetensors"))?;
                 episode::<D, A>(&agent, mix(seed, 2))?.save(self.out.join("episode.gif"))?;
             }
         }
-        anyhow::ensure!(!means.is_empty(), "stopped before the first agent was trained");
+        self.session.check()?;
         band(&self.title, &curves).save(self.out.join("curve.svg"))?;
         let count = rewards.len() as f64;
         let mean = rewards.iter().sum::<f64>() / count;

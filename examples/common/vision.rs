@@ -3,17 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
-use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
-use burn::lr_scheduler::linear::LinearLrSchedulerConfig;
-use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
-use burn::lr_scheduler::sequential::SequentialLrSchedulerConfig;
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::Device;
 use mobilenet_densenet::{
     Batch, BatchMix, ClassificationReport, Classifier as _, Error, ImageModel,
 };
-use model_utils::checkpoint::{Checkpoints, Goal};
+use model_utils::checkpoint::Goal;
 use model_utils::data::{
     Classification, ImageBatch, Loader, Normalize, ShapesConfig, Split, ToTensors as _, Transform,
 };
@@ -22,13 +17,12 @@ use model_utils::ops::learnable_parameters;
 use model_utils::picture::{Curves, Grid, HeatMap};
 use model_utils::stats::wilson;
 use model_utils::train::{
-    Batches as _, Budget, CsvLog, Observer, StepOutput, StopReason, Supervised, SupervisedConfig,
-    Trained,
+    Batches as _, Budget, Schedule, StepOutput, Supervised, SupervisedConfig, Trained,
 };
 use rand::SeedableRng as _;
 use rand::rngs::ChaCha8Rng;
 
-use super::Metrics;
+use super::{Metrics, Session};
 
 /// Images to train and test on.
 pub type Images = Arc<dyn Classification>;
@@ -43,7 +37,11 @@ pub fn drawn_shapes(train: usize, test: usize, seed: u64) -> anyhow::Result<(Ima
 
 /// What is trained on what.
 pub struct Task<'a> {
+    pub session: &'a Session,
+    /// For files, within the session's folder.
     pub out: &'a Path,
+    /// Names its checkpoints.
+    pub name: &'a str,
     pub device: &'a Device,
     pub train: Images,
     pub test: Images,
@@ -52,7 +50,6 @@ pub struct Task<'a> {
     pub batch_size: usize,
     pub learning_rate: f64,
     pub augment: bool,
-    pub resume: bool,
     pub recipe: Recipe,
 }
 
@@ -111,23 +108,18 @@ impl Task<'_> {
 
     /// Trains, evaluates, saves `model.safetensors`, and draws `curves.svg`, `confusion.svg` and
     /// `predictions.png`.
-    pub fn run(
-        &self,
-        model: impl Into<ImageModel>,
-        observer: &mut dyn Observer,
-    ) -> anyhow::Result<Metrics> {
+    pub fn run(&self, model: impl Into<ImageModel>) -> anyhow::Result<Metrics> {
         let model = model.into();
         let name = model.family().name();
         let parameters = learnable_parameters(&model);
         println!("model: {name}, {parameters} parameters");
-        let trained = self.train(model, observer)?;
-        if trained.reason == StopReason::Asked {
-            println!("stopped at step {}: --resume goes on from there", trained.step);
-        }
+        let trained = self.train(model)?;
         let Trained { items_per_s, wall_s, step, .. } = trained;
         let history = trained.history.clone();
         let model = trained.into_best_guess();
+        self.session.stage("evaluation");
         let report = self.evaluate(&model)?;
+        self.session.check()?;
         model.save(self.out.join("model.safetensors"))?;
 
         let curve = |name: &str, width| {
@@ -159,11 +151,28 @@ impl Task<'_> {
         Ok(metrics)
     }
 
-    pub fn train(
-        &self,
-        model: ImageModel,
-        observer: &mut dyn Observer,
-    ) -> anyhow::Result<Trained<ImageModel>> {
+    /// What a run that goes on must have the same, beside the model.
+    fn about(&self) -> anyhow::Result<serde_json::Value> {
+        let images = &self.train;
+        let mut sum = 0.0;
+        for at in [0, images.len() / 2, images.len() - 1] {
+            sum += images.get(at)?.image.to_planes().into_iter().map(f64::from).sum::<f64>();
+        }
+        Ok(serde_json::json!({
+            "batch_size": self.batch_size,
+            "augment": self.augment,
+            "mix": format!("{:?}", self.recipe.mix),
+            "label_smoothing": self.recipe.label_smoothing,
+            "weight_decay": self.recipe.weight_decay,
+            "images": images.len(),
+            "classes": images.classes(),
+            // Of the first, the middle and the last image.
+            "pixels": sum,
+        }))
+    }
+
+    /// Trains to the end; an earlier run's checkpoints are gone on from with `--resume`.
+    pub fn train(&self, model: ImageModel) -> anyhow::Result<Trained<ImageModel>> {
         let mut loader =
             Loader::new(self.train.clone(), self.batch_size)?.shuffle(self.seed).drop_last(true);
         loader = loader.normalize(self.recipe.normalize.clone());
@@ -180,24 +189,15 @@ impl Task<'_> {
             .with_weight_decay(self.recipe.weight_decay)
             .init();
 
-        let folder = self.out.join("checkpoints");
-        let log = self.out.join("log.csv");
-        if !self.resume {
-            // Another run's checkpoints and log do not belong to this one.
-            for old in [
-                folder.is_dir().then(|| std::fs::remove_dir_all(&folder)),
-                log.is_file().then(|| std::fs::remove_file(&log)),
-            ] {
-                old.transpose().with_context(|| format!("cannot clear {}", self.out.display()))?;
-            }
-        }
-        let checkpoints = Checkpoints::open(&folder)?.keep_best(Goal::Highest);
-        if self.resume && checkpoints.latest()?.is_none() {
-            bail!("--resume: there is no checkpoint in {}", folder.display());
-        }
-        let mut observer = (observer, CsvLog::append(&log)?);
+        self.session.stage(format!("training {}", self.name));
+        let checkpoints = self.session.checkpoints(self.name)?.keep_best(Goal::Highest);
+        // More epochs than before are a longer schedule.
+        let checkpoints = checkpoints.allow_change("schedule");
+        let log = self.session.log(self.out.join("log.csv"))?;
+        let mut observer = (self.session.progress(), log);
         let trained =
-            Supervised::new(config, model, optimizer, schedule(self.learning_rate, steps)?)?
+            Supervised::new(config, model, optimizer, schedule(self.learning_rate, steps))?
+                .about(&self.about()?)?
                 .resume_in(checkpoints)?
                 .train(
                     &loader,
@@ -206,6 +206,7 @@ impl Task<'_> {
                     &mut observer,
                 )?;
         observer.1.finish()?;
+        self.session.check()?;
         Ok(trained)
     }
 
@@ -225,7 +226,8 @@ impl Task<'_> {
     pub fn evaluate(&self, model: &ImageModel) -> Result<ClassificationReport, Error> {
         let device = self.device.clone().inner();
         let loader = Loader::new(self.test.clone(), 250)?.normalize(self.recipe.normalize.clone());
-        model.evaluate(loader.epoch(0, 0).map(|batch| Ok(on(&batch?, &device))))
+        let batches = loader.epoch(0, 0).map(|batch| Ok(on(&batch?, &device)));
+        model.evaluate(self.session.around(batches))
     }
 
     /// Some right answers, then the first mistakes.
@@ -252,12 +254,8 @@ fn on(batch: &ImageBatch, device: &Device) -> Batch {
 }
 
 /// A linear rise over a twentieth of the steps, then a cosine down to nothing.
-pub fn schedule(highest: f64, steps: u64) -> anyhow::Result<ModuleLrScheduler> {
-    let rise = (steps / 20).max(1) as usize;
-    let fall = (steps as usize).saturating_sub(rise).max(1);
-    let parts = vec![
-        LinearLrSchedulerConfig::new(highest / 20.0, highest, rise).into(),
-        CosineAnnealingLrSchedulerConfig::new(highest, fall).into(),
-    ];
-    SequentialLrSchedulerConfig::new(parts, vec![rise]).init().map_err(anyhow::Error::msg)
+pub fn schedule(highest: f64, steps: u64) -> Schedule {
+    let warm_up = (steps / 20).max(1);
+    let steps = steps.max(warm_up + 1);
+    Schedule::Cosine { first: highest / 20.0, rate: highest, last: 0.0, warm_up, steps }
 }

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! With the defaults, under three minutes on two processor cores: `flex` and `ndarray` agree within
-//! 1e-3 on all nine workloads, and `flex` trains convolutions many times faster. Ctrl-C stops after the row that runs.
+//! 1e-3 on all nine workloads, and `flex` trains convolutions many times faster. After
+//! Ctrl-C the same command with `--resume` goes on at the workload that was stopped.
 
 #![allow(clippy::print_stdout)]
 
@@ -25,14 +26,14 @@ mod translation;
 mod vgg;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{Parser, ValueEnum};
-use common::{Metrics, stop_on_ctrl_c};
+use common::{Metrics, Resume, Session, program};
 use model_utils::compare::{Changes, CompareConfig, Comparison, Status, Workload};
 use model_utils::device::DeviceSpec;
 use model_utils::picture::{Page, Section};
-use model_utils::train::ProgressBar;
 
 /// Each workload from the seed of its weights and inputs, in the order they run.
 const WORKLOADS: [fn(u64) -> Workload; 13] = [
@@ -54,6 +55,8 @@ const WORKLOADS: [fn(u64) -> Workload; 13] = [
 /// Compare devices: agreement first, then time
 #[derive(Debug, Parser)]
 struct Args {
+    #[command(flatten)]
+    resume: Resume,
     /// Devices to compare [default: one of each kind in this build that answers]
     #[arg(long, value_name = "SPEC,SPEC,…", value_delimiter = ',')]
     devices: Vec<DeviceSpec>,
@@ -95,26 +98,37 @@ impl Label {
     }
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    program("compare_backends", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     model_utils::memory::keep_freed_memory();
     let workloads = selected(&args)?;
     // Before the long work, so that a file that cannot be read is known at once.
     let old = args.against.as_ref().map(Comparison::load).transpose()?;
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot create {}", args.out.display()))?;
     let devices = if args.devices.is_empty() {
         DeviceSpec::built().into_iter().filter(|spec| spec.open().is_ok()).collect()
     } else {
         args.devices.clone()
     };
 
-    let mut progress = (ProgressBar::new(), stop_on_ctrl_c()?);
-    let comparison = CompareConfig::new().with_budget_s(args.budget_s).run(
-        &workloads,
-        &devices,
-        &mut progress,
-    )?;
+    let config = CompareConfig::new().with_budget_s(args.budget_s);
+    let mut found = Vec::new();
+    for workload in workloads.chunks(1) {
+        let name = &workload[0].description.name;
+        session.stage(name);
+        found.push(
+            session
+                .part(name, || Ok(config.run(workload, &devices, &mut session.progress())?))?,
+        );
+    }
+    let comparison = found.into_iter().reduce(|mut all: Comparison, next| {
+        all.workloads.extend(next.workloads);
+        all.rows.extend(next.rows);
+        all
+    });
+    let comparison = comparison.context("no workload")?;
     comparison.save(args.out.join("comparison.json"))?;
     let against = old.map(|old| comparison.against(&old));
     metrics(&comparison, against.as_ref()).write(&args.out)?;

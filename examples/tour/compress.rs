@@ -4,10 +4,9 @@ use compress::prune::{Importance, Structured};
 use compress::quantize::{PostTraining, stored_bytes};
 use compress::report::Variant;
 use model_utils::data::Dataset as _;
-use model_utils::train::ProgressBar;
 
 use super::{Context, Shown};
-use common::compress::{Family, Subject, before_and_after, finish, test_set};
+use common::compress::{Family, Subject, before_and_after, finish_in, test_set};
 use common::vision::drawn_shapes;
 
 const FAMILY: Family = Family::Vgg;
@@ -20,23 +19,25 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
     let graph = FAMILY.graph([3, 32, 32], train.classes().len(), context.device)?;
     let mut subject = Subject {
         graph,
-        test: test_set(&test, context.device)?,
+        test: test_set(&test, context.device)?.with_stop(&context.session.stop()),
         train,
         device: context.device.clone(),
         seed: context.seed,
         batch_size: 64,
     };
-    let mut progress = (ProgressBar::new(), context.stop.clone());
+    let session = context.session;
     let rate = FAMILY.learning_rate();
-    subject.graph = subject.train(&subject.graph, EPOCHS[0], rate, &mut progress)?;
+    subject.graph = subject.train(session, context.name, &subject.graph, EPOCHS[0], rate)?;
 
     let pruned = Structured::half()
         .with_importance(Importance::L2)
         .with_round_to(4)
         .prune(&subject.graph)?
         .graph;
-    let half = subject.train(&pruned, EPOCHS[1], rate / 4.0, &mut progress)?;
-    let int8 = PostTraining::per_channel().calibrate(&half, subject.calibration(8)?)?;
+    let half = subject.train(session, "half", &pruned, EPOCHS[1], rate / 4.0)?;
+    let int8 = PostTraining::per_channel()
+        .with_stop(Some(session.stop()))
+        .calibrate(&half, subject.calibration(8)?)?;
     let bytes = stored_bytes(&int8)?;
     let report = subject
         .report()
@@ -44,7 +45,8 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
         .row("half the work", &half)?
         .row("and 8 bits", Variant::new(&int8).bytes(bytes))?
         .time_in_turns()?;
-    finish(&report, context.out)?;
+    session.check()?;
+    finish_in(&report, context.out)?;
     Ok(Shown {
         metrics: before_and_after(&report, "float", "and 8 bits")?,
         pictures: vec![

@@ -3,11 +3,11 @@
 use gan::{DcganConfig, GanConfig, Loss};
 use model_utils::data::{Shape, Split};
 use model_utils::picture::grid;
-use model_utils::train::{Budget, History, ProgressBar};
+use model_utils::train::Budget;
 
 use super::{Context, Shown};
-use common::Metrics;
-use common::gan::{Film, draw_curves, draw_nearest, silhouettes};
+use common::gan::{draw_curves, draw_nearest, look, silhouettes};
+use common::{Film, Metrics};
 
 /// Height and width of the images.
 const SIZE: usize = 24;
@@ -24,14 +24,17 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
         .with_anneal_steps(STEPS)
         .with_seed(context.seed)
         .init(context.device)?;
-    let mut film = Film::new(36);
-    let mut observer = (ProgressBar::new(), context.stop.clone(), History::default());
-    let trained =
-        gan.train_with_callback(&images, Budget::steps(STEPS), &mut observer, STEPS / 20, |gan| {
-            film.look(gan)
-        })?;
+    let mut film = Film::open(context.session.kept()?.join("film"), 0)?;
+    let trained = gan.train_with_callback(
+        &images,
+        Budget::steps(STEPS),
+        &mut context.session.progress(),
+        STEPS / 20,
+        |gan| look(&mut film, gan, 36),
+    )?;
+    context.session.check()?;
     film.save(&context.out.join("training.gif"))?;
-    draw_curves(&observer.2, context.out)?;
+    draw_curves(gan.history(), context.out)?;
     grid(&gan.sample(64, 3)?)?.scale(2).save(context.out.join("samples.png"))?;
     draw_nearest(&gan.sample_tensor(8, 3)?, &images, &context.out.join("nearest.png"))?;
 

@@ -15,13 +15,13 @@ mod transformer;
 mod vision;
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use burn::tensor::Device;
 use clap::{Parser, ValueEnum};
-use common::{Common, Metrics, stop_on_ctrl_c};
+use common::{Common, Metrics, Session, program};
 use model_utils::picture::{Page, Section};
-use model_utils::train::Stop;
 
 /// The guided tour through all topics
 #[derive(Debug, Parser)]
@@ -45,11 +45,12 @@ enum Topic {
 
 /// What a stage gets.
 struct Context<'a> {
+    session: &'a Session,
+    name: &'a str,
     device: &'a Device,
     seed: u64,
     /// The stage's own folder.
     out: &'a Path,
-    stop: Stop,
 }
 
 /// What a stage gives back.
@@ -107,15 +108,17 @@ const STAGES: [Stage; 6] = [
     },
 ];
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    let out = args.common.out("tour")?;
+fn main() -> ExitCode {
+    program("tour", run)
+}
+
+fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    let out = session.out();
     let device = args.common.open()?;
-    let stop = stop_on_ctrl_c()?;
     let mut all = Metrics::default();
     let mut page = Page::new("Usagi: the tour");
     for stage in &STAGES {
-        if args.only.is_some_and(|only| only != stage.topic) || stop.is_stopped() {
+        if args.only.is_some_and(|only| only != stage.topic) {
             continue;
         }
         let name =
@@ -125,7 +128,11 @@ fn main() -> anyhow::Result<()> {
         std::fs::create_dir_all(&folder)?;
         let started = Instant::now();
         let context =
-            Context { device: &device, seed: args.common.seed, out: &folder, stop: stop.clone() };
+            Context { session, name: &name, device: &device, seed: args.common.seed, out: &folder };
+        session.stage(&name);
+        // What the page says if the stage does not come to its end.
+        let told = page.clone().text(format!("Stopped in {name}: what is here was done by then."));
+        told.save(out.join("index.html"))?;
         let Shown { mut metrics, pictures } = (stage.run)(&context)?;
         metrics.set("stage_wall_s", started.elapsed().as_secs_f64());
         let mut section = Section::new(stage.title).text(stage.shows).header(&["figure", "value"]);
@@ -137,9 +144,10 @@ fn main() -> anyhow::Result<()> {
         }
         page = page.section(section);
         all.extend(&name, metrics);
+        session.keep(&all);
     }
     page.save(out.join("index.html"))?;
-    all.finish(&out)?;
+    session.finish(&all)?;
     println!("open {} in a browser", out.join("index.html").display());
     Ok(())
 }

@@ -8,7 +8,7 @@ use ::mcts::games::{ConnectFour, TicTacToe};
 use ::mcts::rule::{Gumbel, Uct};
 use ::mcts::{Limits, Rollout, Search};
 use model_utils::picture::Curves;
-use model_utils::train::{Budget, ProgressBar};
+use model_utils::train::Budget;
 
 use super::{Context, Shown};
 use common::Metrics;
@@ -59,10 +59,11 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
     let mut run = config.init(&start, context.device)?;
     let mut uct = SearchPlayer::new(Uct::default(), Rollout::new(1), 30, context.seed)?;
     let mut curve = Vec::new();
-    let mut observer = (ProgressBar::new(), context.stop.clone());
+    let mut observer = context.session.progress();
     for generation in 0..=12 {
         if generation > 0 {
             run.learn(Budget::steps(generation), &mut observer)?;
+            context.session.check()?;
         }
         let rule = Gumbel::default().with_noise(0.0);
         let mut player = SearchPlayer::new(rule, NetEvaluator::new(&run.net())?, 2, 1)?;

@@ -6,7 +6,7 @@ use ::rl::environments::{CartPoleDynamics, Maze};
 use ::rl::random::Random;
 use ::rl::tabular::{Method, Tabular, TabularConfig};
 use model_utils::picture::Curves;
-use model_utils::train::{Budget, ProgressBar};
+use model_utils::train::Budget;
 
 use super::{Context, Shown};
 use common::rl::{Task, plan};
@@ -17,7 +17,7 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
     let mut world = maze.environment();
     let config = TabularConfig::new(Method::QLearning).with_discount(0.9).with_seed(context.seed);
     let mut agent = Tabular::new(config, &world)?;
-    agent.learn(&mut world, Budget::steps(300_000), |_| {})?;
+    agent.learn(&mut world, Budget::steps(300_000), &mut context.session.progress())?;
     let table = agent.table();
     let values: Vec<f64> =
         (0..maze.rooms()).map(|room| table.row(room).iter().copied().fold(0.0, f64::max)).collect();
@@ -25,6 +25,7 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
     plan(&maze, &values, &path).save(context.out.join("maze.png"))?;
     println!("maze: {} rooms, out in {} steps", maze.rooms(), path.len() - 1);
 
+    context.session.check()?;
     // Clicks lost by two bandits.
     let rates = [0.02, 0.03, 0.04, 0.05, 0.06];
     let mut random = Random::new(context.seed);
@@ -42,6 +43,7 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
 
     // A pole on a cart by PPO.
     let task = Task {
+        session: context.session,
         out: context.out,
         device: context.device,
         title: "PPO on CartPole".to_owned(),
@@ -52,8 +54,7 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
         keep_best: false,
     };
     let config = |seed| PpoConfig::cart_pole().with_seed(seed);
-    let mut progress = (ProgressBar::new(), context.stop.clone());
-    let mut metrics = task.run::<CartPoleDynamics, Ppo>(config, &mut progress)?;
+    let mut metrics = task.run::<CartPoleDynamics, Ppo>(config)?;
     metrics.set("maze_path_steps", path.len() - 1);
     metrics.set("maze_updates", agent.steps());
     Ok(Shown {

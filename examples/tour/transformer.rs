@@ -1,6 +1,6 @@
 //! The stage of transformer.
 
-use model_utils::train::{Budget, History, ProgressBar};
+use model_utils::train::{Budget, History};
 use transformer::decoding::Greedy;
 use transformer::{
     Grammar, ModelConfig, Schedule, TokenizerConfig, TrainingConfig, TransformerConfig, Translator,
@@ -33,12 +33,14 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
         .with_training(training);
     let mut trainer = config.trainer(&splits, context.device)?;
     println!("data: {} pairs of a small Portuguese and English grammar", trainer.pairs());
-    let mut observer = (ProgressBar::new(), context.stop.clone(), History::default());
+    let mut observer = (context.session.progress(), History::default());
     let trained = trainer.train(config.budget, &mut observer)?;
-    draw_training(&observer.2, context.out)?;
+    context.session.check()?;
+    draw_training(&observer.1, context.out)?;
 
-    let translator = Translator::from_trainer(trainer)?;
+    let translator = Translator::from_trainer(trainer)?.with_stop(context.session.stop());
     let found = translator.evaluate(&splits.test, &Greedy)?;
+    context.session.check()?;
     examples(&splits.test, &found.translations, 3);
     println!();
     let longest = splits.test.pairs().iter().max_by_key(|pair| pair.source.len());

@@ -1,7 +1,6 @@
 //! The stage of mobilenet-densenet.
 
 use mobilenet_densenet::DenseNetConfig;
-use model_utils::train::ProgressBar;
 
 use super::{Context, Shown};
 use common::vision::{Recipe, Task, drawn_shapes};
@@ -10,7 +9,9 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
     let device = context.device.clone().autodiff();
     let (train, test) = drawn_shapes(7000, 1000, context.seed)?;
     let task = Task {
+        session: context.session,
         out: context.out,
+        name: context.name,
         device: &device,
         train,
         test,
@@ -19,7 +20,6 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
         batch_size: 32,
         learning_rate: 6e-3,
         augment: false,
-        resume: false,
         recipe: Recipe::default(),
     };
     println!("data: {}", task.describe()?);
@@ -28,7 +28,7 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
         .with_channels(channels)
         .with_classes(classes)
         .init(&device)?;
-    let metrics = task.run(model, &mut (ProgressBar::new(), context.stop.clone()))?;
+    let metrics = task.run(model)?;
     Ok(Shown {
         metrics,
         pictures: vec![

@@ -1,7 +1,7 @@
 //! Distributed training: equal to one worker with all batches, exact resume, workers that die.
 #![cfg(feature = "flex")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -314,6 +314,50 @@ fn a_run_goes_on_exactly() {
     }
 }
 
+/// Two workers stop within an epoch, four go on, and one ends it: all batches are seen once, and
+/// where they step together the weights are those of one worker that sees as many at a step.
+#[test]
+fn a_run_goes_on_with_another_number_of_workers() {
+    let modes = [
+        config(2),
+        config(2).with_compression(Compression::TopK { share: 0.1 }),
+        config(2).with_mode(Mode::Local { steps: 2 }),
+        config(2).with_mode(Mode::Asynchronous { staleness: 1 }),
+    ];
+    for config in modes {
+        let folder = tempfile::tempdir().unwrap();
+        let seen = AtomicUsize::new(0);
+        let part = |workers, steps: Option<u64>| {
+            let budget = Budget { steps, ..config.budget };
+            let config = DataParallelConfig { budget, ..config.clone() };
+            let count = |net: &Net, batch, device: &Device| {
+                seen.fetch_add(1, Ordering::SeqCst);
+                step(net, batch, device)
+            };
+            parallel(workers, false, config, momentum())
+                .resume_in(Checkpoints::open(folder.path()).unwrap())
+                .unwrap()
+                .train(&batches(&[6; 8]), count, none, &mut Silent)
+                .unwrap()
+        };
+        let apart = matches!(config.mode, Mode::Asynchronous { .. });
+        part(2, Some(if apart { 4 } else { 2 }));
+        part(4, Some(if apart { 8 } else { 3 }));
+        let end = part(1, None);
+        assert_eq!(seen.load(Ordering::SeqCst), 16, "{config}");
+        assert_eq!((end.epoch, end.reason), (2, StopReason::BudgetSpent), "{config}");
+        let losses = &end.history.curve("train_loss").unwrap().points;
+        assert!(losses.iter().all(|(_, loss)| loss.is_finite()), "{config}");
+        if config.mode == Mode::Synchronous && config.compression == Compression::None {
+            let as_many = [batches(&[12, 12, 24]), batches(&[6; 8])].concat();
+            let alone = parallel(1, false, self::config(1), momentum());
+            let alone = alone.train(&as_many, step, none, &mut Silent).unwrap();
+            assert_eq!(end.step, alone.step);
+            assert!(farthest(&end.model.all(), &alone.model.all()) < 1e-5);
+        }
+    }
+}
+
 #[test]
 fn checkpoints_of_another_run_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -321,10 +365,12 @@ fn checkpoints_of_another_run_are_refused() {
     let train =
         |parallel: DataParallel<Net>| parallel.train(&batches(&[6; 4]), step, none, &mut Silent);
     train(parallel(2, false, config(1), momentum()).resume_in(open()).unwrap()).unwrap();
-    let error = parallel(3, false, config(1), momentum()).resume_in(open()).unwrap_err();
-    assert!(error.to_string().contains("trained by 2 workers"), "{error}");
-    let other = config(1).with_mode(Mode::Local { steps: 3 });
-    assert!(parallel(2, false, other, momentum()).resume_in(open()).is_err());
+    let other = config(1).with_mode(Mode::Local { steps: 3 }).with_clip_norm(Some(1.0));
+    let error = parallel(2, false, other, momentum()).resume_in(open()).unwrap_err().to_string();
+    assert!(error.contains("`mode") && error.contains("`clip_norm`"), "{error}");
+    let resumed = parallel(2, false, config(2), momentum()).resume_in(open()).unwrap();
+    let fewer = resumed.train(&batches(&[6; 3]), step, none, &mut Silent).unwrap_err();
+    assert!(fewer.to_string().contains("`batches` is 3, expected 4"), "{fewer}");
     // An asynchronous run goes on from its step.
     let folder = tempfile::tempdir().unwrap();
     let open = || Checkpoints::open(folder.path()).unwrap();

@@ -17,6 +17,7 @@ use mobilenet_densenet::{
     MobileNetV3Config,
 };
 use model_utils::graph::{Graph, NodeId, Op, Quantization, Role};
+use model_utils::train::Stop;
 
 const OBSERVERS: [CalibrationMethod; 5] = [
     CalibrationMethod::MinMax,
@@ -98,6 +99,21 @@ fn integers_compute_the_same_as_the_graph() {
             let expected = sum * of_x.scale[0] * of_weight.scale[column] + bias[column];
             assert!((found - expected).abs() < 1e-4 * expected.abs().max(1.0));
         }
+    }
+}
+
+#[test]
+fn a_stopped_calibration_gives_no_graph() {
+    let stop = Stop::new();
+    let config = PostTraining::per_channel().with_stop(Some(stop.clone()));
+    assert!(config.calibrate(&net(), batches(2)).is_ok());
+    stop.stop();
+    let score = |_: &Graph| -> compress::Result<f64> { unreachable!("nothing is scored") };
+    for error in [
+        config.calibrate(&net(), batches(2)).unwrap_err().to_string(),
+        config.sensitivity(&net(), batches(2), score).unwrap_err().to_string(),
+    ] {
+        assert!(error.contains("calibration was stopped at batch 0 of 2"), "{error}");
     }
 }
 

@@ -9,6 +9,7 @@ use compress::report::{
 };
 use model_utils::graph::{Binary, Graph, Op, Quantization, Role};
 use model_utils::stats::mcnemar_counts;
+use model_utils::train::Stop;
 
 /// The class is the larger of two numbers, unless `swapped`.
 #[derive(Module, Debug)]
@@ -185,6 +186,18 @@ fn bad_input_is_named() {
     let twice = Report::new(&test).repeats(1).row("x", &identity).unwrap();
     let error = twice.row("x", &identity).unwrap_err().to_string();
     assert!(error.contains("a name that no other row has"), "{error}");
+
+    let stop = Stop::new();
+    let stopping = test.clone().with_stop(&stop);
+    let report = Report::new(&stopping).repeats(1).row("x", &identity).unwrap();
+    stop.stop();
+    for error in [
+        stopping.correct(&identity).unwrap_err().to_string(),
+        report.clone().row("y", &identity).unwrap_err().to_string(),
+        report.time_in_turns().unwrap_err().to_string(),
+    ] {
+        assert!(error.contains("was stopped at"), "{error}");
+    }
 
     let not_a_number = graph([[f32::NAN, 0.0], [0.0, 1.0]]);
     let error = test.correct(&not_a_number).unwrap_err().to_string();

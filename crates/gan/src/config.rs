@@ -2,6 +2,7 @@
 
 use derive_setters::Setters;
 use model_utils::config::{self, ConfigError};
+use model_utils::train::Schedule;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -132,11 +133,9 @@ impl Rules {
         value
     }
 
-    /// The share of the learning rates at a step.
-    pub(crate) fn annealed(&self, step: u64) -> f64 {
-        let Some(steps) = self.anneal_steps else { return 1.0 };
-        let done = (step as f64 / steps as f64).min(1.0);
-        0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+    /// A player's learning rate over the steps.
+    pub(crate) fn schedule(&self, rate: f64) -> Schedule {
+        self.anneal_steps.map_or(Schedule::constant(rate), |steps| Schedule::cosine(rate, steps))
     }
 }
 
@@ -159,21 +158,5 @@ impl<N> GanConfig<N> {
     #[must_use]
     pub fn with_learning_rate(self, rate: f64) -> Self {
         self.with_generator_learning_rate(rate).with_discriminator_learning_rate(rate)
-    }
-}
-
-/// Adds what differs, by the path to it.
-pub(crate) fn compare(path: &str, expected: &Value, found: &Value, differences: &mut Vec<String>) {
-    match (expected, found) {
-        (Value::Object(expected), Value::Object(found)) if expected.len() == found.len() => {
-            for (key, expected) in expected {
-                let found = found.get(key).unwrap_or(&Value::Null);
-                compare(&format!("{path}.{key}"), expected, found, differences);
-            }
-        }
-        _ if expected != found => {
-            differences.push(format!("`{path}` is {expected}, and {found} in the checkpoint"));
-        }
-        _ => {}
     }
 }

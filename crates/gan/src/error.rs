@@ -38,9 +38,6 @@ pub enum Error {
         /// The step, counted from 1.
         step: u64,
     },
-    /// A run that cannot be taken up again.
-    #[error("cannot resume: {}", .0.join("; "))]
-    Resume(Vec<String>),
     /// Features that a metric cannot be computed of.
     #[error("{metric}: {reason}")]
     Metric {

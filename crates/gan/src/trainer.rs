@@ -1,19 +1,17 @@
 //! The game: a few steps of the discriminator, one of the generator, and again.
 
-use std::time::{Duration, Instant};
-
 use burn::module::Module as _;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
-use model_utils::checkpoint::{Checkpoint, Checkpoints, Saved};
+use model_utils::checkpoint::{Checkpoints, HoldsModules as _, Saved, TakesModules as _};
 use model_utils::ops;
 use model_utils::random::mix;
-use model_utils::train::{Budget, Ema, Event, Observer, Spent, StopReason};
+use model_utils::train::{Budget, Ema, Ended, History, Observer, Run, StopReason};
 use model_utils::weights::snapshot;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::config::{GanConfig, Rules, compare};
+use crate::config::{GanConfig, Rules};
 use crate::error::{Error, Result};
 use crate::noise::Noise;
 use crate::penalty::{
@@ -35,9 +33,10 @@ pub struct Gan<const D: usize, G, N> {
     rules: Rules,
     network_config: Value,
     device: Device,
-    step: u64,
-    wall_s: f64,
-    keep: Option<(Checkpoints, u64)>,
+    /// What it learns from, and what the run did that it goes on from.
+    samples: Value,
+    resumed: Option<Value>,
+    run: Run,
 }
 
 impl<N> GanConfig<N> {
@@ -101,20 +100,29 @@ pub struct Trained {
     pub steps: u64,
     /// Time spent in seconds, the parts before a resume included.
     pub wall_s: f64,
-    /// Real images or points seen a second in this part of the run.
+    /// Real images or points seen a second of the time in steps.
     pub samples_per_s: f64,
     /// Why it ended.
     pub reason: StopReason,
 }
 
+impl Trained {
+    /// The same where the training came to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`model_utils::Error::Stopped`] where it was asked to stop.
+    pub fn or_stopped(self) -> Result<Self> {
+        Ok(self.reason.or_stopped("training", self.steps).map(|()| self)?)
+    }
+}
+
 /// What a checkpoint holds beside the networks.
 #[derive(Debug, Serialize, Deserialize)]
 struct Journal {
-    #[serde(rename = "about")] // as in checkpoints
-    networks: Value,
-    rules: Value,
-    wall_s: f64,
     average_updates: Option<u64>,
+    /// What it learned from.
+    samples: Value,
 }
 
 /// Names in a checkpoint.
@@ -153,9 +161,9 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
             rules,
             network_config: Value::Null,
             device,
-            step: 0,
-            wall_s: 0.0,
-            keep: None,
+            samples: Value::Null,
+            resumed: None,
+            run: Run::new("gan", &Value::Null)?,
         })
     }
 
@@ -171,14 +179,15 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
     ///
     /// # Errors
     ///
-    /// [`Error::Resume`] with every difference for a checkpoint of another configuration, and what
-    /// reading one brings.
+    /// [`model_utils::Error::Mismatch`] with every difference for a checkpoint of another
+    /// configuration, and what reading one brings.
     pub fn resume_in(mut self, checkpoints: Checkpoints, every: u64) -> Result<Self> {
-        if let Some(saved) = checkpoints.latest()? {
-            self = self.resume(&saved)?;
+        let (networks, rules) = (&self.network_config, self.rules.compared());
+        self.run.set_about(&json!({ "networks": networks, "rules": rules }))?;
+        match self.run.resume_in(checkpoints, Some(every))? {
+            Some(saved) => self.resume(&saved),
+            None => Ok(self),
         }
-        self.keep = Some((checkpoints, every.max(1)));
-        Ok(self)
     }
 
     /// The generator in training. Its average, where one is kept, is [`average`](Self::average).
@@ -207,7 +216,12 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
 
     /// Steps of the generator so far.
     pub fn steps(&self) -> u64 {
-        self.step
+        self.run.steps()
+    }
+
+    /// Every metric over the steps, the parts before a resume included.
+    pub fn history(&self) -> &History {
+        self.run.history()
     }
 
     /// Random numbers for `count` samples, `[count, latent]`, on the device without autodiff.
@@ -291,35 +305,27 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
         every: u64,
         mut callback: impl FnMut(&Self) -> Result<()>,
     ) -> Result<Trained> {
-        budget.require_any_of(&["steps", "epochs", "time"])?;
         self.check(reals)?;
-        progress.observe(&Event::Started { task: "gan", step: self.step, of: budget.steps });
-        let (started, before_s, first) = (Instant::now(), self.wall_s, self.step);
-        let a_step = self.rules.batch_size * self.rules.discriminator_steps;
-        let mut told = self.step;
-        if self.step == 0 {
+        self.samples = json!({ "count": reals.len(), "classes": reals.classes() });
+        if let Some(before) = self.resumed.as_ref().filter(|before| **before != self.samples) {
+            let reason = format!("{}, and the run learned from {before}", self.samples);
+            return Err(Error::Reals(reason));
+        }
+        self.resumed = None;
+        self.run.start(budget, None, progress)?;
+        if self.run.steps() == 0 {
             callback(self)?;
         }
-        let reason = loop {
-            let (epochs, time) = (self.epochs(reals), Duration::from_secs_f64(self.wall_s));
-            if budget.is_spent(Spent { steps: self.step, epochs, time, ..Spent::default() }) {
-                break StopReason::BudgetSpent;
-            }
-            if progress.wants_stop() {
-                break StopReason::Asked;
-            }
-            let turn = self.turn(reals);
-            self.wall_s = before_s + started.elapsed().as_secs_f64();
-            let (critic, generator) = match turn {
+        while self.run.next(progress) {
+            let (critic, generator) = match self.turn(reals) {
                 Ok(turn) => turn,
                 Err(error) => {
                     self.save(progress)?;
                     return Err(error);
                 }
             };
-            if self.step.is_multiple_of(self.rules.log_every) || Some(self.step) == budget.steps {
-                let seconds = started.elapsed().as_secs_f64();
-                let seen = (self.step - first) as f64 * a_step as f64;
+            self.run.set_epochs(self.epochs(reals));
+            if self.run.is_report_due(self.rules.log_every) {
                 let mut metrics = vec![
                     ("discriminator_loss", critic.loss),
                     ("generator_loss", generator.loss),
@@ -327,35 +333,26 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
                     ("fake", critic.fake),
                     ("discriminator_grad_norm", critic.grad_norm),
                     ("generator_grad_norm", generator.grad_norm),
-                    ("samples_per_s", seen / seconds),
+                    ("samples_per_s", self.run.items_per_s()),
                 ];
                 if self.rules.penalty.needs_jvp() {
                     metrics.push(("penalty", critic.penalty));
                 }
-                progress.observe(&Event::Step {
-                    step: self.step,
-                    of: budget.steps,
-                    epoch: self.epochs(reals),
-                    items: (self.step - told) as usize * a_step,
-                    metrics: &metrics,
-                });
-                told = self.step;
+                self.run.report(&metrics, progress);
             }
-            if self.step.is_multiple_of(every) {
+            if self.run.steps().is_multiple_of(every) {
+                self.run.pause();
                 callback(self)?;
             }
-            if self.keep.as_ref().is_some_and(|(_, every)| self.step.is_multiple_of(*every)) {
+            if self.run.is_save_due() {
                 self.save(progress)?;
             }
-        };
-        if self.step > first {
+        }
+        if !self.run.is_saved() {
             self.save(progress)?;
         }
-        let (step, wall_s) = (self.step, self.wall_s);
-        progress.observe(&Event::Finished { step, reason, wall_s });
-        let seconds = started.elapsed().as_secs_f64().max(1e-9);
-        let samples_per_s = (step - first) as f64 * a_step as f64 / seconds;
-        Ok(Trained { steps: step, wall_s, samples_per_s, reason })
+        let Ended { steps, wall_s, items_per_s, reason, .. } = self.run.finish(progress);
+        Ok(Trained { steps, wall_s, samples_per_s: items_per_s, reason })
     }
 
     /// One turn: the discriminator's steps, then the generator's.
@@ -380,7 +377,7 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
     ) -> Result<DiscriminatorStep> {
         let rules = &self.rules;
         let before = snapshot(&self.discriminator);
-        let number = self.step * rules.discriminator_steps as u64 + round as u64;
+        let number = self.run.steps() * rules.discriminator_steps as u64 + round as u64;
         let mut noise = Noise::new(rules.seed ^ OF_DISCRIMINATOR, number);
         let (real, real_classes) =
             reals.batch(rules.seed, number, rules.batch_size, &self.device)?;
@@ -404,7 +401,7 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
             return Err(error);
         }
 
-        let rate = rules.discriminator_learning_rate * rules.annealed(self.step);
+        let rate = rules.schedule(rules.discriminator_learning_rate).rate(self.run.steps() + 1);
         let [_, optimizer] = &mut self.optimizers;
         self.discriminator = optimizer.step(rate, self.discriminator.clone(), gradients);
         if let Penalty::Clip { limit } = rules.penalty {
@@ -423,7 +420,7 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
     pub fn generator_step(&mut self, reals: &impl Reals<D>) -> Result<GeneratorStep> {
         let rules = &self.rules;
         let before = snapshot(&self.generator);
-        let mut noise = Noise::new(rules.seed ^ OF_GENERATOR, self.step);
+        let mut noise = Noise::new(rules.seed ^ OF_GENERATOR, self.run.steps());
         let (z, classes) = self.inputs(&mut noise);
         let fake = self.packed(self.generator.forward(z, classes.clone()));
 
@@ -432,7 +429,7 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
         let real = if rules.loss.pairs() {
             // The pairs of the discriminator's last step.
             let rounds = rules.discriminator_steps as u64;
-            let number = self.step * rounds + rounds - 1;
+            let number = self.run.steps() * rounds + rounds - 1;
             let (real, classes) =
                 reals.batch(rules.seed, number, rules.batch_size, &self.device)?;
             let classes = classes.filter(|_| discriminator.classes() > 0);
@@ -449,13 +446,13 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
             return Err(error);
         }
 
-        let rate = rules.generator_learning_rate * rules.annealed(self.step);
+        let rate = rules.schedule(rules.generator_learning_rate).rate(self.run.steps() + 1);
         let [optimizer, _] = &mut self.optimizers;
         self.generator = optimizer.step(rate, self.generator.clone(), gradients);
         if let Some(average) = &mut self.average {
-            average.update(&self.generator);
+            average.update(&self.generator)?;
         }
-        self.step += 1;
+        self.run.step(self.rules.batch_size * self.rules.discriminator_steps);
         Ok(GeneratorStep { loss: value, grad_norm, fake: probability(logits) })
     }
 
@@ -512,7 +509,7 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
     fn finite(&self, network: &'static str, loss: f64, grad_norm: f64) -> Result<()> {
         for (what, value) in [("loss", loss), ("gradient norm", grad_norm)] {
             if !value.is_finite() {
-                return Err(Error::NotFinite { network, what, value, step: self.step + 1 });
+                return Err(Error::NotFinite { network, what, value, step: self.run.steps() + 1 });
             }
         }
         Ok(())
@@ -521,7 +518,7 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
     /// Passes over the real samples so far.
     fn epochs(&self, reals: &impl Reals<D>) -> u64 {
         let batches = reals.len().map_or(0, |len| (len / self.rules.batch_size) as u64);
-        (self.step * self.rules.discriminator_steps as u64).checked_div(batches).unwrap_or(0)
+        (self.run.steps() * self.rules.discriminator_steps as u64).checked_div(batches).unwrap_or(0)
     }
 
     fn check(&self, reals: &impl Reals<D>) -> Result<()> {
@@ -554,48 +551,36 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
         }
     }
 
-    fn save(&self, progress: &mut dyn Observer) -> Result<()> {
-        let Some((checkpoints, _)) = &self.keep else { return Ok(()) };
-        let journal = Journal {
-            networks: self.network_config.clone(),
-            rules: self.rules.compared(),
-            wall_s: self.wall_s,
-            average_updates: self.average.as_ref().map(Ema::updates),
-        };
-        let mut checkpoint = Checkpoint::new(self.step)
-            .module(PLAYERS[0], &self.generator)?
-            .module(PLAYERS[1], &self.discriminator)?
-            .state(&journal)?;
-        for (name, optimizer) in OPTIMIZERS.iter().zip(&self.optimizers) {
-            checkpoint = checkpoint.optimizer(name, optimizer)?;
-        }
-        if let Some(average) = &self.average {
-            checkpoint = checkpoint.module(AVERAGE, &average.model())?;
-        }
-        let saved = checkpoints.save(&checkpoint)?;
-        progress.observe(&Event::Saved { path: saved.folder(), step: self.step });
-        Ok(())
+    fn save(&mut self, progress: &mut dyn Observer) -> Result<()> {
+        let Self { generator, discriminator, average, optimizers, samples, run, .. } = self;
+        Ok(run.save(progress, |checkpoint| {
+            let average_updates = average.as_ref().map(Ema::updates);
+            let mut checkpoint = checkpoint
+                .module(PLAYERS[0], generator)?
+                .module(PLAYERS[1], discriminator)?
+                .state(&Journal { average_updates, samples: samples.clone() })?;
+            for (name, optimizer) in OPTIMIZERS.iter().zip(optimizers) {
+                checkpoint = checkpoint.optimizer(name, optimizer)?;
+            }
+            match average {
+                Some(average) => checkpoint.module(AVERAGE, &average.model()),
+                None => Ok(checkpoint),
+            }
+        })?)
     }
 
     fn resume(mut self, saved: &Saved) -> Result<Self> {
-        let journal: Journal = saved.state()?;
-        let mut differences = Vec::new();
-        compare("networks", &self.network_config, &journal.networks, &mut differences);
-        compare("rules", &self.rules.compared(), &journal.rules, &mut differences);
-        if !differences.is_empty() {
-            return Err(Error::Resume(differences));
-        }
+        let Journal { average_updates, samples } = saved.state()?;
+        self.resumed = Some(samples);
         self.generator = saved.module(PLAYERS[0], self.generator)?;
         self.discriminator = saved.module(PLAYERS[1], self.discriminator)?;
         let [first, second] = self.optimizers;
         self.optimizers =
             [saved.optimizer(OPTIMIZERS[0], first)?, saved.optimizer(OPTIMIZERS[1], second)?];
-        if let (Some(decay), Some(updates)) = (self.rules.ema_decay, journal.average_updates) {
+        if let (Some(decay), Some(updates)) = (self.rules.ema_decay, average_updates) {
             let average = saved.module(AVERAGE, self.generator.valid())?;
             self.average = Some(Ema::resume(&average, decay, updates)?);
         }
-        self.step = saved.step();
-        self.wall_s = journal.wall_s;
         Ok(self)
     }
 }

@@ -12,7 +12,7 @@ use gan::sample::{linear_path, mean_latent, nearest, spherical_path};
 use gan::{Error, Images, Mixture};
 use model_utils::data::Labelled;
 use model_utils::image::Image;
-use model_utils::train::Silent;
+use model_utils::train::{Silent, Stop};
 use model_utils::weights::Stored as _;
 
 /// Bars, upright or lying, of some brightness.
@@ -72,6 +72,18 @@ fn a_classifier_learns_is_stored_and_judges() {
     assert_eq!(cache.extract(&blind, &train, 300, &device).unwrap(), real);
     assert!(cache.extract(&blind, &test, 300, &device).is_err());
     assert!(cache.extract(&Blind("other".into()), &train, 300, &device).is_err());
+
+    let mut stop = Stop::new();
+    stop.stop();
+    // What was extracted before needs no extractor.
+    assert_eq!(cache.extract(&stop.around(&classifier), &train, 300, &device).unwrap(), real);
+    let error = cache.extract(&stop.around(&classifier), &test, 300, &device).unwrap_err();
+    assert!(matches!(error, Error::Utils(model_utils::Error::Stopped { .. })), "{error}");
+    let path = folder.path().join("stopped.safetensors");
+    let config = JudgeConfig::new(12, 1, 2);
+    let error = Judge::load_or_train(&path, &config, &train, &device, &mut stop).unwrap_err();
+    assert!(matches!(error, Error::Utils(model_utils::Error::Stopped { .. })), "{error}");
+    assert!(!path.exists(), "a classifier that was not trained to its end");
 
     let others = cache.extract(&classifier, &test, 300, &device).unwrap();
     let report = Report::new(&classifier, &tensor(&train, 300..600), &real, &others).unwrap();

@@ -130,6 +130,10 @@ fn the_same_seed_gives_the_same_and_a_resumed_run_goes_on_exactly() {
             assert_eq!(all_bits(&gan), all_bits(&first));
         }
     }
+    let mut gan = config.init(&Device::flex()).unwrap().resume_in(open(), 3).unwrap();
+    let error = gan.train(&images(80), Budget::steps(12), &mut Silent).unwrap_err().to_string();
+    assert!(error.contains("\"count\":80") && error.contains("the run learned from"), "{error}");
+    drop(gan);
     let other = config.clone().with_generator_learning_rate(1e-3);
     let error =
         other.init(&Device::flex()).unwrap().resume_in(open(), 3).err().unwrap().to_string();

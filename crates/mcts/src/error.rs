@@ -90,9 +90,6 @@ pub enum Error {
         /// What it should have been made for.
         expected: String,
     },
-    /// A state that cannot be saved or taken up again.
-    #[error("cannot resume: {0}")]
-    Resume(String),
     /// From below: files, devices, weights, checkpoints.
     #[error(transparent)]
     Utils(#[from] model_utils_core::Error),

@@ -85,6 +85,7 @@
 //! | [`rule`] | UCT, PUCT, AlphaGo's APV, Gumbel with sequential halving |
 //! | [`evaluator`], [`leaves`], [`rollout`] | how leaves are judged, in batches |
 //! | [`arena`] | players against each other, Elo with its interval |
+//! | [`stopping`] | searches, matches and self-play that can be stopped |
 //! | `deep` | the two-headed net, self-play, AlphaZero (feature `burn`, on by default) |
 //! | [`random`] | random numbers whose state can be saved |
 //!
@@ -126,6 +127,7 @@ pub mod rollout;
 pub mod rule;
 pub mod search;
 pub mod sgf;
+pub mod stopping;
 pub mod symmetry;
 pub mod tree;
 

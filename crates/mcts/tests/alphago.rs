@@ -2,6 +2,8 @@
 #![cfg(feature = "flex")]
 #![allow(missing_docs)]
 
+use std::cell::Cell;
+
 use burn::tensor::TensorData;
 use mcts::alphago::{
     AlphaGoEvaluator, PolicyNet, PolicyNetConfig, PolicyPlayer, ReinforceConfig, RolloutPolicy,
@@ -16,7 +18,7 @@ use mcts::sgf::Record;
 use mcts::{Game as _, Limits, Search};
 use model_utils::checkpoint::Checkpoints;
 use model_utils::device::DeviceSpec;
-use model_utils::train::{Budget, Event, Observer, Silent, StopReason};
+use model_utils::train::{Budget, Event, History, Observer, Silent, StopReason};
 use model_utils::weights::{State, Stored as _, same_names};
 
 fn device() -> burn::tensor::Device {
@@ -174,9 +176,56 @@ fn a_stopped_reinforcement_goes_on_exactly() {
     assert_ne!(bits(&stopped.net()), bits(&resumed.net()));
     assert_eq!(bits(&whole.net()), bits(&resumed.net()));
 
+    let longer = Budget::steps(6);
+    whole.learn(longer, &mut Silent).unwrap();
+    drop(resumed);
+    let mut resumed = begin().resume_in(checkpoints.clone()).unwrap();
+    resumed.learn(longer, &mut Silent).unwrap();
+    assert_eq!(bits(&whole.net()), bits(&resumed.net()));
+
     let other = ReinforceConfig { games: 8, ..config.clone() };
     let error = other.init(&net, &start()).unwrap().resume_in(checkpoints).err().unwrap();
-    assert!(error.to_string().contains("holds a run of"), "{error}");
+    assert!(error.to_string().ends_with("`games` is 6, expected 8"), "{error}");
+}
+
+/// Asks to stop from the so many-th time on that it is asked itself.
+struct StopAtLook(u64, Cell<u64>);
+
+impl Observer for StopAtLook {
+    fn observe(&mut self, _event: &Event<'_>) {}
+
+    fn wants_stop(&self) -> bool {
+        self.1.set(self.1.get() + 1);
+        self.1.get() >= self.0
+    }
+}
+
+#[test]
+fn an_iteration_that_was_stopped_leaves_no_trace() {
+    let net = tiny().init(&device()).unwrap();
+    let config = ReinforceConfig::new().with_games(6).with_pool_every(2).with_batch(16);
+    let begin = || config.init(&net, &start()).unwrap();
+    let budget = Budget::steps(3);
+    let mut whole = begin();
+    let mut never = StopAtLook(u64::MAX, Cell::new(0));
+    whole.learn(budget, &mut never).unwrap();
+    let looks = never.1.get();
+    assert!(looks > 60, "moves and optimiser steps look: {looks}");
+    for part in 1..8 {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = || begin().resume_in(Checkpoints::open(folder.path()).unwrap()).unwrap();
+        let mut first = kept();
+        let look = || StopAtLook(looks * part / 8, Cell::new(0));
+        assert_eq!(first.learn(budget, &mut look()).unwrap(), StopReason::Asked);
+        // Goes on as it is, and from its checkpoint.
+        let mut second = {
+            drop(first);
+            kept()
+        };
+        second.learn(budget, &mut StopAtLook(looks / 6, Cell::new(0))).unwrap();
+        second.learn(budget, &mut Silent).unwrap();
+        assert_eq!(bits(&whole.net()), bits(&second.net()), "{part}");
+    }
 }
 
 #[test]
@@ -185,21 +234,30 @@ fn a_stopped_training_goes_on_exactly() {
     let net = tiny().init(&device()).unwrap();
     let config = TrainerConfig::new().with_steps(60).with_batch(16);
     let train = |trainer: Trainer, progress: &mut dyn Observer| {
-        bits(&trainer.train_policy(net.clone(), &examples, progress).unwrap())
+        trainer.train_policy(net.clone(), &examples, progress)
     };
     let folder = tempfile::tempdir().unwrap();
     let kept = |config: &TrainerConfig| {
         let checkpoints = Checkpoints::open(folder.path()).unwrap();
         config.init().unwrap().resume_in(checkpoints, 25)
     };
-    let whole = train(config.init().unwrap(), &mut Silent);
-    let stopped = train(kept(&config), &mut Until::step(33));
-    let resumed = train(kept(&config), &mut Silent);
-    assert!(stopped != whole && resumed == whole);
+    let (mut history, mut told) = (History::default(), History::default());
+    let whole = train(config.init().unwrap(), &mut history).unwrap();
+    for look in [1, 11, 33] {
+        let mut stop = (&mut told, StopAtLook(look, Cell::new(0)));
+        let stopped = train(kept(&config), &mut stop).unwrap_err().to_string();
+        assert!(stopped.starts_with("training of the policy net was stopped at step"), "{stopped}");
+    }
+    // Stopped at steps 0, 10 and 42, it ends as if it had not been; what has ended is there at once.
+    for _ in 0..2 {
+        let resumed = train(kept(&config), &mut told).unwrap();
+        assert_eq!(bits(&resumed), bits(&whole));
+    }
+    assert_eq!(told.curve("train_loss"), history.curve("train_loss"));
 
     let other = config.clone().with_batch(8);
     let error = kept(&other).train_policy(net.clone(), &examples, &mut Silent).unwrap_err();
-    assert!(error.to_string().contains("holds a run of"), "{error}");
+    assert!(error.to_string().ends_with("`about.batch` is 16, expected 8"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Nets, self-play and the pipeline: shapes, files, exact resume, learning, bad input.
 #![cfg(feature = "flex")]
 
+use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::module::Module as _;
@@ -17,7 +18,7 @@ use mcts::{Encode, Error, Evaluator, Leaves, Limits, Rollout, Search, Symmetry};
 use model_utils::checkpoint::Checkpoints;
 use model_utils::device::seed;
 use model_utils::ops::learnable_parameters;
-use model_utils::train::{Budget, Event, Observer, Silent, StopReason};
+use model_utils::train::{Budget, Event, Observer, Silent, Stop, StopReason};
 use model_utils::weights::Stored as _;
 
 /// Burn's generator on the processor is one for the process: tests that draw weights take turns.
@@ -314,9 +315,61 @@ fn a_run_that_was_stopped_goes_on_bit_for_bit() {
         second.learn(budget, &mut Silent).unwrap();
         assert_eq!(fingerprint(&second), fingerprint(&whole));
 
+        drop(second);
+        let mut longer = begin().unwrap();
+        longer.learn(Budget::steps(5), &mut Silent).unwrap();
+        whole.learn(Budget::steps(5), &mut Silent).unwrap();
+        assert_eq!(fingerprint(&longer), fingerprint(&whole));
+
         let other = config.clone().with_games(13).init(&game, &device()).unwrap();
         let message = other.resume_in(checkpoints).err().unwrap().to_string();
-        assert!(message.contains("another") || message.contains("expected"), "{message}");
+        assert!(message.ends_with("does not fit: `games` is 12, expected 13"), "{message}");
+    }
+}
+
+/// Asks to stop from the so many-th time on that it is asked itself.
+struct StopAtLook(u64, Cell<u64>);
+
+impl Observer for StopAtLook {
+    fn observe(&mut self, _event: &Event<'_>) {}
+
+    fn wants_stop(&self) -> bool {
+        self.1.set(self.1.get() + 1);
+        self.1.get() >= self.0
+    }
+}
+
+#[test]
+fn a_generation_that_was_stopped_leaves_no_trace() {
+    let _turn = turn();
+    let game = TicTacToe::new();
+    let config = tiny(&game).with_window(100).with_gate(Some(Gate { games: 8, rate: 0.3 }));
+    let budget = Budget::steps(3);
+    let mut whole = config.init(&game, &device()).unwrap();
+    let mut never = StopAtLook(u64::MAX, Cell::new(0));
+    whole.learn(budget, &mut never).unwrap();
+    let looks = never.1.get();
+    assert!(looks > 300, "moves, optimiser steps and games of the gate look: {looks}");
+    // In self-play, in learning, in the gate, wherever it comes.
+    for part in 1..10 {
+        let folder = tempfile::tempdir().unwrap();
+        let begin = || {
+            let checkpoints = Checkpoints::open(folder.path()).unwrap();
+            config.init(&game, &device()).unwrap().resume_in(checkpoints).unwrap()
+        };
+        let mut first = begin();
+        let learned = first.learn(budget, &mut StopAtLook(looks * part / 10, Cell::new(0)));
+        let learned = learned.unwrap();
+        assert_eq!(learned.reason, StopReason::Asked);
+        assert!(learned.generations < 3 && learned.generations == first.generations());
+        drop(first);
+        let mut second = begin();
+        assert_eq!(second.generations(), learned.generations);
+        // And once more, without a checkpoint between.
+        let again = looks * (10 - part) / 20;
+        second.learn(budget, &mut StopAtLook(again.max(1), Cell::new(0))).unwrap();
+        second.learn(budget, &mut Silent).unwrap();
+        assert_eq!(fingerprint(&second), fingerprint(&whole), "{part}");
     }
 }
 
@@ -365,6 +418,35 @@ fn tic_tac_toe_is_learned() {
         after += rate(&run.net()) / seeds as f64;
     }
     assert!(after > 0.7 && after > before + 0.2, "{before} before, {after} after");
+}
+
+#[test]
+fn matches_and_searches_can_be_stopped() {
+    let (stop, game) = (Stop::new(), ConnectFour::new());
+    let is_stopped =
+        |error: Error| matches!(error, Error::Utils(model_utils::Error::Stopped { .. }));
+    let rollout = stop.around(Rollout::new(1));
+    let limits = Limits::simulations(200);
+    let mut search = Search::new(mcts::rule::Uct::default(), rollout.clone());
+    let found = search.run(&game, limits).unwrap();
+    let plain = Search::new(mcts::rule::Uct::default(), Rollout::new(1)).run(&game, limits);
+    assert_eq!(found.choices, plain.unwrap().choices);
+    let mut player = stop.around(RandomPlayer::new(3));
+    let mut uct = SearchPlayer::new(mcts::rule::Uct::default(), rollout, 50, 2).unwrap();
+    assert!(play_pairs(&game, &mut uct, &mut player, 2, 2, 7).is_ok());
+
+    stop.stop();
+    let endless = Limits::simulations(u64::MAX);
+    assert!(is_stopped(search.run(&game, endless).unwrap_err()));
+    assert!(is_stopped(search.run_tree_parallel(&game, endless, 2).unwrap_err()));
+    assert!(is_stopped(search.run_root_parallel(&game, endless, 2).unwrap_err()));
+    let mut random = RandomPlayer::new(3);
+    assert!(is_stopped(play_pairs(&game, &mut uct, &mut random, 2, 2, 7).unwrap_err()));
+    assert!(is_stopped(play_pairs(&game, &mut player, &mut random, 2, 2, 7).unwrap_err()));
+    let mut replay = Replay::new(84, 7, 2000).unwrap();
+    let mut rollout = stop.around(Rollout::new(1));
+    let played = tiny(&game).self_play.play(&game, &mut rollout, 5, 1, &mut replay);
+    assert!(is_stopped(played.unwrap_err()) && replay.is_empty());
 }
 
 #[test]

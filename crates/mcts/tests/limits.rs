@@ -12,6 +12,7 @@ use mcts::{
     Action, Clock, Error, Found, Game, Limits, Mixture, Overtime, Result, Rollout, Search, Turn,
     Values,
 };
+use model_utils_core::event::{Stop, Stoppable};
 
 #[test]
 fn a_limit_of_nodes_holds_and_the_search_still_plays_well() {
@@ -31,6 +32,33 @@ fn a_limit_of_nodes_holds_and_the_search_still_plays_well() {
     let small = Search::new(Uct::default(), Rollout::new(4)).with_most_nodes(8);
     let message = { small }.run(&game, Limits::simulations(10)).unwrap_err().to_string();
     assert!(message.contains("most_nodes") && message.contains("at least 32"), "{message}");
+}
+
+#[test]
+fn a_search_is_stopped_while_it_runs() {
+    type Endless = Search<Othello, Puct, Stoppable<Even>>;
+    type Way = fn(&mut Endless, &Othello, Limits) -> Result<Found>;
+    let ways: [Way; 4] = [
+        Endless::run,
+        |search, game, limits| search.run_tree_parallel(game, limits, 2),
+        |search, game, limits| search.run_asynchronous(game, limits, 2),
+        |search, game, limits| search.run_root_parallel(game, limits, 2),
+    ];
+    for run in ways {
+        let stop = Stop::new();
+        let mut search = Search::new(Puct::default(), stop.around(Even)).with_batch(4);
+        let error = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(20));
+                stop.stop();
+            });
+            run(&mut search, &Othello::new(), Limits::simulations(u64::MAX)).unwrap_err()
+        });
+        assert!(error.to_string().starts_with("the search was stopped"), "{error}");
+        if let Some(tree) = search.tree() {
+            check_counts(tree, &mut Vec::new());
+        }
+    }
 }
 
 #[test]

@@ -17,7 +17,9 @@
 //! assert!(check(8, f64::NAN).is_err());
 //! ```
 
-use std::fmt::{Debug, Display};
+use std::fmt::{self, Debug, Display};
+
+use serde_json::{Map, Value};
 
 /// A field of a configuration, or an argument, that cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -139,6 +141,62 @@ pub fn share_above_zero<T: Into<f64> + Copy + Debug>(
 ) -> Result<(), ConfigError> {
     let number = value.into();
     require(number > 0.0 && number <= 1.0, field, value, "above 0 and at most 1")
+}
+
+/// A field in which two configurations differ.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// Its name, `.` between levels.
+    pub field: String,
+    /// What it is.
+    pub found: Value,
+    /// What it is expected to be.
+    pub expected: Value,
+}
+
+impl Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, found, expected } = self;
+        match field.as_str() {
+            "" => write!(f, "it is {found}, expected {expected}"),
+            field => write!(f, "`{field}` is {found}, expected {expected}"),
+        }
+    }
+}
+
+/// The fields in which two configurations, as JSON, differ.
+///
+/// ```
+/// use model_utils_core::config::differences;
+/// use serde_json::json;
+///
+/// let expected = json!({ "seed": 42, "optimizer": { "learning_rate": 0.1, "betas": [0.9, 0.98] } });
+/// let found = json!({ "seed": 42, "optimizer": { "learning_rate": 0.2, "betas": [0.9, 0.98] } });
+/// let lines: Vec<_> = differences(&expected, &found).iter().map(ToString::to_string).collect();
+/// assert_eq!(lines, ["`optimizer.learning_rate` is 0.2, expected 0.1"]);
+/// ```
+pub fn differences(expected: &Value, found: &Value) -> Vec<Difference> {
+    fn compare(field: &str, expected: &Value, found: &Value, lines: &mut Vec<Difference>) {
+        match (expected, found) {
+            (Value::Object(a), Value::Object(b)) => {
+                for key in a.keys().chain(b.keys().filter(|key| !a.contains_key(*key))) {
+                    let field =
+                        if field.is_empty() { key.clone() } else { format!("{field}.{key}") };
+                    let of = |map: &Map<String, Value>| map.get(key).cloned().unwrap_or_default();
+                    compare(&field, &of(a), &of(b), lines);
+                }
+            }
+            _ if expected == found => {}
+            _ => lines.push(Difference {
+                field: field.to_owned(),
+                found: found.clone(),
+                expected: expected.clone(),
+            }),
+        }
+    }
+    let mut lines = Vec::new();
+    compare("", expected, found, &mut lines);
+    lines
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::atomic;
 use crate::config;
 use crate::error::{Error, Result};
+use crate::event::{Event, Observer};
 
 /// The most bytes that [`fetch`] takes.
 pub const MAX_BYTES: u64 = 16 << 30;
@@ -24,8 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// The file appears only when it is complete and its SHA-256 checksum is `sha256_hex`, or begins
 /// with it where there are less than its 64 hex digits: publishers such as PyTorch state the first
-/// eight. A file of other content that was there before is then replaced. `progress` is told the
-/// bytes received so far and how many there are in all, where the server says so. No more than
+/// eight. A file of other content that was there before is then replaced. `progress` is told
+/// the bytes received so far, as steps, and how many there are in all, where the server says so. No more than
 /// [`MAX_BYTES`] are taken.
 ///
 /// # Errors
@@ -37,7 +38,7 @@ pub fn fetch(
     url: &str,
     sha256_hex: &str,
     target: impl AsRef<Path>,
-    progress: &mut dyn FnMut(u64, Option<u64>),
+    progress: &mut dyn Observer,
 ) -> Result<PathBuf> {
     fetch_at_most(url, sha256_hex, target, MAX_BYTES, progress)
 }
@@ -52,7 +53,7 @@ pub fn fetch_at_most(
     sha256_hex: &str,
     target: impl AsRef<Path>,
     max_bytes: u64,
-    progress: &mut dyn FnMut(u64, Option<u64>),
+    progress: &mut dyn Observer,
 ) -> Result<PathBuf> {
     let target = target.as_ref();
     let is_hex = sha256_hex.bytes().all(|b| b.is_ascii_hexdigit());
@@ -85,8 +86,11 @@ pub fn fetch_at_most(
     let mut digest = Sha256::new();
     let mut received = 0;
     let mut bytes = vec![0; 1 << 16];
-    progress(0, total);
+    progress.observe(&Event::Started { task: "download", step: 0, of: total });
     loop {
+        if progress.wants_stop() {
+            return Err(Error::stopped("the download", format_args!("{received} bytes")));
+        }
         let count = match reader.read(&mut bytes) {
             Ok(0) => break,
             Ok(count) => count,
@@ -99,7 +103,8 @@ pub fn fetch_at_most(
         }
         digest.update(&bytes[..count]);
         file.write_all(&bytes[..count]).map_err(Error::io("write", target))?;
-        progress(received, total);
+        let (step, of, items, epoch) = (received, total, count, 0);
+        progress.observe(&Event::Step { step, of, epoch, items, metrics: &[] });
     }
     if let Some(total) = total.filter(|&total| total != received) {
         return Err(fail(format!("it ended after {received} of {total} bytes")));
@@ -144,6 +149,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::event::Silent;
 
     const CONTENT: &[u8] = b"seven rabbits";
 
@@ -171,23 +177,34 @@ mod tests {
         [head.as_bytes(), body].concat()
     }
 
+    /// Bytes received, and in all.
+    #[derive(Default)]
+    struct Seen(Vec<(u64, Option<u64>)>);
+
+    impl Observer for Seen {
+        fn observe(&mut self, event: &Event<'_>) {
+            if let Event::Started { step, of, .. } | Event::Step { step, of, .. } = event {
+                self.0.push((*step, *of));
+            }
+        }
+    }
+
     #[test]
     fn fetches_once() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("new/file.bin");
         let url = serve(answer("200 OK", CONTENT.len(), CONTENT));
-        let mut seen = Vec::new();
-        let path = fetch(&url, &checksum(), &target, &mut |n, all| seen.push((n, all))).unwrap();
+        let mut seen = Seen::default();
+        let path = fetch(&url, &checksum(), &target, &mut seen).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), CONTENT);
-        assert_eq!(seen.first(), Some(&(0, Some(13))));
-        assert_eq!(seen.last(), Some(&(13, Some(13))));
+        assert_eq!(seen.0.first(), Some(&(0, Some(13))));
+        assert_eq!(seen.0.last(), Some(&(13, Some(13))));
         // Nobody answers at that address now, and nobody is asked.
-        let mut asked = false;
-        fetch("http://127.0.0.1:1/", &checksum().to_uppercase(), &path, &mut |_, _| asked = true)
-            .unwrap();
+        let mut asked = Seen::default();
+        fetch("http://127.0.0.1:1/", &checksum().to_uppercase(), &path, &mut asked).unwrap();
         // The first digits are enough to know it by.
-        fetch("http://127.0.0.1:1/", &checksum()[..8], &path, &mut |_, _| asked = true).unwrap();
-        assert!(!asked);
+        fetch("http://127.0.0.1:1/", &checksum()[..8], &path, &mut asked).unwrap();
+        assert!(asked.0.is_empty());
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 
@@ -197,8 +214,20 @@ mod tests {
         let target = folder.path().join("file.bin");
         std::fs::write(&target, "old").unwrap();
         let url = serve(answer("200 OK", CONTENT.len(), CONTENT));
-        fetch(&url, &checksum(), &target, &mut |_, _| {}).unwrap();
+        fetch(&url, &checksum(), &target, &mut Silent).unwrap();
         assert_eq!(std::fs::read(&target).unwrap(), CONTENT);
+    }
+
+    #[test]
+    fn a_stopped_download_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("file.bin");
+        let url = serve(answer("200 OK", CONTENT.len(), CONTENT));
+        let mut stop = crate::event::Stop::new();
+        stop.stop();
+        let error = fetch(&url, &checksum(), &target, &mut stop).unwrap_err();
+        assert!(matches!(error, Error::Stopped { .. }), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]
@@ -206,8 +235,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("file.bin");
         let failed = |answer: Vec<u8>, limit: u64| {
-            let fetched =
-                fetch_at_most(&serve(answer), &checksum(), &target, limit, &mut |_, _| {});
+            let fetched = fetch_at_most(&serve(answer), &checksum(), &target, limit, &mut Silent);
             let error = fetched.unwrap_err();
             assert!(matches!(error, Error::Download { .. }), "{error}");
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -228,9 +256,9 @@ mod tests {
 
     #[test]
     fn says_what_is_no_checksum_and_no_server() {
-        let fetched = fetch("http://127.0.0.1:1/", "abc", "x", &mut |_, _| {});
+        let fetched = fetch("http://127.0.0.1:1/", "abc", "x", &mut Silent);
         assert!(matches!(fetched, Err(Error::Config(ConfigError { field: "sha256_hex", .. }))));
-        let fetched = fetch("http://127.0.0.1:1/", &checksum(), "x", &mut |_, _| {});
+        let fetched = fetch("http://127.0.0.1:1/", &checksum(), "x", &mut Silent);
         assert!(matches!(fetched, Err(Error::Download { .. })), "{fetched:?}");
     }
 }

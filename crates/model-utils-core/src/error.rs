@@ -97,6 +97,14 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// Work that was asked to stop before its end: there is no result.
+    #[error("{what} was stopped at {at}")]
+    Stopped {
+        /// What was stopped.
+        what: String,
+        /// Where it was: a step, a game, a batch.
+        at: String,
+    },
     /// A value that must be finite is NaN or infinite.
     #[error("{what} is {value} at step {step}")]
     NotFinite {
@@ -142,6 +150,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Work that was asked to stop.
+    pub fn stopped(what: &str, at: impl std::fmt::Display) -> Self {
+        Self::Stopped { what: what.to_owned(), at: at.to_string() }
+    }
+
     /// For `map_err`: an [`Error::Io`] with its action and place.
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_path_buf();

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::error::Error;
+
 /// What happens in a run.
 ///
 /// Metrics are named in `snake_case` with their unit where they have one: `train_loss`,
@@ -84,6 +86,20 @@ pub enum StopReason {
     Asked,
 }
 
+impl StopReason {
+    /// Refuses what was asked to stop: for whoever needs a run that came to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`] with what was stopped and its step.
+    pub fn or_stopped(self, what: &str, step: u64) -> Result<(), Error> {
+        match self {
+            Self::Asked => Err(Error::stopped(what, format!("step {step}"))),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Somebody who is told what happens, and may ask a run to stop.
 pub trait Observer {
     /// Takes note of an event.
@@ -121,7 +137,120 @@ impl Stop {
 
     /// Whether it is on.
     pub fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Puts the switch around what a long call takes: batches, a policy, an extractor. The call ends
+    /// with [`Error::Stopped`] at the next thing that it asks of it.
+    ///
+    /// ```
+    /// use model_utils_core::{Error, event::Stop};
+    ///
+    /// let stop = Stop::new();
+    /// let mut batches = stop.around([1, 2, 3].into_iter().map(Ok::<_, Error>));
+    /// assert_eq!(batches.next().unwrap()?, 1);
+    /// stop.stop();
+    /// assert!(batches.next().unwrap().is_err());
+    /// assert!(batches.next().is_none());
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn around<T>(&self, inner: T) -> Stoppable<T> {
+        Stoppable::new(inner, self.clone())
+    }
+
+    /// Refuses to go on where it is on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`] with what was stopped, and where.
+    pub fn check(&self, what: &str, at: impl std::fmt::Display) -> Result<(), Error> {
+        if self.is_stopped() { Err(Error::stopped(what, at)) } else { Ok(()) }
+    }
+}
+
+/// The same switch.
+impl PartialEq for Stop {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// Who may ask a call to stop: a [`Stop`], an observer.
+pub trait Asks {
+    /// Whether it is time to stop.
+    fn asks_stop(&self) -> bool;
+}
+
+impl Asks for Stop {
+    fn asks_stop(&self) -> bool {
+        self.is_stopped()
+    }
+}
+
+impl Asks for &dyn Observer {
+    fn asks_stop(&self) -> bool {
+        self.wants_stop()
+    }
+}
+
+/// What ends with [`Error::Stopped`] once somebody asks for it; [`Stop::around`] makes it.
+#[derive(Debug, Clone)]
+pub struct Stoppable<T, S = Stop> {
+    inner: T,
+    stop: S,
+    /// Of an iterator.
+    over: bool,
+}
+
+impl<T, S: Asks> Stoppable<T, S> {
+    /// Around what a long call takes.
+    pub const fn new(inner: T, stop: S) -> Self {
+        Self { inner, stop, over: false }
+    }
+
+    /// What it is around, as long as nobody asks to stop.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`] with what was stopped, and where.
+    pub fn inner(&self, what: &str, at: impl std::fmt::Display) -> Result<&T, Error> {
+        if self.stop.asks_stop() { Err(Error::stopped(what, at)) } else { Ok(&self.inner) }
+    }
+
+    /// The same, to be changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`inner`](Self::inner).
+    pub fn inner_mut(&mut self, what: &str, at: impl std::fmt::Display) -> Result<&mut T, Error> {
+        if self.stop.asks_stop() { Err(Error::stopped(what, at)) } else { Ok(&mut self.inner) }
+    }
+
+    /// Who asks.
+    pub const fn stop(&self) -> &S {
+        &self.stop
+    }
+
+    /// What it is around, whether or not somebody asks.
+    pub const fn get(&self) -> &T {
+        &self.inner
+    }
+}
+
+impl<B, E: From<Error>, I: Iterator<Item = Result<B, E>>, S: Asks> Iterator for Stoppable<I, S> {
+    type Item = Result<B, E>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        match self.inner_mut("reading batches", "the next one") {
+            Ok(inner) => inner.next(),
+            Err(error) => {
+                self.over = true;
+                Some(Err(error.into()))
+            }
+        }
     }
 }
 

@@ -41,6 +41,8 @@
 //! | [`event`], [`history`], [`log`] | what happens in a run, and who is told | |
 //! | `progress` | a bar on the terminal | `progress` |
 //! | [`budget`] | how long a run may go on | |
+//! | [`run`], [`checkpoint`] | one run as a loop holds it; what it goes on from | |
+//! | [`schedule`] | the learning rate of a step | |
 //! | [`table`] | numbers and tables as text | |
 //! | `stats` | intervals, McNemar's test, bootstrap | `stats` |
 //! | `data` | data sets, seeded batches | `text` for sentences, `images` for pictures, `data` for both |
@@ -57,6 +59,7 @@
 
 pub mod atomic;
 pub mod budget;
+pub mod checkpoint;
 pub mod config;
 #[cfg(any(feature = "text", feature = "images"))]
 pub mod data;
@@ -75,6 +78,8 @@ pub mod prelude;
 #[cfg(feature = "progress")]
 pub mod progress;
 pub mod random;
+pub mod run;
+pub mod schedule;
 #[cfg(feature = "stats")]
 pub mod stats;
 pub mod table;

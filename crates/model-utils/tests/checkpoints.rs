@@ -6,11 +6,12 @@ mod common;
 
 use std::fs;
 
-use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use common::{Net, flex, weights_of};
 use model_utils::Error;
-use model_utils::checkpoint::{Checkpoint, Checkpoints, Goal, Saved};
+use model_utils::checkpoint::{
+    Checkpoint, Checkpoints, Goal, HoldsModules as _, Saved, TakesModules as _,
+};
 use model_utils::train::History;
 
 fn steps(checkpoints: &Checkpoints) -> Vec<u64> {
@@ -23,8 +24,6 @@ fn checkpoint(step: u64) -> Checkpoint {
         .module("model", &Net::new(&flex()))
         .unwrap()
         .optimizer("optimizer", &optimizer)
-        .unwrap()
-        .schedule("schedule", &ModuleLrScheduler::new(0.1))
         .unwrap()
         .state(&("mine", step))
         .unwrap()
@@ -127,7 +126,7 @@ fn damage_and_strangers_are_named() {
 
     let index = saved.folder().join("checkpoint.json");
     let text = fs::read_to_string(&index).unwrap();
-    fs::write(&index, text.replace("\"format_version\": 1", "\"format_version\": 9")).unwrap();
+    fs::write(&index, text.replace("\"format_version\": 2", "\"format_version\": 9")).unwrap();
     assert!(checkpoints.latest().unwrap_err().to_string().contains("format version is 9"));
     fs::write(&index, &text[..text.len() / 2]).unwrap();
     assert!(matches!(checkpoints.latest(), Err(Error::Format { .. })));
@@ -181,16 +180,13 @@ fn folders_without_an_index_are_passed_over_and_named() {
 fn names_are_typed_by_kind_and_stay_in_the_folder() {
     let folder = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::open(folder.path()).unwrap();
-    let (optimizer, schedule): (ModuleOptimizer, _) =
-        (AdamConfig::new().init(), ModuleLrScheduler::new(0.1));
+    let optimizer: ModuleOptimizer = AdamConfig::new().init();
     let all = || {
         let all = Checkpoint::new(1).optimizer("x", &optimizer).unwrap();
-        let all = all.schedule("x", &schedule).unwrap().bytes("x", vec![1]).unwrap();
-        all.module("x", &Net::new(&flex())).unwrap()
+        all.bytes("x", vec![1]).unwrap().module("x", &Net::new(&flex())).unwrap()
     };
     let saved = checkpoints.save(&all()).unwrap();
     assert!(saved.optimizer("x", AdamConfig::new().init()).is_ok());
-    assert!(saved.schedule("x", ModuleLrScheduler::new(0.1)).is_ok());
     assert!(saved.module("x", Net::new(&flex())).is_ok() && saved.bytes("x").is_ok());
     let refused = [
         all().module("x", &Net::new(&flex())).unwrap_err(),
@@ -209,7 +205,7 @@ fn names_are_typed_by_kind_and_stay_in_the_folder() {
     }
 }
 
-/// Written before optimisers and schedules had kinds of files.
+/// Written before optimisers had a kind of files.
 #[test]
 fn older_checkpoints_load() {
     let folder = tempfile::tempdir().unwrap();
@@ -217,15 +213,10 @@ fn older_checkpoints_load() {
     let place = checkpoints.save(&checkpoint(1)).unwrap().folder().to_owned();
     let index = place.join("checkpoint.json");
     let text = fs::read_to_string(&index).unwrap();
-    fs::write(&index, text.replace(".optimizer.bpk", ".bpk").replace(".schedule.bpk", ".bpk"))
-        .unwrap();
-    for name in ["optimizer", "schedule"] {
-        let new = place.join(format!("{name}.{name}.bpk"));
-        fs::rename(new, place.join(format!("{name}.bpk"))).unwrap();
-    }
+    fs::write(&index, text.replace(".optimizer.bpk", ".bpk")).unwrap();
+    fs::rename(place.join("optimizer.optimizer.bpk"), place.join("optimizer.bpk")).unwrap();
     let saved = checkpoints.latest().unwrap().unwrap();
     assert!(saved.optimizer("optimizer", AdamConfig::new().init()).is_ok());
-    assert!(saved.schedule("schedule", ModuleLrScheduler::new(0.1)).is_ok());
 }
 
 #[test]

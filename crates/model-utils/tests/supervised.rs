@@ -7,16 +7,18 @@
 
 mod common;
 
-use std::ops::ControlFlow;
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
+use burn::nn::LinearConfig;
+use burn::optim::{AdamConfig, ModuleOptimizer, SgdConfig};
 use burn::tensor::Tensor;
 use common::{Net, batches, evaluate, flex, read, run, step, weights_of};
-use model_utils::checkpoint::{Checkpoints, Goal};
+use model_utils::checkpoint::{Checkpoints, Goal, HoldsModules as _};
 use model_utils::train::{
-    Budget, CsvLog, Evaluation, Event, History, JsonLines, Observer, Silent, Stop, StopReason,
-    SupervisedConfig, Trained,
+    Budget, CsvLog, Ema, Evaluation, Event, History, JsonLines, Observer, Schedule, Silent, Stop,
+    StopReason, Supervised, SupervisedConfig, Trained, mean_of,
 };
 use model_utils::{ConfigError, Error};
 
@@ -38,7 +40,7 @@ fn train(config: &SupervisedConfig, folder: Option<&Path>, stops: &[u64]) -> Tra
     let data = batches(5, &flex().autodiff());
     for &stop in stops {
         let checkpoints = Checkpoints::open(folder.unwrap()).unwrap();
-        let mut until = StopAt(stop, 0);
+        let mut until = StopAt(stop, Cell::new(0));
         let fitted = run(config.clone())
             .resume_in(checkpoints)
             .unwrap()
@@ -53,32 +55,38 @@ fn train(config: &SupervisedConfig, folder: Option<&Path>, stops: &[u64]) -> Tra
     last.train::<_, Error>(&data, step, evaluate, &mut Silent).unwrap()
 }
 
-struct StopAt(u64, u64);
+/// Asks to stop once so many steps are done; it is asked before each.
+struct StopAt(u64, Cell<u64>);
 
 impl Observer for StopAt {
     fn observe(&mut self, event: &Event<'_>) {
-        if let Event::Started { step, .. } | Event::Step { step, .. } = event {
-            self.1 = *step;
+        if let Event::Started { step, .. } = event {
+            self.1.set(*step);
         }
     }
 
     fn wants_stop(&self) -> bool {
-        self.1 >= self.0
+        let done = self.1.replace(self.1.get() + 1);
+        done >= self.0
     }
 }
 
 #[test]
 fn n_stop_resume_n_is_2n_bit_for_bit() {
     let _turn = turn();
-    let whole = train(&config(), None, &[]);
-    assert_eq!(whole.step, 9);
-    let folder = tempfile::tempdir().unwrap();
-    // In the middle of an epoch, at its end, and right after it.
-    let parts = train(&config(), Some(folder.path()), &[1, 3, 4, 8]);
-    assert_eq!(weights_of(&whole.model), weights_of(&parts.model));
-    assert_eq!(weights_of(whole.ema.as_ref().unwrap()), weights_of(parts.ema.as_ref().unwrap()));
-    assert_eq!(whole.history, parts.history);
-    assert_eq!(whole.evaluation, parts.evaluation);
+    // Also where it is stopped between two reports.
+    for config in [config(), config().with_log_every(4)] {
+        let whole = train(&config, None, &[]);
+        assert_eq!(whole.step, 9);
+        let folder = tempfile::tempdir().unwrap();
+        // In the middle of an epoch, at its end, and right after it.
+        let parts = train(&config, Some(folder.path()), &[1, 3, 4, 8]);
+        let average = |trained: &Trained<Net>| weights_of(trained.ema.as_ref().unwrap());
+        assert_eq!(weights_of(&whole.model), weights_of(&parts.model));
+        assert_eq!(average(&whole), average(&parts));
+        assert_eq!(whole.history, parts.history);
+        assert_eq!(whole.evaluation, parts.evaluation);
+    }
 }
 
 #[test]
@@ -126,7 +134,7 @@ fn it_learns_and_tells_what_happens() {
 fn a_stop_switch_ends_the_run_at_the_next_step() {
     let _turn = turn();
     let stop = Stop::new();
-    let mut observer = (stop.clone(), StopAt(u64::MAX, 0));
+    let mut observer = (stop.clone(), StopAt(u64::MAX, Cell::new(0)));
     stop.stop();
     let fitted = run(config())
         .train::<_, Error>(&batches(4, &flex().autodiff()), step, evaluate, &mut observer)
@@ -315,7 +323,7 @@ fn a_saved_averaged_or_cloned_model_does_not_change_the_live_one() {
     let mut ema = model_utils::train::Ema::new(&net, 0.5).unwrap();
     let other = Net::new(&device);
     let _ = step(&other, data[1].clone()).unwrap();
-    ema.update(&other);
+    ema.update(&other).unwrap();
     let mean = model_utils::train::mean_of(&[net.clone(), other.clone()]).unwrap();
     let copy = model_utils::weights::snapshot(&net);
     let _ = step(&copy, data[2].clone()).unwrap();
@@ -344,56 +352,90 @@ impl ValidMean for Net {
     }
 }
 
-/// The child of the next test: trains on and on with a checkpoint every step.
 #[test]
-fn child_that_is_killed() {
-    let Ok(folder) = std::env::var("USAGI_TEST_KILL_FOLDER") else {
-        return;
-    };
-    let config = SupervisedConfig::new(Budget::steps(1_000_000))
-        .with_checkpoint_every(Some(1))
-        .with_ema_decay(Some(0.9));
-    run(config)
-        .resume_in(Checkpoints::open(folder).unwrap())
-        .unwrap()
-        .train::<_, Error>(&batches(5, &flex().autodiff()), step, evaluate, &mut Silent)
-        .unwrap();
+fn a_stopped_evaluation_is_made_where_the_run_goes_on() {
+    let _turn = turn();
+    let whole = train(&config(), None, &[]);
+    let data = batches(5, &flex().autodiff());
+    let folder = tempfile::tempdir().unwrap();
+    let resumed = || run(config()).resume_in(Checkpoints::open(folder.path()).unwrap()).unwrap();
+    // That of the second epoch, and then that of the last.
+    for stopped in [2, 1] {
+        let mut evaluations = 0;
+        let evaluate = |net: &Net| {
+            evaluations += 1;
+            if evaluations == stopped {
+                return Err(Error::stopped("the evaluation", "its middle"));
+            }
+            evaluate(net)
+        };
+        let error = resumed().train(&data, step, evaluate, &mut Silent).unwrap_err();
+        assert!(matches!(error, Error::Stopped { .. }), "{error}");
+    }
+    let end = resumed().train::<_, Error>(&data, step, evaluate, &mut Silent).unwrap();
+    assert_eq!((end.step, end.epoch), (whole.step, whole.epoch));
+    assert_eq!(weights_of(&end.model), weights_of(&whole.model));
+    assert_eq!((&end.history, &end.evaluation), (&whole.history, &whole.evaluation));
+    // What has ended has ended.
+    let again = resumed().train::<_, Error>(&data, step, evaluate, &mut Silent).unwrap();
+    assert_eq!(weights_of(&again.model), weights_of(&whole.model));
+    assert_eq!((again.step, &again.history), (end.step, &end.history));
 }
 
 #[test]
-fn a_kill_at_any_moment_leaves_a_whole_checkpoint() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut reached = 0;
-    let outcome = (0..12).try_for_each(|round| {
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child_that_is_killed"])
-            .env("USAGI_TEST_KILL_FOLDER", folder.path())
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        // Long enough to save some, and each time at another point of the cycle.
-        std::thread::sleep(std::time::Duration::from_millis(250 + 37 * round));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let checkpoints = Checkpoints::open(folder.path()).unwrap();
-        let Some(saved) = checkpoints.latest().unwrap() else {
-            return ControlFlow::Continue(());
-        };
-        assert!(saved.step() >= reached, "step {} after {reached}", saved.step());
-        reached = saved.step();
-        for saved in checkpoints.all().unwrap() {
-            saved.module("model", Net::new(&flex())).unwrap();
-            saved.module("ema", Net::new(&flex())).unwrap();
+fn batches_end_with_the_switch_around_them() {
+    let _turn = turn();
+    let stop = Stop::new();
+    let data = stop.around(batches(5, &flex().autodiff()));
+    let mut steps = 0;
+    let step = |net: &Net, batch| {
+        steps += 1;
+        if steps == 3 {
+            stop.stop();
         }
-        let litter: Vec<_> = std::fs::read_dir(folder.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| !name.starts_with("step-"))
-            .filter(|name| ![".lock", "history.jsonl"].contains(&name.as_str()))
-            .collect();
-        if litter.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(litter) }
-    });
-    assert_eq!(outcome, ControlFlow::Continue(()), "left behind");
-    assert!(reached > 12, "only {reached} steps were saved");
+        step(net, batch)
+    };
+    let config = SupervisedConfig::new(Budget::epochs(3));
+    let error = run(config).train(&data, step, evaluate, &mut Silent).unwrap_err();
+    assert!(matches!(error, Error::Stopped { .. }), "{error}");
+    assert_eq!(steps, 3);
+}
+
+#[test]
+fn the_rate_changes_when_asked_and_the_optimiser_does_not() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    train(&config(), Some(folder.path()), &[2]);
+    let longer = || SupervisedConfig { budget: Budget::epochs(4), ..config() };
+    let new = |schedule: Schedule, optimizer: ModuleOptimizer| {
+        let device = flex().autodiff();
+        Supervised::new(longer(), Net::new(&device), optimizer, schedule).unwrap()
+    };
+    let open = || Checkpoints::open(folder.path()).unwrap();
+    let lower = Schedule::constant(0.001);
+    let error = new(lower, AdamConfig::new().init()).resume_in(open()).unwrap_err().to_string();
+    assert!(error.contains("`schedule.cosine`") && error.contains("0.05"), "{error}");
+    let asked = open().allow_change("schedule");
+    let run = new(lower, AdamConfig::new().init()).resume_in(asked).unwrap();
+    let data = batches(5, &flex().autodiff());
+    let trained = run.train::<_, Error>(&data, step, evaluate, &mut Silent).unwrap();
+    assert_eq!(trained.step, 12);
+    let rates = &trained.history.curve("learning_rate").unwrap().points;
+    assert!(rates[8].1 > 0.04 && (rates[9].1 - 0.001).abs() < 1e-12, "{rates:?}");
+
+    let sgd = SgdConfig::new().init();
+    let asked = open().allow_change("schedule");
+    let error = new(lower, sgd).resume_in(asked).unwrap_err().to_string();
+    assert!(error.contains("an optimiser's state") && error.contains("another kind"), "{error}");
+}
+
+#[test]
+fn models_of_other_shapes_are_not_averaged() {
+    let linear = |inputs: usize| LinearConfig::new(inputs, 2).init(&flex());
+    let error = mean_of(&[linear(3), linear(4)]).unwrap_err().to_string();
+    assert!(error.contains("a tensor of [4, 2], expected [3, 2]"), "{error}");
+    let mut ema = Ema::new(&vec![linear(3)], 0.9).unwrap();
+    let error = ema.update(&vec![linear(3), linear(3)]).unwrap_err().to_string();
+    assert!(error.contains("`models` is 4, expected 2 tensors"), "{error}");
+    assert_eq!(ema.updates(), 0);
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Debug;
 
+use model_utils_core::event::Stoppable;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -231,6 +232,15 @@ pub trait Policy<O, A> {
     ///
     /// Where the observation is not what the policy was made for.
     fn act(&self, observation: &O, mask: Option<&[bool]>) -> Result<A>;
+}
+
+/// The same policy, until the switch is turned on:
+/// `evaluate(&stop.around(&agent), &mut world, 100, 7)` then ends with
+/// [`Stopped`](model_utils_core::Error::Stopped).
+impl<O, A, P: Policy<O, A> + ?Sized> Policy<O, A> for Stoppable<&P> {
+    fn act(&self, observation: &O, mask: Option<&[bool]>) -> Result<A> {
+        self.inner("acting", "the next action")?.act(observation, mask)
+    }
 }
 
 impl<O, A, F: Fn(&O) -> A> Policy<O, A> for F {

@@ -34,7 +34,7 @@
 //!
 //! let mut world = TimeLimit::new(lake.environment(), 100)?;
 //! let mut agent = Tabular::new(TabularConfig::new(Method::QLearning), &world)?;
-//! agent.learn(&mut world, Budget::episodes(1000), |_| {})?;
+//! agent.learn(&mut world, Budget::episodes(1000), &mut Silent)?;
 //! # Ok::<(), rl::Error>(())
 //! ```
 //!

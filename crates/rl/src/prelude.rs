@@ -15,7 +15,7 @@ pub use model_utils::device::{DeviceSpec, seed};
 #[cfg(feature = "burn")]
 pub use model_utils::train::ProgressBar;
 pub use model_utils_core::Budget;
-pub use model_utils_core::event::Silent;
+pub use model_utils_core::event::{Silent, Stop};
 
 #[cfg(feature = "burn")]
 pub use crate::deep::{Agent, PpoConfig};

@@ -5,7 +5,7 @@
 use burn::tensor::Device;
 use model_utils::checkpoint::Checkpoints;
 use model_utils::device::DeviceSpec;
-use model_utils::train::{Budget, Event, Observer, Silent, StopReason};
+use model_utils::train::{Budget, Event, Observer, Silent, Stop, StopReason};
 use rl::deep::{A2cConfig, Agent, DqnConfig, PpoConfig, Reinforce, ReinforceConfig, SacConfig};
 use rl::environments::{CartPole, FrozenLake, Maze, Pendulum};
 use rl::vector::{Actions, SyncVectorEnvironment, VectorEnvironment};
@@ -225,20 +225,40 @@ fn bootstrapping_is_cut_by_termination_alone() {
     }
 }
 
+/// Asks to stop at the first news of a step that is not before this one.
+struct StopAt(u64, Stop);
+
+impl Observer for StopAt {
+    fn observe(&mut self, event: &Event<'_>) {
+        if matches!(event, Event::Step { step, .. } | Event::Saved { step, .. } if *step >= self.0)
+        {
+            self.1.stop();
+        }
+    }
+
+    fn wants_stop(&self) -> bool {
+        self.1.is_stopped()
+    }
+}
+
 fn resumes<A: Agent>(config: &A::Config, make: impl Fn() -> Box<dyn VectorEnvironment>, half: u64) {
     let fresh = || A::from_config(config, make().spaces(), &device()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (mut environments, mut through) = (make(), fresh());
     through.learn(environments.as_mut(), Budget::steps(2 * half), &mut Silent).unwrap();
 
-    let (mut first, mut agent) = (make(), fresh());
-    agent.learn(first.as_mut(), Budget::steps(half), &mut Silent).unwrap();
-    let checkpoints = Checkpoints::open(folder.path()).unwrap();
-    agent.save_in(&checkpoints, first.as_ref()).unwrap();
+    // Saved now and then, and where it is asked to stop.
+    let open = || Checkpoints::open(folder.path()).unwrap();
+    let mut first = make();
+    let mut agent = fresh().resume_in(open(), half / 3, first.as_mut()).unwrap();
+    let mut stop = StopAt(half, Stop::new());
+    let learned = agent.learn(first.as_mut(), Budget::steps(2 * half), &mut stop).unwrap();
+    assert_eq!(learned.reason, StopReason::Asked);
+    assert!(learned.or_stopped().unwrap_err().to_string().contains("stopped at step"));
     drop(agent);
     let mut second = make();
-    let mut agent = fresh().resume_in(&checkpoints, second.as_mut()).unwrap();
-    assert!(agent.steps() >= half);
+    let mut agent = fresh().resume_in(open(), half / 3, second.as_mut()).unwrap();
+    assert!(agent.steps() >= half && agent.steps() < 2 * half);
     agent.learn(second.as_mut(), Budget::steps(2 * half), &mut Silent).unwrap();
 
     let bits = |agent: &A| {
@@ -287,14 +307,16 @@ fn saved_agents_act_as_before_and_others_are_refused() {
 
     let open = |name| Checkpoints::open(folder.path().join(name)).unwrap();
     let run = open("run");
-    agent.save_in(&run, &poles).unwrap();
+    let mut kept = config.init(poles.spaces(), &device()).unwrap();
+    kept = kept.resume_in(run.clone(), 1000, &mut poles).unwrap();
+    kept.learn(&mut poles, Budget::steps(64), &mut Silent).unwrap();
     let other = PpoConfig::new().with_hidden(vec![32]).init(poles.spaces(), &device()).unwrap();
-    let error = other.resume_in(&run, &mut poles).unwrap_err().to_string();
+    let error = other.resume_in(run.clone(), 1000, &mut poles).unwrap_err().to_string();
     assert!(error.contains("hidden") || error.contains("[32]"), "{error}");
     let other = DqnConfig::new().init(poles.spaces(), &device()).unwrap();
-    let error = other.resume_in(&run, &mut poles).unwrap_err().to_string();
-    assert!(error.contains("a run of ppo, expected dqn"), "{error}");
-    let anew = config_dqn().resume_in(&open("none"), &mut poles).unwrap();
+    let error = other.resume_in(run.clone(), 1000, &mut poles).unwrap_err().to_string();
+    assert!(error.contains("a run of `ppo`, expected `dqn`"), "{error}");
+    let anew = config_dqn().resume_in(open("none"), 1000, &mut poles).unwrap();
     assert_eq!(anew.steps(), 0);
 }
 

@@ -1,6 +1,8 @@
 //! Planning, tabular learning, wrappers, vectors: what a user can see.
 #![allow(missing_docs, clippy::float_cmp, clippy::print_stdout)]
 
+use model_utils_core::event::{Silent, Stop, StopReason};
+use model_utils_core::history::History;
 use rl::environments::{
     Advertising, AdvertisingConfig, CartPole, CliffWalking, Exhaustive, Finite, FixedTime,
     FrozenLake, GridWorld, MaxPressure, Maze, Mdp, MountainCar, Outcome, Pendulum, Traffic,
@@ -49,7 +51,7 @@ fn q_learning_crosses_the_lake() {
             .with_seed(seed);
         let mut lake = TimeLimit::new(FrozenLake::four_by_four().environment(), 100).unwrap();
         let mut agent = Tabular::new(config, &lake).unwrap();
-        agent.learn(&mut lake, Budget::steps(1_000_000), |_| {}).unwrap();
+        agent.learn(&mut lake, Budget::steps(1_000_000), &mut Silent).unwrap();
         let success = success(&agent.table());
         println!("seed {seed}: success {success:.4}");
         assert!(success >= 0.72, "seed {seed}: {success}");
@@ -82,7 +84,7 @@ fn every_method_finds_the_way_out_of_the_maze() {
             .with_learning_rate(Schedule::Constant(0.2))
             .with_epsilon(Schedule::Linear { from: 1.0, to: 0.1, over: 3000 });
         let mut agent = Tabular::new(config, &world).unwrap();
-        agent.learn(&mut world, Budget::episodes(2000), |_| {}).unwrap();
+        agent.learn(&mut world, Budget::episodes(2000), &mut Silent).unwrap();
         assert_eq!(maze.path(&agent.policy()), [0, 3, 4, 5, 8], "{method:?}");
         let evaluation = evaluate(&agent, &mut world, 3, 1).unwrap();
         assert_eq!(evaluation.lengths, [4; 3], "{method:?}");
@@ -95,11 +97,11 @@ fn sarsa_walks_away_from_the_cliff_and_q_learning_along_it() {
         let mut cliff = TimeLimit::new(CliffWalking.environment(), 500).unwrap();
         let config = TabularConfig::new(method).with_learning_rate(Schedule::Constant(0.5));
         let mut agent = Tabular::new(config.with_discount(1.0), &cliff).unwrap();
-        let mut last = Vec::new();
-        agent
-            .learn(&mut cliff, Budget::episodes(2000), |episode| last.push(episode.reward))
-            .unwrap();
-        let online = last[1000..].iter().sum::<f64>() / 1000.0;
+        let mut history = History::default();
+        agent.learn(&mut cliff, Budget::episodes(2000), &mut history).unwrap();
+        let rewards = &history.curve("episode_reward").unwrap().points;
+        assert_eq!(rewards.len(), 2000);
+        let online = rewards[1000..].iter().map(|(_, reward)| reward).sum::<f64>() / 1000.0;
         (online, evaluate(&agent, &mut cliff, 1, 1).unwrap().mean())
     };
     let (q_online, q_greedy) = walk(Method::QLearning);
@@ -148,7 +150,7 @@ fn bootstrapping_is_cut_by_termination_alone() {
                 .with_discount(1.0)
                 .with_learning_rate(Schedule::Constant(0.5));
             let mut agent = Tabular::new(config, &world).unwrap();
-            agent.learn(&mut world, Budget::episodes(40), |_| {}).unwrap();
+            agent.learn(&mut world, Budget::episodes(40), &mut Silent).unwrap();
             agent.table().get(0, 0)
         };
         assert_eq!(value(false), 5.0, "{method:?} truncated: the estimate stays");
@@ -164,13 +166,13 @@ fn a_saved_run_goes_on_bit_for_bit() {
         let world = || TimeLimit::new(FrozenLake::four_by_four().environment(), 100).unwrap();
         let config = TabularConfig::new(method).with_seed(3);
         let (mut through, mut agent) = (world(), Tabular::new(config.clone(), &world()).unwrap());
-        agent.learn(&mut through, Budget::steps(2001), |_| {}).unwrap();
+        agent.learn(&mut through, Budget::steps(2001), &mut Silent).unwrap();
         let (mut first, mut half) = (world(), Tabular::new(config, &world()).unwrap());
-        half.learn(&mut first, Budget::steps(1003), |_| {}).unwrap();
+        half.learn(&mut first, Budget::steps(1003), &mut Silent).unwrap();
         half.save(&path, &first).unwrap();
         let mut second = world();
         let mut rest = Tabular::load(&path, &mut second).unwrap();
-        rest.learn(&mut second, Budget::steps(2001), |_| {}).unwrap();
+        rest.learn(&mut second, Budget::steps(2001), &mut Silent).unwrap();
         assert_eq!(rest.state().unwrap(), agent.state().unwrap(), "{method:?}");
         assert_eq!(second.state().unwrap(), through.state().unwrap(), "{method:?}");
     }
@@ -496,11 +498,27 @@ fn tables_are_for_indices() {
     assert!(Tabular::new(config.clone().with_discount(1.5), &CliffWalking.environment()).is_err());
     let mut agent = Tabular::new(config, &CliffWalking.environment()).unwrap();
     let mut lake = FrozenLake::four_by_four().environment();
-    let error = agent.learn(&mut lake, Budget::steps(1), |_| {}).unwrap_err();
+    let error = agent.learn(&mut lake, Budget::steps(1), &mut Silent).unwrap_err();
     assert!(error.to_string().contains("expected 48 states"), "{error}");
     for budget in [Budget::default(), Budget::epochs(1)] {
-        let error = agent.learn(&mut CliffWalking.environment(), budget, |_| {}).unwrap_err();
+        let error = agent.learn(&mut CliffWalking.environment(), budget, &mut Silent).unwrap_err();
         assert!(error.to_string().contains("a limit of steps or episodes or time"), "{error}");
     }
     assert!(agent.act(&99, None).is_err());
+}
+
+#[test]
+fn stopped_learning_and_stopped_evaluation_say_so() {
+    let mut world = Maze::three_by_three().environment();
+    let mut agent = Tabular::new(TabularConfig::new(Method::QLearning), &world).unwrap();
+    let mut stop = Stop::new();
+    agent.learn(&mut world, Budget::episodes(500), &mut stop).unwrap();
+    assert!(evaluate(&stop.around(&agent), &mut world, 2, 7).is_ok());
+    stop.stop();
+    let steps = agent.steps();
+    let learned = agent.learn(&mut world, Budget::episodes(1000), &mut stop).unwrap();
+    assert_eq!((learned.steps, learned.reason), (steps, StopReason::Asked));
+    assert!(learned.or_stopped().is_err());
+    let error = evaluate(&stop.around(&agent), &mut world, 2, 7).unwrap_err().to_string();
+    assert!(error.contains("acting was stopped"), "{error}");
 }

@@ -56,9 +56,6 @@ pub enum Error {
         /// The step, counted from 1.
         step: u64,
     },
-    /// A run that cannot be taken up again.
-    #[error("cannot resume: {}", .0.join("; "))]
-    Resume(Vec<String>),
     /// Sentences that a metric cannot be computed of.
     #[error("{metric}: {reason}")]
     Metric {

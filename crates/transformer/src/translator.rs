@@ -10,7 +10,7 @@ use model_utils::atomic;
 use model_utils::config::{self, ConfigError};
 use model_utils::data::SentencePairs;
 use model_utils::device::seed;
-use model_utils::train::{Budget, Observer};
+use model_utils::train::{Budget, Observer, Stop};
 use model_utils::weights::{self, Manifest};
 use serde::{Deserialize, Serialize};
 
@@ -136,6 +136,7 @@ pub struct Translator {
     tokenizers: Tokenizers,
     limit: TokenLimit,
     device: Device,
+    stop: Stop,
 }
 
 /// What a folder says of the translator in it.
@@ -201,7 +202,8 @@ impl Translator {
     ///
     /// # Errors
     ///
-    /// As [`TranslatorConfig::trainer`] and [`Trainer::train`].
+    /// As [`TranslatorConfig::trainer`] and [`Trainer::train`], and [`model_utils::Error::Stopped`]
+    /// where the observer asked to stop.
     pub fn train(
         splits: &Splits,
         config: &TranslatorConfig,
@@ -211,7 +213,7 @@ impl Translator {
         // Before tokenizers are trained.
         config.budget.require_any_of(&COUNTED)?;
         let mut trainer = config.trainer(splits, device)?;
-        trainer.train(config.budget, progress)?;
+        trainer.train(config.budget, progress)?.or_stopped()?;
         Self::from_trainer(trainer)
     }
 
@@ -235,7 +237,7 @@ impl Translator {
         tokenizers.check_model(&model)?;
         let model = burn::module::Module::valid(&model);
         let device = burn::module::Module::devices(&model).into_iter().next().unwrap_or_default();
-        Ok(Self { model, tokenizers, limit, device })
+        Ok(Self { model, tokenizers, limit, device, stop: Stop::new() })
     }
 
     /// Saves a folder with `model.safetensors` and `tokenizer.json` (or one a side), whole or not at
@@ -308,6 +310,13 @@ impl Translator {
         self
     }
 
+    /// Sets a switch that ends work on many sentences between two batches, with
+    /// [`model_utils::Error::Stopped`].
+    #[must_use]
+    pub fn with_stop(self, stop: Stop) -> Self {
+        Self { stop, ..self }
+    }
+
     /// The model, without autodiff.
     pub fn model(&self) -> &Model {
         &self.model
@@ -345,7 +354,10 @@ impl Translator {
         limits: &LengthLimits,
     ) -> Result<Vec<Vec<Translation>>> {
         let sources = self.encode(sentences)?;
-        let found = decode_batched(&self.model, &sources, strategy, limits, &self.device)?;
+        let found =
+            decode_batched(&self.model, &sources, strategy, limits, &self.device, &|done| {
+                self.stop.check("translation", format!("sentence {done}"))
+            })?;
         let told = |source: &Vec<u32>, hypothesis: Hypothesis| {
             let target = self.tokenizers.target();
             Ok(Translation {
@@ -399,7 +411,8 @@ impl Translator {
         let limit = self.limit.keeping_all();
         let encoded = self.tokenizers.encode(pairs, "the evaluation", limit)?;
         let pad = self.tokenizers.target().special().pad;
-        let (perplexity, _) = teacher_forced(&self.model, &encoded, pad, &self.device);
+        let listen = |done| self.stop.check("evaluation", format!("sentence {done}"));
+        let (perplexity, _) = teacher_forced(&self.model, &encoded, pad, &self.device, &listen)?;
         let (sources, references) = sides(pairs);
         let started = Instant::now();
         let found = self.clone().with_overlong(limit.overlong).translate(&sources, strategy)?;

@@ -1,5 +1,6 @@
 //! Training, stopping, resuming, saving and loading as a user sees them.
 
+use std::cell::Cell;
 use std::fs;
 
 use burn::module::Module as _;
@@ -125,6 +126,107 @@ fn a_run_that_was_stopped_ends_like_one_that_was_not() {
     }
 }
 
+/// Asks to stop from the so many-th time on that it is asked itself.
+struct StopAtLook(u64, Cell<u64>);
+
+impl Observer for StopAtLook {
+    fn observe(&mut self, _event: &Event<'_>) {}
+
+    fn wants_stop(&self) -> bool {
+        self.1.set(self.1.get() + 1);
+        self.1.get() >= self.0
+    }
+}
+
+#[test]
+fn a_validation_that_was_stopped_is_made_when_the_run_goes_on() {
+    let _alone = alone();
+    let (splits, device) = (splits(), device());
+    let mut config = config();
+    config.training = config.training.with_average_last(2).with_patience(Some(9));
+    let budget = Budget::steps(20);
+    let mut whole = config.trainer(&splits, &device).unwrap();
+    let mut history = History::default();
+    let trained = whole.train(budget, &mut history).unwrap();
+
+    // Each step looks once, each validation twice: before its losses and before its translations.
+    for (look, steps) in [(7, 6), (8, 6), (15, 12), (27, 20), (28, 20)] {
+        let folder = tempfile::tempdir().unwrap();
+        let part = || {
+            let checkpoints = Checkpoints::open(folder.path()).unwrap();
+            config.trainer(&splits, &device).unwrap().resume_in(checkpoints, 6).unwrap()
+        };
+        let mut told = History::default();
+        let mut observer = (&mut told, StopAtLook(look, Cell::new(0)));
+        let stopped = part().train(budget, &mut observer).unwrap();
+        assert_eq!((stopped.steps, stopped.reason), (steps, StopReason::Asked));
+        let last = stopped.best.map_or(0, |best| best.step);
+        assert!(last < steps, "the validation at step {steps} was dropped");
+        assert!(stopped.or_stopped().unwrap_err().to_string().contains("stopped at step"));
+        let mut second = part();
+        let resumed = second.train(budget, &mut told).unwrap();
+        assert_eq!((resumed.best, resumed.reason), (trained.best, trained.reason));
+        assert_eq!(weights(second.model()), weights(whole.model()));
+        assert_eq!(weights(&second.best().unwrap()), weights(&whole.best().unwrap()));
+        for name in ["train_loss", "valid_bleu", "valid_perplexity"] {
+            assert_eq!(told.curve(name), history.curve(name), "{look}: {name}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_lengthened_is_one_that_was_longer_from_the_start() {
+    let _alone = alone();
+    let (splits, device) = (splits(), device());
+    let mut config = config();
+    config.training = config.training.with_average_last(3);
+    let mut whole = config.trainer(&splits, &device).unwrap();
+    let trained = whole.train(Budget::steps(20), &mut Silent).unwrap();
+    let same = |longer: &Trainer<Model>, best| {
+        assert_eq!(best, trained.best);
+        assert_eq!(weights(longer.model()), weights(whole.model()));
+        assert_eq!(weights(&longer.best().unwrap()), weights(&whole.best().unwrap()));
+    };
+
+    let folder = tempfile::tempdir().unwrap();
+    let part = || {
+        let checkpoints = Checkpoints::open(folder.path()).unwrap();
+        config.trainer(&splits, &device).unwrap().resume_in(checkpoints, 5).unwrap()
+    };
+    let mut first = part();
+    // Ends with a validation that the longer run has not.
+    let finished = first.train(Budget::steps(13), &mut Silent).unwrap();
+    drop(first);
+    let mut again = part();
+    assert_eq!(again.train(Budget::steps(13), &mut Silent).unwrap().best, finished.best);
+    let longer = again.train(Budget::steps(20), &mut Silent).unwrap();
+    same(&again, longer.best);
+    drop(again);
+    let mut resumed = part();
+    let longer = resumed.train(Budget::steps(20), &mut Silent).unwrap();
+    same(&resumed, longer.best);
+}
+
+#[test]
+fn a_translator_can_be_stopped() {
+    let _alone = alone();
+    let (splits, device) = (splits(), device());
+    let is_stopped = |error| matches!(error, Error::Utils(model_utils::Error::Stopped { .. }));
+    let mut observer = StopAt(2, Stop::new());
+    let error = Translator::train(&splits, &config(), &device, &mut observer).unwrap_err();
+    assert!(is_stopped(error), "there is no translator of a training that was stopped");
+
+    let stop = Stop::new();
+    let config = config().with_budget(Budget::steps(1));
+    let translator = Translator::train(&splits, &config, &device, &mut Silent).unwrap();
+    let translator = translator.with_stop(stop.clone());
+    assert_eq!(translator.translate(&["o gato"], &Greedy).unwrap().len(), 1);
+    stop.stop();
+    assert!(is_stopped(translator.translate(&["o gato"], &Greedy).unwrap_err()));
+    let error = translator.evaluate(&splits.test, &Greedy).unwrap_err();
+    assert_eq!(error.to_string(), "evaluation was stopped at sentence 0");
+}
+
 #[test]
 fn a_checkpoint_of_another_run_is_refused_with_the_differences() {
     let _alone = alone();
@@ -136,12 +238,13 @@ fn a_checkpoint_of_another_run_is_refused_with_the_differences() {
     drop(trainer);
 
     let mut other = config();
-    other.training = other.training.with_label_smoothing(0.2).with_log_every(7);
+    other.training =
+        other.training.with_label_smoothing(0.2).with_log_every(7).with_patience(Some(3));
     let error = other.trainer(&splits, &device).unwrap().resume_in(open(), 4).err().unwrap();
     let message = error.to_string();
-    assert!(matches!(error, Error::Resume(_)), "{message}");
-    assert!(message.contains("label_smoothing") && message.contains("0.2"), "{message}");
-    assert!(!message.contains("log_every"), "{message}");
+    assert!(matches!(error, Error::Utils(model_utils::Error::Mismatch { .. })), "{message}");
+    let difference = "does not fit: `training.label_smoothing` is 0.1, expected 0.2";
+    assert!(message.ends_with(difference), "{message}");
 
     let fewer = Splits { train: splits.train.pairs()[..190].iter().cloned().collect(), ..splits };
     let error = config().trainer(&fewer, &device).unwrap().resume_in(open(), 4).err().unwrap();

@@ -1,6 +1,4 @@
 use burn::config::Config;
-use burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
-use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::Module;
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
@@ -9,11 +7,12 @@ use model_utils::config;
 use model_utils::graph::{AnyTensor, Graph, GraphModule};
 use model_utils::ops;
 use model_utils::train::{
-    Batches, Budget, Evaluation, Observer, StepOutput, Supervised, SupervisedConfig, Trained,
+    Batches, Budget, Evaluation, Observer, Schedule, StepOutput, Supervised, SupervisedConfig,
+    Trained,
 };
 
 use super::{SoftTargets, TransferBatch};
-use crate::error::{ConfigError, Error, Result};
+use crate::error::{Error, Result};
 
 /// Training of a student by a teacher: any two modules, and what the caller's closures make of them.
 ///
@@ -33,7 +32,7 @@ impl<S: Module> Distillation<S> {
         config: SupervisedConfig,
         student: S,
         optimizer: impl Into<ModuleOptimizer>,
-        schedule: impl Into<ModuleLrScheduler>,
+        schedule: impl Into<Schedule>,
     ) -> Result<Self> {
         Ok(Self(Supervised::new(config, student, optimizer, schedule)?))
     }
@@ -133,8 +132,8 @@ impl From<SoftTargets> for DistillConfig {
 /// # Errors
 ///
 /// [`Error::Config`] for a field that cannot work; [`Error::Node`] where the outputs are no logits;
-/// [`Error::Utils`] where their shapes differ, for inputs that a graph does not take, and for a loss
-/// that is not finite.
+/// [`Error::Utils`] where their shapes differ, for inputs that a graph does not take, for a loss
+/// that is not finite, and where it was asked to stop.
 pub fn distill<B>(
     teacher: &Graph,
     student: &Graph,
@@ -161,9 +160,7 @@ where
     };
     let optimizer: ModuleOptimizer =
         AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(config.weight_decay).init();
-    let schedule = CosineAnnealingLrSchedulerConfig::new(rate, (steps as usize).max(1))
-        .init()
-        .map_err(|reason| ConfigError::new("learning_rate", rate, reason))?;
+    let schedule = Schedule::cosine(rate, steps.max(1));
     let training = device.clone().autodiff();
     let supervised = SupervisedConfig::new(config.budget).with_seed(config.seed);
     let trained = Distillation::new(supervised, student.init(&training)?, optimizer, schedule)?
@@ -178,10 +175,10 @@ where
             let loss = config.soft_targets.loss(logits, taught, labels)?;
             Ok(StepOutput { loss, items: batch.items(), correct })
         },
-        |_| Ok(Evaluation { score: 0.0, metrics: std::collections::BTreeMap::new() }),
+        |_| Ok(Evaluation::none()),
         progress,
     )?;
-    Ok(trained.model.graph())
+    Ok(trained.or_stopped()?.model.graph())
 }
 
 /// The first output, as logits.

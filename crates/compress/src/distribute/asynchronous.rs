@@ -7,20 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
-use model_utils::checkpoint::Checkpoint;
+use model_utils::checkpoint::TakesModules as _;
 use model_utils::ops;
-use model_utils::train::{Batches, Evaluation, StepOutput, StopReason, Trained};
+use model_utils::train::{Batches, Evaluation, Schedule, StepOutput, Trained};
 
 use super::crew::{Answered, serve};
 use super::flat;
 use super::monitor::Monitor;
-use super::session::{
-    self, Lead, MODEL, SCHEDULE, Session, Source, next, optimizer_of, residuals_of,
-};
+use super::session::{self, Lead, MODEL, Session, Source, next, optimizer_of};
 use super::statistics::has_statistics;
 use super::worker::{Backward, Done, backward, replica};
 use crate::error::{Error, Result};
@@ -36,7 +33,7 @@ struct Server<M> {
 struct Shared<M> {
     model: M,
     optimizer: ModuleOptimizer,
-    schedule: ModuleLrScheduler,
+    schedule: Schedule,
     /// Steps taken.
     version: u64,
     /// The numbers of that version, once somebody asked for them.
@@ -91,7 +88,7 @@ impl<M: Module> Server<M> {
         if let Some(norm) = self.clip_norm {
             grads = ops::clip_grad_norm(&shared.model, grads, norm).0;
         }
-        let rate = shared.schedule.step();
+        let rate = shared.schedule.rate(shared.version + 1);
         shared.model = shared.optimizer.step(rate, shared.model.clone(), grads);
         if let Some(moved) = step.moved {
             let snapshot = shared.model.valid();
@@ -147,7 +144,7 @@ impl<M: Module, F> Worker<'_, M, F> {
 pub(super) fn train<M, S, F, E>(
     session: Session<'_>,
     staleness: u64,
-    (model, optimizer, schedule): (M, ModuleOptimizer, ModuleLrScheduler),
+    (model, optimizer, schedule): (M, ModuleOptimizer, Schedule),
     devices: &[Device],
     batches: &S,
     step: &F,
@@ -166,7 +163,7 @@ where
             model: replica(&model, &devices[0]),
             optimizer,
             schedule,
-            version: session.position.step,
+            version: session.run.steps(),
             numbers: None,
             computing: Vec::new(),
         }),
@@ -198,13 +195,13 @@ where
         }
         drop(answers);
         // Dropped with its end of the queue, at which the workers end.
-        let mut run = Run { session, server: &server, to_workers, from_workers, outstanding: 0 };
+        let mut run = Apart { session, server: &server, to_workers, from_workers, outstanding: 0 };
         session::run(&mut run, batches, evaluate)
     })
 }
 
 /// A run in progress.
-struct Run<'a, 's, M, B> {
+struct Apart<'a, 's, M, B> {
     session: Session<'a>,
     server: &'s Server<M>,
     to_workers: SyncSender<B>,
@@ -213,10 +210,9 @@ struct Run<'a, 's, M, B> {
     outstanding: usize,
 }
 
-impl<M: Module, B: Send> Run<'_, '_, M, B> {
+impl<M: Module, B: Send> Apart<'_, '_, M, B> {
     /// Waits for a step to be done.
     fn answer(&mut self) -> Result<()> {
-        self.session.unreported.since.get_or_insert_with(Instant::now);
         loop {
             match self.from_workers.recv() {
                 Ok((_, Ok((done, late)))) => {
@@ -237,48 +233,31 @@ impl<M: Module, B: Send> Run<'_, '_, M, B> {
     }
 }
 
-impl<'a, M: Module, B: Send> Lead<'a, M, B> for Run<'a, '_, M, B> {
+impl<'a, M: Module, B: Send> Lead<'a, M, B> for Apart<'a, '_, M, B> {
     fn session(&mut self) -> &mut Session<'a> {
         &mut self.session
     }
 
-    fn epoch(&mut self, source: &mut Source<'_, B>) -> Result<Option<StopReason>> {
-        let mut given = self.session.position.batch;
-        let mut started = Instant::now();
-        while !self.session.is_epoch_done() {
-            // Nothing is begun that the budget does not have.
-            let step = self.session.position.step;
-            let left = self.session.of.map_or(u64::MAX, |of| of.saturating_sub(step));
-            while given < self.session.per_epoch
-                && self.outstanding < 2 * self.session.workers
-                && (self.outstanding as u64) < left
-            {
-                // With no worker left the answers say why.
-                if self.to_workers.send(next(source)?).is_err() {
-                    break;
-                }
-                (given, self.outstanding) = (given + 1, self.outstanding + 1);
+    fn step(&mut self, source: &mut Source<'_, B>) -> Result<()> {
+        // Nothing is begun that the budget or the epoch does not have.
+        let left = self.session.run.steps_left().unwrap_or(u64::MAX);
+        let of_epoch = self.session.journal.per_epoch - self.session.run.batches();
+        let most = of_epoch.min(2 * self.session.workers);
+        while self.outstanding < most && (self.outstanding as u64) < left {
+            // With no worker left the answers say why.
+            if self.to_workers.send(next(source)?).is_err() {
+                break;
             }
-            self.answer()?;
-            self.session.report_when_due();
-            let over = self.session.over();
-            let stops = over.is_some() || self.session.is_save_due();
-            if stops && !self.session.is_epoch_done() {
-                // What is begun is finished, so that the weights are of one step.
-                while self.outstanding > 0 {
-                    self.answer()?;
-                }
-                self.session.position.train_s += started.elapsed().as_secs_f64();
-                self.session.report();
-                self.save(None)?;
-                started = Instant::now();
-                if over.is_some() && !self.session.is_epoch_done() {
-                    return Ok(over);
-                }
-            }
+            self.outstanding += 1;
         }
-        self.session.position.train_s += started.elapsed().as_secs_f64();
-        Ok(None)
+        self.answer()
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        while self.outstanding > 0 {
+            self.answer()?;
+        }
+        Ok(())
     }
 
     fn model(&mut self) -> Result<M> {
@@ -286,19 +265,10 @@ impl<'a, M: Module, B: Send> Lead<'a, M, B> for Run<'a, '_, M, B> {
     }
 
     fn save(&mut self, score: Option<f64>) -> Result<()> {
-        if !self.session.saves() {
-            return Ok(());
-        }
-        let checkpoint = {
-            let shared = &self.server.shared.lock().value;
-            Checkpoint::new(self.session.position.step)
-                .module(MODEL, &shared.model)?
-                .optimizer(&optimizer_of(0), &shared.optimizer)?
-                .schedule(SCHEDULE, &shared.schedule)?
-        };
-        let mut none = (0..self.session.workers).map(residuals_of);
-        let checkpoint =
-            none.try_fold(checkpoint, |checkpoint, name| checkpoint.bytes(&name, Vec::new()))?;
-        self.session.save(checkpoint, 0, score)
+        let server = self.server;
+        self.session.save(0, score, |checkpoint| {
+            let shared = &server.shared.lock().value;
+            checkpoint.module(MODEL, &shared.model)?.optimizer(&optimizer_of(0), &shared.optimizer)
+        })
     }
 }

@@ -3,22 +3,23 @@ use std::sync::Arc;
 use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
 
-use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
-use model_utils::checkpoint::Checkpoints;
+use model_utils::checkpoint::{Checkpoints, HoldsModules as _, Saved};
 use model_utils::config;
 use model_utils::ops;
-use model_utils::train::{Batches, Evaluation, Observer, StepOutput, Trained};
+use model_utils::train::{
+    Batches, Evaluation, Observer, Run, Schedule, StepOutput, Trained, mean_of,
+};
+use serde_json::json;
 
 use super::crew::{Crew, serve};
 use super::session::{
-    self, MODEL, Position, SCHEDULE, Saved, Session, model_of, optimizer_of, residuals,
-    residuals_of,
+    self, Journal, MODEL, Session, model_of, optimizer_of, residuals, residuals_of,
 };
 use super::statistics::has_statistics;
-use super::synchronous::Run;
+use super::synchronous::Together;
 use super::worker::{Worker, replica};
 use super::{DataParallelConfig, Exchange, Mode, Threads, asynchronous};
 use crate::error::{Error, Result};
@@ -34,10 +35,10 @@ pub struct DataParallel<M> {
     config: DataParallelConfig,
     model: M,
     optimizer: ModuleOptimizer,
-    schedule: ModuleLrScheduler,
+    schedule: Schedule,
     devices: Vec<Device>,
-    checkpoints: Option<Checkpoints>,
-    position: Position,
+    run: Run,
+    journal: Journal,
     /// What each worker goes on with.
     states: Vec<State<M>>,
 }
@@ -55,7 +56,7 @@ impl<M: fmt::Debug> fmt::Debug for DataParallel<M> {
         f.debug_struct("DataParallel")
             .field("config", &self.config)
             .field("devices", &self.devices)
-            .field("step", &self.position.step)
+            .field("step", &self.run.steps())
             .finish_non_exhaustive()
     }
 }
@@ -71,7 +72,7 @@ impl<M: Module> DataParallel<M> {
         config: DataParallelConfig,
         model: M,
         optimizer: impl Into<ModuleOptimizer>,
-        schedule: impl Into<ModuleLrScheduler>,
+        schedule: impl Into<Schedule>,
         devices: &[Device],
     ) -> Result<Self> {
         config.check()?;
@@ -95,64 +96,84 @@ impl<M: Module> DataParallel<M> {
         }
         let devices: Vec<Device> =
             devices.iter().map(|device| device.clone().inner().autodiff()).collect();
+        let schedule = schedule.into();
+        schedule.check()?;
+        // What may change has no place in it, and the number of workers has none.
+        let about = json!({
+            "mode": config.mode,
+            "compression": config.compression,
+            "sync_batch_norm": config.sync_batch_norm,
+            "bucket": config.bucket,
+            "clip_norm": config.clip_norm,
+            "schedule": schedule,
+        });
         let state = || State { model: None, optimizer: None, residuals: Vec::new(), steps: 0 };
         Ok(Self {
             config,
             model,
             optimizer: optimizer.into(),
-            schedule: schedule.into(),
+            schedule,
             states: devices.iter().map(|_| state()).collect(),
             devices,
-            checkpoints: None,
-            position: Position::default(),
+            run: Run::new("train", &about)?,
+            journal: Journal::default(),
         })
     }
 
     /// Saves checkpoints there, and goes on from the latest if there is one: exactly as if the run
-    /// had not stopped, in synchronous and local mode and without dropout.
+    /// had not stopped, in synchronous and local mode and without dropout. It may go on with another
+    /// number of workers: then those that went by themselves begin at their average, and what
+    /// compression left out is shared among them.
     ///
     /// # Errors
     ///
-    /// [`model_utils::Error::Mismatch`] if the checkpoint is of another configuration (the budget may
-    /// have changed), another number of workers or another model; [`model_utils::Error::Format`] if it
-    /// is damaged.
+    /// [`model_utils::Error::Mismatch`] with each field in which the checkpoint is of another
+    /// configuration (budget, threads and how often is logged and saved may have changed), and if it is
+    /// of another model; [`model_utils::Error::Format`] if it is damaged.
     pub fn resume_in(mut self, checkpoints: Checkpoints) -> Result<Self> {
-        if let Some(saved) = checkpoints.latest()? {
-            let state: Saved = saved.state()?;
-            let expected =
-                DataParallelConfig { budget: state.config.budget, ..self.config.clone() };
-            let workers = self.devices.len();
-            if state.config != expected || state.workers != workers {
-                let found = format!(
-                    "it was trained by {} workers with {}, expected {workers} with {expected}",
-                    state.workers, state.config
-                );
-                return Err(model_utils::Error::Mismatch {
-                    path: saved.folder().to_path_buf(),
-                    differences: vec![found],
-                }
-                .into());
-            }
-            self.model = saved.module(MODEL, self.model)?;
-            self.schedule = saved.schedule(SCHEDULE, self.schedule)?;
-            if self.config.mode.is_apart() {
-                for (worker, of_worker) in self.states.iter_mut().enumerate() {
-                    let model = saved.module(&model_of(worker), self.model.valid().train())?;
-                    of_worker.model = Some(model);
-                    let optimizer =
-                        saved.optimizer(&optimizer_of(worker), self.optimizer.clone())?;
-                    of_worker.optimizer = Some(optimizer);
-                }
-            } else {
-                self.optimizer = saved.optimizer(&optimizer_of(0), self.optimizer)?;
-            }
-            for (worker, of_worker) in self.states.iter_mut().enumerate() {
-                of_worker.residuals = residuals(&saved.bytes(&residuals_of(worker))?);
-                of_worker.steps = state.steps;
-            }
-            self.position = state.position;
+        let every = self.config.checkpoint_every;
+        match self.run.resume_in(checkpoints, every)? {
+            Some(saved) => self.resume(&saved),
+            None => Ok(self),
         }
-        self.checkpoints = Some(checkpoints);
+    }
+
+    fn resume(mut self, saved: &Saved) -> Result<Self> {
+        self.journal = saved.state()?;
+        let (before, workers) = (self.journal.workers.max(1), self.devices.len());
+        self.model = saved.module(MODEL, self.model)?;
+        let apart = self.config.mode.is_apart();
+        if !apart {
+            self.optimizer = saved.optimizer(&optimizer_of(0), self.optimizer)?;
+        }
+        let models = (0..before)
+            .filter(|_| apart)
+            .map(|worker| saved.module(&model_of(worker), self.model.valid().train()));
+        let models = models.collect::<model_utils::Result<Vec<M>>>()?;
+        for (worker, of_worker) in self.states.iter_mut().enumerate().filter(|_| apart) {
+            of_worker.model = Some(if before == workers {
+                models[worker].clone()
+            } else {
+                mean_of(&models)?.train()
+            });
+            let of = optimizer_of(worker % before);
+            of_worker.optimizer = Some(saved.optimizer(&of, self.optimizer.clone())?);
+            of_worker.steps = self.journal.since_average;
+        }
+        if matches!(self.config.mode, Mode::Asynchronous { .. }) {
+            return Ok(self);
+        }
+        for worker in 0..before {
+            let more = residuals(&saved.bytes(&residuals_of(worker))?);
+            let own = &mut self.states[worker % workers].residuals;
+            if own.is_empty() {
+                *own = more;
+                continue;
+            }
+            for (own, more) in own.iter_mut().flatten().zip(more.into_iter().flatten()) {
+                *own += more;
+            }
+        }
         Ok(self)
     }
 
@@ -181,19 +202,21 @@ impl<M: Module> DataParallel<M> {
         E: From<Error> + Display,
     {
         let (found, workers) = (batches.batches_per_epoch(), self.devices.len());
-        let (steps, of_step) = match self.config.mode {
-            Mode::Asynchronous { .. } => (found, 1),
-            _ => (found / workers, workers),
+        let of_step = match self.config.mode {
+            Mode::Asynchronous { .. } => 1,
+            _ => workers,
         };
-        if steps == 0 {
+        if found < of_step {
             let reason = format!("{found} batches for {workers} workers, expected one for each");
             return Err(Error::from(model_utils::Error::data("training set", reason)).into());
         }
+        let before = self.journal.per_epoch;
+        let is_same = before == 0 || before == found;
+        config::require(is_same, "batches", found, format!("{before} an epoch, as before"))
+            .map_err(Error::from)?;
         let config = self.config.clone();
-        let (position, checkpoints) = (std::mem::take(&mut self.position), self.checkpoints.take());
-        let of_epoch = (steps, of_step);
-        let session =
-            Session::new(config.clone(), workers, of_epoch, position, checkpoints, progress);
+        let state = (self.run.clone(), self.journal.clone());
+        let session = Session::new(config.clone(), workers, (of_step, found), state, progress);
         if let Mode::Asynchronous { staleness } = config.mode {
             let start = (self.model, self.optimizer, self.schedule);
             return asynchronous::train(
@@ -226,7 +249,7 @@ impl<M: Module> DataParallel<M> {
             }
             drop(answers);
             let crew = Crew { to_workers, from_workers, exchange: exchanges.swap_remove(0) };
-            let mut run = Run { session, crew, schedule: self.schedule.clone() };
+            let mut run = Together { session, crew, schedule: self.schedule };
             session::run(&mut run, batches, evaluate)
         })
     }

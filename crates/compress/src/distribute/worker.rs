@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use burn::lr_scheduler::module_lr_scheduler::ModuleLearningRate;
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
 use model_utils::ops;
 use model_utils::train::StepOutput;
+use serde::{Deserialize, Serialize};
 
 use super::statistics::Statistics;
 use super::{Compression, DataParallelConfig, Exchange, Mode, flat};
@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 pub(super) enum Command<B> {
     Step {
         batch: B,
-        rate: ModuleLearningRate,
+        rate: f64,
     },
     /// Averages the weights of workers that go by themselves.
     Average,
@@ -34,7 +34,7 @@ pub(super) enum Answer<M> {
 }
 
 /// A step that is done.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Done {
     /// The mean loss of its batch.
     pub(super) loss: f64,
@@ -104,7 +104,7 @@ impl<M: Module, F> Worker<'_, M, F> {
     }
 
     /// A step on the gradients of all workers, weighted by their items.
-    fn synchronous<B, E>(&mut self, batch: B, rate: ModuleLearningRate) -> Result<Done>
+    fn synchronous<B, E>(&mut self, batch: B, rate: f64) -> Result<Done>
     where
         F: Fn(&M, B, &Device) -> Result<StepOutput, E>,
         E: std::fmt::Display,
@@ -158,7 +158,7 @@ impl<M: Module, F> Worker<'_, M, F> {
     }
 
     /// A step by itself, and an average where one is due.
-    fn local<B, E>(&mut self, batch: B, rate: ModuleLearningRate, every: u64) -> Result<Done>
+    fn local<B, E>(&mut self, batch: B, rate: f64, every: u64) -> Result<Done>
     where
         F: Fn(&M, B, &Device) -> Result<StepOutput, E>,
         E: std::fmt::Display,
@@ -193,7 +193,7 @@ impl<M: Module, F> Worker<'_, M, F> {
         Ok(sent)
     }
 
-    fn apply(&mut self, mut grads: GradientsParams, rate: ModuleLearningRate) {
+    fn apply(&mut self, mut grads: GradientsParams, rate: f64) {
         if let Some(norm) = self.config.clip_norm {
             grads = ops::clip_grad_norm(&self.model, grads, norm).0;
         }

@@ -2,7 +2,7 @@ use derive_setters::Setters;
 use model_utils::graph::{Graph, NodeId, Op, Quantization, Tensors};
 use serde::{Deserialize, Serialize};
 
-use super::calibration::Batch;
+use super::calibration::Calibration;
 use super::fake_quantize::{StepSize, insert, quantization};
 use super::plan;
 use super::weights::{WeightRange, rounded};
@@ -97,8 +97,8 @@ impl QuantizationAware {
         graph: &Graph,
         batches: impl IntoIterator<Item = B>,
     ) -> Result<Graph> {
-        let batches: Vec<Batch> = batches.into_iter().map(Tensors::into_any).collect();
-        let calibrated = self.start.observed(graph, &batches)?;
+        let calibration = Calibration::new(batches, self.start.stop.as_ref());
+        let calibrated = self.start.observed(graph, &calibration)?;
         let points = plan::weights(&calibrated.graph, &self.start.excluded);
         let of_weights = calibrated.of_weights(&self.start, &points)?;
         let mut graph = calibrated.graph;

@@ -1,7 +1,7 @@
 use burn::tensor::TensorData;
 use model_utils::graph::{Graph, NodeId, Op, Role, Tensors};
 
-use super::calibration::{self, Batch, each};
+use super::calibration::{Calibration, each};
 use super::plan::{self, WeightPoint};
 use super::weights::Places;
 use crate::error::Result;
@@ -11,17 +11,17 @@ pub(crate) fn correct(
     float: &Graph,
     quantized: &Graph,
     points: &[WeightPoint],
-    batches: &[Batch],
+    calibration: &Calibration,
 ) -> Result<Graph> {
     let layers: Vec<NodeId> = points
         .iter()
         .flat_map(|point| point.layers.iter().copied())
         .filter(|&layer| has_bias(&quantized.node(layer).op))
         .collect();
-    let wanted = means(float, batches, &layers)?;
+    let wanted = means(float, calibration, &layers)?;
     let mut graph = quantized.clone();
     for (&layer, wanted) in layers.iter().zip(&wanted) {
-        let found = means(&graph, batches, &[layer])?.remove(0);
+        let found = means(&graph, calibration, &[layer])?.remove(0);
         let shift: Vec<f64> =
             wanted.iter().zip(&found).map(|(wanted, found)| wanted - found).collect();
         shift_bias(&mut graph, layer, &shift)?;
@@ -47,8 +47,8 @@ pub fn correct_bias<B: Tensors>(
     quantized: &Graph,
     batches: impl IntoIterator<Item = B>,
 ) -> Result<Graph> {
-    let batches: Vec<Batch> = batches.into_iter().map(Tensors::into_any).collect();
-    calibration::check(&batches)?;
+    let calibration = Calibration::new(batches, None);
+    calibration.check()?;
     let points: Vec<WeightPoint> = plan::weights(quantized, &[])
         .into_iter()
         .filter(|point| quantized.node(point.weight).quantization.is_some())
@@ -63,7 +63,7 @@ pub fn correct_bias<B: Tensors>(
             return Err(crate::Error::node(&node.name, reason));
         }
     }
-    correct(float, quantized, &points, &batches)
+    correct(float, quantized, &points, &calibration)
 }
 
 const fn has_bias(op: &Op) -> bool {
@@ -71,10 +71,10 @@ const fn has_bias(op: &Op) -> bool {
 }
 
 /// The mean of each channel of some layers' outputs.
-fn means(graph: &Graph, batches: &[Batch], layers: &[NodeId]) -> Result<Vec<Vec<f64>>> {
-    let module = calibration::module(graph, batches)?;
+fn means(graph: &Graph, calibration: &Calibration, layers: &[NodeId]) -> Result<Vec<Vec<f64>>> {
+    let module = calibration.module(graph)?;
     let mut sums: Vec<(Vec<f64>, usize)> = vec![(Vec::new(), 0); layers.len()];
-    each(graph, &module, batches, layers, |id, numbers, shape| {
+    each(graph, &module, calibration, layers, |id, numbers, shape| {
         let axis = if graph.node(id).op == Op::Linear { shape.len() - 1 } else { 1 };
         let places = Places::new(shape, Some(axis));
         let at = layers.iter().position(|&layer| layer == id).unwrap_or_default();

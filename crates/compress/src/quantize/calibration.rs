@@ -2,41 +2,60 @@
 
 use std::collections::BTreeMap;
 
-use model_utils::graph::{AnyTensor, Graph, GraphModule, NodeId};
+use model_utils::graph::{AnyTensor, Graph, GraphModule, NodeId, Tensors};
+use model_utils::train::Stop;
 
 use super::{Bounds, CalibrationMethod, Histogram, Scheme};
 use crate::error::{ConfigError, Error, Result};
 
-/// The inputs of a graph.
-pub(crate) type Batch = Vec<AnyTensor>;
-
-/// Refuses to calibrate by nothing.
-pub(crate) fn check(batches: &[Batch]) -> Result<(), ConfigError> {
-    if batches.is_empty() || batches.iter().flatten().all(|input| input.shape().contains(&0)) {
-        let expected = "at least one example to calibrate by";
-        return Err(ConfigError::new("batches", "empty", expected));
-    }
-    Ok(())
+/// What is calibrated by, until somebody asks to stop.
+pub(crate) struct Calibration {
+    /// The inputs of a graph, batch by batch.
+    batches: Vec<Vec<AnyTensor>>,
+    stop: Option<Stop>,
 }
 
-/// The graph as a module where the inputs are.
-pub(crate) fn module(graph: &Graph, batches: &[Batch]) -> Result<GraphModule> {
-    let device = match batches.first().and_then(|batch| batch.first()) {
-        Some(input) => input.device(),
-        None => return Err(Error::node("input", "the graph takes no inputs")),
-    };
-    Ok(graph.init(&device)?)
+impl Calibration {
+    pub(crate) fn new<B: Tensors>(
+        batches: impl IntoIterator<Item = B>,
+        stop: Option<&Stop>,
+    ) -> Self {
+        let batches = batches.into_iter().map(Tensors::into_any).collect();
+        Self { batches, stop: stop.cloned() }
+    }
+
+    /// Refuses to calibrate by nothing.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.batches.iter().flatten().all(|input| input.shape().contains(&0)) {
+            let expected = "at least one example to calibrate by";
+            return Err(ConfigError::new("batches", "empty", expected));
+        }
+        Ok(())
+    }
+
+    /// A graph as a module where the inputs are.
+    pub(crate) fn module(&self, graph: &Graph) -> Result<GraphModule> {
+        let device = match self.batches.first().and_then(|batch| batch.first()) {
+            Some(input) => input.device(),
+            None => return Err(Error::node("input", "the graph takes no inputs")),
+        };
+        Ok(graph.init(&device)?)
+    }
 }
 
 /// Calls `see` with the numbers of each of some tensors, batch by batch.
 pub(crate) fn each(
     graph: &Graph,
     module: &GraphModule,
-    batches: &[Batch],
+    calibration: &Calibration,
     wanted: &[NodeId],
     mut see: impl FnMut(NodeId, &[f32], &[usize]),
 ) -> Result<()> {
+    let Calibration { batches, stop } = calibration;
     for (number, batch) in batches.iter().enumerate() {
+        if let Some(stop) = stop {
+            stop.check("calibration", format_args!("batch {number} of {}", batches.len()))?;
+        }
         let mut fault = None;
         module.run(batch.clone(), &mut |id, tensor| {
             if fault.is_some() || !wanted.contains(&id) {
@@ -64,14 +83,14 @@ pub(crate) fn each(
 /// The bounds of some tensors that a method chooses.
 pub(crate) fn observe(
     graph: &Graph,
-    batches: &[Batch],
+    calibration: &Calibration,
     wanted: &[NodeId],
     method: CalibrationMethod,
     scheme: Scheme,
 ) -> Result<BTreeMap<NodeId, Bounds>> {
-    let module = module(graph, batches)?;
+    let module = calibration.module(graph)?;
     let mut bounds: BTreeMap<NodeId, Bounds> = BTreeMap::new();
-    each(graph, &module, batches, wanted, |id, numbers, _| {
+    each(graph, &module, calibration, wanted, |id, numbers, _| {
         let of_batch = Bounds::of(numbers.iter().copied());
         bounds.insert(id, method.join(bounds.get(&id).copied(), of_batch));
     })?;
@@ -80,7 +99,7 @@ pub(crate) fn observe(
     }
     let mut histograms: BTreeMap<NodeId, Histogram> =
         bounds.iter().map(|(&id, &bounds)| (id, Histogram::new(bounds))).collect();
-    each(graph, &module, batches, wanted, |id, numbers, _| {
+    each(graph, &module, calibration, wanted, |id, numbers, _| {
         if let Some(histogram) = histograms.get_mut(&id) {
             histogram.add(numbers);
         }

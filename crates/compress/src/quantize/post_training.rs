@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 
 use derive_setters::Setters;
 use model_utils::graph::{Graph, NodeId, Quantization, Tensors};
+use model_utils::train::Stop;
 use serde::{Deserialize, Serialize};
 
-use super::calibration::{self, Batch, observe};
+use super::calibration::{Calibration, observe};
 use super::fake_quantize::{StepSize, check_names, check_real, insert};
 use super::plan::{self, WeightPoint};
 use super::weights::{WeightRange, quantization, rounded};
@@ -50,6 +51,9 @@ pub struct PostTraining {
     equalisation: bool,
     /// Sets whether biases are [corrected](super::correct_bias) after, by the calibration batches.
     bias_correction: bool,
+    /// Sets the switch that ends calibration with [`model_utils::Error::Stopped`].
+    #[serde(skip)]
+    pub(crate) stop: Option<Stop>,
 }
 
 impl PostTraining {
@@ -63,6 +67,7 @@ impl PostTraining {
             excluded: Vec::new(),
             equalisation: false,
             bias_correction: false,
+            stop: None,
         }
     }
 
@@ -112,22 +117,22 @@ impl PostTraining {
         graph: &Graph,
         batches: impl IntoIterator<Item = B>,
     ) -> Result<Graph> {
-        let batches: Vec<Batch> = batches.into_iter().map(Tensors::into_any).collect();
-        let calibrated = self.observed(graph, &batches)?;
+        let calibration = Calibration::new(batches, self.stop.as_ref());
+        let calibrated = self.observed(graph, &calibration)?;
         let points = plan::weights(&calibrated.graph, &self.excluded);
         let quantized = calibrated.quantized(self, &points, |_| true)?;
         if self.bias_correction {
-            calibration::check(&batches)?;
-            return bias::correct(&calibrated.graph, &quantized, &points, &batches);
+            calibration.check()?;
+            return bias::correct(&calibrated.graph, &quantized, &points, &calibration);
         }
         Ok(quantized)
     }
 
     /// The graph that is quantized, and the bounds of its tensors.
-    pub(crate) fn observed(&self, graph: &Graph, batches: &[Batch]) -> Result<Calibrated> {
+    pub(crate) fn observed(&self, graph: &Graph, calibration: &Calibration) -> Result<Calibrated> {
         self.check(graph)?;
         if self.activations.is_some() {
-            calibration::check(batches)?;
+            calibration.check()?;
         }
         let mut graph = prepared(graph)?;
         if self.equalisation {
@@ -136,7 +141,7 @@ impl PostTraining {
         let bounds = match self.activations {
             Some(scheme) => {
                 let wanted = plan::tensors(&graph, &self.excluded);
-                observe(&graph, batches, &wanted, self.calibration_method, scheme)?
+                observe(&graph, calibration, &wanted, self.calibration_method, scheme)?
             }
             None => BTreeMap::new(),
         };

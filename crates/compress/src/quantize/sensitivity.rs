@@ -3,7 +3,7 @@ use std::fmt;
 use model_utils::graph::{Graph, NodeId, Tensors};
 
 use super::PostTraining;
-use super::calibration::Batch;
+use super::calibration::Calibration;
 use super::plan;
 use crate::error::Result;
 
@@ -62,8 +62,8 @@ impl PostTraining {
         batches: impl IntoIterator<Item = B>,
         mut score: impl FnMut(&Graph) -> Result<f64>,
     ) -> Result<Sensitivity> {
-        let batches: Vec<Batch> = batches.into_iter().map(Tensors::into_any).collect();
-        let calibrated = self.observed(graph, &batches)?;
+        let calibration = Calibration::new(batches, self.stop.as_ref());
+        let calibrated = self.observed(graph, &calibration)?;
         let float = score(&calibrated.graph)?;
         let mut layers = Vec::new();
         for point in plan::weights(&calibrated.graph, &self.excluded) {

@@ -195,7 +195,8 @@ impl Report {
                 timed.push((at, module, inputs, Vec::with_capacity(self.repeats)));
             }
         }
-        for _ in 0..self.repeats {
+        for repeat in 0..self.repeats {
+            self.test.check_stop(format_args!("timing {repeat} of {}", self.repeats))?;
             for (_, module, inputs, times_ms) in &mut timed {
                 times_ms.push(measure::run_ms(module, inputs)?);
             }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use burn::tensor::{Bool, Device, Float, Int, Tensor};
 use model_utils::config;
 use model_utils::graph::{AnyTensor, Dim, ElementKind, Graph, GraphModule, Tensors};
+use model_utils::train::Stop;
 
 use crate::error::{ConfigError, Error, Result};
 
@@ -12,6 +13,7 @@ pub struct TestSet {
     batches: Arc<Vec<Batch>>,
     device: Device,
     len: usize,
+    stop: Stop,
 }
 
 #[derive(Debug)]
@@ -42,7 +44,19 @@ impl TestSet {
         };
         let expected = "tensors on a device without autodiff";
         config::require(!device.is_autodiff(), "device", &device, expected)?;
-        Ok(Self { batches: Arc::new(batches), device, len })
+        Ok(Self { batches: Arc::new(batches), device, len, stop: Stop::new() })
+    }
+
+    /// Ends every judgement and timing by it with [`model_utils::Error::Stopped`] once the switch is
+    /// turned on.
+    #[must_use]
+    pub fn with_stop(mut self, stop: &Stop) -> Self {
+        self.stop = stop.clone();
+        self
+    }
+
+    pub(super) fn check_stop(&self, at: impl std::fmt::Display) -> Result<()> {
+        Ok(self.stop.check("judging a graph", at)?)
     }
 
     /// Labelled answers: the `n` of every test.
@@ -78,6 +92,7 @@ impl TestSet {
             .map_or_else(|| "a graph without output".to_owned(), |id| graph.node(*id).name.clone());
         let mut correct = Vec::with_capacity(self.len);
         for Batch { inputs, labels } in self.batches.iter() {
+            self.check_stop(format_args!("example {} of {}", correct.len(), self.len))?;
             let logits = module.run(inputs.clone(), &mut |_, _| {})?.into_iter().next();
             let answers = match logits {
                 Some(logits) => answers(logits, labels, correct.len()),

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use model_utils::train::Stoppable;
 use model_utils::weights::{Manifest, State, TensorEntry};
 use serde_json::json;
 
@@ -60,6 +61,19 @@ pub trait Extractor {
 
 /// Images that are looked at in one pass.
 const AT_ONCE: usize = 250;
+
+/// The same extractor, until the switch is turned on:
+/// `cache.extract(&stop.around(&judge), …)` then ends with
+/// [`Stopped`](model_utils::Error::Stopped).
+impl<X: Extractor + ?Sized> Extractor for Stoppable<&X> {
+    fn identity(&self) -> String {
+        self.get().identity()
+    }
+
+    fn extract(&self, images: Tensor<4>) -> Result<Extracted> {
+        self.inner("extracting features", "the next images")?.extract(images)
+    }
+}
 
 /// A folder of features that were extracted before.
 #[derive(Debug, Clone)]

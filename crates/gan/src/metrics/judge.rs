@@ -1,18 +1,19 @@
 //! The judge of samples, which is the default extractor: a small convolutional classifier, trained from a fixed seed.
 
 use std::path::Path;
-use std::time::Instant;
 
 use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use model_utils::config::{at_least, require};
 use model_utils::layers::{ConvNormAct, ConvNormActConfig};
 use model_utils::ops;
 use model_utils::random::mix;
-use model_utils::train::{Event, Observer, StopReason};
+use model_utils::train::{
+    Budget, Evaluation, Observer, Schedule, StepOutput, Supervised, SupervisedConfig,
+};
 use model_utils::weights::{State, Stored, same_names};
 
 use super::extractor::{Extracted, Extractor, hash};
@@ -99,8 +100,8 @@ impl Judge {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for images that the configuration is not for, [`Error::Reals`] for too
-    /// few.
+    /// [`Error::Config`] for images that the configuration is not for, [`model_utils::Error::Data`] for
+    /// too few, [`model_utils::Error::Stopped`] where it was asked to stop.
     pub fn train(
         config: &JudgeConfig,
         images: &Images,
@@ -117,33 +118,27 @@ impl Judge {
             format!("{}, as the images have", images.class_names().len()),
         )?;
         let device = device.clone().autodiff();
-        let mut model = config.init(&device)?;
-        let mut optimizer: ModuleOptimizer = AdamConfig::new().with_epsilon(1e-8).init();
-        let steps = (images.count() / BATCH * config.epochs) as u64;
-        progress.observe(&Event::Started { task: "classifier", step: 0, of: Some(steps) });
-        let started = Instant::now();
-        for step in 0..steps {
-            let (x, labels) = images.batch(config.seed, step, BATCH, &device)?;
-            let Some(labels) = labels else { break };
-            let (_, logits) = model.forward(x);
-            let loss = ops::cross_entropy(logits, labels, 0.0);
-            let value: f64 = loss.clone().into_scalar();
-            let gradients = GradientsParams::from_grads(loss.backward(), &model);
-            let done = step as f64 / steps as f64;
-            let rate = RATE * 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
-            model = optimizer.step(rate, model, gradients);
-            progress.observe(&Event::Step {
-                step: step + 1,
-                of: Some(steps),
-                epoch: step / (images.count() / BATCH).max(1) as u64,
-                items: BATCH,
-                metrics: &[("classifier_loss", value)],
-            });
-        }
-        let wall_s = started.elapsed().as_secs_f64();
-        let reason = StopReason::BudgetSpent;
-        progress.observe(&Event::Finished { step: steps, reason, wall_s });
-        Ok(model.valid())
+        // Batches by their numbers, from which each follows.
+        let batches: Vec<u64> = (0..(images.count() / BATCH * config.epochs) as u64).collect();
+        let steps = batches.len() as u64;
+        let optimizer: ModuleOptimizer = AdamConfig::new().with_epsilon(1e-8).init();
+        let rules = SupervisedConfig::new(Budget::epochs(1)).with_seed(config.seed);
+        let schedule = Schedule::cosine(RATE, steps.max(1));
+        let trained = Supervised::new(rules, config.init(&device)?, optimizer, schedule)?
+            .named("classifier")
+            .train(
+                &batches,
+                |model: &Self, number| {
+                    let (x, labels) = images.batch(config.seed, number, BATCH, &device)?;
+                    let unlabelled = || Error::Reals("images without classes".to_owned());
+                    let (_, logits) = model.forward(x);
+                    let loss = ops::cross_entropy(logits, labels.ok_or_else(unlabelled)?, 0.0);
+                    Ok(StepOutput { loss, items: BATCH, correct: None })
+                },
+                |_| Ok::<_, Error>(Evaluation::none()),
+                progress,
+            )?;
+        Ok(trained.or_stopped()?.model)
     }
 
     /// Loads the judge of a file, or trains one and saves it there.

@@ -1,26 +1,24 @@
 //! The policy net by reinforcement: games against a pool of its own past.
 
-use std::time::{Duration, Instant};
-
 use burn::config::Config;
 use burn::module::Module as _;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
-use model_utils::checkpoint::{Checkpoint, Checkpoints};
+use model_utils::checkpoint::{Checkpoints, HoldsModules as _, TakesModules as _};
 use model_utils::ops;
-use model_utils::train::{Budget, Event, Observer, Spent, StopReason};
+use model_utils::train::{Budget, Observer, Run, Silent, StopReason};
+use model_utils::weights::snapshot;
 use model_utils_core::config;
-use serde::{Deserialize, Serialize};
 
 use super::features::PLANES;
 use super::net::{PolicyNet, planes};
 use super::player::PolicyPlayer;
-use crate::deep::checkpoint;
 use crate::error::Result;
 use crate::game::{Action, Game as _};
 use crate::go::{Color, Go};
 use crate::random::{Random, mix};
+use crate::stopping::{check, unless_stopped};
 
 /// How [`Reinforce`] plays and learns.
 #[derive(Config, Debug, PartialEq)]
@@ -64,18 +62,8 @@ pub struct Reinforce {
     net: PolicyNet,
     optimizer: ModuleOptimizer,
     pool: Vec<PolicyNet>,
-    journal: Journal,
     start: Go,
-    checkpoints: Option<Checkpoints>,
-}
-
-/// Where a run stands, beside nets and optimiser.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-struct Journal {
-    iteration: u64,
-    wall_s: f64,
-    /// Nets in the pool.
-    pool: usize,
+    run: Run,
 }
 
 /// Names in a checkpoint.
@@ -104,9 +92,8 @@ impl ReinforceConfig {
             net: net.clone().train(),
             optimizer: AdamWConfig::new().with_weight_decay(0.0).with_epsilon(1e-8).init(),
             pool: vec![net.clone()],
-            journal: Journal::default(),
             start: start.clone(),
-            checkpoints: None,
+            run: Run::new("reinforce", self)?.counting(&["steps", "time"]),
         })
     }
 }
@@ -128,22 +115,37 @@ impl Reinforce {
     ///
     /// # Errors
     ///
-    /// From the device.
+    /// From the device; all is then as it was before.
     pub fn iterate(&mut self) -> Result<Iteration> {
-        self.journal.iteration += 1;
-        let iteration = self.journal.iteration;
+        self.iterate_unless_stopped(&Silent)
+    }
+
+    /// Once, or not at all: what fails or is stopped leaves no trace.
+    fn iterate_unless_stopped(&mut self, progress: &dyn Observer) -> Result<Iteration> {
+        let before = (snapshot(&self.net), self.optimizer.clone());
+        let iteration = self.play_and_learn(progress);
+        if iteration.is_err() {
+            (self.net, self.optimizer) = before;
+        }
+        iteration
+    }
+
+    fn play_and_learn(&mut self, progress: &dyn Observer) -> Result<Iteration> {
+        let iteration = self.run.steps() + 1;
         let seed = mix(self.config.seed, iteration);
         let mut random = Random::new(seed);
         let opponent = self.pool[random.below_u32(self.pool.len() as u32) as usize].clone();
         let mut experiences = Vec::new();
-        let wins = self.play(&opponent, seed, &mut experiences)?;
+        let wins = self.play(&opponent, seed, &mut experiences, progress)?;
         random.shuffle(&mut experiences);
         for batch in experiences.chunks(self.config.batch) {
+            check(progress.wants_stop(), "learning", format_args!("iteration {iteration}"))?;
             self.step(batch);
         }
         if iteration.is_multiple_of(self.config.pool_every) {
             self.pool.push(self.net.valid());
         }
+        self.run.step(self.config.games);
         Ok(Iteration {
             iteration,
             win_rate: wins / self.config.games as f64,
@@ -152,7 +154,8 @@ impl Reinforce {
         })
     }
 
-    /// Iterates until the budget is spent (steps are iterations, in all) or `progress` asks to stop.
+    /// Iterates until the budget is spent (steps are iterations, in all) or `progress` asks to stop:
+    /// an iteration that is not whole then is played anew when the run goes on.
     ///
     /// Metrics: `win_rate` against the pool.
     ///
@@ -161,50 +164,34 @@ impl Reinforce {
     /// [`Error::Config`](crate::Error::Config) for a budget without steps and time; as
     /// [`Reinforce::iterate`], and where a checkpoint cannot be written.
     pub fn learn(&mut self, budget: Budget, progress: &mut dyn Observer) -> Result<StopReason> {
-        budget.require_any_of(&["steps", "time"])?;
-        let (before_s, started) = (self.journal.wall_s, Instant::now());
-        let step = self.journal.iteration;
-        progress.observe(&Event::Started { task: "reinforce", step, of: budget.steps });
-        let reason = loop {
-            let Journal { iteration, wall_s, .. } = self.journal;
-            let time = Duration::from_secs_f64(wall_s);
-            if budget.is_spent(Spent { steps: iteration, time, ..Spent::default() }) {
-                break StopReason::BudgetSpent;
-            }
-            if progress.wants_stop() {
-                break StopReason::Asked;
-            }
-            let Iteration { iteration, win_rate, .. } = self.iterate()?;
-            self.journal.wall_s = before_s + started.elapsed().as_secs_f64();
-            progress.observe(&Event::Step {
-                step: iteration,
-                of: budget.steps,
-                epoch: 0,
-                items: self.config.games,
-                metrics: &[("win_rate", win_rate)],
-            });
-            if iteration.is_multiple_of(self.config.pool_every) {
+        self.run.start(budget, None, progress)?;
+        while self.run.next(progress) {
+            let iteration = self.iterate_unless_stopped(progress);
+            let Some(Iteration { win_rate, .. }) = unless_stopped(iteration)? else {
+                self.run.stop(StopReason::Asked);
+                continue;
+            };
+            self.run.report(&[("win_rate", win_rate)], progress);
+            if self.run.is_save_due() {
                 self.save(progress)?;
             }
-        };
-        let Journal { iteration: step, wall_s, .. } = self.journal;
-        if !step.is_multiple_of(self.config.pool_every) {
+        }
+        if !self.run.is_saved() {
             self.save(progress)?;
         }
-        progress.observe(&Event::Finished { step, reason, wall_s });
-        Ok(reason)
+        Ok(self.run.finish(progress).reason)
     }
 
-    fn save(&self, progress: &mut dyn Observer) -> Result<()> {
-        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
-        let step = self.journal.iteration;
-        let journal = Journal { pool: self.pool.len(), ..self.journal };
-        let mut checkpoint =
-            Checkpoint::new(step).module(NET, &self.net)?.optimizer(OPTIMIZER, &self.optimizer)?;
-        for (place, net) in self.pool.iter().enumerate() {
-            checkpoint = checkpoint.module(&pool_name(place), net)?;
-        }
-        checkpoint::save(checkpoints, checkpoint, step, &(&self.config, &journal), progress)
+    fn save(&mut self, progress: &mut dyn Observer) -> Result<()> {
+        let Self { net, optimizer, pool, run, .. } = self;
+        Ok(run.save(progress, |checkpoint| {
+            let mut checkpoint =
+                checkpoint.module(NET, net)?.optimizer(OPTIMIZER, optimizer)?.state(&pool.len())?;
+            for (place, net) in pool.iter().enumerate() {
+                checkpoint = checkpoint.module(&pool_name(place), net)?;
+            }
+            Ok(checkpoint)
+        })?)
     }
 
     /// Keeps checkpoints, one each time the net joins the pool and one where [`Reinforce::learn`]
@@ -212,20 +199,16 @@ impl Reinforce {
     ///
     /// # Errors
     ///
-    /// [`Error::Resume`](crate::Error::Resume) for a run of another configuration, and for a damaged
-    /// checkpoint.
+    /// [`model_utils::Error::Mismatch`] with every difference for a run of another configuration, and
+    /// what reading a checkpoint brings.
     pub fn resume_in(mut self, checkpoints: Checkpoints) -> Result<Self> {
-        if let Some((saved, journal)) =
-            checkpoint::latest::<_, Journal>(&checkpoints, &self.config)?
-        {
+        if let Some(saved) = self.run.resume_in(checkpoints, Some(self.config.pool_every))? {
             self.net = saved.module(NET, self.net)?;
             self.optimizer = saved.optimizer(OPTIMIZER, self.optimizer)?;
-            self.pool = (0..journal.pool)
+            self.pool = (0..saved.state()?)
                 .map(|place| saved.module(&pool_name(place), self.net.valid()))
                 .collect::<model_utils::Result<_>>()?;
-            self.journal = journal;
         }
-        self.checkpoints = Some(checkpoints);
         Ok(self)
     }
 
@@ -235,6 +218,7 @@ impl Reinforce {
         opponent: &PolicyNet,
         seed: u64,
         experiences: &mut Vec<Experience>,
+        progress: &dyn Observer,
     ) -> Result<f64> {
         let mut own = PolicyPlayer::new(&self.net.valid(), mix(seed, 1));
         let mut other = PolicyPlayer::new(opponent, mix(seed, 2));
@@ -242,6 +226,8 @@ impl Reinforce {
         let mut kept: Vec<Vec<(Vec<f32>, Action)>> = vec![Vec::new(); games.len()];
         let color = |game: usize| Color::from_index(game);
         while games.iter().any(|game| !game.ended()) {
+            let moves = games.iter().map(|game| game.moves().len()).max().unwrap_or(0);
+            check(progress.wants_stop(), "games of the pool", format_args!("move {moves}"))?;
             for turn in [true, false] {
                 let open: Vec<usize> = (0..games.len())
                     .filter(|&at| !games[at].ended() && (games[at].to_play() == color(at)) == turn)

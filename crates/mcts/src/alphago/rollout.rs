@@ -3,7 +3,7 @@
 use model_utils_core::{atomic, config};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::game::Action;
 use crate::go::{Board, Color, Go, Move, Rules, Vertex, is_sensible, last_vertex};
 use crate::random::Random;
@@ -93,8 +93,8 @@ impl RolloutPolicy {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] without records, for a learning rate that is not positive; and where a
-    /// record has an illegal move.
+    /// [`Error::Config`](crate::Error::Config) without records, for a learning rate that is not
+    /// positive; and where a record has an illegal move.
     pub fn train(&mut self, records: &[Record], training: RolloutTraining) -> Result<()> {
         config::require(!records.is_empty(), "records", 0, "at least one record")?;
         let rate = training.learning_rate;
@@ -283,7 +283,7 @@ impl RolloutPolicy {
     ///
     /// # Errors
     ///
-    /// [`Error::Utils`] where it cannot be written.
+    /// [`Error::Utils`](crate::Error::Utils) where it cannot be written.
     pub fn save(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
         // Most weights are untouched: only the others are written.
         let sparse = |weights: &[f32]| -> Vec<(usize, f32)> {
@@ -310,11 +310,12 @@ impl RolloutPolicy {
     ///
     /// # Errors
     ///
-    /// [`Error::Utils`] where it cannot be read, [`Error::Resume`] where it is something else.
+    /// [`Error::Utils`](crate::Error::Utils) where it cannot be read or is something else.
     pub fn load(path: impl AsRef<std::path::Path>) -> Result<Self> {
         let path = path.as_ref();
         let text = std::fs::read(path).map_err(model_utils_core::Error::io("read", path))?;
-        let wrong = |reason: String| Error::Resume(format!("{}: {reason}", path.display()));
+        let wrong =
+            |reason: String| model_utils_core::Error::format(path, "rollout policy", reason);
         let file: File = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
         let mut policy = Self::new(file.size[0], file.size[1]);
         let tables = [

@@ -1,20 +1,20 @@
 //! Training on positions: moves for the policy net, results for the value net.
 
-use std::time::Instant;
-
 use burn::config::Config;
 use burn::module::Module;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
-use model_utils::checkpoint::{Checkpoint, Checkpoints, Saved};
+use model_utils::checkpoint::Checkpoints;
 use model_utils::ops;
-use model_utils::train::{Event, Observer, StopReason};
+use model_utils::train::{
+    Budget, Evaluation, Observer, Schedule, StepOutput, Supervised, SupervisedConfig,
+};
 use model_utils_core::config;
 
 use super::features::{PLANES, VALUE_PLANES};
 use super::net::{PolicyNet, ValueNet, planes};
-use crate::deep::{Replay, Samples, SymmetryTables, checkpoint};
+use crate::deep::{Replay, Samples, SymmetryTables};
 use crate::error::Result;
 use crate::go::{Go, Rules};
 use crate::random::{Random, mix};
@@ -46,10 +46,6 @@ pub struct Trainer {
     keep: Option<(Checkpoints, u64)>,
 }
 
-/// Names in a checkpoint.
-const NET: &str = "net";
-const OPTIMIZER: &str = "optimizer";
-
 impl TrainerConfig {
     /// A trainer.
     ///
@@ -66,22 +62,22 @@ impl TrainerConfig {
 }
 
 impl Trainer {
-    /// Keeps checkpoints, one every so many steps and one where it is asked to stop, and goes on
-    /// from the latest that is there, exactly.
+    /// Keeps checkpoints, one every so many steps and one at the end, and goes on from the latest that
+    /// is there, exactly.
     #[must_use]
     pub fn resume_in(mut self, checkpoints: Checkpoints, every: u64) -> Self {
         self.keep = Some((checkpoints, every.max(1)));
         self
     }
 
-    /// Trains a policy on moves: its cross-entropy. Where `progress` asks to stop it ends early, with
-    /// the net as it is.
+    /// Trains a policy on moves: its cross-entropy.
     ///
     /// # Errors
     ///
     /// [`Error::Config`](crate::Error::Config) without examples,
     /// [`model_utils::Error::NotFinite`] for a loss that is no number,
-    /// [`Error::Resume`](crate::Error::Resume) for a checkpoint of another configuration.
+    /// [`model_utils::Error::Stopped`] where `progress` asked to stop: what was learned is in the
+    /// checkpoint, [`model_utils::Error::Mismatch`] for a checkpoint of another configuration.
     pub fn train_policy(
         &self,
         net: PolicyNet,
@@ -125,85 +121,38 @@ impl Trainer {
         progress: &mut dyn Observer,
         loss: impl Fn(&M, Samples, &Device) -> Tensor<1>,
     ) -> Result<M> {
-        let TrainerConfig { steps, batch, learning_rate, weight_decay, seed } = self.config;
+        let TrainerConfig { steps, batch, learning_rate: rate, weight_decay, seed } = self.config;
         config::require(!examples.is_empty(), "examples", 0, "at least one position")?;
         let device = device.autodiff();
-        let mut net = net.train();
-        let config = AdamWConfig::new().with_weight_decay(weight_decay as f32);
-        let mut optimizer: ModuleOptimizer = config.with_epsilon(1e-8).init();
         let symmetries = SymmetryTables::new(&Go::new(side, Rules::chinese())?);
-        let mut first = 0;
-        if let Some(saved) = self.latest()? {
-            net = saved.module(NET, net)?;
-            optimizer = saved.optimizer(OPTIMIZER, optimizer)?;
-            first = saved.step();
+        let optimizer: ModuleOptimizer =
+            AdamWConfig::new().with_weight_decay(weight_decay as f32).with_epsilon(1e-8).init();
+        let every = self.keep.as_ref().map(|(_, every)| *every);
+        let rules = SupervisedConfig::new(Budget::steps(steps))
+            .with_seed(seed)
+            .with_clip_norm(Some(5.0))
+            .with_log_every(16)
+            .with_checkpoint_every(every);
+        let last = 0.1 * rate;
+        let schedule = Schedule::Cosine { first: 0.0, rate, last, warm_up: 0, steps };
+        let mut run = Supervised::new(rules, net.train(), optimizer, schedule)?
+            .named(task)
+            .about(&self.config)?;
+        if let Some((checkpoints, _)) = &self.keep {
+            run = run.resume_in(checkpoints.clone())?;
         }
-        progress.observe(&Event::Started { task, step: first, of: Some(steps) });
-        let started = Instant::now();
-        let (mut sum, mut count) = (0.0, 0);
-        let (mut done, mut reason) = (first, StopReason::BudgetSpent);
-        for step in first..steps {
-            if progress.wants_stop() {
-                reason = StopReason::Asked;
-                break;
-            }
-            let samples = examples.draw(batch, &symmetries, &mut Random::new(mix(seed, step)));
-            let value = loss(&net, samples, &device);
-            let grads = GradientsParams::from_grads(value.backward(), &net);
-            let (grads, _) = ops::clip_grad_norm(&net, grads, 5.0);
-            let share = step as f64 / steps as f64;
-            let cosine = 0.5 * (1.0 + (std::f64::consts::PI * share).cos());
-            net = optimizer.step(learning_rate * (0.1 + 0.9 * cosine), net, grads);
-            done = step + 1;
-            if step % 16 == 0 || done == steps {
-                let loss = f64::from(ops::to_vec(value.without_autodiff())[0]);
-                if !loss.is_finite() {
-                    let what = format!("{task} loss");
-                    return Err(model_utils::Error::NotFinite { what, value: loss, step }.into());
-                }
-                sum += loss;
-                count += 1;
-                let metrics = [("loss", sum / f64::from(count))];
-                progress.observe(&Event::Step {
-                    step: done,
-                    of: Some(steps),
-                    epoch: 0,
-                    items: batch,
-                    metrics: &metrics,
-                });
-                if count == 8 {
-                    (sum, count) = (0.0, 0);
-                }
-            }
-            if self.keep.as_ref().is_some_and(|(_, every)| done.is_multiple_of(*every)) {
-                self.save(&net, &optimizer, done, progress)?;
-            }
-        }
-        if reason == StopReason::Asked {
-            self.save(&net, &optimizer, done, progress)?;
-        }
-        let wall_s = started.elapsed().as_secs_f64();
-        progress.observe(&Event::Finished { step: done, reason, wall_s });
-        Ok(net.valid())
-    }
-
-    /// The checkpoint to go on from.
-    fn latest(&self) -> Result<Option<Saved>> {
-        let Some((checkpoints, _)) = &self.keep else { return Ok(None) };
-        let found = checkpoint::latest::<_, ()>(checkpoints, &self.config)?;
-        Ok(found.map(|(saved, ())| saved))
-    }
-
-    fn save<M: Module>(
-        &self,
-        net: &M,
-        optimizer: &ModuleOptimizer,
-        step: u64,
-        progress: &mut dyn Observer,
-    ) -> Result<()> {
-        let Some((checkpoints, _)) = &self.keep else { return Ok(()) };
-        let checkpoint = Checkpoint::new(step).module(NET, net)?.optimizer(OPTIMIZER, optimizer)?;
-        checkpoint::save(checkpoints, checkpoint, step, &(&self.config, &()), progress)
+        // Batches by the steps' numbers, from which each follows.
+        let trained = run.train(
+            &(0..steps).collect::<Vec<u64>>(),
+            |net: &M, step| {
+                let samples = examples.draw(batch, &symmetries, &mut Random::new(mix(seed, step)));
+                Ok(StepOutput { loss: loss(net, samples, &device), items: batch, correct: None })
+            },
+            |_| Ok::<_, crate::Error>(Evaluation::none()),
+            progress,
+        )?;
+        trained.reason.or_stopped(&format!("training of the {task} net"), trained.step)?;
+        Ok(trained.model)
     }
 
     /// The share of the examples whose move the net holds for the likeliest.

@@ -1,21 +1,21 @@
 //! AlphaZero: a net plays against itself and learns from what a search made better.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use burn::config::Config;
 use burn::module::Module as _;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
-use model_utils::checkpoint::{Checkpoint, Checkpoints};
+use model_utils::checkpoint::{Checkpoints, HoldsModules as _, TakesModules as _};
 use model_utils::device;
 use model_utils::ops;
-use model_utils::train::{Budget, Event, Observer, Spent, StopReason};
+use model_utils::train::{Budget, Ended, Observer, Run, Schedule, Silent, StopReason, Stoppable};
+use model_utils::weights::snapshot;
 use model_utils_core::config;
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint;
 use super::evaluator::NetEvaluator;
 use super::net::{PolicyValueConfig, PolicyValueNet};
 use super::replay::{Replay, SymmetryTables};
@@ -25,6 +25,7 @@ use crate::error::Result;
 use crate::game::Symmetry;
 use crate::random::{Random, mix};
 use crate::rule::Gumbel;
+use crate::stopping::{check, unless_stopped};
 
 /// A gate that a learned net has to pass before it plays (AlphaGo Zero: 400 games, 55 %).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -121,13 +122,22 @@ pub struct Learned {
     pub reason: StopReason,
 }
 
-/// What is counted, and saved.
+impl Learned {
+    /// The same where learning came to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`model_utils::Error::Stopped`] where it was asked to stop.
+    pub fn or_stopped(self) -> Result<Self> {
+        Ok(self.reason.or_stopped("learning", self.generations).map(|()| self)?)
+    }
+}
+
+/// What is counted beside generations, and saved.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Journal {
-    generation: u64,
     games: u64,
     steps: u64,
-    wall_s: f64,
     play_s: f64,
     history: Vec<Generation>,
 }
@@ -139,7 +149,7 @@ struct Journal {
 /// Differences from the papers: generations instead of processes side by side; a game ends where
 /// a search has proven its result; `AdamW` instead of momentum with steps of the learning rate.
 ///
-/// Stopped at a generation and resumed, it goes on bit for bit on the processor.
+/// Stopped and resumed, it goes on bit for bit on the processor.
 pub struct AlphaZero<G> {
     config: AlphaZeroConfig,
     start: G,
@@ -151,7 +161,7 @@ pub struct AlphaZero<G> {
     replay: Replay,
     symmetries: SymmetryTables,
     journal: Journal,
-    checkpoints: Option<Checkpoints>,
+    run: Run,
 }
 
 const NET: &str = "net";
@@ -202,12 +212,13 @@ impl AlphaZeroConfig {
                 .with_epsilon(1e-8)
                 .init(),
             symmetries: SymmetryTables::new(start),
+            run: Run::new(&format!("alpha_zero {}", self.net.game), self)?
+                .counting(&["steps", "time"]),
             config: self.clone(),
             start: start.clone(),
             device: device.clone(),
             net,
             journal: Journal::default(),
-            checkpoints: None,
         })
     }
 }
@@ -227,8 +238,8 @@ impl<G: Symmetry> AlphaZero<G> {
     }
 
     /// Generations done.
-    pub const fn generations(&self) -> u64 {
-        self.journal.generation
+    pub fn generations(&self) -> u64 {
+        self.run.steps()
     }
 
     /// What each generation brought.
@@ -245,21 +256,36 @@ impl<G: Symmetry> AlphaZero<G> {
         }
     }
 
-    /// Time spent in all, in seconds.
-    pub const fn wall_s(&self) -> f64 {
-        self.journal.wall_s
+    /// Time spent in [`AlphaZero::learn`] in all, in seconds.
+    pub fn wall_s(&self) -> f64 {
+        self.run.wall_s()
     }
 
     /// Plays and learns one generation.
     ///
     /// # Errors
     ///
-    /// [`model_utils::Error::NotFinite`] for a loss that is no number, and from the device.
+    /// [`model_utils::Error::NotFinite`] for a loss that is no number, and from the device; all is
+    /// then as it was before.
     pub fn generation(&mut self) -> Result<Generation> {
-        let started = Instant::now();
-        let number = self.journal.generation + 1;
+        self.generation_unless_stopped(&Silent)
+    }
+
+    /// A generation, or none: what fails or is stopped leaves no trace.
+    fn generation_unless_stopped(&mut self, progress: &dyn Observer) -> Result<Generation> {
+        let before = (snapshot(&self.net), self.optimizer.clone(), self.replay.clone());
+        let generation = self.play_and_learn(progress);
+        if generation.is_err() {
+            (self.net, self.optimizer, self.replay) = before;
+        }
+        generation
+    }
+
+    fn play_and_learn(&mut self, progress: &dyn Observer) -> Result<Generation> {
+        let number = self.run.steps() + 1;
         let seed = mix(self.config.seed, number);
-        let mut evaluator = NetEvaluator::new(&self.net())?;
+        let net = NetEvaluator::new(&self.net())?;
+        let mut evaluator = Stoppable::new(net, progress);
         let played = self.config.self_play.play(
             &self.start,
             &mut evaluator,
@@ -270,9 +296,9 @@ impl<G: Symmetry> AlphaZero<G> {
         let learning = Instant::now();
         let steps = self.config.passes * played.positions as f64 / self.config.batch as f64;
         let steps = (steps.ceil() as u64).max(1);
-        let (policy_loss, value_loss) = self.learn_steps(steps, mix(seed, 1))?;
+        let (policy_loss, value_loss) = self.learn_steps(steps, mix(seed, 1), progress)?;
         let learn_s = learning.elapsed().as_secs_f64();
-        let gate = self.pass_gate(mix(seed, 2))?;
+        let gate = self.pass_gate(mix(seed, 2), progress)?;
         let accepted = match (gate, self.config.gate) {
             (Some(score), Some(gate)) => score.rate().value > gate.rate,
             _ => true,
@@ -290,17 +316,21 @@ impl<G: Symmetry> AlphaZero<G> {
             accepted,
             learn_s,
         };
-        self.journal.generation = number;
         self.journal.games += played.games;
         self.journal.steps += steps;
         self.journal.play_s += played.wall_s;
-        self.journal.wall_s += started.elapsed().as_secs_f64();
         self.journal.history.push(generation);
+        self.run.step(played.games as usize);
         Ok(generation)
     }
 
     /// Optimiser steps on the replay window; the mean losses of policy and value.
-    fn learn_steps(&mut self, steps: u64, seed: u64) -> Result<(f64, f64)> {
+    fn learn_steps(
+        &mut self,
+        steps: u64,
+        seed: u64,
+        progress: &dyn Observer,
+    ) -> Result<(f64, f64)> {
         let device = self.device.clone().autodiff();
         let rate = self.learning_rate();
         let AlphaZeroConfig { batch, net, .. } = &self.config;
@@ -308,6 +338,7 @@ impl<G: Symmetry> AlphaZero<G> {
         let mut random = Random::new(seed);
         let (mut policy_losses, mut value_losses) = (Vec::new(), Vec::new());
         for step in 0..steps {
+            check(progress.wants_stop(), "learning", format_args!("step {step}"))?;
             let samples = self.replay.draw(batch, &self.symmetries, &mut random);
             let x = TensorData::new(samples.planes, [batch, planes, height, width]);
             let x = Tensor::<4>::from_data(x, &device);
@@ -349,21 +380,22 @@ impl<G: Symmetry> AlphaZero<G> {
 
     /// The learning rate of the generation that is being learned.
     fn learning_rate(&self) -> f64 {
-        let AlphaZeroConfig { learning_rate, last_learning_rate, decay, .. } = self.config;
-        let done = self.journal.generation as f64 / decay.max(1) as f64;
-        let cosine = 0.5 * (1.0 + (std::f64::consts::PI * done.min(1.0)).cos());
-        last_learning_rate + (learning_rate - last_learning_rate) * cosine
+        let AlphaZeroConfig { learning_rate: rate, last_learning_rate: last, decay, .. } =
+            self.config;
+        let schedule = Schedule::Cosine { first: 0.0, rate, last, warm_up: 0, steps: decay.max(1) };
+        schedule.rate(self.run.steps() + 1)
     }
 
     /// Games of the learned net against the one that plays.
-    fn pass_gate(&self, seed: u64) -> Result<Option<Score>> {
+    fn pass_gate(&self, seed: u64, progress: &dyn Observer) -> Result<Option<Score>> {
         let (Some(gate), Some(playing)) = (self.config.gate, &self.playing) else {
             return Ok(None);
         };
         let simulations = u64::from(self.config.self_play.simulations);
         let player = |net: &PolicyValueNet, seed| {
             let rule = Gumbel::default().with_noise(0.0);
-            SearchPlayer::<G, _, _>::new(rule, NetEvaluator::new(net)?, simulations, seed)
+            let evaluator = Stoppable::new(NetEvaluator::new(net)?, progress);
+            SearchPlayer::<G, _, _>::new(rule, evaluator, simulations, seed)
         };
         let mut learned = player(&self.net.valid(), mix(seed, 0))?;
         let mut playing = player(playing, mix(seed, 1))?;
@@ -374,29 +406,20 @@ impl<G: Symmetry> AlphaZero<G> {
     }
 
     /// Generations until the budget is spent (steps are generations, in all) or `progress` asks to
-    /// stop.
+    /// stop: a generation that is not whole then is played anew when the run goes on.
     ///
     /// # Errors
     ///
     /// [`Error::Config`](crate::Error::Config) for a budget without steps and time; as
     /// [`AlphaZero::generation`], and where a checkpoint cannot be written.
     pub fn learn(&mut self, budget: Budget, progress: &mut dyn Observer) -> Result<Learned> {
-        budget.require_any_of(&["steps", "time"])?;
-        let task = format!("alpha_zero {}", self.config.net.game);
-        progress.observe(&Event::Started {
-            task: &task,
-            step: self.journal.generation,
-            of: budget.steps,
-        });
-        let reason = loop {
-            let time = Duration::from_secs_f64(self.journal.wall_s);
-            if budget.is_spent(Spent { steps: self.journal.generation, time, ..Spent::default() }) {
-                break StopReason::BudgetSpent;
-            }
-            if progress.wants_stop() {
-                break StopReason::Asked;
-            }
-            let generation = self.generation()?;
+        self.run.start(budget, None, progress)?;
+        while self.run.next(progress) {
+            let generation = self.generation_unless_stopped(progress);
+            let Some(generation) = unless_stopped(generation)? else {
+                self.run.stop(StopReason::Asked);
+                continue;
+            };
             let Played { games, positions, evaluated, wall_s, .. } = generation.played;
             let mut metrics = vec![
                 ("policy_loss", generation.policy_loss),
@@ -409,32 +432,33 @@ impl<G: Symmetry> AlphaZero<G> {
             if let Some(score) = generation.gate {
                 metrics.push(("gate_rate", score.rate().value));
             }
-            progress.observe(&Event::Step {
-                step: generation.generation,
-                of: budget.steps,
-                epoch: 0,
-                items: games as usize,
-                metrics: &metrics,
-            });
+            self.run.report(&metrics, progress);
+            if self.run.is_save_due() {
+                self.save(progress)?;
+            }
+        }
+        if !self.run.is_saved() {
             self.save(progress)?;
-        };
-        let Journal { generation, games, steps, wall_s, .. } = self.journal;
-        progress.observe(&Event::Finished { step: generation, reason, wall_s });
-        Ok(Learned { generations: generation, games, steps, wall_s, reason })
+        }
+        let Ended { steps: generations, wall_s, reason, .. } = self.run.finish(progress);
+        let Journal { games, steps, .. } = self.journal;
+        Ok(Learned { generations, games, steps, wall_s, reason })
     }
 
     /// Saves all that the run goes on from.
-    fn save(&self, progress: &mut dyn Observer) -> Result<()> {
-        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
-        let step = self.journal.generation;
-        let mut checkpoint = Checkpoint::new(step)
-            .module(NET, &self.net)?
-            .optimizer(OPTIMIZER, &self.optimizer)?
-            .bytes(REPLAY, self.replay.to_bytes())?;
-        if let Some(playing) = &self.playing {
-            checkpoint = checkpoint.module(PLAYING, playing)?;
-        }
-        checkpoint::save(checkpoints, checkpoint, step, &(&self.config, &self.journal), progress)
+    fn save(&mut self, progress: &mut dyn Observer) -> Result<()> {
+        let Self { net, playing, optimizer, replay, journal, run, .. } = self;
+        Ok(run.save(progress, |checkpoint| {
+            let checkpoint = checkpoint
+                .module(NET, net)?
+                .optimizer(OPTIMIZER, optimizer)?
+                .bytes(REPLAY, replay.to_bytes())?
+                .state(journal)?;
+            match playing {
+                Some(playing) => checkpoint.module(PLAYING, playing),
+                None => Ok(checkpoint),
+            }
+        })?)
     }
 
     /// Keeps checkpoints, one after each generation of [`AlphaZero::learn`], and goes on from the
@@ -442,19 +466,18 @@ impl<G: Symmetry> AlphaZero<G> {
     ///
     /// # Errors
     ///
-    /// [`Error::Resume`](crate::Error::Resume) for a run of another configuration, and for a
-    /// damaged checkpoint.
+    /// [`model_utils::Error::Mismatch`] with every difference for a run of another configuration, and
+    /// what reading a checkpoint brings.
     pub fn resume_in(mut self, checkpoints: Checkpoints) -> Result<Self> {
-        if let Some((saved, journal)) = checkpoint::latest(&checkpoints, &self.config)? {
+        if let Some(saved) = self.run.resume_in(checkpoints, Some(1))? {
             self.net = saved.module(NET, self.net)?;
             self.optimizer = saved.optimizer(OPTIMIZER, self.optimizer)?;
             if let Some(playing) = self.playing.take() {
                 self.playing = Some(saved.module(PLAYING, playing)?);
             }
             self.replay.restore(&saved.bytes(REPLAY)?)?;
-            self.journal = journal;
+            self.journal = saved.state()?;
         }
-        self.checkpoints = Some(checkpoints);
         Ok(self)
     }
 

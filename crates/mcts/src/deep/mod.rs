@@ -8,7 +8,6 @@
 //! | [`AlphaZero`] | self-play, learning, gate, checkpoints |
 
 mod alpha_zero;
-pub(crate) mod checkpoint;
 mod evaluator;
 mod folded;
 mod net;

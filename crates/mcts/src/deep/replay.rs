@@ -2,7 +2,7 @@
 
 use model_utils_core::{ConfigError, config};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::game::{Action, Symmetry};
 use crate::random::Random;
 
@@ -84,7 +84,7 @@ impl Replay {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a size of 0.
+    /// [`Error::Config`](crate::Error::Config) for a size of 0.
     pub fn new(size: usize, actions: usize, window: usize) -> Result<Self> {
         for (field, value) in [("size", size), ("actions", actions), ("window", window)] {
             config::at_least(field, value, 1)?;
@@ -107,7 +107,7 @@ impl Replay {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for planes outside 0..1 or slices of another length.
+    /// [`Error::Config`](crate::Error::Config) for planes outside 0..1 or slices of another length.
     pub fn push(&mut self, planes: &[f32], policy: &[f32], value: f32) -> Result<()> {
         config::require(planes.len() == self.size, "planes", planes.len(), self.size.to_string())?;
         config::require(
@@ -196,25 +196,27 @@ impl Replay {
     ///
     /// # Errors
     ///
-    /// [`Error::Resume`] for bytes that are none, or of other sizes than this replay's.
+    /// [`Error::Utils`](crate::Error::Utils) for bytes that are none, or of other sizes than this
+    /// replay's.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<()> {
-        let wrong = |what: &str| Error::Resume(format!("the replay window {what}"));
-        let (head, rest) = bytes.split_at_checked(40).ok_or_else(|| wrong("is cut off"))?;
+        let wrong = |what: &str| model_utils_core::Error::data("of the replay window", what);
+        let (head, rest) = bytes.split_at_checked(40).ok_or_else(|| wrong("it is cut off"))?;
         let number = |index: usize| {
             let mut bytes = [0; 8];
             bytes.copy_from_slice(&head[8 * index..8 * index + 8]);
             usize::try_from(u64::from_le_bytes(bytes)).unwrap_or(usize::MAX)
         };
         if [number(0), number(1), number(2)] != [self.size, self.actions, self.window] {
-            return Err(wrong("has other sizes"));
+            return Err(wrong("it has other sizes").into());
         }
         let (next, len) = (number(3), number(4));
         if len > self.window || next >= self.window {
-            return Err(wrong("is damaged"));
+            return Err(wrong("it is damaged").into());
         }
         let expected = len * (self.size + 4 * self.actions + 4);
         if rest.len() != expected {
-            return Err(wrong(&format!("has {} bytes, expected {expected}", rest.len())));
+            let reason = format!("it has {} bytes, expected {expected}", rest.len());
+            return Err(wrong(&reason).into());
         }
         let (planes, numbers) = rest.split_at(len * self.size);
         let (numbers, _) = numbers.as_chunks::<4>();

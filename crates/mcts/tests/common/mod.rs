@@ -14,6 +14,16 @@ impl<G: Game> Evaluator<G> for Even {
     }
 }
 
+impl<G: Game> mcts::Deferred<G> for Even {
+    fn evaluate_now(&mut self, _leaves: &mut Leaves<G>) -> Result<()> {
+        Ok(())
+    }
+
+    fn evaluate_later(&mut self, _leaves: &mut Leaves<G>) -> Result<()> {
+        Ok(())
+    }
+}
+
 impl mcts::Fork for Even {
     fn fork(&self, _worker: u64) -> Self {
         *self

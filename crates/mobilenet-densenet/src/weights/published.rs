@@ -120,7 +120,7 @@ impl Published {
     pub fn fetch(
         &self,
         folder: &Path,
-        progress: &mut dyn FnMut(u64, Option<u64>),
+        progress: &mut dyn model_utils::train::Observer,
     ) -> Result<std::path::PathBuf> {
         let url = format!("{SOURCE}{}", self.file);
         let target = folder.join(self.file);

@@ -39,13 +39,19 @@ impl<M: Module> Ema<M> {
     }
 
     /// Moves the average towards the model as it is now.
-    pub fn update(&mut self, model: &M) {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config) for a model of other shapes.
+    pub fn update(&mut self, model: &M) -> Result<()> {
+        let others = tensors(model);
+        check_shapes(&tensors(&self.average), &others)?;
         let warm_up = (1 + self.updates) as f64 / (10 + self.updates) as f64;
         let decay = self.decay.min(warm_up);
         self.updates += 1;
-        let mut blend = Blend { others: tensors(model), decay };
         // `average` is a snapshot of its own: mapping it in place touches nothing else.
-        self.average = self.average.clone().map(&mut blend);
+        self.average = self.average.clone().map(&mut Blend { others, decay });
+        Ok(())
     }
 
     /// The average, ready for inference.
@@ -63,7 +69,7 @@ impl<M: Module> Ema<M> {
 ///
 /// # Errors
 ///
-/// [`Error::Config`](crate::Error::Config) for no models.
+/// [`Error::Config`](crate::Error::Config) for no models, and for models of other shapes than the first.
 pub fn mean_of<M: Module>(models: &[M]) -> Result<M> {
     let Some((first, rest)) = models.split_first() else {
         return Err(ConfigError::new("models", 0, "at least one model to average").into());
@@ -71,17 +77,21 @@ pub fn mean_of<M: Module>(models: &[M]) -> Result<M> {
     let mut mean = first.valid();
     for (n, model) in (1_u32..).zip(rest) {
         let decay = f64::from(n) / f64::from(n + 1);
-        mean = mean.map(&mut Blend { others: tensors(model), decay });
+        let others = tensors(model);
+        check_shapes(&tensors(&mean), &others)?;
+        mean = mean.map(&mut Blend { others, decay });
     }
     Ok(mean)
 }
 
-/// All floating-point tensors of a model as it is now, flat and without autodiff.
-fn tensors<M: Module>(model: &M) -> VecDeque<Tensor<1>> {
-    struct Collect(VecDeque<Tensor<1>>);
+/// All floating-point tensors of a model as it is now, flat and without autodiff, with their shapes.
+fn tensors<M: Module>(model: &M) -> Tensors {
+    struct Collect(Tensors);
     impl ModuleVisitor for Collect {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0.push_back(param.val().flatten(0, D - 1));
+            let tensor = param.val();
+            let shape = tensor.dims().to_vec();
+            self.0.push_back((tensor.flatten(0, D - 1), shape));
         }
     }
     let mut collect = Collect(VecDeque::new());
@@ -89,15 +99,36 @@ fn tensors<M: Module>(model: &M) -> VecDeque<Tensor<1>> {
     collect.0
 }
 
+type Tensors = VecDeque<(Tensor<1>, Vec<usize>)>;
+
+/// Refuses tensors that cannot be averaged with the others.
+fn check_shapes(expected: &Tensors, found: &Tensors) -> Result<(), ConfigError> {
+    let shapes = |tensors: &Tensors| tensors.iter().map(|(_, shape)| shape.clone()).collect();
+    let (expected, found): (Vec<_>, Vec<_>) = (shapes(expected), shapes(found));
+    let differ = expected.iter().zip(&found).find(|(a, b)| a != b);
+    match differ {
+        Some((expected, found)) => {
+            let expected = format!("{expected:?}, as the others have");
+            Err(ConfigError::new("models", format!("with a tensor of {found:?}"), expected))
+        }
+        None => config::require(
+            expected.len() == found.len(),
+            "models",
+            found.len(),
+            format!("{} tensors, as the others have", expected.len()),
+        ),
+    }
+}
+
 /// `decay` of each tensor and the rest of its counterpart, in visiting order.
 struct Blend {
-    others: VecDeque<Tensor<1>>,
+    others: Tensors,
     decay: f64,
 }
 
 impl ModuleMapper for Blend {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(other) = self.others.pop_front() else {
+        let Some((other, _)) = self.others.pop_front() else {
             return param;
         };
         let decay = self.decay;

@@ -1,3 +1,4 @@
+use super::Stoppable;
 use crate::error::Result;
 
 /// Where a loop gets its batches: the same ones in the same order for the same epoch, from any
@@ -41,5 +42,22 @@ where
 
     fn epoch(&self, epoch: u64, first: usize) -> Box<dyn Iterator<Item = Result<B>> + '_> {
         Box::new(Self::epoch(self, epoch, first))
+    }
+}
+
+/// The same batches, until the switch is turned on.
+impl<T: Batches> Batches for Stoppable<T> {
+    type Batch = T::Batch;
+
+    fn batches_per_epoch(&self) -> usize {
+        self.get().batches_per_epoch()
+    }
+
+    fn epoch(
+        &self,
+        epoch: u64,
+        first: usize,
+    ) -> Box<dyn Iterator<Item = Result<Self::Batch>> + '_> {
+        Box::new(self.stop().around(self.get().epoch(epoch, first)))
     }
 }

@@ -35,6 +35,11 @@ impl EarlyStopping {
         } else {
             self.since += 1;
         }
+        self.was_over()
+    }
+
+    /// Whether it was time to stop at the last score.
+    pub fn was_over(&self) -> bool {
         self.since >= self.patience.max(1)
     }
 

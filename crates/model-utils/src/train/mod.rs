@@ -1,5 +1,6 @@
-//! The parts of a training loop: a [`Budget`], [`Event`]s to an [`Observer`], learning curves,
-//! early stopping, weight averaging, and a supervised loop built of them.
+//! The parts of a training loop: the [`Run`] that it holds, with its [`Budget`], [`Event`]s to an
+//! [`Observer`], learning curves and checkpoints; a learning-rate [`Schedule`], early stopping, weight
+//! averaging, and a supervised loop built of them.
 //!
 //! A loop tells what happens as events and never prints. Observers decide what becomes of them:
 //! [`ProgressBar`] draws, [`JsonLines`] and [`CsvLog`] write, [`History`] collects curves,
@@ -36,8 +37,10 @@ pub use average::{Ema, mean_of};
 pub use batches::Batches;
 pub use early_stopping::EarlyStopping;
 pub use model_utils_core::budget::{Budget, Spent};
-pub use model_utils_core::event::{Event, Observer, Silent, Stop, StopReason};
+pub use model_utils_core::event::{Event, Observer, Silent, Stop, StopReason, Stoppable};
 pub use model_utils_core::history::{Curve, History};
 pub use model_utils_core::log::{CsvLog, JsonLines};
 pub use model_utils_core::progress::ProgressBar;
+pub use model_utils_core::run::{Ended, Run};
+pub use model_utils_core::schedule::Schedule;
 pub use supervised::{Evaluation, StepOutput, Supervised, SupervisedConfig, Trained};

@@ -1,26 +1,26 @@
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use burn::config::Config;
-use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::{Batches, Budget, EarlyStopping, Ema, Event, History, Observer, Spent, StopReason};
-use crate::checkpoint::{Checkpoint, Checkpoints, Goal};
+use super::{
+    Batches, Budget, EarlyStopping, Ema, Ended, History, Observer, Run, Schedule, StopReason,
+};
+use crate::checkpoint::{Checkpoint, Checkpoints, Goal, HoldsModules as _, TakesModules as _};
 use crate::config::{self, ConfigError};
 use crate::device;
 use crate::error::{Error, Result};
 use crate::ops;
-use crate::weights::{Manifest, State, is_autodiff};
+use crate::weights::is_autodiff;
 
 /// The names under which the parts of a run stand in its checkpoints.
 const MODEL: &str = "model";
 const EMA: &str = "ema";
 const OPTIMIZER: &str = "optimizer";
-const SCHEDULE: &str = "schedule";
 
 /// Configuration of [`Supervised`].
 #[derive(Config, Debug, PartialEq)]
@@ -78,6 +78,11 @@ impl Evaluation {
         Self { score, metrics: BTreeMap::from([(name.to_owned(), score)]) }
     }
 
+    /// Where nothing is measured: no metric, and NaN for a score.
+    pub fn none() -> Self {
+        Self { score: f64::NAN, metrics: BTreeMap::new() }
+    }
+
     /// Adds a metric.
     #[must_use]
     pub fn with_metric(mut self, name: &str, value: f64) -> Self {
@@ -110,51 +115,39 @@ pub struct Trained<M> {
 }
 
 impl<M> Trained<M> {
+    /// The same where the run came to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`] where the observer asked to stop.
+    pub fn or_stopped(self) -> Result<Self> {
+        self.reason.or_stopped("training", self.step).map(|()| self)
+    }
+
     /// The average if there is one, the last model otherwise: what was evaluated.
     pub fn into_best_guess(self) -> M {
         self.ema.unwrap_or(self.model)
     }
 }
 
-/// The position of a run: all that is not weights.
+/// What a checkpoint holds beside the modules, and beside what the run itself writes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Progress {
-    step: u64,
-    epoch: u64,
-    /// Batches of the epoch that are done.
-    batch: usize,
-    /// Of an epoch; 0 before the first, and in older checkpoints.
-    #[serde(default)]
+struct Journal {
+    /// Batches of an epoch; 0 before the first.
     per_epoch: usize,
-    items: u64,
-    wall_s: f64,
-    train_s: f64,
     ema_updates: u64,
     early_stopping: Option<EarlyStopping>,
     evaluation: Option<Evaluation>,
-    /// A file of its own beside the checkpoints; older checkpoints hold it themselves.
-    #[serde(default, skip_serializing)]
-    history: History,
-    /// Of it not saved yet.
-    #[serde(skip)]
-    unsaved: History,
-    /// How long that file is.
-    #[serde(default)]
-    history_bytes: u64,
+    /// What was measured since the last report, where it was saved between two.
+    unreported: Unreported,
 }
 
-impl Progress {
-    fn note(&mut self, event: &Event<'_>) {
-        self.history.observe(event);
-        self.unsaved.observe(event);
-    }
-}
-
-/// What a checkpoint holds beside the modules.
-#[derive(Serialize, Deserialize)]
-struct SavedState {
-    config: SupervisedConfig,
-    progress: Progress,
+/// What was measured since the last report.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Unreported {
+    losses: Vec<f64>,
+    correct: Option<i64>,
+    items: usize,
 }
 
 /// The supervised loop: batches → loss → gradients → step, an evaluation after each epoch, and
@@ -167,13 +160,13 @@ pub struct Supervised<M> {
     config: SupervisedConfig,
     model: M,
     optimizer: Masked<ModuleOptimizer>,
-    schedule: Masked<ModuleLrScheduler>,
+    schedule: Schedule,
     ema: Option<Ema<M>>,
-    checkpoints: Option<Checkpoints>,
-    progress: Progress,
+    run: Run,
+    journal: Journal,
 }
 
-/// Burn's optimiser and scheduler do not implement `Debug`.
+/// Burn's optimiser does not implement `Debug`.
 struct Masked<T>(T);
 
 impl<T> std::fmt::Debug for Masked<T> {
@@ -193,7 +186,7 @@ impl<M: Module> Supervised<M> {
         config: SupervisedConfig,
         model: M,
         optimizer: impl Into<ModuleOptimizer>,
-        schedule: impl Into<ModuleLrScheduler>,
+        schedule: impl Into<Schedule>,
     ) -> Result<Self> {
         config.budget.require_any_of(&["steps", "epochs", "time"])?;
         let positive = [
@@ -214,15 +207,44 @@ impl<M: Module> Supervised<M> {
         let ema = config.ema_decay.map(|decay| Ema::new(&model, decay)).transpose()?;
         let early_stopping =
             config.patience.map(|patience| EarlyStopping::new(config.goal, patience));
+        let schedule = schedule.into();
+        schedule.check()?;
+        // What may change has no place in it.
+        let about = json!({
+            "seed": config.seed,
+            "accumulate": config.accumulate,
+            "clip_norm": config.clip_norm,
+            "ema_decay": config.ema_decay,
+            "goal": config.goal,
+            "schedule": schedule,
+        });
         Ok(Self {
             config,
             model,
             optimizer: Masked(optimizer.into()),
-            schedule: Masked(schedule.into()),
+            schedule,
             ema,
-            checkpoints: None,
-            progress: Progress { early_stopping, ..Progress::default() },
+            run: Run::new("train", &about)?,
+            journal: Journal { early_stopping, ..Journal::default() },
         })
+    }
+
+    /// Gives the run a name, which is told and saved: `train` without.
+    #[must_use]
+    pub fn named(mut self, task: &str) -> Self {
+        self.run.set_task(task);
+        self
+    }
+
+    /// Says what else the run is, field by field: the batch size, the optimiser's settings, the data.
+    /// A run that goes on must be about the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for what JSON cannot hold.
+    pub fn about(mut self, about: &impl Serialize) -> Result<Self> {
+        self.run.add_about("about", about)?;
+        Ok(self)
     }
 
     /// Saves checkpoints there, and goes on from the latest if there is one.
@@ -230,53 +252,40 @@ impl<M: Module> Supervised<M> {
     /// # Errors
     ///
     /// [`Error::Mismatch`] with each field in which the checkpoint's configuration is another one, but
-    /// budget, patience and how often is logged and saved, which may change, and if it is of another
-    /// model; [`Error::Format`] if it is damaged.
+    /// budget, patience and how often is logged and saved, which may change, and the learning rate
+    /// where [that is asked for](Checkpoints::allow_change) as `schedule`; and if it is of another model
+    /// or another kind of optimiser; [`Error::Format`] if it is damaged.
     pub fn resume_in(mut self, checkpoints: Checkpoints) -> Result<Self> {
-        if let Some(saved) = checkpoints.latest()? {
-            let state: SavedState = saved.state()?;
-            let SupervisedConfig { budget, patience, log_every, checkpoint_every, .. } =
-                self.config;
-            let may_change =
-                SupervisedConfig { budget, patience, log_every, checkpoint_every, ..state.config };
-            let manifest = |config: &SupervisedConfig| Manifest::new("train", "run", config);
-            let differences = manifest(&self.config)?.differences(Some(&manifest(&may_change)?));
-            if !differences.is_empty() {
-                return Err(Error::Mismatch { path: saved.folder().to_path_buf(), differences });
-            }
+        let every = self.config.checkpoint_every;
+        if let Some(saved) = self.run.resume_in(checkpoints, every)? {
+            let journal: Journal = saved.state()?;
             self.model = saved.module(MODEL, self.model)?;
             self.optimizer = Masked(saved.optimizer(OPTIMIZER, self.optimizer.0)?);
-            self.schedule = Masked(saved.schedule(SCHEDULE, self.schedule.0)?);
             if let (Some(ema), Some(decay)) = (&mut self.ema, self.config.ema_decay) {
                 let average = saved.module(EMA, ema.model())?;
-                *ema = Ema::resume(&average, decay, state.progress.ema_updates)?;
+                *ema = Ema::resume(&average, decay, journal.ema_updates)?;
             }
-            let waits = self.progress.early_stopping.take();
-            self.progress = state.progress;
-            self.progress.early_stopping = match (waits, self.progress.early_stopping.take()) {
+            let waits = self.journal.early_stopping.take();
+            self.journal = journal;
+            self.journal.early_stopping = match (waits, self.journal.early_stopping.take()) {
                 (Some(waits), Some(before)) => Some(before.with_patience_of(&waits)),
                 (waits, _) => waits,
             };
-            if self.progress.history_bytes > 0 {
-                self.progress.history = checkpoints.history(self.progress.history_bytes)?;
-            } else {
-                self.progress.unsaved = self.progress.history.clone();
-            }
         }
-        self.checkpoints = Some(checkpoints);
         Ok(self)
     }
 
     /// The step the run is at.
     pub fn step(&self) -> u64 {
-        self.progress.step
+        self.run.steps()
     }
 
     /// Trains until the budget is spent, the score no longer improves or the observer asks to
     /// stop.
     ///
     /// `step` computes the loss of a batch; `evaluate` gets the model (its average, if one is
-    /// kept) without autodiff.
+    /// kept) without autodiff. Where `evaluate` gives an error, as where it was
+    /// [stopped](Error::Stopped), the run is saved as it was before it, and goes on with it.
     ///
     /// # Errors
     ///
@@ -300,76 +309,61 @@ impl<M: Module> Supervised<M> {
                 Error::data("training set", "it has no batch, expected at least one").into()
             );
         }
-        let before = self.progress.per_epoch;
+        let before = self.journal.per_epoch;
         let is_same = before == 0 || before == per_epoch;
         config::require(is_same, "batches", per_epoch, format!("{before} an epoch, as before"))
             .map_err(Error::from)?;
-        self.progress.per_epoch = per_epoch;
+        self.journal.per_epoch = per_epoch;
         let steps_per_epoch = per_epoch.div_ceil(self.config.accumulate) as u64;
-        let budget = self.config.budget;
-        let of = match (budget.steps, budget.epochs.map(|epochs| epochs * steps_per_epoch)) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        observer.observe(&Event::Started { task: "train", step: self.progress.step, of });
-        let clock = Clock::start(self.progress.wall_s);
-        let mut unread = Unread::default();
-
-        let reason = 'run: loop {
-            if let Some(reason) = self.over(&clock, observer) {
-                break reason;
-            }
-            let mut source = batches.epoch(self.progress.epoch, self.progress.batch);
-            while self.progress.batch < per_epoch {
-                let started = Instant::now();
-                let group = self.config.accumulate.min(per_epoch - self.progress.batch);
-                self.train_step(&mut source, group, &mut step, &mut unread)?;
-                let logs = self.progress.step.is_multiple_of(self.config.log_every);
-                if logs || self.progress.batch == per_epoch {
-                    self.report(&mut unread, of, observer)?;
-                }
-                self.progress.train_s += started.elapsed().as_secs_f64();
-                let every = self.config.checkpoint_every;
-                if every.is_some_and(|every| self.progress.step.is_multiple_of(every)) {
-                    self.report(&mut unread, of, observer)?;
-                    self.save(None, &clock, observer)?;
-                }
-                if self.progress.batch < per_epoch
-                    && let Some(reason) = self.over(&clock, observer)
-                {
-                    self.report(&mut unread, of, observer)?;
-                    self.save(None, &clock, observer)?;
-                    break 'run reason;
-                }
-            }
-            drop(source);
-            self.progress.epoch += 1;
-            self.progress.batch = 0;
-            let score = self.evaluate(&mut evaluate, observer)?;
-            let early = &mut self.progress.early_stopping;
-            let tired = early.as_mut().is_some_and(|early| early.is_over(score));
-            self.save(Some(score), &clock, observer)?;
-            if tired {
-                break StopReason::NoImprovement;
-            }
-        };
-        if self.progress.batch > 0 && reason == StopReason::BudgetSpent {
-            // The last epoch is in parts: what is reported is evaluated now, after the save.
-            self.evaluate(&mut evaluate, observer)?;
+        self.run.start(self.config.budget, Some(steps_per_epoch), observer)?;
+        if self.journal.early_stopping.as_ref().is_some_and(EarlyStopping::was_over) {
+            self.run.stop(StopReason::NoImprovement);
         }
-        let wall_s = clock.total_s();
-        observer.observe(&Event::Finished { step: self.progress.step, reason, wall_s });
-        let Progress { step, epoch, items, train_s, evaluation, history, .. } = self.progress;
+        if self.run.batches() == per_epoch {
+            // Its evaluation was stopped.
+            self.end_epoch(&mut evaluate, observer)?;
+        }
+        let mut unread =
+            Unread { known: std::mem::take(&mut self.journal.unreported), ..Unread::default() };
+        let mut source = None;
+        while self.run.next(observer) {
+            let source_of_epoch =
+                source.get_or_insert_with(|| batches.epoch(self.run.epochs(), self.run.batches()));
+            let group = self.config.accumulate.min(per_epoch - self.run.batches());
+            self.train_step(source_of_epoch, group, &mut step, &mut unread)?;
+            let is_epoch_done = self.run.batches() == per_epoch;
+            if is_epoch_done || self.run.is_report_due(self.config.log_every) {
+                self.report(&mut unread, observer)?;
+            }
+            if is_epoch_done {
+                source = None;
+                self.end_epoch(&mut evaluate, observer)?;
+            } else if self.run.is_save_due() {
+                self.save_between(&mut unread, observer)?;
+            }
+        }
+        if self.run.reason() != Some(StopReason::Asked) {
+            self.report(&mut unread, observer)?;
+        }
+        if !self.run.is_saved() {
+            self.save_between(&mut unread, observer)?;
+        }
+        if self.run.batches() > 0 && self.run.reason() == Some(StopReason::BudgetSpent) {
+            // The last epoch is in parts: what is reported is evaluated now, after the save.
+            let evaluation = self.evaluate(&mut evaluate)?;
+            self.note(evaluation, observer);
+        }
+        let Ended { steps, epochs, wall_s, items_per_s, reason, .. } = self.run.finish(observer);
         Ok(Trained {
             model: self.model.valid(),
             ema: self.ema.map(|ema| ema.model()),
-            step,
-            epoch,
+            step: steps,
+            epoch: epochs,
             reason,
-            evaluation,
-            history,
+            evaluation: self.journal.evaluation,
+            history: self.run.history().clone(),
             wall_s,
-            items_per_s: items as f64 / train_s.max(f64::MIN_POSITIVE),
+            items_per_s,
         })
     }
 
@@ -383,20 +377,21 @@ impl<M: Module> Supervised<M> {
     ) -> Result<(), E> {
         let mut gathered = GradientsAccumulator::new();
         let device = self.model.devices().swap_remove(0);
+        let mut items = 0;
         for part in 0..group {
             let batch = source.next().ok_or_else(|| {
                 Error::data(
                     "training set",
                     format!(
                         "an epoch ended after {} batches, before its end",
-                        self.progress.batch + part
+                        self.run.batches() + part
                     ),
                 )
             })??;
-            let number = self.progress.step * self.config.accumulate as u64 + part as u64;
+            let number = self.run.steps() * self.config.accumulate as u64 + part as u64;
             device::seed(&device, device::step_seed(self.config.seed, number));
             let output = step(&self.model, batch)?;
-            self.progress.items += output.items as u64;
+            items += output.items;
             unread.push(&output);
             let loss = if group == 1 { output.loss } else { output.loss / group as f64 };
             let grads = GradientsParams::from_grads(loss.backward(), &self.model);
@@ -406,122 +401,90 @@ impl<M: Module> Supervised<M> {
         if let Some(max_norm) = self.config.clip_norm {
             grads = ops::clip_grad_norm(&self.model, grads, max_norm).0;
         }
-        let rate = self.schedule.0.step();
-        unread.learning_rate = rate.base();
+        let rate = self.schedule.rate(self.run.steps() + 1);
+        unread.learning_rate = rate;
         self.model = self.optimizer.0.step(rate, self.model.clone(), grads);
         if let Some(ema) = &mut self.ema {
-            ema.update(&self.model);
-            self.progress.ema_updates = ema.updates();
+            ema.update(&self.model)?;
+            self.journal.ema_updates = ema.updates();
         }
-        self.progress.step += 1;
-        self.progress.batch += group;
+        self.run.steps_done(1, group, items);
         unread.step_done(group);
         Ok(())
     }
 
     /// Reads the losses since the last report, checks them and tells the observer.
-    fn report(
-        &mut self,
-        unread: &mut Unread,
-        of: Option<u64>,
-        observer: &mut dyn Observer,
-    ) -> Result<()> {
-        if unread.losses.is_empty() {
-            return Ok(());
+    fn report(&mut self, unread: &mut Unread, observer: &mut dyn Observer) -> Result<()> {
+        unread.read(self.run.steps())?;
+        if !unread.known.losses.is_empty() {
+            let metrics = unread.take();
+            self.run.report(&metrics, observer);
+            self.journal.unreported = Unreported::default();
         }
-        let step = self.progress.step;
-        let (metrics, items) = unread.read(step)?;
-        let epoch = self.progress.epoch;
-        let event = Event::Step { step, of, epoch, items, metrics: &metrics };
-        self.progress.note(&event);
-        observer.observe(&event);
         Ok(())
     }
 
-    fn evaluate<E>(
+    /// Evaluates after an epoch, and saves.
+    fn end_epoch<E: From<Error>>(
         &mut self,
         evaluate: &mut dyn FnMut(&M) -> Result<Evaluation, E>,
         observer: &mut dyn Observer,
-    ) -> Result<f64, E> {
-        let model = match &self.ema {
-            Some(ema) => ema.model(),
-            None => self.model.valid(),
+    ) -> Result<(), E> {
+        self.run.pause();
+        let evaluation = match self.evaluate(evaluate) {
+            Ok(evaluation) => evaluation,
+            Err(error) => {
+                self.save(None, observer)?;
+                return Err(error);
+            }
         };
-        let evaluation = evaluate(&model)?;
+        self.run.epoch_done();
+        let score = self.note(evaluation, observer);
+        if self.journal.early_stopping.as_mut().is_some_and(|early| early.is_over(score)) {
+            self.run.stop(StopReason::NoImprovement);
+        }
+        Ok(self.save(Some(score), observer)?)
+    }
+
+    fn evaluate<E>(
+        &self,
+        evaluate: &mut dyn FnMut(&M) -> Result<Evaluation, E>,
+    ) -> Result<Evaluation, E> {
+        match &self.ema {
+            Some(ema) => evaluate(&ema.model()),
+            None => evaluate(&self.model.valid()),
+        }
+    }
+
+    /// Notes an evaluation and returns its score.
+    fn note(&mut self, evaluation: Evaluation, observer: &mut dyn Observer) -> f64 {
         let metrics: Vec<(&str, f64)> =
             evaluation.metrics.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        let Progress { epoch, step, .. } = self.progress;
-        let event = Event::Epoch { epoch, step, metrics: &metrics };
-        self.progress.note(&event);
-        observer.observe(&event);
+        self.run.evaluated(&metrics, observer);
         let score = evaluation.score;
-        self.progress.evaluation = Some(evaluation);
-        Ok(score)
+        self.journal.evaluation = Some(evaluation);
+        score
     }
 
-    fn save(
-        &mut self,
-        score: Option<f64>,
-        clock: &Clock,
-        observer: &mut dyn Observer,
-    ) -> Result<()> {
-        let Some(checkpoints) = &self.checkpoints else {
-            return Ok(());
-        };
-        self.progress.wall_s = clock.total_s();
-        let unsaved = std::mem::take(&mut self.progress.unsaved);
-        let before = self.progress.history_bytes;
-        self.progress.history_bytes = checkpoints.append_history(before, &unsaved)?;
-        let step = self.progress.step;
-        let state = SavedState { config: self.config.clone(), progress: self.progress.clone() };
-        let mut checkpoint = Checkpoint::new(step)
-            .module(MODEL, &self.model)?
-            .optimizer(OPTIMIZER, &self.optimizer.0)?
-            .schedule(SCHEDULE, &self.schedule.0)?
-            .state(&state)?;
-        if let Some(ema) = &self.ema {
-            checkpoint = checkpoint.module(EMA, &ema.model())?;
-        }
-        if let Some((name, value)) = checkpoint.modules().find_map(State::first_not_finite) {
-            return Err(Error::NotFinite { what: format!("weight `{name}`"), value, step });
-        }
-        if let Some(score) = score {
-            checkpoint = checkpoint.score(score);
-        }
-        let saved = checkpoints.save(&checkpoint)?;
-        observer.observe(&Event::Saved { path: saved.folder(), step });
-        Ok(())
+    /// Saves where the next report is still to come: it will be that of a run that was not stopped.
+    fn save_between(&mut self, unread: &mut Unread, observer: &mut dyn Observer) -> Result<()> {
+        unread.read(self.run.steps())?;
+        self.journal.unreported = unread.known.clone();
+        self.save(None, observer)
     }
 
-    fn over(&self, clock: &Clock, observer: &dyn Observer) -> Option<StopReason> {
-        let Progress { step, epoch, .. } = self.progress;
-        let time = Duration::from_secs_f64(clock.total_s());
-        if self.config.budget.is_spent(Spent {
-            steps: step,
-            epochs: epoch,
-            time,
-            ..Spent::default()
-        }) {
-            Some(StopReason::BudgetSpent)
-        } else {
-            observer.wants_stop().then_some(StopReason::Asked)
-        }
-    }
-}
-
-/// Time spent, the parts before a resume included.
-struct Clock {
-    before_s: f64,
-    started: Instant,
-}
-
-impl Clock {
-    fn start(before_s: f64) -> Self {
-        Self { before_s, started: Instant::now() }
-    }
-
-    fn total_s(&self) -> f64 {
-        self.before_s + self.started.elapsed().as_secs_f64()
+    fn save(&mut self, score: Option<f64>, observer: &mut dyn Observer) -> Result<()> {
+        let Self { model, optimizer, ema, journal, run, .. } = self;
+        run.save(observer, |checkpoint| {
+            let mut checkpoint = checkpoint
+                .module(MODEL, model)?
+                .optimizer(OPTIMIZER, &optimizer.0)?
+                .state(journal)?;
+            if let Some(ema) = ema {
+                checkpoint = checkpoint.module(EMA, &ema.model())?;
+            }
+            Ok(score.into_iter().fold(checkpoint, Checkpoint::score))
+        })
     }
 }
 
@@ -530,29 +493,32 @@ impl Clock {
 struct Unread {
     losses: Vec<Tensor<1>>,
     correct: Vec<Tensor<1, Int>>,
-    items: usize,
     learning_rate: f64,
     /// Losses of each step that is done.
     groups: Vec<usize>,
+    /// Those that were read.
+    known: Unreported,
 }
 
 impl Unread {
     fn push(&mut self, output: &StepOutput) {
         self.losses.push(output.loss.clone().without_autodiff());
         self.correct.extend(output.correct.clone().map(Tensor::without_autodiff));
-        self.items += output.items;
+        self.known.items += output.items;
     }
 
     fn step_done(&mut self, group: usize) {
         self.groups.push(group);
     }
 
-    /// The mean loss and accuracy up to `step`, the last one done.
-    fn read(&mut self, step: u64) -> Result<(Vec<(&'static str, f64)>, usize)> {
-        let Self { losses, correct, items, learning_rate, groups } = std::mem::take(self);
-        let count = losses.len() as f64;
-        let losses = Tensor::cat(losses, 0).into_data().convert::<f64>();
-        let losses = losses.try_to_vec::<f64>().map_err(unreadable)?;
+    /// Reads losses up to `step`, the last one done, and checks them.
+    fn read(&mut self, step: u64) -> Result<()> {
+        if self.losses.is_empty() {
+            return Ok(());
+        }
+        let groups = std::mem::take(&mut self.groups);
+        let losses = Tensor::cat(std::mem::take(&mut self.losses), 0).into_data();
+        let losses = losses.convert::<f64>().try_to_vec::<f64>().map_err(unreadable)?;
         let mut steps = groups.iter().zip(step + 1 - groups.len() as u64..);
         let mut of_step =
             steps.by_ref().flat_map(|(group, step)| std::iter::repeat_n(step, *group));
@@ -562,14 +528,23 @@ impl Unread {
                 return Err(Error::NotFinite { what: "loss".to_owned(), value: *loss, step });
             }
         }
-        let mut metrics = vec![("train_loss", losses.iter().sum::<f64>() / count)];
-        if !correct.is_empty() {
-            let correct = Tensor::cat(correct, 0).sum().into_data().convert::<i64>();
-            let correct = correct.try_to_vec::<i64>().map_err(unreadable)?;
-            metrics.push(("train_accuracy", correct[0] as f64 / items as f64));
+        self.known.losses.extend(losses);
+        if !self.correct.is_empty() {
+            let correct = Tensor::cat(std::mem::take(&mut self.correct), 0).sum().into_data();
+            let correct = correct.convert::<i64>().try_to_vec::<i64>().map_err(unreadable)?;
+            *self.known.correct.get_or_insert(0) += correct[0];
         }
-        metrics.push(("learning_rate", learning_rate));
-        Ok((metrics, items))
+        Ok(())
+    }
+
+    /// The mean loss and accuracy of what was read.
+    fn take(&mut self) -> Vec<(&'static str, f64)> {
+        let Unreported { losses, correct, items } = std::mem::take(&mut self.known);
+        let mut metrics = vec![("train_loss", losses.iter().sum::<f64>() / losses.len() as f64)];
+        let correct = correct.map(|correct| correct as f64 / items as f64);
+        metrics.extend(correct.map(|share| ("train_accuracy", share)));
+        metrics.push(("learning_rate", self.learning_rate));
+        metrics
     }
 }
 

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::ConfigError;
+use crate::config::{self, ConfigError};
 use crate::error::{Error, Result};
 
 /// The version of the files that this crate writes; older ones are read, newer ones refused.
@@ -106,7 +106,8 @@ impl Manifest {
         };
         let mut lines = found.differences_of_kind(&self.crate_name, &self.model);
         if lines.is_empty() {
-            compare("", &self.config, &found.config, &mut lines);
+            let differences = config::differences(&self.config, &found.config);
+            lines.extend(differences.iter().map(ToString::to_string));
         }
         lines
     }
@@ -136,22 +137,5 @@ pub(super) fn no_manifest(path: &Path) -> Error {
     Error::Mismatch {
         path: path.to_path_buf(),
         differences: vec!["it has no manifest (weights from elsewhere need an import)".to_owned()],
-    }
-}
-
-/// Lines of the leaves that differ.
-fn compare(place: &str, expected: &Value, found: &Value, lines: &mut Vec<String>) {
-    match (expected, found) {
-        (Value::Object(a), Value::Object(b)) => {
-            for key in a.keys().chain(b.keys().filter(|key| !a.contains_key(*key))) {
-                let place = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
-                let get = |map: &serde_json::Map<String, Value>| {
-                    map.get(key).cloned().unwrap_or(Value::Null)
-                };
-                compare(&place, &get(a), &get(b), lines);
-            }
-        }
-        _ if expected == found => {}
-        _ => lines.push(format!("`{place}` is {found}, expected {expected}")),
     }
 }

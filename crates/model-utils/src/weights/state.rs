@@ -172,8 +172,16 @@ impl State {
     /// [`Error::Io`] where the file cannot be written, [`Error::Data`] for a tensor of a type
     /// that SafeTensors does not know.
     pub fn save(&self, path: impl AsRef<Path>, manifest: &Manifest) -> Result<()> {
-        let path = path.as_ref();
-        let unwritable = |reason: String| Error::data(path.display().to_string(), reason);
+        crate::atomic::write(path, &self.to_bytes(manifest)?)
+    }
+
+    /// What [`save`](Self::save) writes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] for numbers of a kind that SafeTensors do not know.
+    pub fn to_bytes(&self, manifest: &Manifest) -> Result<Vec<u8>> {
+        let unwritable = |reason: String| Error::data("weights", reason);
         let ids: BTreeMap<&str, String> = self
             .tensors
             .iter()
@@ -190,9 +198,7 @@ impl State {
             .iter()
             .map(|(name, entry)| Ok((name, Viewed::of(name, &entry.data)?)))
             .collect::<Result<Vec<_>>>()?;
-        let bytes = safetensors::serialize(views, Some(header))
-            .map_err(|error| unwritable(error.to_string()))?;
-        crate::atomic::write(path, &bytes)
+        safetensors::serialize(views, Some(header)).map_err(|error| unwritable(error.to_string()))
     }
 
     /// Reads a SafeTensors file and its manifest, where it has one.

@@ -16,7 +16,7 @@ use burn::nn::{
 };
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use model_utils::train::{Evaluation, StepOutput, Supervised, SupervisedConfig};
+use model_utils::train::{Evaluation, Schedule, StepOutput, Supervised, SupervisedConfig};
 use model_utils::{Result, ops};
 
 /// conv → batch norm → relu → mean over space → dropout → linear: the net of
@@ -98,9 +98,7 @@ pub fn run(config: SupervisedConfig) -> Supervised<Net> {
     // Initialisation is lazy: draw it now, from the seed above.
     let _ = weights_of(&net);
     let optimizer: ModuleOptimizer = AdamConfig::new().init();
-    let schedule =
-        burn::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig::new(0.05, 40).init().unwrap();
-    Supervised::new(config, net, optimizer, schedule).unwrap()
+    Supervised::new(config, net, optimizer, Schedule::cosine(0.05, 40)).unwrap()
 }
 
 pub fn read<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {

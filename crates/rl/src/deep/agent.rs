@@ -1,17 +1,17 @@
 use std::path::Path;
 
 use burn::tensor::{Device, TensorData};
-use model_utils::checkpoint::{Checkpoint, Checkpoints};
-use model_utils::train::{Budget, Observer};
+use model_utils::checkpoint::Checkpoints;
+use model_utils::train::{Budget, Observer, Run};
 use model_utils::weights::{Manifest, State, TensorEntry};
 use model_utils_core::random::mix;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::columns;
+use super::journal::Learned;
 use super::network::Network;
-use super::session::Learned;
 use crate::environment::{Act, Choice, Features, action};
 use crate::error::{Error, Result};
 use crate::space::Spaces;
@@ -82,8 +82,16 @@ pub trait Agent: Sized {
     /// The spaces it was made for.
     fn spaces(&self) -> &Spaces;
 
+    /// Its run: how far it is, what was told of it, what of it is saved.
+    fn run(&self) -> &Run;
+
+    /// Its run.
+    fn run_mut(&mut self) -> &mut Run;
+
     /// Environment steps it has learned from.
-    fn steps(&self) -> u64;
+    fn steps(&self) -> u64 {
+        self.run().steps()
+    }
 
     /// The best action, for an observation as numbers `[features]`.
     fn decide(&self, observation: &[f32], mask: Option<&[bool]>) -> Choice<'static>;
@@ -155,65 +163,30 @@ pub trait Agent: Sized {
         Ok(agent)
     }
 
-    /// Saves all that learning goes on from, agent and environments, as a checkpoint.
+    /// Keeps checkpoints of agent and environments, one `every` so many steps and one where
+    /// [`learn`](Self::learn) ends, and goes on from the latest that is there: both are as they were,
+    /// bit for bit. `self` is a fresh agent of the same configuration; where there is no checkpoint,
+    /// both stay as they are.
     ///
     /// # Errors
     ///
-    /// Where it cannot be written, or an environment cannot save itself.
-    fn save_in(
-        &self,
-        checkpoints: &Checkpoints,
-        environments: &dyn VectorEnvironment,
-    ) -> Result<()> {
-        let snapshot = self.snapshot()?;
-        let mut columns = snapshot.columns;
-        for (name, network) in &snapshot.networks {
-            columns.push(((*name).to_owned(), network.values().to_vec()));
-        }
-        let config = serde_json::to_value((self.config(), self.spaces()))
-            .map_err(|error| Error::Resume(error.to_string()))?;
-        let checkpoint = Checkpoint::new(self.steps())
-            .bytes("columns", columns::write(&columns))?
-            .state(&json!({
-                "model": Self::MODEL,
-                "config": config,
-                "acting": snapshot.acting,
-                "learning": snapshot.learning,
-                "environments": environments.state()?,
-            }))?;
-        checkpoints.save(&checkpoint)?;
-        Ok(())
-    }
-
-    /// Goes on from the latest checkpoint that is there: agent and environments are as they were,
-    /// bit for bit. `self` is a fresh agent of the same configuration; where there is no
-    /// checkpoint, both stay as they are.
-    ///
-    /// # Errors
-    ///
-    /// Where the checkpoint is damaged, or of another algorithm, configuration or network shape.
+    /// [`model_utils::Error::Mismatch`] with each field in which the checkpoint is of another
+    /// algorithm, configuration or spaces, and where it is damaged.
     fn resume_in(
         mut self,
-        checkpoints: &Checkpoints,
+        checkpoints: Checkpoints,
+        every: u64,
         environments: &mut dyn VectorEnvironment,
     ) -> Result<Self> {
-        let Some(saved) = checkpoints.latest()? else { return Ok(self) };
-        let state: Value = saved.state()?;
-        let found = state["model"].as_str().unwrap_or_default();
-        if found != Self::MODEL {
-            let line = format!("it holds a run of {found}, expected {}", Self::MODEL);
-            return Err(mismatch(saved.folder(), vec![line]));
-        }
-        let expected = manifest(Self::MODEL, &json!((self.config(), self.spaces())))?;
-        let differences = expected.differences(Some(&manifest(Self::MODEL, &state["config"])?));
-        if !differences.is_empty() {
-            return Err(mismatch(saved.folder(), differences));
-        }
+        let Some(saved) = self.run_mut().resume_in(checkpoints, Some(every))? else {
+            return Ok(self);
+        };
+        let state: Resumed = saved.state()?;
         let mut snapshot = Snapshot {
             networks: self.snapshot()?.networks,
-            acting: state["acting"].clone(),
-            columns: columns::read(&saved.bytes("columns")?)?,
-            learning: state["learning"].clone(),
+            acting: state.acting,
+            columns: columns::read(&saved.bytes(COLUMNS)?)?,
+            learning: state.learning,
         };
         for at in 0..snapshot.networks.len() {
             let name = snapshot.networks[at].0;
@@ -225,9 +198,61 @@ pub trait Agent: Sized {
             network.values_mut().copy_from_slice(&values);
         }
         self.restore(snapshot)?;
-        environments.restore(&state["environments"])?;
+        environments.restore(&state.environments)?;
         Ok(self)
     }
+
+    /// Saves a checkpoint where one is due: for a loop that learns.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written, or an environment cannot save itself.
+    fn save_when_due(
+        &mut self,
+        environments: &dyn VectorEnvironment,
+        progress: &mut dyn Observer,
+    ) -> Result<()> {
+        if self.run().is_save_due() { save(self, environments, progress) } else { Ok(()) }
+    }
+
+    /// Saves a checkpoint where there is none of this step.
+    ///
+    /// # Errors
+    ///
+    /// As [`save_when_due`](Self::save_when_due).
+    fn save_at_end(
+        &mut self,
+        environments: &dyn VectorEnvironment,
+        progress: &mut dyn Observer,
+    ) -> Result<()> {
+        if self.run().is_saved() { Ok(()) } else { save(self, environments, progress) }
+    }
+}
+
+/// What a checkpoint holds beside the columns of numbers.
+#[derive(Debug, Serialize, Deserialize)]
+struct Resumed {
+    acting: Value,
+    learning: Value,
+    environments: Value,
+}
+
+const COLUMNS: &str = "columns";
+
+/// Saves all that learning goes on from.
+fn save<G: Agent>(
+    agent: &mut G,
+    environments: &dyn VectorEnvironment,
+    progress: &mut dyn Observer,
+) -> Result<()> {
+    let Snapshot { networks, acting, mut columns, learning } = agent.snapshot()?;
+    let of_networks =
+        networks.iter().map(|(name, network)| ((*name).to_owned(), network.values().to_vec()));
+    columns.extend(of_networks);
+    let state = Resumed { acting, learning, environments: environments.state()? };
+    Ok(agent.run_mut().save(progress, |checkpoint| {
+        checkpoint.bytes(COLUMNS, columns::write(&columns))?.state(&state)
+    })?)
 }
 
 /// Takes the time spent out: it differs from run to run.

@@ -2,16 +2,16 @@ use burn::config::Config;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use model_utils::layers::Activation;
 use model_utils::ops;
-use model_utils::train::{Budget, Observer};
+use model_utils::train::{Budget, Observer, Run};
 use model_utils_core::config::{self, ConfigError};
 use model_utils_core::random::Random;
 use serde_json::json;
 
 use super::adam::{Adam, clip, step_all};
 use super::agent::{Agent, Snapshot, acts};
+use super::journal::{Counted, Journal, Learned};
 use super::network::{Network, Start, widths};
 use super::off_policy::remember;
-use super::session::{Journal, Learned, Session};
 use crate::environment::{Choice, from_state, to_state};
 use crate::error::{Error, Result};
 use crate::memory::{Batch, NStep, ReplayBuffer};
@@ -19,7 +19,7 @@ use crate::space::{Space, Spaces};
 use crate::vector::{Actions, VectorEnvironment};
 
 /// How often observers are told, in environment steps.
-const TELL_EVERY: u64 = 1000;
+const REPORT_EVERY: u64 = 1000;
 
 /// How a [`Dqn`] learns. The defaults are those of stable-baselines3 but for a smaller buffer, an
 /// earlier target and ReLU layers of 64.
@@ -219,12 +219,12 @@ impl Dqn {
     }
 
     fn explore(&mut self, observations: &[f32]) -> Vec<usize> {
-        let share = self.journal.steps as f64 / self.config.exploration_steps.max(1) as f64;
+        let share = self.journal.steps() as f64 / self.config.exploration_steps.max(1) as f64;
         let epsilon = 1.0 + (self.config.epsilon - 1.0) * share.min(1.0);
         let features = self.spaces.observation.features();
         let mut choices = Vec::new();
         for row in observations.chunks(features) {
-            let starting = self.journal.steps < self.config.learning_starts;
+            let starting = self.journal.steps() < self.config.learning_starts;
             if starting || self.random.bernoulli(epsilon) {
                 choices.push(self.random.below(self.actions));
             } else {
@@ -260,7 +260,7 @@ impl Dqn {
     /// [`Error::Batch`] before there are enough transitions, and for a loss that is not finite.
     pub fn update(&mut self) -> Result<f64> {
         let config = &self.config;
-        let share = self.journal.steps as f64 / config.beta_steps.max(1) as f64;
+        let share = self.journal.steps() as f64 / config.beta_steps.max(1) as f64;
         let beta = config.beta + (1.0 - config.beta) * share.min(1.0);
         let batch = self.replay.sample(config.batch_size, beta, &mut self.random)?;
         let targets = self.targets(&batch);
@@ -297,7 +297,7 @@ impl Dqn {
         clip(&mut gradients, config.max_grad_norm);
         let left = config
             .anneal_steps
-            .map_or(1.0, |over| (1.0 - self.journal.steps as f64 / over as f64).max(0.0));
+            .map_or(1.0, |over| (1.0 - self.journal.steps() as f64 / over as f64).max(0.0));
         let rate = config.learning_rate * left;
         step_all(&mut self.adam, &mut [&mut self.online], &gradients, rate);
         self.replay.set_priorities(&batch.indices, &errors);
@@ -313,8 +313,7 @@ impl Dqn {
         let after = environments.observations();
         let actions: Vec<f32> = choices.iter().map(|choice| *choice as f32).collect();
         remember(&mut self.replay, &mut self.n_steps, (&before, &actions), &transitions, after);
-        self.journal.steps += choices.len() as u64;
-        self.journal.note(&transitions.episodes);
+        self.journal.note(choices.len(), &transitions.episodes);
         Ok(())
     }
 }
@@ -360,7 +359,7 @@ impl Agent for Dqn {
             replay,
             n_steps: Vec::new(),
             random,
-            journal: Journal::default(),
+            journal: Journal::new(Self::MODEL, config, spaces)?,
             trained_at: 0,
             copied_at: 0,
         })
@@ -374,8 +373,12 @@ impl Agent for Dqn {
         &self.spaces
     }
 
-    fn steps(&self) -> u64 {
-        self.journal.steps
+    fn run(&self) -> &Run {
+        &self.journal.run
+    }
+
+    fn run_mut(&mut self) -> &mut Run {
+        &mut self.journal.run
     }
 
     fn decide(&self, observation: &[f32], mask: Option<&[bool]>) -> Choice<'static> {
@@ -396,14 +399,11 @@ impl Agent for Dqn {
             let steps = NStep::new(self.config.n_step, self.config.discount);
             self.n_steps = vec![steps; environments.count()];
         }
-        let mut session = Session::start(Self::MODEL, budget, progress, &self.journal)?;
+        self.journal.start(budget, progress)?;
         let mut loss = f64::NAN;
-        let reason = loop {
-            if let Some(reason) = session.over(&self.journal) {
-                break reason;
-            }
+        while self.journal.run.next(progress) {
             self.collect(environments)?;
-            let steps = self.journal.steps;
+            let steps = self.journal.steps();
             if steps - self.copied_at >= self.config.target_every {
                 self.target.clone_from(&self.online);
                 self.copied_at = steps;
@@ -416,11 +416,13 @@ impl Agent for Dqn {
                     loss = self.update()?;
                 }
             }
-            if session.is_due(&self.journal, TELL_EVERY) {
-                session.tell(&self.journal, &[("loss", loss)]);
+            if self.journal.run.is_report_due(REPORT_EVERY) {
+                self.journal.report(&[("loss", loss)], progress);
             }
-        };
-        Ok(session.finish(&mut self.journal, reason))
+            self.save_when_due(environments, progress)?;
+        }
+        self.save_at_end(environments, progress)?;
+        Ok(self.journal.finish(progress))
     }
 
     fn snapshot(&self) -> Result<Snapshot> {
@@ -448,9 +450,10 @@ impl Agent for Dqn {
         if snapshot.learning.is_null() {
             return Ok(());
         }
-        let position;
-        (self.random, self.journal, self.n_steps, (self.trained_at, self.copied_at, position)) =
+        let (counted, position): (Counted, _);
+        (self.random, counted, self.n_steps, (self.trained_at, self.copied_at, position)) =
             from_state(&snapshot.learning)?;
+        self.journal.restore(counted);
         let bad = || Error::Resume("moments or target of another shape".to_owned());
         let target = snapshot.column("target").ok_or_else(bad)?;
         if target.len() != self.target.values().len()

@@ -1,7 +1,7 @@
 //! Agents with networks (feature `burn`): DQN, REINFORCE, A2C, PPO, SAC.
 //!
 //! All of them have [`act`](Policy::act), [`learn`](Agent::learn), [`save`](Agent::save),
-//! [`load`](Agent::load), [`save_in`](Agent::save_in) and [`resume_in`](Agent::resume_in).
+//! [`load`](Agent::load) and [`resume_in`](Agent::resume_in).
 //!
 //! # Design decisions
 //!
@@ -19,25 +19,25 @@ mod adam;
 mod agent;
 mod columns;
 mod dqn;
+mod journal;
 mod network;
 mod off_policy;
 mod on_policy;
 mod policy_gradient;
 mod ppo;
 mod sac;
-mod session;
 mod squashed;
 
 pub use actor_critic::ActorCritic;
 pub use adam::{Adam, clip};
 pub use agent::{Agent, Snapshot};
 pub use dqn::{Dqn, DqnConfig};
+pub use journal::Learned;
 pub use network::Network;
 pub use on_policy::{Algorithm, OnPolicy, OnPolicyConfig, Rollout};
 pub use policy_gradient::{A2c, A2cConfig, A2cUpdate, Reinforce, ReinforceConfig, ReinforceUpdate};
 pub use ppo::{Ppo, PpoConfig, PpoUpdate};
 pub use sac::{Sac, SacConfig};
-pub use session::Learned;
 
 #[allow(unused_imports)] // For the links above.
 use crate::environment::Policy;

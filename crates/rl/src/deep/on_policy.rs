@@ -1,7 +1,7 @@
 use burn::tensor::Device;
 use derive_setters::Setters;
 use model_utils::layers::Activation;
-use model_utils::train::{Budget, Observer};
+use model_utils::train::{Budget, Observer, Run};
 use model_utils_core::config::{self, ConfigError};
 use model_utils_core::random::Random;
 use serde::de::DeserializeOwned;
@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::actor_critic::{ActorCritic, Minibatch};
 use super::adam::{Adam, clip};
 use super::agent::{Agent, Snapshot, acts};
+use super::journal::{Counted, Journal, Learned};
 use super::network::Network;
-use super::session::{Journal, Learned, Session};
 use crate::environment::{Choice, from_state, to_state};
 use crate::error::{Error, Result};
 use crate::memory::{Bootstrap, generalized_advantages};
@@ -230,8 +230,7 @@ impl<A: Algorithm> OnPolicy<A> {
                 };
                 after.push(Bootstrap { value, ended: terminated || truncated });
             }
-            self.journal.steps += count as u64;
-            self.journal.note(&transitions.episodes);
+            self.journal.note(count, &transitions.episodes);
         }
         let OnPolicyConfig { discount, lambda, .. } = self.config;
         rollout.advantages =
@@ -344,7 +343,7 @@ impl<A: Algorithm> Agent for OnPolicy<A> {
             device: device.clone().autodiff(),
             networks,
             random,
-            journal: Journal::default(),
+            journal: Journal::new(A::MODEL, config, spaces)?,
             moments,
         })
     }
@@ -357,8 +356,12 @@ impl<A: Algorithm> Agent for OnPolicy<A> {
         &self.spaces
     }
 
-    fn steps(&self) -> u64 {
-        self.journal.steps
+    fn run(&self) -> &Run {
+        &self.journal.run
+    }
+
+    fn run_mut(&mut self) -> &mut Run {
+        &mut self.journal.run
     }
 
     fn decide(&self, observation: &[f32], mask: Option<&[bool]>) -> Choice<'static> {
@@ -380,17 +383,16 @@ impl<A: Algorithm> Agent for OnPolicy<A> {
         progress: &mut dyn Observer,
     ) -> Result<Learned> {
         self.spaces.expect(environments.spaces())?;
-        let mut session = Session::start(A::MODEL, budget, progress, &self.journal)?;
+        self.journal.start(budget, progress)?;
         let config = self.config.clone();
-        let reason = loop {
-            if let Some(reason) = session.over(&self.journal) {
-                break reason;
-            }
+        while self.journal.run.next(progress) {
             let rollout = self.collect(environments)?;
             let metrics = A::update(&config, self, &rollout)?;
-            session.tell(&self.journal, &metrics);
-        };
-        Ok(session.finish(&mut self.journal, reason))
+            self.journal.report(&metrics, progress);
+            self.save_when_due(environments, progress)?;
+        }
+        self.save_at_end(environments, progress)?;
+        Ok(self.journal.finish(progress))
     }
 
     fn snapshot(&self) -> Result<Snapshot> {
@@ -422,7 +424,9 @@ impl<A: Algorithm> Agent for OnPolicy<A> {
         if snapshot.learning.is_null() {
             return Ok(());
         }
-        (self.random, self.journal) = from_state(&snapshot.learning)?;
+        let counted: Counted;
+        (self.random, counted) = from_state(&snapshot.learning)?;
+        self.journal.restore(counted);
         if self.adam.restore("adam", |name| snapshot.column(name)) {
             return Ok(());
         }

@@ -73,7 +73,7 @@ impl Algorithm for PpoUpdate {
         let count = rollout.returns.len();
         // As in stable-baselines3, what is left is taken before this rollout counts.
         let left = own.anneal_steps.map_or(1.0, |over| {
-            let before = agent.journal.steps.saturating_sub(count as u64);
+            let before = agent.journal.steps().saturating_sub(count as u64);
             (1.0 - before as f64 / over as f64).max(0.0)
         });
         let (learning_rate, clip) = (config.learning_rate * left, own.clip * left);

@@ -2,16 +2,16 @@ use burn::config::Config;
 use burn::tensor::{Device, Tensor, TensorData};
 use model_utils::layers::Activation;
 use model_utils::ops;
-use model_utils::train::{Budget, Observer};
+use model_utils::train::{Budget, Observer, Run};
 use model_utils_core::config::{self, ConfigError};
 use model_utils_core::random::Random;
 use serde_json::json;
 
 use super::adam::{Adam, step_all};
 use super::agent::{Agent, Snapshot, acts};
+use super::journal::{Counted, Journal, Learned};
 use super::network::{Network, Start, widths};
 use super::off_policy::remember;
-use super::session::{Journal, Learned, Session};
 use super::squashed::{CLIP_MEAN, LOG_STD, Players};
 use crate::environment::{Choice, from_state, to_state};
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ use crate::space::{Space, Spaces};
 use crate::vector::{Actions, VectorEnvironment};
 
 /// How often observers are told, in environment steps.
-const TELL_EVERY: u64 = 500;
+const REPORT_EVERY: u64 = 500;
 
 /// How a [`Sac`] learns. The defaults are those of stable-baselines3 but for a smaller buffer.
 #[derive(Config, Debug, PartialEq)]
@@ -229,14 +229,15 @@ impl Sac {
     fn collect(&mut self, environments: &mut dyn VectorEnvironment) -> Result<()> {
         let (features, width) = (self.spaces.observation.features(), self.width());
         let before = environments.observations().to_vec();
-        if self.matrices.is_empty() || self.journal.steps - self.drawn_at >= self.config.train_every
+        if self.matrices.is_empty()
+            || self.journal.steps() - self.drawn_at >= self.config.train_every
         {
-            self.drawn_at = self.journal.steps;
+            self.drawn_at = self.journal.steps();
             self.draw_matrices(environments.count());
         }
         let mut actions = Vec::new();
         for (i, row) in before.chunks(features).enumerate() {
-            let mut action: Vec<f32> = if self.journal.steps < self.config.learning_starts {
+            let mut action: Vec<f32> = if self.journal.steps() < self.config.learning_starts {
                 (0..width).map(|_| self.random.uniform_in(-1.0..1.0) as f32).collect()
             } else {
                 self.sample(row, i)
@@ -258,8 +259,7 @@ impl Sac {
         for episode in &transitions.episodes {
             self.noise[episode.environment * width..][..width].fill(0.0);
         }
-        self.journal.steps += environments.count() as u64;
-        self.journal.note(&transitions.episodes);
+        self.journal.note(environments.count(), &transitions.episodes);
         Ok(())
     }
 
@@ -401,7 +401,7 @@ impl Agent for Sac {
             noise: Vec::new(),
             matrices: Vec::new(),
             random,
-            journal: Journal::default(),
+            journal: Journal::new(Self::MODEL, config, spaces)?,
             trained_at: 0,
             drawn_at: 0,
         })
@@ -415,8 +415,12 @@ impl Agent for Sac {
         &self.spaces
     }
 
-    fn steps(&self) -> u64 {
-        self.journal.steps
+    fn run(&self) -> &Run {
+        &self.journal.run
+    }
+
+    fn run_mut(&mut self) -> &mut Run {
+        &mut self.journal.run
     }
 
     fn decide(&self, observation: &[f32], _mask: Option<&[bool]>) -> Choice<'static> {
@@ -439,14 +443,11 @@ impl Agent for Sac {
             self.noise = vec![0.0; environments.count() * self.width()];
             self.matrices.clear();
         }
-        let mut session = Session::start(Self::MODEL, budget, progress, &self.journal)?;
+        self.journal.start(budget, progress)?;
         let (mut critic, mut actor) = (f64::NAN, f64::NAN);
-        let reason = loop {
-            if let Some(reason) = session.over(&self.journal) {
-                break reason;
-            }
+        while self.journal.run.next(progress) {
             self.collect(environments)?;
-            let steps = self.journal.steps;
+            let steps = self.journal.steps();
             let ready =
                 steps > self.config.learning_starts && self.replay.len() >= self.config.batch_size;
             if ready && steps - self.trained_at >= self.config.train_every {
@@ -455,15 +456,15 @@ impl Agent for Sac {
                     (critic, actor) = self.update()?;
                 }
             }
-            if session.is_due(&self.journal, TELL_EVERY) {
-                let temperature = self.temperature();
-                session.tell(
-                    &self.journal,
-                    &[("critic_loss", critic), ("actor_loss", actor), ("temperature", temperature)],
-                );
+            if self.journal.run.is_report_due(REPORT_EVERY) {
+                let temperature = ("temperature", self.temperature());
+                let losses = [("critic_loss", critic), ("actor_loss", actor), temperature];
+                self.journal.report(&losses, progress);
             }
-        };
-        Ok(session.finish(&mut self.journal, reason))
+            self.save_when_due(environments, progress)?;
+        }
+        self.save_at_end(environments, progress)?;
+        Ok(self.journal.finish(progress))
     }
 
     fn snapshot(&self) -> Result<Snapshot> {
@@ -507,14 +508,15 @@ impl Agent for Sac {
         if snapshot.learning.is_null() {
             return Ok(());
         }
-        let position;
+        let (counted, position): (Counted, _);
         (
             self.random,
-            self.journal,
+            counted,
             self.steps,
             self.noise,
             (self.trained_at, self.drawn_at, position),
         ) = from_state(&snapshot.learning)?;
+        self.journal.restore(counted);
         let bad = || Error::Resume("moments or targets of another shape".to_owned());
         for (name, target) in ["target_1", "target_2"].into_iter().zip(&mut self.targets) {
             let values = snapshot.column(name).ok_or_else(bad)?;

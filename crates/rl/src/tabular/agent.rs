@@ -1,9 +1,11 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use model_utils_core::event::Observer;
 use model_utils_core::random::{Random, mix};
+use model_utils_core::run::{Ended, Run};
 use model_utils_core::{Budget, Spent, atomic};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,6 +17,8 @@ use crate::error::{Error, Result};
 use crate::space::{Space, Spaces};
 use crate::vector::Episode;
 
+/// Steps between two questions whether to go on.
+const SOME_STEPS: u64 = 256;
 /// A trace below this is forgotten.
 const FAINTEST: f64 = 1e-4;
 
@@ -122,9 +126,10 @@ impl Tabular {
         self.episodes
     }
 
-    /// Learns until the budget is spent: steps and episodes count in all, the parts before a
-    /// resume included, time since it was made or loaded. `observe` is told of every episode that
-    /// ends.
+    /// Learns until the budget is spent or `progress` asks to stop: steps and episodes count in all,
+    /// the parts before a resume included, time since it was made or loaded.
+    ///
+    /// Metrics, told of every episode that ends: `episode_reward`, `episode_length`.
     ///
     /// # Errors
     ///
@@ -135,12 +140,11 @@ impl Tabular {
         &mut self,
         environment: &mut E,
         budget: Budget,
-        mut observe: impl FnMut(&Episode),
-    ) -> Result<()>
+        progress: &mut dyn Observer,
+    ) -> Result<Ended>
     where
         E: Environment<Observation = usize, Action = usize>,
     {
-        budget.require_any_of(&["steps", "episodes", "time"])?;
         let (states, actions) = counts(&environment.spaces())?;
         let [own_states, own_actions] = self.table.shape();
         if (states, actions) != (own_states, own_actions) {
@@ -148,24 +152,41 @@ impl Tabular {
             let expected = format!("{own_states} states, {own_actions} actions");
             return Err(Error::spaces("observation", found, expected));
         }
-        let (started, before) = (Instant::now(), self.time);
-        loop {
-            // The clock is asked where it matters alone: a step takes less time than that.
-            let time = budget.time.map_or(before, |_| before + started.elapsed());
-            let (steps, episodes) = (self.steps, self.episodes);
-            if budget.is_spent(Spent { steps, episodes, time, ..Spent::default() }) {
-                break;
+        let counted = &["steps", "episodes", "time"];
+        let mut run = Run::new("tabular", &())?.counting(counted).without_history();
+        let (steps, episodes, time) = (self.steps, self.episodes, self.time);
+        run.set_spent(Spent { steps, episodes, time, ..Spent::default() });
+        run.start(budget, None, progress)?;
+        let mut ended = Vec::new();
+        while run.next(progress) {
+            // A step takes less time than asking whether to go on: that is done now and then.
+            let most = run.steps_left().unwrap_or(SOME_STEPS).min(SOME_STEPS);
+            let episodes =
+                budget.episodes.map_or(u64::MAX, |all| all.saturating_sub(run.episodes()));
+            let (mut steps, mut told) = (0, 0);
+            while steps < most && (ended.len() as u64) < episodes {
+                let running = match self.episode {
+                    Some(running) => running,
+                    None => self.start(environment)?,
+                };
+                steps += 1;
+                if let Some(episode) = self.step(environment, running)? {
+                    ended.push((steps, episode));
+                }
             }
-            let running = match self.episode {
-                Some(running) => running,
-                None => self.start(environment)?,
-            };
-            if let Some(episode) = self.step(environment, running)? {
-                observe(&episode);
+            run.pause();
+            for (at, Episode { reward, length, .. }) in ended.drain(..) {
+                run.steps_done(at - told, 0, (at - told) as usize);
+                told = at;
+                run.episodes_done(1);
+                let metrics = [("episode_reward", reward), ("episode_length", length as f64)];
+                run.report(&metrics, progress);
             }
+            run.steps_done(steps - told, 0, (steps - told) as usize);
         }
-        self.time = before + started.elapsed();
-        Ok(())
+        let ended = run.finish(progress);
+        self.time = Duration::from_secs_f64(ended.wall_s);
+        Ok(ended)
     }
 
     fn start<E>(&mut self, environment: &mut E) -> Result<Running>

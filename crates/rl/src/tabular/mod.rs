@@ -16,7 +16,7 @@
 //! observation, the return of Monte Carlo included.
 //!
 //! ```
-//! use rl::Budget;
+//! use rl::prelude::*;
 //! use rl::environments::Maze;
 //! use rl::tabular::{Method, Tabular, TabularConfig};
 //!
@@ -24,7 +24,7 @@
 //! let mut world = maze.environment();
 //! let config = TabularConfig::new(Method::QLearning).with_discount(0.8);
 //! let mut agent = Tabular::new(config, &world)?;
-//! agent.learn(&mut world, Budget::episodes(300), |_| {})?;
+//! agent.learn(&mut world, Budget::episodes(300), &mut Silent)?;
 //! assert_eq!(maze.path(&agent.policy()), [0, 3, 4, 5, 8]);
 //! # Ok::<(), rl::Error>(())
 //! ```

@@ -4,31 +4,27 @@ mod config;
 mod teacher_forced;
 mod validation;
 
-use std::collections::VecDeque;
-use std::time::{Duration, Instant};
-
 use burn::optim::{AdamConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
-use model_utils::checkpoint::{Checkpoint, Checkpoints, Goal, Saved};
+use model_utils::checkpoint::{Checkpoints, HoldsModules as _, Saved, TakesModules as _};
 use model_utils::data::Position;
 use model_utils::device::{seed, step_seed};
 use model_utils::ops;
-use model_utils::train::{Budget, EarlyStopping, Ema, Event, Observer, Spent, StopReason, mean_of};
-use model_utils::weights::Manifest;
+pub use model_utils::train::Schedule;
+use model_utils::train::{Budget, Ema, Ended, History, Observer, Run, StopReason, mean_of};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-pub use config::{Schedule, TrainingConfig};
+pub use config::TrainingConfig;
 pub use validation::Validation;
 pub(crate) use validation::teacher_forced;
 
-use crate::decoding::Greedy;
 use crate::encoder_decoder::EncoderDecoder;
 use crate::error::{Error, Result};
 use crate::fingerprint::fingerprint;
 use crate::text::{EncodedPair, Splits, TokenBatches, TokenLimit, Tokenizers};
 use teacher_forced::TeacherForced;
-use validation::{bleu, scalar};
+use validation::{Best, Validated, bleu, scalar};
 
 /// A model in training on sentence pairs.
 ///
@@ -38,9 +34,10 @@ pub struct Trainer<M: EncoderDecoder> {
     model: M,
     optimizer: ModuleOptimizer,
     ema: Option<Ema<M>>,
-    /// The weights at the last validations, the oldest first, where they are averaged.
-    recent: VecDeque<M>,
-    best: Option<Best<M>>,
+    validated: Validated<M>,
+    /// The same after the validation at the end, where that is none of `valid_every`: a run that goes
+    /// on knows nothing of it.
+    at_end: Option<Validated<M>>,
     config: TrainingConfig,
     tokenizers: Tokenizers,
     train: Vec<EncodedPair>,
@@ -50,36 +47,21 @@ pub struct Trainer<M: EncoderDecoder> {
     limit: TokenLimit,
     about: Value,
     device: Device,
-    progress: Progress,
-    keep: Option<(Checkpoints, u64)>,
-}
-
-/// The weights that did best.
-struct Best<M> {
-    model: M,
-    validation: Validation,
-}
-
-/// How far a run is.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Progress {
-    step: u64,
     /// The next batch.
     position: Position,
-    wall_s: f64,
-    /// Without validations and saving.
-    steps_s: f64,
-    target_tokens: u64,
-    stopping: Option<EarlyStopping>,
-    last: Option<Validation>,
+    /// Of the steps since the last report.
+    losses: Vec<f64>,
+    run: Run,
 }
 
 /// What a checkpoint holds beside modules.
 #[derive(Debug, Serialize, Deserialize)]
 struct Journal {
-    manifest: Manifest,
-    progress: Progress,
+    position: Position,
+    losses: Vec<f64>,
+    last: Option<Validation>,
     best: Option<Validation>,
+    since_best: usize,
     recent: usize,
     ema_updates: Option<u64>,
 }
@@ -102,6 +84,17 @@ pub struct Trained {
     pub best: Option<Validation>,
     /// Why it ended.
     pub reason: StopReason,
+}
+
+impl Trained {
+    /// The same where the training came to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`model_utils::Error::Stopped`] where it was asked to stop.
+    pub fn or_stopped(self) -> Result<Self> {
+        Ok(self.reason.or_stopped("training", self.steps).map(|()| self)?)
+    }
 }
 
 /// What one step measured.
@@ -179,18 +172,12 @@ impl<M: EncoderDecoder> Trainer<M> {
                 .with_epsilon(1e-9)
                 .init(),
             ema: config.ema_decay.map(|decay| Ema::new(&model, decay)).transpose()?,
-            recent: VecDeque::new(),
-            best: None,
+            validated: Validated::default(),
+            at_end: None,
             batches: TokenBatches::new(&train, config.batch_tokens, config.seed)?,
-            progress: Progress {
-                step: 0,
-                position: Position::default(),
-                wall_s: 0.0,
-                steps_s: 0.0,
-                target_tokens: 0,
-                stopping: config.patience.map(|n| EarlyStopping::new(Goal::Highest, n)),
-                last: None,
-            },
+            position: Position::default(),
+            losses: Vec::new(),
+            run: Run::new("training", &Value::Null)?,
             model,
             tokenizers,
             train,
@@ -200,7 +187,6 @@ impl<M: EncoderDecoder> Trainer<M> {
             limit,
             about: Value::Null,
             device,
-            keep: None,
         })
     }
 
@@ -216,14 +202,24 @@ impl<M: EncoderDecoder> Trainer<M> {
     ///
     /// # Errors
     ///
-    /// [`Error::Resume`] with every difference for a checkpoint of another configuration or of other
-    /// pairs, and what reading one brings.
+    /// [`model_utils::Error::Mismatch`] with every difference for a checkpoint of another
+    /// configuration or of other pairs (how long is waited for a better BLEU and how often events come
+    /// may change), and what reading one brings.
     pub fn resume_in(mut self, checkpoints: Checkpoints, every: u64) -> Result<Self> {
-        if let Some(saved) = checkpoints.latest()? {
-            self = self.resume(&saved)?;
+        let mut training = serde_json::to_value(&self.config).unwrap_or_default();
+        if let Some(fields) = training.as_object_mut() {
+            fields.retain(|field, _| !["patience", "log_every"].contains(&field.as_str()));
         }
-        self.keep = Some((checkpoints, every.max(1)));
-        Ok(self)
+        self.run.set_about(&json!({
+            "model": self.about,
+            "training": training,
+            "pairs": [self.train.len(), self.valid.len()],
+            "pairs_hash": hash(self.train.iter().chain(&self.valid)),
+        }))?;
+        match self.run.resume_in(checkpoints, Some(every))? {
+            Some(saved) => self.resume(&saved),
+            None => Ok(self),
+        }
     }
 
     /// The model in training.
@@ -238,7 +234,12 @@ impl<M: EncoderDecoder> Trainer<M> {
 
     /// Steps so far.
     pub fn steps(&self) -> u64 {
-        self.progress.step
+        self.run.steps()
+    }
+
+    /// Every metric over the steps, the parts before a resume included.
+    pub fn history(&self) -> &History {
+        self.run.history()
     }
 
     /// Training pairs.
@@ -258,9 +259,10 @@ impl<M: EncoderDecoder> Trainer<M> {
     ///
     /// Where weights cannot be averaged.
     pub fn best(&self) -> Result<M> {
-        match &self.best {
+        let validated = self.at_end.as_ref().unwrap_or(&self.validated);
+        match &validated.best {
             Some(best) => Ok(best.model.clone()),
-            None => self.evaluated(),
+            None => self.evaluated(validated),
         }
     }
 
@@ -270,11 +272,12 @@ impl<M: EncoderDecoder> Trainer<M> {
     }
 
     /// Trains until the budget is spent, the observer asks to stop or BLEU has not grown for as long
-    /// as is allowed. Ends with a validation.
+    /// as is allowed. Ends with a validation, but where it was asked to stop; one that goes on while
+    /// the observer asks is dropped, and made when the run goes on.
     ///
     /// Metrics of steps: `train_loss`, `learning_rate`, `grad_norm`, `target_tokens_per_s`; of
-    /// validations, told as [`Event::Epoch`]: `valid_bleu`, `valid_perplexity`,
-    /// `valid_token_accuracy`, `wall_s`.
+    /// validations, told as [`Event::Epoch`](model_utils::train::Event::Epoch): `valid_bleu`,
+    /// `valid_perplexity`, `valid_token_accuracy`, `wall_s`.
     ///
     /// # Errors
     ///
@@ -282,24 +285,19 @@ impl<M: EncoderDecoder> Trainer<M> {
     /// or gradient that is NaN or infinite: the model stays as it was before that step, and is saved
     /// where checkpoints are kept.
     pub fn train(&mut self, budget: Budget, progress: &mut dyn Observer) -> Result<Trained> {
-        budget.require_any_of(&COUNTED)?;
-        let (first, before_s) = (self.progress.step, self.progress.wall_s);
-        progress.observe(&Event::Started { task: "training", step: first, of: budget.steps });
-        let started = Instant::now();
-        let elapsed_s = || before_s + started.elapsed().as_secs_f64();
-        let (mut losses, mut tokens, mut told_s) = (Vec::new(), 0, self.progress.steps_s);
+        self.run.start(budget, None, progress)?;
+        self.at_end = None;
+        if self.validated.is_over(self.config.patience) {
+            self.run.stop(StopReason::NoImprovement);
+        }
+        if self.is_validation_due() {
+            // It was stopped.
+            self.validate(progress)?;
+            self.save(progress)?;
+        }
         let batches = self.batches.clone();
-        let mut plan = batches.from(self.progress.position).peekable();
-        let reason = loop {
-            let (steps, epochs) = (self.progress.step, self.progress.position.epoch);
-            let time = Duration::from_secs_f64(self.progress.wall_s);
-            if budget.is_spent(Spent { steps, epochs, time, ..Spent::default() }) {
-                break StopReason::BudgetSpent;
-            }
-            if progress.wants_stop() {
-                break StopReason::Asked;
-            }
-            let step_started = Instant::now();
+        let mut plan = batches.from(self.position).peekable();
+        while self.run.next(progress) {
             let taken: Vec<Vec<usize>> =
                 plan.by_ref().take(self.config.accumulate).map(|(_, batch)| batch).collect();
             let report = match self.step(&taken) {
@@ -310,64 +308,47 @@ impl<M: EncoderDecoder> Trainer<M> {
                 }
             };
             if let Some((position, _)) = plan.peek() {
-                self.progress.position = *position;
+                self.position = *position;
+                self.run.set_epochs(position.epoch);
             }
-            self.progress.steps_s += step_started.elapsed().as_secs_f64();
-            self.progress.wall_s = elapsed_s();
-            losses.push(report.loss);
-            tokens += report.target_tokens;
-            let step = self.progress.step;
-            let is_last = Some(step) == budget.steps;
-            if step.is_multiple_of(self.config.log_every) || is_last {
-                let seconds = self.progress.steps_s - told_s;
-                let mean = losses.iter().sum::<f64>() / losses.len() as f64;
-                progress.observe(&Event::Step {
-                    step,
-                    of: budget.steps,
-                    epoch: self.progress.position.epoch,
-                    items: tokens,
-                    metrics: &[
-                        ("train_loss", mean),
-                        ("learning_rate", report.learning_rate),
-                        ("grad_norm", report.grad_norm),
-                        ("target_tokens_per_s", tokens as f64 / seconds.max(1e-9)),
-                    ],
-                });
-                (losses, tokens, told_s) = (Vec::new(), 0, self.progress.steps_s);
+            self.losses.push(report.loss);
+            if self.run.is_report_due(self.config.log_every) {
+                let mean = self.losses.iter().sum::<f64>() / self.losses.len() as f64;
+                self.losses.clear();
+                let metrics = [
+                    ("train_loss", mean),
+                    ("learning_rate", report.learning_rate),
+                    ("grad_norm", report.grad_norm),
+                    ("target_tokens_per_s", self.run.items_per_s()),
+                ];
+                self.run.report(&metrics, progress);
             }
-            if step.is_multiple_of(self.config.valid_every) {
-                let over = self.validate(progress)?;
-                self.progress.wall_s = elapsed_s();
-                if over {
-                    break StopReason::NoImprovement;
-                }
+            if self.is_validation_due() {
+                self.validate(progress)?;
             }
-            if self.keep.as_ref().is_some_and(|(_, every)| step.is_multiple_of(*every)) {
+            if self.run.is_save_due() {
                 self.save(progress)?;
-                self.progress.wall_s = elapsed_s();
             }
-        };
-        let step = self.progress.step;
-        if reason != StopReason::Asked
-            && self.progress.last.is_none_or(|last| last.step < step)
-            && step > 0
-        {
-            self.validate(progress)?;
-            self.progress.wall_s = elapsed_s();
         }
-        if step > first {
+        if !self.run.is_saved() {
             self.save(progress)?;
         }
-        let wall_s = self.progress.wall_s;
-        progress.observe(&Event::Finished { step, reason, wall_s });
+        if self.run.reason() == Some(StopReason::BudgetSpent) && !self.is_validated() {
+            self.at_end = self.validation(progress)?;
+            if self.at_end.is_none() {
+                self.run.stop(StopReason::Asked);
+            }
+        }
+        let Ended { steps, epochs, wall_s, steps_s, items_per_s, reason, .. } =
+            self.run.finish(progress);
+        let validated = self.at_end.as_ref().unwrap_or(&self.validated);
         Ok(Trained {
-            steps: step,
-            epochs: self.progress.position.epoch,
+            steps,
+            epochs,
             wall_s,
-            steps_s: self.progress.steps_s,
-            target_tokens_per_s: self.progress.target_tokens as f64
-                / self.progress.steps_s.max(1e-9),
-            best: self.best.as_ref().map(|best| best.validation),
+            steps_s,
+            target_tokens_per_s: items_per_s,
+            best: validated.best.as_ref().map(|best| best.validation),
             reason,
         })
     }
@@ -378,7 +359,7 @@ impl<M: EncoderDecoder> Trainer<M> {
     ///
     /// As [`train`](Self::train).
     pub fn step(&mut self, batches: &[Vec<usize>]) -> Result<StepReport> {
-        let number = self.progress.step + 1;
+        let number = self.run.steps() + 1;
         let pad = self.tokenizers.target().special().pad;
         seed(&self.device, step_seed(self.config.seed, number));
         let batches: Vec<Vec<&EncodedPair>> =
@@ -407,107 +388,123 @@ impl<M: EncoderDecoder> Trainer<M> {
         let learning_rate = self.config.schedule.rate(number);
         self.model = self.optimizer.step(learning_rate, self.model.clone(), gradients);
         if let Some(ema) = &mut self.ema {
-            ema.update(&self.model);
+            ema.update(&self.model)?;
         }
-        self.progress.step = number;
-        self.progress.target_tokens += target_tokens as u64;
+        self.run.step(target_tokens);
         Ok(StepReport { loss, grad_norm, learning_rate, target_tokens })
     }
 
     /// The weights that are evaluated and kept: an average where there is one.
-    fn evaluated(&self) -> Result<M> {
+    fn evaluated(&self, validated: &Validated<M>) -> Result<M> {
         if let Some(ema) = &self.ema {
             return Ok(ema.model());
         }
-        if self.config.average_last > 1 && !self.recent.is_empty() {
-            let recent: Vec<M> = self.recent.iter().cloned().collect();
+        if self.config.average_last > 1 && !validated.recent.is_empty() {
+            let recent: Vec<M> = validated.recent.iter().cloned().collect();
             return Ok(mean_of(&recent)?);
         }
         Ok(self.model.valid())
     }
 
-    /// Measures, keeps what is best, and tells whether it is time to stop.
-    fn validate(&mut self, progress: &mut dyn Observer) -> Result<bool> {
-        if self.config.average_last > 1 {
-            self.recent.push_back(self.model.valid());
-            while self.recent.len() > self.config.average_last {
-                self.recent.pop_front();
+    /// Whether the weights as they are were validated, or are those of the start.
+    fn is_validated(&self) -> bool {
+        self.validated.last.map_or(0, |last| last.step) == self.run.steps()
+    }
+
+    fn is_validation_due(&self) -> bool {
+        self.run.steps().is_multiple_of(self.config.valid_every) && !self.is_validated()
+    }
+
+    /// Measures, keeps what is best, and ends the run where it is time to.
+    fn validate(&mut self, progress: &mut dyn Observer) -> Result<()> {
+        match self.validation(progress)? {
+            None => self.run.stop(StopReason::Asked),
+            Some(validated) => {
+                self.validated = validated;
+                if self.validated.is_over(self.config.patience) {
+                    self.run.stop(StopReason::NoImprovement);
+                }
             }
         }
-        let model = self.evaluated()?;
+        Ok(())
+    }
+
+    /// What is known after a validation; none where the observer asked to stop meanwhile.
+    fn validation(&mut self, progress: &mut dyn Observer) -> Result<Option<Validated<M>>> {
+        self.run.pause();
+        let mut validated = self.validated.clone();
+        if self.config.average_last > 1 {
+            validated.recent.push_back(self.model.valid());
+            while validated.recent.len() > self.config.average_last {
+                validated.recent.pop_front();
+            }
+        }
+        let model = self.evaluated(&validated)?;
+        let Some(validation) = self.measure(&model, &*progress)? else { return Ok(None) };
+        let metrics = [
+            ("valid_bleu", validation.bleu),
+            ("valid_perplexity", validation.perplexity),
+            ("valid_token_accuracy", validation.token_accuracy),
+            ("wall_s", self.run.wall_s()),
+        ];
+        self.run.evaluated(&metrics, progress);
+        validated.note(model, validation);
+        Ok(Some(validated))
+    }
+
+    fn measure(&self, model: &M, progress: &dyn Observer) -> Result<Option<Validation>> {
+        let step = self.run.steps();
+        let listen = |_: usize| {
+            let stopped = || model_utils::Error::stopped("validation", format_args!("step {step}"));
+            if progress.wants_stop() { Err(stopped()) } else { Ok(()) }
+        };
         let device = self.device.clone().without_autodiff();
         let pad = self.tokenizers.target().special().pad;
-        let (perplexity, token_accuracy) = teacher_forced(&model, &self.valid, pad, &device);
-        let texts = &self.valid_texts;
-        let pairs = &self.valid[..texts.len()];
-        let bleu = bleu(&model, pairs, texts, &self.tokenizers, &Greedy, &device)?;
-        let step = self.progress.step;
-        let validation = Validation { step, bleu, perplexity, token_accuracy };
-        self.progress.last = Some(validation);
-        progress.observe(&Event::Epoch {
-            epoch: self.progress.position.epoch,
-            step,
-            metrics: &[
-                ("valid_bleu", bleu),
-                ("valid_perplexity", perplexity),
-                ("valid_token_accuracy", token_accuracy),
-                ("wall_s", self.progress.wall_s),
-            ],
-        });
-        if self.best.as_ref().is_none_or(|best| bleu > best.validation.bleu) {
-            self.best = Some(Best { model, validation });
+        let measured =
+            teacher_forced(model, &self.valid, pad, &device, &listen).and_then(|forced| {
+                let pairs = &self.valid[..self.valid_texts.len()];
+                let texts = &self.valid_texts;
+                Ok((forced, bleu(model, pairs, texts, &self.tokenizers, &device, &listen)?))
+            });
+        match measured {
+            Ok(((perplexity, token_accuracy), bleu)) => {
+                Ok(Some(Validation { step, bleu, perplexity, token_accuracy }))
+            }
+            Err(Error::Utils(model_utils::Error::Stopped { .. })) => Ok(None),
+            Err(error) => Err(error),
         }
-        Ok(self.progress.stopping.as_mut().is_some_and(|stopping| stopping.is_over(bleu)))
     }
 
-    fn manifest(&self) -> Result<Manifest> {
-        let mut config = serde_json::to_value(&self.config).unwrap_or_default();
-        if let Some(fields) = config.as_object_mut() {
-            // How often events come changes nothing.
-            fields.remove("log_every");
-        }
-        let about = serde_json::json!({
-            "model": self.about,
-            "training": config,
-            "pairs": [self.train.len(), self.valid.len()],
-            "pairs_hash": hash(self.train.iter().chain(&self.valid)),
-        });
-        Ok(Manifest::new(env!("CARGO_PKG_NAME"), "training", &about)?)
-    }
-
-    fn save(&self, progress: &mut dyn Observer) -> Result<()> {
-        let Some((checkpoints, _)) = &self.keep else { return Ok(()) };
-        let journal = Journal {
-            manifest: self.manifest()?,
-            progress: self.progress.clone(),
-            best: self.best.as_ref().map(|best| best.validation),
-            recent: self.recent.len(),
-            ema_updates: self.ema.as_ref().map(Ema::updates),
-        };
-        let mut checkpoint = Checkpoint::new(self.progress.step)
-            .module(MODEL, &self.model)?
-            .optimizer(OPTIMIZER, &self.optimizer)?
-            .state(&journal)?;
-        if let Some(ema) = &self.ema {
-            checkpoint = checkpoint.module(EMA, &ema.model())?;
-        }
-        if let Some(best) = &self.best {
-            checkpoint = checkpoint.module(BEST, &best.model)?;
-        }
-        for (at, model) in self.recent.iter().enumerate() {
-            checkpoint = checkpoint.module(&recent_name(at), model)?;
-        }
-        let saved = checkpoints.save(&checkpoint)?;
-        progress.observe(&Event::Saved { path: saved.folder(), step: self.progress.step });
-        Ok(())
+    fn save(&mut self, progress: &mut dyn Observer) -> Result<()> {
+        let Self { model, optimizer, ema, validated, position, losses, run, .. } = self;
+        Ok(run.save(progress, |checkpoint| {
+            let mut checkpoint = checkpoint
+                .module(MODEL, model)?
+                .optimizer(OPTIMIZER, optimizer)?
+                .state(&Journal {
+                    position: *position,
+                    losses: losses.clone(),
+                    last: validated.last,
+                    best: validated.best.as_ref().map(|best| best.validation),
+                    since_best: validated.since_best,
+                    recent: validated.recent.len(),
+                    ema_updates: ema.as_ref().map(Ema::updates),
+                })?;
+            if let Some(ema) = ema {
+                checkpoint = checkpoint.module(EMA, &ema.model())?;
+            }
+            if let Some(best) = &validated.best {
+                checkpoint = checkpoint.module(BEST, &best.model)?;
+            }
+            for (at, model) in validated.recent.iter().enumerate() {
+                checkpoint = checkpoint.module(&recent_name(at), model)?;
+            }
+            Ok(checkpoint)
+        })?)
     }
 
     fn resume(mut self, saved: &Saved) -> Result<Self> {
         let journal: Journal = saved.state()?;
-        let differences = self.manifest()?.differences(Some(&journal.manifest));
-        if !differences.is_empty() {
-            return Err(Error::Resume(differences));
-        }
         self.model = saved.module(MODEL, self.model)?;
         self.optimizer = saved.optimizer(OPTIMIZER, self.optimizer)?;
         let still = self.model.valid();
@@ -515,14 +512,18 @@ impl<M: EncoderDecoder> Trainer<M> {
             let average = saved.module(EMA, still.clone())?;
             self.ema = Some(Ema::resume(&average, decay, updates)?);
         }
-        if let Some(validation) = journal.best {
-            let model = saved.module(BEST, still.clone())?;
-            self.best = Some(Best { model, validation });
-        }
-        self.recent = (0..journal.recent)
-            .map(|at| saved.module(&recent_name(at), still.clone()))
-            .collect::<Result<_, _>>()?;
-        self.progress = journal.progress;
+        let best = |validation| -> Result<_> {
+            Ok(Best { model: saved.module(BEST, still.clone())?, validation })
+        };
+        self.validated = Validated {
+            recent: (0..journal.recent)
+                .map(|at| saved.module(&recent_name(at), still.clone()))
+                .collect::<Result<_, _>>()?,
+            best: journal.best.map(best).transpose()?,
+            last: journal.last,
+            since_best: journal.since_best,
+        };
+        (self.position, self.losses) = (journal.position, journal.losses);
         Ok(self)
     }
 }

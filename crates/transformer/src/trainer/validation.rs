@@ -1,10 +1,12 @@
 //! What a model is worth on sentences that it does not learn from.
 
+use std::collections::VecDeque;
+
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::teacher_forced::TeacherForced;
-use crate::decoding::{DecodingStrategy, LengthLimits, decode_batched};
+use crate::decoding::{Greedy, LengthLimits, decode_batched};
 use crate::encoder_decoder::EncoderDecoder;
 use crate::error::Result;
 use crate::metrics::{Bleu, Metric as _};
@@ -24,16 +26,60 @@ pub struct Validation {
     pub token_accuracy: f64,
 }
 
-/// Perplexity and token accuracy of pairs under teacher forcing; the model is without autodiff.
+/// What validations left behind.
+#[derive(Clone)]
+pub(super) struct Validated<M> {
+    /// The weights at the last ones, the oldest first, where they are averaged.
+    pub(super) recent: VecDeque<M>,
+    pub(super) best: Option<Best<M>>,
+    pub(super) last: Option<Validation>,
+    /// Validations since the best.
+    pub(super) since_best: usize,
+}
+
+/// The weights that did best.
+#[derive(Clone)]
+pub(super) struct Best<M> {
+    pub(super) model: M,
+    pub(super) validation: Validation,
+}
+
+impl<M> Default for Validated<M> {
+    fn default() -> Self {
+        Self { recent: VecDeque::new(), best: None, last: None, since_best: 0 }
+    }
+}
+
+impl<M> Validated<M> {
+    pub(super) fn note(&mut self, model: M, validation: Validation) {
+        self.last = Some(validation);
+        self.since_best += 1;
+        if self.best.as_ref().is_none_or(|best| validation.bleu > best.validation.bleu) {
+            self.best = Some(Best { model, validation });
+            self.since_best = 0;
+        }
+    }
+
+    /// Whether the best was so many validations ago.
+    pub(super) fn is_over(&self, patience: Option<usize>) -> bool {
+        patience.is_some_and(|patience| self.since_best >= patience.max(1))
+    }
+}
+
+/// Perplexity and token accuracy of pairs under teacher forcing; the model is without autodiff. `listen` is
+/// called before each batch with the number of pairs that are done, and may end it.
 pub(crate) fn teacher_forced<M: EncoderDecoder>(
     model: &M,
     pairs: &[EncodedPair],
     pad: u32,
     device: &Device,
-) -> (f64, f64) {
+    listen: &impl Fn(usize) -> model_utils::Result<()>,
+) -> Result<(f64, f64)> {
     let lengths: Vec<usize> = pairs.iter().map(EncodedPair::longest).collect();
-    let (mut loss, mut right, mut tokens) = (0.0, 0.0, 0);
+    let (mut loss, mut right, mut tokens, mut done) = (0.0, 0.0, 0, 0);
     for batch in by_length(&lengths, 2000, usize::MAX) {
+        listen(done)?;
+        done += batch.len();
         let batch: Vec<&EncodedPair> = batch.into_iter().map(|at| &pairs[at]).collect();
         let batch = TeacherForced::new(&batch, pad, device);
         let logits = model.logits(&batch.source, &batch.given);
@@ -46,24 +92,24 @@ pub(crate) fn teacher_forced<M: EncoderDecoder>(
         tokens += batch.tokens;
     }
     let tokens = (tokens as f64).max(1.0);
-    ((loss / tokens).exp(), right / tokens)
+    Ok(((loss / tokens).exp(), right / tokens))
 }
 
-/// BLEU of translations of the first sentences.
+/// BLEU of greedy translations of the first sentences.
 pub(super) fn bleu<M: EncoderDecoder>(
     model: &M,
     pairs: &[EncodedPair],
     references: &[String],
     tokenizers: &Tokenizers,
-    strategy: &impl DecodingStrategy,
     device: &Device,
+    listen: &impl Fn(usize) -> model_utils::Result<()>,
 ) -> Result<f64> {
     let sources: Vec<Vec<u32>> = pairs.iter().map(|pair| pair.source.clone()).collect();
     let mut limits = LengthLimits::new(tokenizers.target().special());
     if let Some(most) = model.max_length() {
         limits.max_length = limits.max_length.min(most.saturating_sub(1));
     }
-    let found = decode_batched(model, &sources, strategy, &limits, device)?;
+    let found = decode_batched(model, &sources, &Greedy, &limits, device, listen)?;
     let texts = found
         .iter()
         .map(|hypotheses| match hypotheses.first() {

@@ -6,7 +6,7 @@ use mcts::rule::Uct;
 use mcts::{Limits, Rollout, Search};
 use rl::environments::FrozenLake;
 use rl::planning::value_iteration;
-use rl::prelude::Budget;
+use rl::prelude::{Budget, Silent};
 use rl::tabular::{Method, Tabular, TabularConfig};
 use rl::wrappers::TimeLimit;
 
@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut world = TimeLimit::new(lake.environment(), 100)?;
     let mut agent = Tabular::new(TabularConfig::new(Method::QLearning), &world)?;
-    agent.learn(&mut world, Budget::episodes(1000), |_| {})?;
+    agent.learn(&mut world, Budget::episodes(1000), &mut Silent)?;
 
     let game = ConnectFour::from_columns("112233")?;
     let found = Search::new(Uct::default(), Rollout::new(42)).run(&game, Limits::simulations(500))?;

@@ -25,7 +25,8 @@ use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
 use clap::Parser;
 use common::compress::{CHECKPOINT_EVERY, Mlp, before_and_after, finish, open_images, test_set};
-use common::vision::{Images, schedule};
+use common::flags::{BATCH, EPOCHS, RATE, UNITS, folder, positive, signed, within};
+use common::vision::{Images, fits, schedule};
 use common::{Common, Resume, Session, program};
 use compress::distill::{Distillation, SoftTargets};
 use compress::report::{Report, TestSet};
@@ -35,7 +36,9 @@ use model_utils::device::{seed, step_seed};
 use model_utils::graph::Graph;
 use model_utils::ops;
 use model_utils::stats::{bootstrap, mcnemar, percentile_interval, wilson};
-use model_utils::train::{Batches, Budget, Evaluation, StepOutput, Supervised, SupervisedConfig};
+use model_utils::train::{
+    Batches, Budget, Evaluation, StepOutput, Stoppable, Supervised, SupervisedConfig,
+};
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -45,43 +48,44 @@ const RESAMPLES: usize = 2000;
 
 /// Distil a large network into a small one
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
     resume: Resume,
     /// Images: MNIST's IDX files, a folder a class, or a CSV of names and labels [default: drawn shapes]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder())]
     data: Option<PathBuf>,
     /// Runs with other seeds, each with its own teacher
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(1..=1000_u64))]
     seeds: u64,
     /// Units of the teacher's two layers
-    #[arg(long, default_value_t = 1200)]
+    #[arg(long, value_name = "N", default_value_t = 1200, value_parser = within(1..=UNITS))]
     teacher_units: usize,
     /// Units of the student's two layers
-    #[arg(long, default_value_t = 800)]
+    #[arg(long, value_name = "N", default_value_t = 800, value_parser = within(1..=UNITS))]
     student_units: usize,
     /// Passes of the teacher
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = within(1..=EPOCHS))]
     teacher_epochs: u64,
     /// Passes of each student
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = within(1..=EPOCHS))]
     epochs: u64,
     /// Images a step
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = within(1..=BATCH))]
     batch_size: usize,
     /// The highest learning rate
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = positive(RATE))]
     learning_rate: f64,
     /// Temperature of the soft targets
-    #[arg(long, default_value_t = 20.0)]
+    #[arg(long, value_name = "X", default_value_t = 20.0, value_parser = positive(1000.0))]
     temperature: f64,
     /// Share of the true classes in the student's loss
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = within(0.0..=1.0))]
     alpha: f64,
     /// Pixels by which the teacher's images are moved, at most, in each direction
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = within(0..=64_usize))]
     jitter: usize,
 }
 
@@ -129,7 +133,7 @@ struct Shifted {
 }
 
 impl Shifted {
-    fn new(images: &Images, args: &Args) -> anyhow::Result<Self> {
+    fn new(images: &Stoppable<Images>, args: &Args) -> anyhow::Result<Self> {
         let first = images.get(0)?.image;
         let shape = [first.channels(), first.height(), first.width()];
         let (mut pixels, mut labels) = (Vec::new(), Vec::new());
@@ -140,12 +144,13 @@ impl Shifted {
             pixels.extend(item.image.to_planes());
             labels.push(item.label);
         }
+        fits(args.batch_size, images.len())?;
+        let side = shape[1].min(shape[2]);
         ensure!(
-            args.batch_size > 0 && args.batch_size <= labels.len(),
-            "--batch-size: 1 to {}",
-            labels.len()
+            args.jitter < side,
+            "--jitter is {}, expected below {side}, the images' side",
+            args.jitter
         );
-        ensure!(args.jitter < shape[1].min(shape[2]), "--jitter: below the height of an image");
         let (pixels, labels) = (Arc::new(pixels), Arc::new(labels));
         Ok(Self { pixels, labels, shape, batch_size: args.batch_size, jitter: 0, seed: 0 })
     }
@@ -344,13 +349,12 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, session: &Session) -> anyhow::Result<()> {
-    ensure!(args.seeds > 0, "--seeds: at least 1");
     let out = session.out();
     let device = args.common.open()?;
     session.stage("making the images");
     let (train, test_images) = open_images(args.data.as_deref(), args.common.seed)?;
-    let test = test_set(&test_images, &device)?.with_stop(&session.stop());
-    let data = Shifted::new(&train, &args)?;
+    let test = test_set(session.around(&test_images), &device)?;
+    let data = Shifted::new(&session.around(train.clone()), &args)?;
     let features = [data.shape.iter().product(), train.classes().len()];
 
     // Which test images each model of each seed has wrong.

@@ -15,13 +15,15 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use burn::optim::AdamWConfig;
 use burn::tensor::Device;
 use clap::{Parser, ValueEnum};
 use common::compress::{
     CHECKPOINT_EVERY, Family, before_and_after, finish, open_images, share, step, test_set,
 };
+use common::flags::{BATCH, ITEMS, RATE, STEPS, folder, positive, signed, within};
+use common::vision::fits;
 use common::{Common, Resume, Session, program};
 use compress::distribute::{Compression, DataParallel, DataParallelConfig, Mode};
 use compress::report::Report;
@@ -34,52 +36,53 @@ use model_utils::train::{Budget, Evaluation, Trained};
 
 /// Divide training among workers
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
     resume: Resume,
     /// Images: MNIST's IDX files, a folder a class, or a CSV of names and labels [default: drawn shapes]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder())]
     data: Option<PathBuf>,
     /// The model
     #[arg(long, value_enum, default_value = "vgg")]
     family: Family,
     /// Workers, at most
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = within(1..=256_usize))]
     workers: usize,
     /// When workers share what they learned
     #[arg(long, value_enum, default_value = "sync")]
     mode: When,
     /// Steps of others between a worker's look at the weights and its own step, in mode async
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(0..=1000_u64))]
     staleness: u64,
     /// Steps between two averages, in mode local
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = within(1..=STEPS))]
     local_steps: u64,
     /// What is left out of gradients, in mode sync
     #[arg(long, value_enum, default_value = "none")]
     compression: Leave,
     /// Share of the gradients that is exchanged, with --compression top-k
-    #[arg(long, default_value_t = 0.01)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = positive(1.0))]
     top_k: f64,
     /// Each batch normalisation takes its own worker's statistics
     #[arg(long)]
     own_statistics: bool,
     /// Threads of a worker
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(1..=256_usize))]
     threads: usize,
     /// Images of a worker's batch
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = within(1..=BATCH))]
     batch_size: usize,
     /// Images that are seen, in all
-    #[arg(long, default_value_t = 3072)]
+    #[arg(long, value_name = "N", default_value_t = 3072, value_parser = within(1..=ITEMS))]
     images: usize,
     /// How often each is timed; the median counts
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(1..=1000_usize))]
     repeats: usize,
     /// The learning rate
-    #[arg(long, default_value_t = 2e-3)]
+    #[arg(long, value_name = "RATE", default_value_t = 2e-3, value_parser = positive(RATE))]
     learning_rate: f64,
 }
 
@@ -113,13 +116,12 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, session: &Session) -> anyhow::Result<()> {
-    ensure!(args.workers > 0, "--workers: at least 1");
-    ensure!(args.repeats > 0, "--repeats: at least 1");
     let out = session.out();
     let device = args.common.open()?;
     session.stage("making the images");
     let (train, test_images) = open_images(args.data.as_deref(), args.common.seed)?;
-    let test = test_set(&test_images, &device)?.with_stop(&session.stop());
+    fits(args.batch_size, train.len())?;
+    let test = test_set(session.around(&test_images), &device)?;
     let first = train.get(0)?.image;
     let shape = [first.channels(), first.height(), first.width()];
     let graph = args.family.graph(shape, train.classes().len(), &device)?;
@@ -135,11 +137,9 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let mut batches = Vec::new();
     let wanted = args.images.div_ceil(args.batch_size);
     for epoch in 0.. {
-        let before = batches.len();
-        for batch in loader.epoch(epoch, 0).take(wanted - before) {
+        for batch in loader.epoch(epoch, 0).take(wanted - batches.len()) {
             batches.push(batch?);
         }
-        ensure!(batches.len() > before, "--batch-size: more than there are images");
         if batches.len() == wanted {
             break;
         }

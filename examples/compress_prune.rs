@@ -21,7 +21,8 @@ use common::compress::{
     CHECKPOINT_EVERY, Family, Given, Subject, before_and_after, finish, open_images, share, step,
     test_set,
 };
-use common::vision::schedule;
+use common::flags::{BATCH, EPOCHS, below_one, positive, signed, within};
+use common::vision::{fits, schedule};
 use common::{Common, Metrics, Resume, Session, program};
 use compress::prune::{
     Importance, Masks, SparsitySchedule, Structured, TaylorProducts, Unstructured,
@@ -29,7 +30,7 @@ use compress::prune::{
 use compress::report::Variant;
 use compress::share::{DeepCompression, Sharing};
 use model_utils::checkpoint::{HoldsModules as _, TakesModules as _};
-use model_utils::data::ToTensors as _;
+use model_utils::data::{ImageBatch, ToTensors as _};
 use model_utils::device::{seed, step_seed};
 use model_utils::graph::{Graph, GraphModule};
 use model_utils::ops;
@@ -39,6 +40,7 @@ use model_utils::train::{
 
 /// Remove what contributes little
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
     common: Common,
@@ -47,7 +49,7 @@ struct Args {
     #[command(flatten)]
     given: Given,
     /// The share of the multiply–adds that is left
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = positive(1.0))]
     keep: f64,
     /// What ranks the channels
     #[arg(long, value_enum, default_value = "batch-norm")]
@@ -56,31 +58,31 @@ struct Args {
     #[arg(long)]
     global: bool,
     /// Leave a multiple of this many channels
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(1..=64_usize))]
     round_to: usize,
     /// Passes over the training images after pruning
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = within(1..=EPOCHS))]
     fine_tune: u64,
     /// The highest learning rate of these, as a share of that from nothing
-    #[arg(long, default_value_t = 0.25)]
+    #[arg(long, value_name = "X", default_value_t = 0.25, value_parser = positive(100.0))]
     fine_tune_rate: f64,
     /// Images in the batch that is timed
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = within(1..=BATCH))]
     latency_batch: usize,
     /// Prune LeNet-300-100's weights, share their values, and code them in one file
     #[arg(long)]
     deep_compression: bool,
     /// The share of weights that goes
-    #[arg(long, default_value_t = 0.95)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.95, value_parser = within(0.5..1.0))]
     sparsity: f64,
     /// Bits of the codebooks
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = within(1..=12_u32))]
     bits: u32,
     /// The share of units that is dropped in the first training
-    #[arg(long, default_value_t = 0.3)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.3, value_parser = below_one())]
     dropout: f64,
     /// The share of pixels that is dropped while the sparse model is trained on
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = below_one())]
     input_dropout: f64,
 }
 
@@ -119,12 +121,12 @@ fn structured(args: &Args, session: &Session) -> anyhow::Result<Metrics> {
     let subject = Subject::prepare(&args.given, &args.common, session)?;
     session.stage("pruning");
     let mut rule = Structured::multiply_adds(args.keep)
-        .with_importance(args.importance.of(&subject)?)
+        .with_importance(args.importance.of(&subject, session)?)
         .with_round_to(args.round_to);
     if args.global {
         rule = rule.with_global_ranking(true).with_most(0.9);
     }
-    let pruned = rule.prune(&subject.graph)?;
+    let pruned = rule.prune(session.around(&subject.graph))?;
     println!("\n{}", pruned.report);
     let rate = args.given.family.learning_rate() * args.fine_tune_rate;
     let tuned = subject.train(session, "pruned", &pruned.graph, args.fine_tune, rate)?;
@@ -156,7 +158,7 @@ fn structured(args: &Args, session: &Session) -> anyhow::Result<Metrics> {
 }
 
 impl Ranked {
-    fn of(self, subject: &Subject) -> anyhow::Result<Importance> {
+    fn of(self, subject: &Subject, session: &Session) -> anyhow::Result<Importance> {
         Ok(match self {
             Self::L1 => Importance::L1,
             Self::L2 => Importance::L2,
@@ -165,13 +167,10 @@ impl Ranked {
             Self::Random => Importance::Random { seed: subject.seed },
             Self::Taylor => {
                 let device = subject.device.clone().autodiff();
-                let batches: Vec<_> = subject
-                    .loader()?
-                    .epoch(0, 0)
-                    .take(20)
-                    .map(|batch| Ok(batch?.to_tensors(&device)))
-                    .collect::<model_utils::Result<_>>()?;
-                let loss = |module: &GraphModule, (images, labels)| {
+                let loader = subject.loader()?;
+                let batches = session.around(loader.epoch(0, 0)).take(20);
+                let loss = |module: &GraphModule, batch: model_utils::Result<ImageBatch>| {
+                    let (images, labels) = batch?.to_tensors(&device);
                     let logits: Tensor<2> = module.forward::<Tensor<4>, _>(images)?;
                     Ok(ops::cross_entropy(logits, labels, 0.0))
                 };
@@ -215,18 +214,20 @@ impl Lenet300 {
 
 fn deep_compression(args: &Args, session: &Session) -> anyhow::Result<Metrics> {
     let out = session.out();
-    session.stage("making the images");
     let device = args.common.open()?;
+    let given = args.given.graph()?;
+    session.stage("making the images");
     let (train, test_images) = open_images(args.given.data.as_deref(), args.common.seed)?;
-    let test = test_set(&test_images, &device)?.with_stop(&session.stop());
+    fits(args.given.batch_size, train.len())?;
+    let test = test_set(session.around(&test_images), &device)?;
     let first = train.get(0)?.image;
     let shape = [1, first.channels(), first.height(), first.width()];
     let classes = train.classes().len();
     let graph = Family::Lenet300.graph([shape[1], shape[2], shape[3]], classes, &device)?;
     let (seed, batch_size) = (args.common.seed, args.given.batch_size);
     let mut subject = Subject { graph, train, test, device, seed, batch_size };
-    subject.graph = if let Some(path) = &args.given.model {
-        Graph::load(path)?
+    subject.graph = if let Some(graph) = given {
+        graph
     } else {
         // A module is trained, as graphs have no dropout.
         let inputs = shape[1..].iter().product();
@@ -250,7 +251,7 @@ fn deep_compression(args: &Args, session: &Session) -> anyhow::Result<Metrics> {
     let course = Sparse { session, subject: &subject, dropout, schedule: Some(schedule), epochs };
     let sparse = course.train("sparse", &subject.graph, 1e-3)?;
     let pruned = Masks::detach(&sparse)?;
-    let shared = Sharing::bits(args.bits).share(&sparse)?;
+    let shared = Sharing::bits(args.bits).share(session.around(&sparse))?;
     let course = Sparse { schedule: None, epochs: epochs / 8 + 1, ..course };
     let shared = course.train("shared", &shared, 2e-4)?;
     session.stage("timing");

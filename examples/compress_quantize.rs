@@ -17,6 +17,7 @@ use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::{FloatDType, Tensor};
 use clap::{Parser, ValueEnum};
 use common::compress::{CHECKPOINT_EVERY, Given, Subject, before_and_after, finish, share, step};
+use common::flags::{EPOCHS, RATE, positive, signed, within};
 use common::vision::schedule;
 use common::{Common, Metrics, Resume, Session, program};
 use compress::quantize::{
@@ -61,6 +62,7 @@ impl Variant {
 
 /// Quantize a trained image classifier in several ways
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
     common: Common,
@@ -75,13 +77,13 @@ struct Args {
     #[arg(long, value_enum, default_value = "int8-per-channel")]
     chosen: Variant,
     /// Batches to calibrate by
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = within(1..=10_000_usize))]
     calibration: usize,
     /// Passes over the training images with quantization in place
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(1..=EPOCHS))]
     aware_epochs: u64,
     /// The highest learning rate of these
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = positive(RATE))]
     aware_rate: f64,
     /// Quantize each layer alone to 4 bits and print what it costs
     #[arg(long)]
@@ -180,7 +182,7 @@ fn make(
         Variant::Int4Aware => {
             let aware = QuantizationAware::new(Scheme::symmetric(4).per_channel())
                 .with_step_size(StepSize::LearnedLogarithms);
-            let prepared = aware.prepare(graph, batches()?)?;
+            let prepared = aware.prepare(session.around(graph), batches()?)?;
             let trained = subject.train(
                 session,
                 &variant.name(),

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use burn::tensor::Tensor;
 use clap::Parser;
 use common::compress::{Given, Mlp, Subject, before_and_after, finish};
+use common::flags::{EPOCHS, UNITS, positive, signed, within};
 use common::{Common, Resume, Session, program};
 use compress::distill::{DistillConfig, SoftTargets, distill};
 use compress::prune::{Importance, Structured};
@@ -29,6 +30,7 @@ use model_utils::train::Budget;
 
 /// Compare variants of a model
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
     common: Common,
@@ -37,16 +39,16 @@ struct Args {
     #[command(flatten)]
     given: Given,
     /// Passes of the pruned network after pruning
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(1..=EPOCHS))]
     fine_tune: u64,
     /// Units of the small network's two layers
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = within(1..=UNITS))]
     units: usize,
     /// Passes of the small networks
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = within(1..=EPOCHS))]
     student_epochs: u64,
     /// Temperature of the soft targets
-    #[arg(long, default_value_t = 4.0)]
+    #[arg(long, value_name = "X", default_value_t = 4.0, value_parser = positive(1000.0))]
     temperature: f64,
 }
 
@@ -66,7 +68,7 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let pruned = Structured::half()
         .with_importance(Importance::L2)
         .with_round_to(4)
-        .prune(&subject.graph)?
+        .prune(session.around(&subject.graph))?
         .graph;
     let rate = args.given.family.learning_rate() / 4.0;
     let half = subject.train(session, "half", &pruned, args.fine_tune, rate)?;

@@ -16,60 +16,64 @@ use std::process::ExitCode;
 
 use burn::tensor::Tensor;
 use clap::Parser;
+use common::flags::{
+    BATCH, ITEMS, RATE, STEPS, UNITS, below_one, folder, positive, signed, within,
+};
 use common::gan::{Jury, draw_curves, draw_nearest, look, silhouettes};
 use common::{Common, Film, Metrics, Resume, Session, program};
 use gan::sample::{spherical_path, to_images};
 use gan::{DcganConfig, GanConfig, Images, Loss, Penalty, Rules};
-use model_utils::data::{Shape, Split};
+use model_utils::data::{Shape, Split, open_classification};
 use model_utils::picture::{Grid, grid};
 use model_utils::train::Budget;
 use model_utils::weights::Stored as _;
 
 /// Train a DCGAN
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
     common: Common,
     /// Images: MNIST's IDX files, a folder a class, or a CSV of names and labels [default: drawn
     /// shapes]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder())]
     data: Option<PathBuf>,
     /// How many shapes are drawn to learn from, where no images are given
-    #[arg(long, value_name = "N", default_value_t = 12_000)]
+    #[arg(long, value_name = "N", default_value_t = 12_000, value_parser = within(60..=ITEMS))]
     shapes: usize,
     /// `minimax`, `non_saturating`, `least_squares`, `wasserstein`, `hinge` or `relativistic`
-    #[arg(long, default_value = "non_saturating")]
+    #[arg(long, value_name = "NAME", default_value = "non_saturating")]
     loss: Loss,
-    /// Height and width of the images: 28, 32, 64, 128, …; others are scaled to it [default: 28]
-    #[arg(long, default_value_t = 28)]
+    /// Height and width of the images: 28, 32, 64, 128, …; others are scaled to it
+    #[arg(long, value_name = "N", default_value_t = 28, value_parser = within(4..=1024_usize))]
     size: usize,
     /// The least side of the smallest map, 1 to 4: the smaller, the more layers
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = within(1..=4_usize))]
     smallest: usize,
     /// Ask for classes
     #[arg(long)]
     conditional: bool,
     /// Ask for so many clusters of images that look alike, found without labels
-    #[arg(long, value_name = "N", conflicts_with = "conditional")]
+    #[arg(long, value_name = "N", conflicts_with = "conditional", value_parser = within(2..=UNITS))]
     clusters: Option<usize>,
     /// Channels of the largest hidden map
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = within(1..=4096_usize))]
     width: usize,
     /// Steps of the generator
-    #[arg(long, default_value_t = 1500)]
+    #[arg(long, value_name = "N", default_value_t = 1500, value_parser = within(1..=STEPS))]
     steps: u64,
     /// Images a step
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = within(2..=BATCH))]
     batch_size: usize,
     /// Learning rate of both players; it falls to 0 as half a cosine
-    #[arg(long, default_value_t = 2e-4)]
+    #[arg(long, value_name = "RATE", default_value_t = 2e-4, value_parser = positive(RATE))]
     learning_rate: f64,
     /// Share that stays at each step in the average of the generator, which is what samples
-    #[arg(long, default_value_t = 0.999)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.999, value_parser = below_one())]
     ema: f64,
     /// Weight γ of the R1 and R2 penalties of the relativistic loss; with 0 there are none, and the
     /// discriminator is batch-normalised
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = within(0.0..=1000.0))]
     gamma: f64,
     /// Spectral normalisation of the discriminator in place of batch norm
     #[arg(long)]
@@ -78,7 +82,7 @@ struct Args {
     #[arg(long, value_enum)]
     without: Option<Rule>,
     /// Samples that are judged, at most as many as there are test images
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = within(10..=ITEMS))]
     samples: usize,
     #[command(flatten)]
     resume: Resume,
@@ -111,19 +115,24 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let out = session.out();
     let config = configure(&args);
     let device = args.common.open()?;
+    // What cannot work is refused before anything is read.
+    let _ = config.init(&device)?;
     session.stage("making the images");
-    let (train, test) = match &args.data {
-        Some(folder) => (
-            Images::open(folder, Split::Train)?.resized(args.size)?,
-            Images::open(folder, Split::Test)?.resized(args.size)?,
-        ),
-        None => (
-            silhouettes(args.shapes, Split::Train, args.size, &Shape::ALL, args.common.seed)?,
-            silhouettes(args.shapes / 6, Split::Test, args.size, &Shape::ALL, args.common.seed)?,
-        ),
+    let (train, test) = if let Some(folder) = &args.data {
+        let read = |split| -> anyhow::Result<Images> {
+            let images = session.around(open_classification(folder, split)?);
+            Ok(Images::from_dataset(&images)?.resized(args.size, &session.stop())?)
+        };
+        (read(Split::Train)?, read(Split::Test)?)
+    } else {
+        let draw = |count, split| {
+            let shapes = session.around(&Shape::ALL);
+            silhouettes(count, split, args.size, shapes, args.common.seed)
+        };
+        (draw(args.shapes, Split::Train)?, draw(args.shapes / 6, Split::Test)?)
     };
     let learned = match args.clusters {
-        Some(count) => train.clustered(count, args.common.seed)?,
+        Some(count) => train.clustered(count, args.common.seed, &session.stop())?,
         None => train.clone(),
     };
     let [channels, ..] = train.shape();
@@ -143,23 +152,22 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     session.check()?;
 
     let epochs = if train.count() > 30_000 { 3 } else { 6 };
-    // What cannot work is refused before anything is trained.
-    let _ = config.init(&device)?;
     let jury = Jury::new(session, (&train, &test), args.samples, epochs, &device)?;
     println!("classifier: {:.2} % of the test images right", 100.0 * jury.accuracy);
 
-    let untrained = config.init(&device)?;
     let mut metrics = Metrics::default();
     if args.clusters.is_some() {
         measure_clusters(&train, &learned, &mut metrics);
     }
     metrics.set("classifier_accuracy", jury.accuracy);
     metrics.set("fid_noise", jury.noise_fid(train.shape(), &device)?);
+    let untrained = config.init(&device)?.with_stop(&session.stop());
     metrics.set("fid_untrained", jury.fid(&untrained.sample_tensor(jury.count(), 2)?)?);
 
     session.stage("training");
     let checkpoint_every = (args.steps / 10).clamp(1, 200);
-    let mut gan = untrained.resume_in(session.checkpoints("game")?, checkpoint_every)?;
+    let mut gan =
+        config.init(&device)?.resume_in(session.checkpoints("game")?, checkpoint_every)?;
     let mut film = Film::open(session.kept()?.join("film"), gan.steps())?;
     let mut observer = (session.progress(), session.log(out.join("train.csv"))?);
     let every = (args.steps / 40).max(1);
@@ -172,6 +180,7 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     )?;
     observer.1.finish()?;
     session.check()?;
+    let gan = gan.with_stop(&session.stop());
     session.stage("evaluation");
     metrics.set("steps", trained.steps);
     metrics.set("images_per_s", trained.samples_per_s);
@@ -180,7 +189,7 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     film.save(&out.join("training.gif"))?;
     draw_curves(gan.history(), out)?;
     grid(&gan.sample(100, 3)?)?.columns(10).scale(2).save(out.join("samples.png"))?;
-    draw_nearest(&gan.sample_tensor(10, 3)?, &train, &out.join("nearest.png"))?;
+    draw_nearest(&gan.sample_tensor(10, 3)?, session.around(&train), &out.join("nearest.png"))?;
     draw_paths(&gan, &out.join("paths.png"))?;
     gan.average().save(out.join("generator.safetensors"))?;
     jury.judge(&gan, args.conditional, &mut metrics)?;

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use burn::tensor::Tensor;
 use clap::Parser;
+use common::flags::{STEPS, UNITS, signed, within};
 use common::gan::silhouettes;
 use common::{Common, Metrics, Session, program};
 use gan::dcgan::{DcganDiscriminator, DcganGenerator};
@@ -29,17 +30,18 @@ use model_utils::weights::{State, Stored as _};
 
 /// One training cycle, turn by turn
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
     common: Common,
     /// Steps of the generator before the cycle that is looked at
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = within(0..=STEPS))]
     warm_up: u64,
     /// Steps of the discriminator in a cycle
-    #[arg(long, value_name = "K", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = within(1..=100_usize))]
     discriminator_steps: usize,
     /// Cycles in the picture of the losses
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = within(1..=UNITS))]
     cycles: usize,
 }
 
@@ -73,7 +75,8 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let out = session.out();
     let device = args.common.open()?;
     session.stage("making the images");
-    let images = silhouettes(4000, Split::Train, 28, &Shape::ALL, args.common.seed)?;
+    let images =
+        silhouettes(4000, Split::Train, 28, session.around(&Shape::ALL), args.common.seed)?;
     let networks = DcganConfig::for_size(28).with_channels(1).with_width(24);
     let mut gan: Player = GanConfig::new(networks, Loss::NonSaturating)
         .with_batch_size(32)
@@ -90,6 +93,7 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let before = gan.sample(8, 1)?;
     let mut turns = Vec::new();
     for round in 0..args.discriminator_steps {
+        session.check()?;
         turns.push(discriminator_turn(&mut gan, &images, round)?);
     }
     let between = gan.sample(8, 1)?;
@@ -313,8 +317,8 @@ fn draw_cycles(
     note(turn, gan)?;
     let mut marks = Vec::new();
     for _ in 0..cycles {
-        session.check()?;
         for round in 0..gan.rules().discriminator_steps {
+            session.check()?;
             gan.discriminator_step(images, round)?;
             turn += 1;
             note(turn, gan)?;

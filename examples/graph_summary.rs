@@ -19,6 +19,7 @@ use std::time::Instant;
 use anyhow::{Context as _, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::{Parser, ValueEnum};
+use common::flags::{file, signed};
 use common::{Common, Metrics, Session, program};
 use mobilenet_densenet::{
     Classifier as _, DenseNet, DenseNetConfig, MobileNetV2, MobileNetV2Config,
@@ -36,6 +37,7 @@ enum Model {
 
 /// Show a model as a graph: its nodes, its cost, its folded form
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
     common: Common,
@@ -43,13 +45,13 @@ struct Args {
     #[arg(long, value_enum, default_value = "mobilenet_v2")]
     model: Model,
     /// A TensorFlow Lite file to import instead
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file())]
     tflite: Option<PathBuf>,
     /// An image for the imported model to classify: resized, its values to −1…1
-    #[arg(long, value_name = "FILE", requires = "tflite")]
+    #[arg(long, value_name = "FILE", requires = "tflite", value_parser = file())]
     image: Option<PathBuf>,
     /// The names of the imported model's classes, a line each
-    #[arg(long, value_name = "FILE", requires = "image")]
+    #[arg(long, value_name = "FILE", requires = "image", value_parser = file())]
     labels: Option<PathBuf>,
 }
 
@@ -60,6 +62,8 @@ fn main() -> ExitCode {
 fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let out = session.out();
     let device = args.common.open()?;
+    let image = args.image.as_ref().map(Image::open).transpose()?;
+    let labels = args.labels.as_deref().map(read_labels).transpose()?;
     let mut metrics = Metrics::default();
 
     let graph = match (&args.tflite, args.model) {
@@ -85,14 +89,14 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     metrics.set("folded_batch_norms", folded.fold_batch_norm()?);
     metrics.set("nodes_folded", folded.summary(1)?.rows.len());
     let (module, folded) = (graph.init(&device)?, folded.init(&device)?);
-    let input = example_input(&graph, args.image.as_deref(), &device)?;
+    let input = example_input(&graph, image.as_ref(), &device)?;
     session.stage("timing");
     let (output, time_ms) = timed(&module, &input)?;
     let (_, folded_ms) = timed(&folded, &input)?;
     metrics.set("forward_ms", time_ms);
     metrics.set("forward_folded_ms", folded_ms);
-    if args.image.is_some() {
-        classify(output, args.labels.as_deref(), &mut metrics)?;
+    if image.is_some() {
+        classify(output, labels, &mut metrics)?;
     }
 
     session.check()?;
@@ -107,7 +111,7 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
 /// An image of one size and colour, or the one that is asked for: `[1, 3, height, width]`.
 fn example_input(
     graph: &Graph,
-    image: Option<&Path>,
+    image: Option<&Image>,
     device: &Device,
 ) -> anyhow::Result<AnyTensor> {
     let &[input] = graph.inputs() else {
@@ -118,7 +122,7 @@ fn example_input(
         anyhow::bail!("the model does not take colour images, but {shape:?}");
     };
     let image = match image {
-        Some(path) => Image::open(path)?.to_rgb(),
+        Some(image) => image.to_rgb(),
         None => Image::filled(width, height, &[200, 120, 40]),
     };
     let pixels = image.resize(width, height).to_planes();
@@ -142,22 +146,26 @@ fn timed(module: &GraphModule, input: &AnyTensor) -> anyhow::Result<(AnyTensor, 
     Ok((output.swap_remove(0), times_ms[2]))
 }
 
+/// The names of classes, a line each.
+fn read_labels(path: &Path) -> anyhow::Result<Vec<String>> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    ensure!(!text.trim().is_empty(), "--labels {}: it names no class", path.display());
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
 /// Prints the five most probable classes.
-fn classify(output: AnyTensor, labels: Option<&Path>, metrics: &mut Metrics) -> anyhow::Result<()> {
+fn classify(
+    output: AnyTensor,
+    labels: Option<Vec<String>>,
+    metrics: &mut Metrics,
+) -> anyhow::Result<()> {
     let probabilities: Tensor<2> = output.typed()?;
     let probabilities: Vec<f32> = probabilities.into_data().iter().collect();
     let labels = match labels {
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            let labels: Vec<String> = text.lines().map(str::to_owned).collect();
-            ensure!(
-                labels.len() == probabilities.len(),
-                "{}: {} labels for {} classes",
-                path.display(),
-                labels.len(),
-                probabilities.len()
-            );
+        Some(labels) => {
+            let (found, classes) = (labels.len(), probabilities.len());
+            ensure!(found == classes, "--labels: {found} names for {classes} classes");
             labels
         }
         None => (0..probabilities.len()).map(|class| format!("class {class}")).collect(),

@@ -35,6 +35,7 @@ use ::mcts::{Game as _, Limits, Search};
 use anyhow::Context as _;
 use burn::tensor::Device;
 use clap::Parser;
+use common::flags::{ITEMS, STEPS, UNITS, folder, signed, within};
 use common::{Common, Metrics, Resume, Session, program};
 use model_utils::device::seed;
 use model_utils::picture::Bars;
@@ -48,55 +49,56 @@ const CHECKPOINT_EVERY: u64 = 250;
 
 /// Learn Go the way AlphaGo did
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
     resume: Resume,
     /// Folder of records to learn from [default: DIR/games]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder())]
     data: Option<PathBuf>,
     /// Let GNU Go play so many games against itself, and end
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = within(1..=ITEMS as u64))]
     make_games: Option<u64>,
     /// Columns and rows of the board
-    #[arg(long, value_name = "N", default_value_t = 7)]
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = within(2..=19_usize))]
     size: usize,
     /// Komi of the games that are played here [default: 8.5 on 7×7, else 7]
-    #[arg(long, value_name = "POINTS")]
+    #[arg(long, value_name = "POINTS", value_parser = within(-361.0..=361.0_f32))]
     komi: Option<f32>,
     /// Filters of both nets
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = within(1..=1024_usize))]
     filters: usize,
     /// Layers of both nets
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = within(2..=64_usize))]
     layers: usize,
     /// Optimiser steps of the supervised policy
-    #[arg(long, value_name = "N", default_value_t = 4000)]
+    #[arg(long, value_name = "N", default_value_t = 4000, value_parser = within(1..=STEPS))]
     sl_steps: u64,
     /// Iterations of the reinforced policy
-    #[arg(long, value_name = "N", default_value_t = 600)]
+    #[arg(long, value_name = "N", default_value_t = 600, value_parser = within(1..=STEPS))]
     rl_iterations: u64,
     /// Games an iteration
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = within(2..=UNITS))]
     rl_games: usize,
     /// Positions for the value net, one a game
-    #[arg(long, value_name = "N", default_value_t = 48_000)]
+    #[arg(long, value_name = "N", default_value_t = 48_000, value_parser = within(1..=ITEMS))]
     value_games: usize,
     /// Optimiser steps of the value net
-    #[arg(long, value_name = "N", default_value_t = 12_000)]
+    #[arg(long, value_name = "N", default_value_t = 12_000, value_parser = within(1..=STEPS))]
     value_steps: u64,
     /// Games between the reinforced and the supervised policy, and in each match of the table
-    #[arg(long, value_name = "N", default_value_t = 400)]
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = within(1..=ITEMS))]
     match_games: usize,
     /// Simulations of the searches in the table
-    #[arg(long, value_name = "N", default_value_t = 400)]
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = within(2..=STEPS))]
     simulations: u64,
     /// After how many visits a leaf gets children: 40 in the paper, with thousands of simulations
-    #[arg(long, value_name = "N", default_value_t = 15)]
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = within(1..=1_000_000_u32))]
     threshold: u32,
     /// How much the searches follow the priors: 5 in the paper, with thousands of simulations
-    #[arg(long, value_name = "C", default_value_t = 1.5)]
+    #[arg(long, value_name = "X", default_value_t = 1.5, value_parser = within(0.0..=100.0_f32))]
     exploration: f32,
 }
 
@@ -106,10 +108,10 @@ fn main() -> ExitCode {
 
 fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let out = session.out();
+    let device = args.common.open()?;
     if let Some(games) = args.make_games {
         return make_games(&args, session, games);
     }
-    let device = args.common.open()?;
     let start = Go::new(args.size, args.rules())?;
     let mut metrics = Metrics::default();
     session.stage("reading games");
@@ -122,6 +124,7 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         [test, train].map(|set| set.into_iter().map(|(_, r)| r).collect::<Vec<_>>());
     println!("{} games to learn from, {} to test", train.len(), test.len());
 
+    println!("with the defaults this takes about 35 minutes on two processor cores");
     let place = Place { session, device: &device };
     let rollouts = rollout_policy(&args, &place, &train, &test, &start, &mut metrics)?;
     let supervised = supervised(&args, &place, &train, &test, &mut metrics)?;
@@ -129,8 +132,7 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let value = value(&args, &place, &supervised, &reinforced, &start, &mut metrics)?;
     let parts = Parts { policy: &supervised, value: &value, rollouts: &rollouts };
     session.stage("timing");
-    speed(&args, &start, parts, &mut metrics)?;
-    session.check()?;
+    speed(&args, session, &start, parts, &mut metrics)?;
     matches(&args, session, &start, parts, &mut metrics)?;
     session.finish(&metrics)
 }
@@ -295,7 +297,8 @@ fn records(args: &Args, out: &Path) -> anyhow::Result<Vec<Record>> {
     }
     anyhow::ensure!(
         records.len() > 8,
-        "only {} records of {}×{}",
+        "{}: {} records of {}×{}, expected at least 9",
+        folder.display(),
         records.len(),
         args.size,
         args.size
@@ -317,14 +320,17 @@ fn rollout_policy(
         let started = Instant::now();
         let mut policy = RolloutPolicy::new(args.size, args.size);
         let seed = args.common.seed;
-        policy.train(train, RolloutTraining { seed, ..RolloutTraining::default() })?;
+        policy.train(
+            place.session.around(train),
+            RolloutTraining { seed, ..RolloutTraining::default() },
+        )?;
         place.session.check()?;
         policy.save(&path)?;
         metrics.set("rollout_train_s", started.elapsed().as_secs_f64());
         Ok(())
     })?;
     let policy = RolloutPolicy::load(&path)?;
-    let (accuracy, moves) = policy.accuracy(test)?;
+    let (accuracy, moves) = policy.accuracy(place.session.around(test))?;
     metrics.set("rollout_accuracy", accuracy);
     metrics.set("test_moves", moves);
     let mut random = Random::new(args.common.seed);
@@ -351,10 +357,10 @@ fn supervised(
     metrics: &mut Metrics,
 ) -> anyhow::Result<PolicyNet> {
     let path = place.session.out().join("sl_policy.safetensors");
-    let test = move_examples(test, args.size)?;
+    let test = move_examples(place.session.around(test), args.size)?;
     place.part("sl_policy", metrics, |metrics| {
         let started = Instant::now();
-        let train = move_examples(train, args.size)?;
+        let train = move_examples(place.session.around(train), args.size)?;
         let config =
             PolicyNetConfig::new(args.size).with_filters(args.filters).with_layers(args.layers);
         seed(place.device, args.common.seed);
@@ -370,7 +376,7 @@ fn supervised(
         Ok(())
     })?;
     let net = PolicyNet::load(&path, place.device)?;
-    let accuracy = Trainer::accuracy(&net, &test)?;
+    let accuracy = Trainer::accuracy(&net, place.session.around(&test))?;
     metrics.set("sl_accuracy", accuracy);
     println!("supervised policy: {accuracy:.3} of {} moves", test.len());
     Ok(net)
@@ -449,15 +455,22 @@ fn learn_value(
     let area = start.board().area();
     let empty = |count| Replay::new(VALUE_PLANES * area, area + 1, count);
     let started = Instant::now();
+    let nets = || (session.around(supervised), session.around(reinforced));
     let play = |name: &str, count, of| {
-        let play = || value_examples(supervised, reinforced, start, count, mix(seed, of));
+        let play = || {
+            let (supervised, reinforced) = nets();
+            value_examples(supervised, reinforced, start, count, mix(seed, of))
+        };
         place.examples(name, play, empty(count)?)
     };
     let test = play("value_test_games", games.div_ceil(8), 11)?;
     let one = play("value_games", games, 12)?;
     let whole = place.examples(
         "value_whole_games",
-        || whole_game_examples(supervised, reinforced, start, games, mix(seed, 13)),
+        || {
+            let (supervised, reinforced) = nets();
+            whole_game_examples(supervised, reinforced, start, games, mix(seed, 13))
+        },
         empty(games)?,
     )?;
     metrics.set("value_games_s", started.elapsed().as_secs_f64());
@@ -479,7 +492,9 @@ fn learn_value(
     metrics.set("value_train_s", started.elapsed().as_secs_f64());
     let of_games = train("value_net_of_whole_games", &whole)?;
     session.stage("judging the value nets");
-    let error = Trainer::mean_squared_error;
+    let error = |net: &ValueNet, examples: &Replay| {
+        Trainer::mean_squared_error(net, session.around(examples))
+    };
     metrics.set("value_mse_train", error(&net, &one)?);
     metrics.set("value_mse_test", error(&net, &test)?);
     metrics.set("value_mse_train_whole_games", error(&of_games, &whole)?);
@@ -506,8 +521,14 @@ impl Parts<'_> {
 
 /// How many simulations a second go into one position: one after another, in batches of leaves,
 /// and with rollouts that do not wait for the nets.
-fn speed(args: &Args, start: &Go, parts: Parts<'_>, metrics: &mut Metrics) -> anyhow::Result<()> {
-    let evaluator = parts.evaluator(0.5, args.common.seed)?;
+fn speed(
+    args: &Args,
+    session: &Session,
+    start: &Go,
+    parts: Parts<'_>,
+    metrics: &mut Metrics,
+) -> anyhow::Result<()> {
+    let evaluator = session.around(parts.evaluator(0.5, args.common.seed)?);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     for (key, batch) in
         [("sims_per_s", 1), ("sims_per_s_batched", 16), ("sims_per_s_asynchronous", 16)]

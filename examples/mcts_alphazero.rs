@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use burn::tensor::Device;
 use clap::{Parser, ValueEnum};
+use common::flags::{STEPS, TIME_S, UNITS, file, positive, signed, within};
 use common::mcts::{Keeps, grade, labelled, random_positions};
 use common::{Common, Metrics, Resume, Session, program};
 use mcts::arena::{Player, Score, SearchPlayer, play_pairs};
@@ -55,6 +56,7 @@ enum Rule {
 
 /// Learn a game from games against oneself
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
     common: Common,
@@ -63,32 +65,32 @@ struct Args {
     /// Which game
     #[arg(long, value_enum, default_value = "connect_four")]
     game: Choose,
-    /// How long to train, in all
-    #[arg(long, value_name = "MIN", default_value_t = 60.0)]
+    /// How long to train, in all; how far it comes in that time depends on the processor
+    #[arg(long, value_name = "MIN", default_value_t = 60.0, value_parser = positive(TIME_S))]
     minutes: f64,
     /// At most so many generations
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = within(1..=1_000_000_u64))]
     generations: Option<u64>,
     /// Games of a generation
-    #[arg(long, value_name = "N", default_value_t = 500)]
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = within(1..=1_000_000_u64))]
     games: u64,
     /// Games at once in self-play: the batch of the net
-    #[arg(long, value_name = "N", default_value_t = 128)]
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = within(1..=UNITS))]
     parallel: usize,
     /// Simulations a move in self-play
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = within(2..=1_000_000_u32))]
     self_play_simulations: u32,
     /// How the net is searched when it is graded
     #[arg(long, value_enum, default_value = "puct")]
     rule: Rule,
     /// Simulations a move when it is graded
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = within(2..=STEPS))]
     simulations: u64,
     /// Channels of the net
-    #[arg(long, value_name = "N", default_value_t = 48)]
+    #[arg(long, value_name = "N", default_value_t = 48, value_parser = within(1..=1024_usize))]
     channels: usize,
     /// Residual blocks of the net
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = within(1..=256_usize))]
     blocks: usize,
     /// The same convolutions without shortcuts
     #[arg(long)]
@@ -100,13 +102,13 @@ struct Args {
     #[arg(long)]
     gate: bool,
     /// Generations over which the learning rate falls
-    #[arg(long, value_name = "N", default_value_t = 60)]
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = within(1..=1_000_000_u64))]
     decay: u64,
     /// Grade the net of this file instead of training one
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file())]
     net: Option<PathBuf>,
     /// Pons's Connect Four positions and scores, to grade with
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file())]
     positions: Option<PathBuf>,
     #[arg(skip)]
     stop: Stop,
@@ -118,15 +120,12 @@ fn main() -> ExitCode {
 
 fn begin(mut args: Args, session: &Session) -> anyhow::Result<()> {
     args.stop = session.stop();
-    ensure!(args.minutes > 0.0, "--minutes is {}, expected more than 0", args.minutes);
+    let is_graded = args.game == Choose::ConnectFour || args.positions.is_none();
+    ensure!(is_graded, "--positions: are of connect_four, and --game is another");
     match args.game {
-        Choose::TicTacToe => run(&args, session, &TicTacToe::new(), 4, None),
-        Choose::ConnectFour => {
-            session.stage("solving positions");
-            let grades = Grades::new(&args)?;
-            run(&args, session, &ConnectFour::new(), 16, Some(&grades))
-        }
-        Choose::Othello => run(&args, session, &Othello::new(), 10, None),
+        Choose::TicTacToe => run(&args, session, &TicTacToe::new(), 4),
+        Choose::ConnectFour => run(&args, session, &ConnectFour::new(), 16),
+        Choose::Othello => run(&args, session, &Othello::new(), 10),
     }
 }
 
@@ -138,20 +137,25 @@ struct Grades {
 
 impl Grades {
     fn new(args: &Args) -> anyhow::Result<Self> {
-        let random = labelled(&random_positions(500, 12..=20, 7))?;
-        let file = match &args.positions {
-            Some(path) => {
-                let read = read_positions(path)?;
-                Some(labelled(&read.into_iter().map(|(game, _)| game).collect::<Vec<_>>())?)
-            }
-            None => None,
-        };
-        Ok(Self { random, file })
+        let read = args.positions.as_deref().map(|path| {
+            read_positions(path).with_context(|| format!("--positions {}", path.display()))
+        });
+        let file = read.transpose()?.map(|read| {
+            let games: Vec<_> = read.into_iter().map(|(game, _)| game).collect();
+            labelled(&games, &args.stop)
+        });
+        let random = labelled(&random_positions(500, 12..=20, 7), &args.stop)?;
+        Ok(Self { file: file.transpose()?, random })
     }
 }
 
 /// Anything that can be searched with a net and graded.
 trait Graded: Symmetry + 'static {
+    /// Positions to grade with, where there is an exact solver.
+    fn grades(_args: &Args) -> anyhow::Result<Option<Grades>> {
+        Ok(None)
+    }
+
     /// Accuracies of a net's moves, where there is an exact solver.
     fn grade(
         _args: &Args,
@@ -175,6 +179,10 @@ impl Graded for TicTacToe {}
 impl Graded for Othello {}
 
 impl Graded for ConnectFour {
+    fn grades(args: &Args) -> anyhow::Result<Option<Grades>> {
+        Ok(Some(Grades::new(args)?))
+    }
+
     fn grade(
         args: &Args,
         net: &NetEvaluator,
@@ -182,7 +190,8 @@ impl Graded for ConnectFour {
     ) -> anyhow::Result<Vec<(&'static str, f64)>> {
         let Some(grades) = grades else { return Ok(Vec::new()) };
         let mut player = with_net::<Self>(net, args)?;
-        let mut alone = SearchPlayer::new(Gumbel::default().with_noise(0.0), net.clone(), 2, 1)?;
+        let (rule, watched) = (Gumbel::default().with_noise(0.0), args.stop.around(net.clone()));
+        let mut alone = SearchPlayer::new(rule, watched, 2, 1)?;
         let mut accuracies = vec![
             ("solver_accuracy", grade(&mut *player, &grades.random)?),
             ("uct_accuracy", grade(&mut without_net::<Self>(args)?, &grades.random)?),
@@ -232,19 +241,23 @@ fn run<G: Graded>(
     session: &Session,
     start: &G,
     opening_moves: usize,
-    grades: Option<&Grades>,
 ) -> anyhow::Result<()> {
-    session.check()?;
     let device = args.common.open()?;
     let mut metrics = Metrics::default();
     metrics.set("game", start.name());
-    let net = match &args.net {
-        Some(path) => {
-            let net = NetEvaluator::load(path, &device)
-                .with_context(|| format!("cannot grade {}", path.display()))?;
-            net.config().check_game(start)?;
-            net
-        }
+    let given = args.net.as_ref().map(|path| {
+        let net = NetEvaluator::load(path, &device)
+            .with_context(|| format!("cannot grade {}", path.display()))?;
+        net.config().check_game(start)?;
+        anyhow::Ok(net)
+    });
+    let given = given.transpose()?;
+    session.stage("solving positions");
+    let grades = G::grades(args)?;
+    let grades = grades.as_ref();
+    session.check()?;
+    let net = match given {
+        Some(net) => net,
         None => train(args, session, start, opening_moves, grades, &device, &mut metrics)?,
     };
     session.keep(&metrics);
@@ -307,6 +320,7 @@ fn train<G: Graded>(
             opening_moves,
             value_mix: 0.25,
         });
+    println!("it trains for {} minutes; how far it comes depends on the processor", args.minutes);
     session.stage("training");
     let out = session.out();
     let mut run = config.init(start, device)?.resume_in(session.checkpoints("alpha_zero")?)?;
@@ -368,7 +382,8 @@ fn throughput<G: Graded>(
     }
     let mut alone = net.clone();
     let simulations = u64::from(args.self_play_simulations);
-    let mut player = SearchPlayer::new(Gumbel::default(), net.clone(), simulations, 1)?;
+    let mut player =
+        SearchPlayer::new(Gumbel::default(), args.stop.around(net.clone()), simulations, 1)?;
     let games = vec![start.clone(); args.parallel];
     // In turns, so that a busy machine slows both.
     let (mut raw, mut raw_s, mut searched_s) = (0, 0.0, 0.0);
@@ -386,7 +401,7 @@ fn throughput<G: Graded>(
         }
         searched_s += started.elapsed().as_secs_f64();
     }
-    let searched = player.evaluator().evaluated() - before;
+    let searched = player.evaluator().get_ref().evaluated() - before;
     let (raw, searched) = (raw as f64 / raw_s, searched as f64 / searched_s);
     metrics.set("net_positions_per_s", raw);
     metrics.set("search_positions_per_s", searched);

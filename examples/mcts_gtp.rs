@@ -21,39 +21,41 @@ use ::mcts::rule::{Apv, Puct, Rule};
 use ::mcts::{Evaluator, Fork, Limits, Search};
 use clap::Parser;
 use common::conversation;
+use common::flags::{STEPS, TIME_S, file, folder, positive, signed, within};
 use common::go::RuleSet;
 use model_utils::device::DeviceSpec;
 use model_utils::weights::Stored as _;
 
 /// Play Go by the Go Text Protocol
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     /// The rules
     #[arg(long, value_enum, default_value = "chinese")]
     rules: RuleSet,
-    /// Seconds a move, where no clock runs
-    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    /// Seconds a move, where no clock runs: how well it plays in them depends on the processor
+    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = positive(TIME_S))]
     seconds: f64,
     /// Simulations a move instead, where no clock runs
-    #[arg(long, value_name = "N", conflicts_with = "seconds")]
+    #[arg(long, value_name = "N", conflicts_with = "seconds", value_parser = within(1..=STEPS))]
     simulations: Option<u64>,
     /// Threads that search the tree
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(1..=256_usize))]
     threads: usize,
     /// Resign below this value, from −1 to 1
-    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = within(-1.0..=1.0_f32))]
     resign: Option<f32>,
     /// A two-headed net to search with, as the pipeline of AlphaZero saves it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "nets", value_parser = file())]
     net: Option<PathBuf>,
     /// A folder of `mcts_alphago` to search with: its nets and its rollout policy
-    #[arg(long, value_name = "DIR", conflicts_with = "net")]
+    #[arg(long, value_name = "DIR", group = "nets", value_parser = folder())]
     alphago: Option<PathBuf>,
     /// Where nets compute: flex, ndarray, cpu, wgpu, wgpu:N, cuda, cuda:N
-    #[arg(long, value_name = "SPEC", default_value_t)]
+    #[arg(long, value_name = "SPEC", default_value_t, requires = "nets")]
     device: DeviceSpec,
     /// What all random draws follow from
-    #[arg(long, value_name = "N", default_value_t = 42)]
+    #[arg(long, value_name = "N", default_value_t = 42, value_parser = within(0..=u64::from(u32::MAX)))]
     seed: u64,
 }
 

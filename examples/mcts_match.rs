@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Parser;
+use common::flags::{TIME_S, positive, signed, text, within};
 use common::go::RuleSet;
-use common::{Common, Metrics, Resume, Session, program};
+use common::{Basic, Metrics, Resume, Session, program};
 use mcts::Limits;
 use mcts::arena::Score;
 use mcts::go::Color;
@@ -27,36 +28,35 @@ use mcts::sgf::{Record, Sgf};
 
 /// Play Go against another engine
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
-    common: Common,
+    common: Basic,
     #[command(flatten)]
     resume: Resume,
     /// The opponent's command; `{seed}` becomes the number of the game
-    #[arg(
-        long,
+    #[arg(long,
         value_name = "COMMAND",
         default_value = "/usr/games/gnugo --mode gtp --chinese-rules --capture-all-dead \
-                         --positional-superko --level 10 --seed {seed}"
-    )]
+                         --positional-superko --level 10 --seed {seed}", value_parser = text)]
     opponent: String,
     /// Games
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = within(1..=1000_usize))]
     games: usize,
     /// Columns and rows of the board
-    #[arg(long, value_name = "N", default_value_t = 9)]
+    #[arg(long, value_name = "N", default_value_t = 9, value_parser = within(2..=19_usize))]
     size: usize,
     /// The rules
     #[arg(long, value_enum, default_value = "computer")]
     rules: RuleSet,
     /// Komi, where it is not that of the rules
-    #[arg(long, value_name = "POINTS")]
+    #[arg(long, value_name = "POINTS", value_parser = within(-361.0..=361.0_f32))]
     komi: Option<f32>,
-    /// Seconds a move
-    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    /// Seconds a move: how well it plays in them depends on the processor
+    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = positive(TIME_S))]
     seconds: f64,
     /// Threads that search the tree
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = within(1..=256_usize))]
     threads: usize,
 }
 
@@ -73,13 +73,19 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    // An opponent that is not there is known before anything is cleared.
+    drop(opponent(&args, 0)?);
     let out = session.out();
     let folder = out.join("games");
     if !args.resume.resume && folder.exists() {
         std::fs::remove_dir_all(&folder)
             .with_context(|| format!("cannot clear {}", folder.display()))?;
     }
+    if args.resume.resume && !folder.exists() {
+        println!("nothing to resume in {}: it begins anew", out.display());
+    }
     std::fs::create_dir_all(&folder)?;
+    println!("{} s a move: the result depends on the processor", args.seconds);
     let started = Instant::now();
     let (mut score, mut moves) = (Score::default(), 0);
     for number in 0..args.games {
@@ -121,6 +127,16 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     session.finish(&metrics)
 }
 
+/// Starts the opponent for a game.
+fn opponent(args: &Args, number: usize) -> anyhow::Result<Client> {
+    let command = args.opponent.replace("{seed}", &(number + 1).to_string());
+    let mut words = command.split_whitespace();
+    let program = words.next().context("the opponent's command is empty")?;
+    Client::start(program, &words.collect::<Vec<_>>()).context(
+        "--opponent: it is GNU Go (Debian: gnugo) unless the command of another engine is given",
+    )
+}
+
 /// Plays one game. A move that either side takes for illegal is an error.
 fn play(args: &Args, session: &Session, number: usize, black: bool) -> anyhow::Result<Game> {
     let seed = args.common.seed + number as u64;
@@ -130,10 +146,7 @@ fn play(args: &Args, session: &Session, number: usize, black: bool) -> anyhow::R
     let rules = args.rules.rules();
     let rules = rules.with_komi(args.komi.unwrap_or(rules.komi));
     let mut engine = Engine::with_rules(player, rules);
-    let command = args.opponent.replace("{seed}", &(number + 1).to_string());
-    let mut words = command.split_whitespace();
-    let program = words.next().context("the opponent's command is empty")?;
-    let mut opponent = Client::start(program, &words.collect::<Vec<_>>())?;
+    let mut opponent = opponent(args, number)?;
     for line in
         [format!("boardsize {}", args.size), "clear_board".into(), format!("komi {}", rules.komi)]
     {

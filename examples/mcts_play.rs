@@ -20,14 +20,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
+use common::flags::{STEPS, TIME_S, file, positive, signed, within};
 use common::mcts::Choose;
 use common::with_game;
-use common::{Common, Metrics, Session, conversation};
+use common::{Basic, Metrics, Session, conversation};
 use mcts::deep::NetEvaluator;
 use mcts::rule::{Puct, Uct};
 use mcts::{Action, Encode, Found, Game, Limits, Rollout, Search};
+use model_utils::device::DeviceSpec;
 
 /// Who sits on the other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -40,9 +42,10 @@ enum Opponent {
 
 /// Play a game against a search
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
-    common: Common,
+    common: Basic,
     /// Which game
     #[arg(long, value_enum, default_value = "connect_four")]
     game: Choose,
@@ -50,13 +53,16 @@ struct Args {
     #[arg(long, value_enum, default_value = "search")]
     opponent: Opponent,
     /// A net for the search, as `mcts_alphazero` saves it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file())]
     net: Option<PathBuf>,
+    /// Where the net computes: flex, ndarray, cpu, wgpu, wgpu:N, cuda, cuda:N
+    #[arg(long, value_name = "SPEC", default_value_t, requires = "net")]
+    device: DeviceSpec,
     /// Simulations a move
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = within(1..=STEPS))]
     simulations: u64,
-    /// Think for this long at most
-    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    /// Think for this long at most; where this is the limit, moves depend on the processor
+    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = positive(TIME_S))]
     seconds: f64,
     /// Let the other side begin
     #[arg(long)]
@@ -71,8 +77,6 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, session: &Session) -> anyhow::Result<()> {
-    ensure!(args.simulations > 0, "--simulations is 0, expected at least 1");
-    ensure!(args.seconds > 0.0, "--seconds is {}, expected more than 0", args.seconds);
     with_game!(args.game, game => play(&args, session, game))
 }
 
@@ -105,7 +109,7 @@ fn play<G: Encode + Display + 'static>(
     let out = session.out();
     std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     let mut search: Box<dyn Thinks<G>> = if let Some(path) = &args.net {
-        let device = args.common.open()?;
+        let device = args.common.open(args.device)?;
         let net = NetEvaluator::load(path, &device)
             .with_context(|| format!("cannot play with {}", path.display()))?;
         net.config().check_game(&start)?;

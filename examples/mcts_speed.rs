@@ -15,8 +15,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
+use common::flags::{STEPS, TIME_S, positive, signed, within};
 use common::mcts::Choose;
-use common::{Common, Metrics, Session, program};
+use common::{Basic, Metrics, Session, program};
 use mcts::random::{Random, mix};
 use mcts::rule::Uct;
 use mcts::{Game, Limits, Rollout, Search};
@@ -33,9 +34,10 @@ enum Evaluator {
 
 /// Time searches and rollouts
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
-    common: Common,
+    common: Basic,
     /// Which game
     #[arg(long, value_enum, default_value = "connect_four")]
     game: Choose,
@@ -43,13 +45,13 @@ struct Args {
     #[arg(long, value_enum, default_value = "rollout")]
     evaluator: Evaluator,
     /// How long
-    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    #[arg(long, value_name = "S", default_value_t = 5.0, value_parser = positive(TIME_S))]
     seconds: f64,
     /// Threads in one tree
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(1..=256_usize))]
     threads: usize,
     /// Simulations of a search, which starts from an empty tree
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = within(1..=STEPS))]
     simulations: u64,
 }
 
@@ -58,7 +60,6 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, session: &Session) -> anyhow::Result<()> {
-    anyhow::ensure!(args.seconds > 0.0, "--seconds is {}, expected more than 0", args.seconds);
     common::with_game!(args.game, game => time(&args, session, &game))
 }
 
@@ -70,7 +71,7 @@ fn time<G: Game>(args: &Args, session: &Session, game: &G) -> anyhow::Result<()>
     metrics.set("threads", args.threads);
     match args.evaluator {
         Evaluator::Rollout => {
-            let rollout = Rollout::new(args.common.seed);
+            let rollout = session.around(Rollout::new(args.common.seed));
             let mut search = Search::new(Uct::default(), rollout).with_seed(args.common.seed);
             let started = Instant::now();
             let (mut simulations, mut searches, mut nodes) = (0, 0, 0);

@@ -13,9 +13,9 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::Parser;
-use common::{Common, Metrics, Resume, Session, program};
+use common::flags::{signed, within};
+use common::{Basic, Metrics, Resume, Session, program};
 use model_utils::picture::Curves;
 use rl::bandits::{Bandit, EpsilonGreedy, Exp3, KlUcb, LinUcb, ThompsonBernoulli, Ucb, play};
 use rl::environments::{Advertising, AdvertisingConfig};
@@ -27,16 +27,17 @@ const POINTS: usize = 100;
 
 /// The regret of bandits on advertisements
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
-    common: Common,
+    common: Basic,
     #[command(flatten)]
     resume: Resume,
     /// Impressions
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = within(POINTS..=10_000_000))]
     steps: usize,
     /// Runs to average over
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = within(2..=1_000_000_u64))]
     runs: u64,
 }
 
@@ -59,9 +60,6 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, session: &Session) -> anyhow::Result<()> {
-    if args.steps < POINTS || args.runs < 2 {
-        bail!("--steps is at least {POINTS}, --runs at least 2");
-    }
     let out = session.out();
     let mut metrics = Metrics::default();
     let mut curves = Curves::new("Clicks lost to the best advertisement, click rates 2 to 6 %")

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Parser, ValueEnum};
+use common::flags::{STEPS, signed, within};
 use common::rl::Task;
 use common::{Common, Resume, Session, program};
 use rl::deep::{
@@ -51,6 +52,7 @@ type Push = MountainCarContinuousDynamics;
 
 /// Train an agent on a classic control task
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
     common: Common,
@@ -63,10 +65,10 @@ struct Args {
     #[arg(long, value_enum)]
     algorithm: Option<Algorithm>,
     /// Environment steps of each training [default: those of rl-baselines3-zoo]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = within(1..=STEPS))]
     steps: Option<u64>,
     /// Agents to train, from seeds one after the other
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(1..=1000_u64))]
     seeds: u64,
     /// Keep the best of twenty states by ten greedy episodes each, and judge that one
     #[arg(long)]
@@ -81,9 +83,6 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     use Algorithm as A;
     use World as W;
 
-    if args.seeds == 0 {
-        bail!("--seeds: 0, expected at least 1");
-    }
     let device = args.common.open()?;
     let algorithm = args.algorithm.unwrap_or(match args.env {
         W::CartPole => A::Ppo,

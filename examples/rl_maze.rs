@@ -14,8 +14,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
+use common::flags::{STEPS, signed, within};
 use common::rl::plan;
-use common::{Common, Film, Metrics, Resume, Series, Session, program};
+use common::{Basic, Film, Metrics, Resume, Series, Session, program};
 use model_utils::picture::{Animation, Curves};
 use model_utils::train::{Budget, History};
 use rl::environments::Maze;
@@ -38,19 +39,20 @@ enum Algorithm {
 
 /// Find the way out of a maze
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
-    common: Common,
+    common: Basic,
     #[command(flatten)]
     resume: Resume,
     /// Rooms on a side; 3 is the worked example, others are drawn from the seed
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = within(2..=64_usize))]
     size: usize,
     /// How to find it
     #[arg(long, value_enum, default_value = "q_learning")]
     algorithm: Algorithm,
     /// Episodes to learn from [default: 60 a room]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = within(1..=STEPS))]
     episodes: Option<u64>,
 }
 
@@ -72,7 +74,8 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     };
     let out = session.out();
     session.stage("solving the maze");
-    let best = value_iteration(&maze.mdp(), DISCOUNT, 1e-9)?;
+    let mdp = maze.mdp();
+    let best = value_iteration(session.around(&mdp), DISCOUNT, 1e-9)?;
     let shortest = maze.path(&best.policy);
     let mut metrics = Metrics::default();
     let mut animation = Animation::new(120);
@@ -83,7 +86,7 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
             // A coarser tolerance each time shows the values spreading from the goal.
             for sweeps in 0..30 {
                 let tolerance = 100.0 * 0.7_f64.powi(sweeps);
-                let solution = value_iteration(&maze.mdp(), DISCOUNT, tolerance)?;
+                let solution = value_iteration(session.around(&mdp), DISCOUNT, tolerance)?;
                 animation.push(&plan(&maze, &solution.values, &[]))?;
             }
             metrics.set("sweeps", best.iterations);
@@ -94,7 +97,7 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
                 Algorithm::Sarsa => Method::Sarsa,
                 _ => Method::QLearning,
             };
-            let episodes = args.episodes.unwrap_or(60 * maze.rooms() as u64).max(1);
+            let episodes = args.episodes.unwrap_or(60 * maze.rooms() as u64);
             let (found, steps) =
                 learn(&maze, method, episodes, &args, session, &mut animation, &mut metrics)?;
             curve = Some(steps);

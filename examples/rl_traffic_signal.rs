@@ -10,9 +10,11 @@
 
 #![allow(clippy::print_stdout)]
 
+use std::ops::Bound::Excluded;
 use std::process::ExitCode;
 
 use clap::Parser;
+use common::flags::{STEPS, signed, within};
 use common::rl::{CHECKPOINT_EVERY, learn};
 use common::{Common, Metrics, Resume, Session, program};
 use model_utils::picture::{Bars, Curves};
@@ -31,16 +33,17 @@ const HOURS: u64 = 20;
 
 /// Learn when to switch a traffic signal
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
     resume: Resume,
     /// Decisions to learn from at each load
-    #[arg(long, value_name = "N", default_value_t = 400_000)]
+    #[arg(long, value_name = "N", default_value_t = 400_000, value_parser = within(1..=STEPS))]
     steps: u64,
     /// Loads: arrivals per capacity, summed over the phases
-    #[arg(long, value_name = "Y,Y,…", value_delimiter = ',', default_values_t = LOADS)]
+    #[arg(long, value_name = "Y,Y,…", value_delimiter = ',', default_values_t = LOADS, value_parser = within((Excluded(0.0), Excluded(1.0))))]
     loads: Vec<f64>,
 }
 
@@ -86,11 +89,11 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         let pressure = MaxPressure { min_green_s: 10.0 };
         let seed = mix(args.common.seed, 1);
         let found = [
-            delay(&Learned(&agent), world, seed)?,
-            delay(&Exhaustive, world, seed)?,
-            delay(&pressure, world, seed)?,
-            delay(&webster, world, seed)?,
-            delay(&fixed, world, seed)?,
+            delay(session, &Learned(&agent), world, seed)?,
+            delay(session, &Exhaustive, world, seed)?,
+            delay(session, &pressure, world, seed)?,
+            delay(session, &webster, world, seed)?,
+            delay(session, &fixed, world, seed)?,
         ];
         session.check()?;
         println!("load {}:", world.flow_ratio);
@@ -142,6 +145,7 @@ impl Policy<[f64; 7], usize> for Learned<'_> {
 
 /// The mean wait of a vehicle over some hours.
 fn delay<P: Policy<[f64; 7], usize>>(
+    session: &Session,
     policy: &P,
     world: &TrafficConfig,
     seed: u64,
@@ -149,7 +153,7 @@ fn delay<P: Policy<[f64; 7], usize>>(
     let mut crossing = Traffic::new(world.clone())?;
     let mut sum = 0.0;
     for hour in 0..HOURS {
-        rl::evaluate(policy, &mut crossing, 1, mix(seed, hour))?;
+        rl::evaluate(&session.around(policy), &mut crossing, 1, mix(seed, hour))?;
         sum += crossing.delay_s();
     }
     Ok(sum / HOURS as f64)

@@ -19,6 +19,7 @@ use anyhow::{Context as _, bail};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 use clap::Parser;
+use common::flags::{folder, signed, text, within};
 use common::translation::Recipe;
 use common::{Common, Metrics, Resume, Session, program};
 use model_utils::ops::Mask;
@@ -32,19 +33,20 @@ use transformer::{
 
 /// Draw where a translator looks
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
     resume: Resume,
     /// A saved translator [default: one is trained on a grammar of Portuguese and English]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder())]
     load: Option<PathBuf>,
     /// The sentence to translate [default: the longest of some of the grammar's]
-    #[arg(long)]
+    #[arg(long, value_name = "TEXT", value_parser = text)]
     sentence: Option<String>,
     /// Likeliest tokens told a step
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = within(1..=1000_usize))]
     top: usize,
     #[command(flatten)]
     recipe: Recipe,
@@ -63,10 +65,11 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         Translator::load(folder, &device)?
     } else {
         let config = args.recipe.config(false, seed);
+        config.check()?;
         let splits = Grammar::Full.splits([20_000, 500, 1000], seed)?;
         session.stage("training");
         let every = args.recipe.checkpoint_every;
-        let trainer = config.trainer(&splits, &device)?;
+        let trainer = config.trainer(session.around(&splits), &device)?;
         let mut trainer = trainer.resume_in(session.checkpoints("translator")?, every)?;
         trainer.train(config.budget, &mut session.progress())?;
         session.check()?;

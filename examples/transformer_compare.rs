@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use clap::Parser;
+use common::flags::{ITEMS, RATE, TIME_S, folder, positive, signed, within};
 use common::translation::{Recipe, examples, tuned};
 use common::{Common, Metrics, Resume, Session, program};
 use model_utils::data::SentencePairs;
@@ -35,36 +36,38 @@ use transformer::{
 
 /// Compare translation models by the length of sentences
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
     resume: Resume,
     /// Sentence pairs [default: a grammar of Portuguese and English]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder())]
     data: Option<PathBuf>,
     #[command(flatten)]
     recipe: Recipe,
     /// Only these models
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',', value_parser = KEYS)]
     only: Vec<String>,
-    /// How long each model trains, instead of a number of steps
-    #[arg(long)]
+    /// How long each model trains, instead of a number of steps: how many that are depends on the
+    /// processor
+    #[arg(long, value_name = "MIN", value_parser = positive(TIME_S))]
     minutes: Option<f64>,
     /// `gru` or `lstm`
-    #[arg(long, default_value = "gru", value_parser = cell)]
+    #[arg(long, value_name = "NAME", default_value = "gru", value_parser = cell)]
     cell: Cell,
     /// The attention of the recurrent model: `bahdanau` or `luong`
-    #[arg(long, default_value = "bahdanau", value_parser = attention)]
+    #[arg(long, value_name = "NAME", default_value = "bahdanau", value_parser = attention)]
     attention: AttentionKind,
     /// The highest learning rate of the recurrent models
-    #[arg(long, default_value_t = 2e-3)]
+    #[arg(long, value_name = "RATE", default_value_t = 2e-3, value_parser = positive(RATE))]
     recurrent_learning_rate: f64,
     /// Hypotheses that the beam keeps; 1 is greedy
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = within(1..=1000_usize))]
     beam: usize,
     /// Resamples of the bootstrap
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = within(2..=ITEMS))]
     resamples: usize,
 }
 
@@ -123,18 +126,18 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let out = session.out();
     let device = args.common.open()?;
     let seed = args.common.seed;
+    let config = args.recipe.config(args.data.is_some(), seed);
+    config.check()?;
     let splits = match &args.data {
         Some(folder) => Splits::open(folder, None, seed)?,
         None => Grammar::Full.splits([12_000, 200, 1000], seed)?,
     };
     let (splits, _) = splits.deduplicated();
-    let config = args.recipe.config(args.data.is_some(), seed);
-    let tokenizers = config.tokenizers(&splits)?;
-    session.check()?;
+    let tokenizers = config.tokenizers(session.around(&splits))?;
 
     let mut metrics = Metrics::default();
     let mut systems = Vec::new();
-    for (name, key, model) in models(&args, &config, &tokenizers, &device)? {
+    for (name, key, model) in models(&args, session, &config, &tokenizers, &device)? {
         if !args.only.is_empty() && !args.only.iter().any(|only| only == key) {
             continue;
         }
@@ -182,6 +185,7 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
 /// The three models; the recurrent ones are as wide as makes them as large as the Transformer.
 fn models(
     args: &Args,
+    session: &Session,
     config: &TranslatorConfig,
     tokenizers: &Tokenizers,
     device: &Device,
@@ -198,6 +202,7 @@ fn models(
     let matched = |attention: AttentionKind| -> anyhow::Result<ModelConfig> {
         let mut best: Option<(usize, ModelConfig)> = None;
         for d_hidden in (16..=1024).step_by(8) {
+            session.check()?;
             let model = ModelConfig::Recurrent(
                 RecurrentConfig::new(0, 0)
                     .with_d_embedding(transformer.d_model)
@@ -247,7 +252,8 @@ fn timed(
         let step_s: f64 = setting.session.part(&format!("{key}-step_s"), || {
             let mut probe = config.clone();
             probe.training.valid_sentences = 1;
-            let (splits, tokenizers) = (setting.splits, setting.tokenizers.clone());
+            let tokenizers = setting.tokenizers.clone();
+            let splits = setting.session.around(setting.splits);
             let mut trainer = probe.trainer_with(tokenizers, splits, setting.device)?;
             let mut progress = setting.session;
             let before = trainer.train(Budget::steps(PROBE / 4), &mut progress)?;
@@ -275,7 +281,8 @@ fn train(
     let session = setting.session;
     session.stage(format!("training {key}"));
     let tokenizers = setting.tokenizers.clone();
-    let trainer = config.trainer_with(tokenizers, setting.splits, setting.device)?;
+    let trainer =
+        config.trainer_with(tokenizers, session.around(setting.splits), setting.device)?;
     let mut trainer = trainer.resume_in(session.checkpoints(key)?, checkpoint_every)?;
     let parameters = learnable_parameters(trainer.model());
     let log = session.log(session.out().join(format!("{key}.csv")))?;

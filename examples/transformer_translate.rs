@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
+use common::flags::{ITEMS, folder, signed, text, within};
 use common::translation::{Recipe, draw_training, examples, tuned};
 use common::{Common, Metrics, Resume, Session, end_on_ctrl_c, program};
 use model_utils::ops::learnable_parameters;
@@ -29,33 +30,34 @@ use transformer::{Grammar, Splits, Translator};
 
 /// Train a translator, or use one
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
     resume: Resume,
     /// Sentence pairs [default: a grammar of Portuguese and English]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder())]
     data: Option<PathBuf>,
     /// The language to translate from, as files are called [default: the one that is not English]
-    #[arg(long, value_name = "LANGUAGE", requires = "to")]
+    #[arg(long, value_name = "LANGUAGE", requires = "to", value_parser = text)]
     from: Option<String>,
     /// The language to translate to
-    #[arg(long, value_name = "LANGUAGE", requires = "from")]
+    #[arg(long, value_name = "LANGUAGE", requires = "from", value_parser = text)]
     to: Option<String>,
     /// Where no pairs are given, sentences of one clause only
     #[arg(long)]
     simple: bool,
     /// Where no pairs are given, how many are drawn to learn from
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = within(1..=ITEMS))]
     pairs: usize,
     #[command(flatten)]
     recipe: Recipe,
     /// Hypotheses that the beam keeps in the evaluation; 1 is greedy
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = within(1..=1000_usize))]
     beam: usize,
     /// Use the translator in this folder instead of training one
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder())]
     load: Option<PathBuf>,
 }
 
@@ -79,6 +81,8 @@ fn train(
     session: &Session,
 ) -> anyhow::Result<Translator> {
     let out = session.out();
+    let config = args.recipe.config(args.data.is_some(), args.common.seed);
+    config.check()?;
     session.stage("reading the pairs");
     let direction = args.from.as_deref().zip(args.to.as_deref());
     let seed = args.common.seed;
@@ -95,8 +99,7 @@ fn train(
     );
 
     session.stage("training the tokenizer");
-    let config = args.recipe.config(args.data.is_some(), seed);
-    let trainer = config.trainer(&splits, device)?;
+    let trainer = config.trainer(session.around(&splits), device)?;
     let tokenizers = trainer.tokenizers();
     let parameters = learnable_parameters(trainer.model());
     println!(

@@ -18,6 +18,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use burn::module::Module as _;
 use clap::{Parser, ValueEnum};
+use common::flags::{file, signed, within};
 use common::{Common, Metrics, Session, program};
 #[cfg(feature = "download")]
 use mobilenet_densenet::Published;
@@ -50,14 +51,15 @@ enum Source {
 
 /// Say what is on pictures
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
     common: Common,
     /// The pictures
-    #[arg(required = true, value_name = "IMAGE")]
+    #[arg(required = true, value_name = "IMAGE", value_parser = file())]
     images: Vec<PathBuf>,
     /// The weights
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file())]
     #[cfg_attr(feature = "download", arg(required_unless_present = "download"))]
     #[cfg_attr(not(feature = "download"), arg(required = true))]
     weights: Option<PathBuf>,
@@ -72,13 +74,13 @@ struct Args {
     #[arg(long, value_name = "NAME")]
     model: Option<Architecture>,
     /// The names of the classes, one a line, or Keras's `imagenet_class_index.json`
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file())]
     labels: Option<PathBuf>,
     /// Side of the images for what `vision_train` saved
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = within(1..=4096_usize))]
     side: usize,
     /// Answers to a picture
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = within(1..=1000_usize))]
     top: usize,
 }
 
@@ -109,7 +111,9 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     };
     let architecture = match args.model {
         Some(architecture) => architecture,
-        None => by_name(path).context("--model: which model these weights are of")?,
+        None => by_name(path).with_context(|| {
+            format!("--model: which model are the weights in {} of", path.display())
+        })?,
     };
     println!("weights: {architecture}, {}", weights.source());
     classify(&args, Pretrained::load(architecture, weights, &device)?, session)

@@ -1,11 +1,19 @@
 //! Trains any of the image models, from nothing or from published weights, and shows what it
 //! learned.
 //!
+//! ```console
+//! $ cargo run --release --example vision_train                                 # drawn shapes
+//! $ cargo run --release --example vision_train -- --data DIR                   # your images
+//! ```
+//!
+//! Without `--data` a small DenseNet learns shapes that are drawn, in a minute on two processor cores:
+//! of 1,000 others it has more than 90 % right.
+//!
 //! On MNIST (`--data DIR` with its four IDX files) a small VGG with batch norm gets 99.6 % of the
 //! test images right after three passes: `--model vgg --convs 2,2,2,1,1 --width 0.25
 //! --strides 2,2,2,1,1 --augment --learning-rate 4e-3 --ema 0.998 --label-smoothing 0.05
-//! --epochs 8`; the book has the table. Without `--data` they learn shapes that are drawn. Ctrl-C stops; with
-//! `--resume` the same command goes on exactly.
+//! --epochs 8`; the book has the table. Ctrl-C stops; with `--resume` the same command
+//! goes on exactly.
 
 #![allow(clippy::print_stdout)]
 
@@ -15,6 +23,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use burn::tensor::Device;
 use clap::Parser;
+use common::flags::{BATCH, EPOCHS, RATE, below_one, file, folder, positive, signed, within};
 use common::vision::{Recipe, Task, drawn_shapes};
 use common::{Common, Resume, Session, program};
 use mobilenet_densenet::{
@@ -26,46 +35,47 @@ use model_utils::weights::Import;
 
 /// Train an image model
 #[derive(Debug, Parser)]
+#[command(mut_args(signed))]
 struct Args {
     #[command(flatten)]
     common: Common,
     /// Images: MNIST's IDX files, a folder a class, or a CSV of names and labels [default: drawn shapes]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder())]
     data: Option<PathBuf>,
     /// The model: `densenet` and `vgg`, made by the flags below, or a published one:
     /// `mobilenet_v2`, `resnet18`, …
-    #[arg(long, value_name = "NAME", default_value = "mobilenet_v2", value_parser = parse_model)]
+    #[arg(long, value_name = "NAME", default_value = "densenet", value_parser = parse_model)]
     model: Model,
     /// Passes over the training images
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = within(1..=EPOCHS))]
     epochs: u64,
     /// Images a step
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = within(1..=BATCH))]
     batch_size: usize,
     /// The highest learning rate; it rises for a twentieth of the steps, then falls as a cosine
-    #[arg(long, default_value_t = 1e-2)]
+    #[arg(long, value_name = "RATE", default_value_t = 1e-2, value_parser = positive(RATE))]
     learning_rate: f64,
     /// The width multiplier
-    #[arg(long, default_value_t = 0.25)]
+    #[arg(long, value_name = "X", default_value_t = 0.25, value_parser = positive(16.0))]
     width: f64,
     /// Strides of `mobilenet_v2` (the stem and the rows of 24, 32, 64 and 160 channels) or of
     /// `vgg` (its five poolings)
-    #[arg(long, value_name = "S,S,S,S,S", value_delimiter = ',', default_values_t = [2, 2, 2, 2, 1])]
+    #[arg(long, value_name = "N,N,N,N,N", value_delimiter = ',', default_values_t = [2, 2, 2, 2, 1], value_parser = within(1..=2_usize))]
     strides: Vec<usize>,
     /// Dropped share of `mobilenet_v2`'s features
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = below_one())]
     dropout: f64,
     /// The growth rate of `densenet`
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = within(1..=1024_usize))]
     growth_rate: usize,
     /// Layers of the dense blocks of `densenet`
-    #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_values_t = [4, 4, 4])]
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',', default_values_t = [4, 4, 4], value_parser = within(1..=256_usize))]
     blocks: Vec<usize>,
     /// Convolutions of the five groups of `vgg`
-    #[arg(long, value_name = "N,N,N,N,N", value_delimiter = ',', default_values_t = [2, 2, 2, 1, 1])]
+    #[arg(long, value_name = "N,N,N,N,N", value_delimiter = ',', default_values_t = [2, 2, 2, 1, 1], value_parser = within(1..=64_usize))]
     convs: Vec<usize>,
     /// Start from these weights (torchvision's names, or a .tflite file); the head is made anew
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file())]
     pretrained: Option<PathBuf>,
     /// Train the head alone
     #[arg(long)]
@@ -74,19 +84,19 @@ struct Args {
     #[arg(long)]
     augment: bool,
     /// Mix images and labels in pairs, with this α
-    #[arg(long, value_name = "ALPHA", conflicts_with = "cutmix")]
+    #[arg(long, value_name = "SHARE", conflicts_with = "cutmix", value_parser = positive(1.0))]
     mixup: Option<f64>,
     /// Put boxes of other images in, with this α
-    #[arg(long, value_name = "ALPHA")]
+    #[arg(long, value_name = "SHARE", value_parser = positive(1.0))]
     cutmix: Option<f64>,
     /// Share of each label that goes to all classes alike
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = below_one())]
     label_smoothing: f64,
     /// Share that stays at each step in the average of the weights, which is what is judged
-    #[arg(long, default_value_t = 0.99)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.99, value_parser = below_one())]
     ema: f64,
     /// Decay of the weights, as a part of the learning rate
-    #[arg(long, default_value_t = 0.02)]
+    #[arg(long, value_name = "X", default_value_t = 0.02, value_parser = within(0.0..=100.0_f32))]
     weight_decay: f32,
     #[command(flatten)]
     resume: Resume,
@@ -116,12 +126,13 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, session: &Session) -> anyhow::Result<()> {
+    let (strides, convs) = (five("strides", &args.strides)?, five("convs", &args.convs)?);
     let device = args.common.open()?.autodiff();
     let (train, test) = match &args.data {
         Some(folder) => {
             (open_classification(folder, Split::Train)?, open_classification(folder, Split::Test)?)
         }
-        None => drawn_shapes(8000, 2000, args.common.seed)?,
+        None => drawn_shapes(8000, 1000, args.common.seed)?,
     };
     let mixup = args.mixup.map(|alpha| BatchMix::Mixup { alpha });
     let cutmix = args.cutmix.map(|alpha| BatchMix::CutMix { alpha });
@@ -153,7 +164,7 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
                 .with_width(args.width)
                 .with_channels(channels)
                 .with_classes(classes)
-                .with_strides(five("strides", &args.strides)?)
+                .with_strides(strides)
                 .with_dropout(args.dropout);
             config.init(&device)?.into()
         }
@@ -165,10 +176,10 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
             config.init(&device)?.into()
         }
         Model::Vgg => {
-            let config = VggConfig::new(five("convs", &args.convs)?)
+            let config = VggConfig::new(convs)
                 .with_batch_norm(true)
                 .with_width(args.width)
-                .with_strides(five("strides", &args.strides)?)
+                .with_strides(strides)
                 .with_pooled(1)
                 .with_hidden(0)
                 .with_channels(channels)
@@ -233,5 +244,6 @@ fn normalize(pretrained: Option<&Path>) -> Normalize {
 }
 
 fn five(flag: &str, numbers: &[usize]) -> anyhow::Result<[usize; 5]> {
-    numbers.try_into().with_context(|| format!("--{flag}: {} numbers, expected 5", numbers.len()))
+    let five = numbers.try_into().ok();
+    five.with_context(|| format!("--{flag} are {numbers:?}: {} numbers, expected 5", numbers.len()))
 }

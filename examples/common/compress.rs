@@ -18,10 +18,11 @@ use model_utils::data::{
 use model_utils::graph::{Graph, GraphModule};
 use model_utils::ops;
 use model_utils::train::{
-    Batches as _, Budget, Evaluation, StepOutput, Supervised, SupervisedConfig,
+    Batches as _, Budget, Evaluation, StepOutput, Stoppable, Supervised, SupervisedConfig,
 };
 
-use super::vision::{Images, drawn_shapes, schedule};
+use super::flags::{BATCH, EPOCHS, file, folder, within};
+use super::vision::{Images, drawn_shapes, fits, schedule};
 use super::{Common, Metrics, Session};
 
 /// Images in a batch of the test set.
@@ -131,20 +132,30 @@ impl Mlp {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Given {
     /// Images: MNIST's IDX files, a folder a class, or a CSV of names and labels [default: drawn shapes]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder())]
     pub data: Option<PathBuf>,
     /// The model
     #[arg(long, value_enum, default_value = "vgg")]
     pub family: Family,
     /// A trained graph (`model.safetensors` of an earlier run) instead of training one
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file())]
     pub model: Option<PathBuf>,
     /// Passes over the training images, where the model is trained here
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = within(1..=EPOCHS))]
     pub epochs: u64,
     /// Images a step
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = within(1..=BATCH))]
     pub batch_size: usize,
+}
+
+impl Given {
+    /// The trained graph, where one is given.
+    pub fn graph(&self) -> anyhow::Result<Option<Graph>> {
+        let load = |path: &PathBuf| {
+            Graph::load(path).with_context(|| format!("--model {}", path.display()))
+        };
+        self.model.as_ref().map(load).transpose()
+    }
 }
 
 /// A trained classifier as a graph, and its images.
@@ -161,18 +172,18 @@ pub struct Subject {
 impl Subject {
     /// Loads the model, or trains it and saves it as `model.safetensors` in the folder.
     pub fn prepare(given: &Given, common: &Common, session: &Session) -> anyhow::Result<Self> {
-        session.stage("making the images");
         let device = common.open()?;
+        let given_graph = given.graph()?;
+        session.stage("making the images");
         let (train, test_images) = open_images(given.data.as_deref(), common.seed)?;
+        fits(given.batch_size, train.len())?;
         let first = train.get(0)?.image;
         let shape = [first.channels(), first.height(), first.width()];
         let classes = train.classes().len();
-        let test = test_set(&test_images, &device)?.with_stop(&session.stop());
+        let test = test_set(session.around(&test_images), &device)?;
         session.check()?;
-        let graph = match &given.model {
-            Some(path) => {
-                Graph::load(path).with_context(|| format!("--model {}", path.display()))?
-            }
+        let graph = match given_graph {
+            Some(graph) => graph,
             None => given.family.graph(shape, classes, &device)?,
         };
         let batch_size = given.batch_size;
@@ -276,15 +287,21 @@ pub fn open_images(data: Option<&Path>, seed: u64) -> anyhow::Result<(Images, Im
     Ok((train, test))
 }
 
-/// All test images on a device, in their order.
-pub fn test_set(images: &Images, device: &Device) -> anyhow::Result<TestSet> {
+/// All test images on a device, in their order. `session.around(&images)` ends the reading of them and
+/// whatever is judged by them.
+pub fn test_set<'a>(
+    images: impl Into<Stoppable<&'a Images>>,
+    device: &Device,
+) -> anyhow::Result<TestSet> {
+    let (images, stop) = images.into().into_parts();
     let loader = Loader::new(images.clone(), TEST_BATCH)?;
-    let batches = loader.epoch(0, 0).map(|batch| {
+    let batches = stop.around(loader.epoch(0, 0)).map(|batch: model_utils::Result<ImageBatch>| {
         let batch = batch?;
         let (images, _) = batch.to_tensors(device);
         Ok((images, batch.labels))
     });
-    Ok(TestSet::new(batches.collect::<model_utils::Result<Vec<_>>>()?)?)
+    let batches = batches.collect::<model_utils::Result<Vec<_>>>()?;
+    Ok(TestSet::new(batches)?.with_stop(&stop))
 }
 
 /// The share of right answers.

@@ -12,24 +12,25 @@ use gan::{Discriminator, Gan, Generator, Images};
 use model_utils::data::{Dataset as _, Labelled, Scene, Shape, ShapesConfig, Split};
 use model_utils::image::Image;
 use model_utils::picture::{Curves, Grid, grid};
-use model_utils::train::History;
+use model_utils::train::{History, Stop, Stoppable};
 
 use super::{Film, Metrics, Session};
 
 /// White shapes on black, of one size and in the middle, turned at random: what a generator can
-/// learn in half a minute.
-pub fn silhouettes(
+/// learn in half a minute. `session.around(&shapes)` ends the drawing.
+pub fn silhouettes<'a, const N: usize>(
     count: usize,
     split: Split,
     size: usize,
-    shapes: &[Shape],
+    shapes: impl Into<Stoppable<&'a [Shape; N]>>,
     seed: u64,
 ) -> anyhow::Result<Images> {
     // Drawn twice as large, so that edges come out smooth; scenes of other shapes are passed over.
     let side = 2 * size;
     let config =
         ShapesConfig::new().with_size(side).with_channels(1).with_noise(0.0).with_seed(seed);
-    let scenes = config.init(split, 40 * count)?;
+    let (shapes, stop) = shapes.into().into_parts();
+    let scenes = stop.around(config.init(split, 40 * count)?);
     let mut items = Vec::with_capacity(count);
     for at in 0..scenes.len() {
         let Scene { mask, label, boxes, .. } = scenes.get(at)?;
@@ -96,6 +97,7 @@ pub struct Jury {
     real: Extracted,
     others: Extracted,
     count: usize,
+    stop: Stop,
     pub accuracy: f64,
 }
 
@@ -122,9 +124,8 @@ impl Jury {
         let cache = FeatureCache::open(kept.join("features"))?;
         let real = cache.extract(&session.around(&judge), train, count, &plain)?;
         let others = cache.extract(&session.around(&judge), test, count, &plain)?;
-        let accuracy = judge.accuracy(test)?;
-        session.check()?;
-        Ok(Self { judge, real, others, count, accuracy })
+        let accuracy = judge.accuracy(session.around(test))?;
+        Ok(Self { judge, real, others, count, stop: session.stop(), accuracy })
     }
 
     /// How many samples it judges.
@@ -134,7 +135,8 @@ impl Jury {
 
     /// The Fréchet distance of images from the real ones.
     pub fn fid(&self, images: &Tensor<4>) -> anyhow::Result<f64> {
-        Ok(frechet_distance(&self.judge.extract_in_parts(images)?.features, &self.real.features)?)
+        let features = self.stop.around(&self.judge).extract_in_parts(images)?.features;
+        Ok(frechet_distance(self.stop.around(&features), &self.real.features)?)
     }
 
     /// Uniform noise, the farthest control.
@@ -155,7 +157,8 @@ impl Jury {
         metrics: &mut Metrics,
     ) -> anyhow::Result<()> {
         let samples = gan.sample_tensor(self.count, 2)?;
-        let report = Report::new(&self.judge, &samples, &self.real, &self.others)?;
+        let (judge, real) = (self.stop.around(&self.judge), self.stop.around(&self.real));
+        let report = Report::new(&judge, &samples, real, &self.others)?;
         println!("{report}");
         metrics.set("n", report.count);
         metrics.set("fid", report.samples.fid);
@@ -169,7 +172,7 @@ impl Jury {
         metrics.set("density", report.samples.prdc.density);
         metrics.set("coverage", report.samples.prdc.coverage);
 
-        let found = self.judge.classify(&samples)?;
+        let found = judge.extract_in_parts(&samples)?.classes();
         let classes = self.real.logits.as_ref().map_or(0, Features::width);
         let share = |count: usize| count as f64 / found.len() as f64;
         metrics.set("sure_share", share(found.iter().filter(|(_, p)| *p >= 0.95).count()));
@@ -187,8 +190,13 @@ impl Jury {
 }
 
 /// Each sample above the training image that is nearest to it.
-pub fn draw_nearest(samples: &Tensor<4>, train: &Images, path: &Path) -> anyhow::Result<()> {
-    let found = nearest(samples.clone(), train)?;
+pub fn draw_nearest<'a>(
+    samples: &Tensor<4>,
+    train: impl Into<Stoppable<&'a Images>>,
+    path: &Path,
+) -> anyhow::Result<()> {
+    let (train, stop) = train.into().into_parts();
+    let found = nearest(samples.clone(), stop.around(train))?;
     let mut picture = Grid::new().title("Samples, and the nearest training image below each");
     for image in to_images(samples.clone())? {
         picture = picture.image(&image);

@@ -7,6 +7,7 @@
 
 #[cfg(feature = "compress")]
 pub mod compress;
+pub mod flags;
 #[cfg(feature = "gan")]
 pub mod gan;
 #[cfg(feature = "mcts")]
@@ -23,12 +24,16 @@ pub mod translation;
 #[cfg(feature = "vision")]
 pub mod vision;
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use burn::tensor::Device;
 use model_utils::device::DeviceSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use flags::within;
 
 #[cfg(any(feature = "gan", feature = "rl"))]
 pub use series::{Film, Series};
@@ -36,26 +41,49 @@ pub use session::{Resume, Session, conversation, end_on_ctrl_c, program};
 
 /// The flags that all examples share.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Common {
-    /// Where to compute: flex, ndarray, cpu, wgpu, wgpu:N, cuda, cuda:N
-    #[arg(long, value_name = "SPEC", default_value_t)]
-    pub device: DeviceSpec,
+pub struct Basic {
     /// What all random draws follow from
-    #[arg(long, value_name = "N", default_value_t = 42)]
+    #[arg(long, value_name = "N", default_value_t = 42, allow_negative_numbers = true,
+          value_parser = within(0..=u64::from(u32::MAX)))]
     pub seed: u64,
     /// Folder for pictures, metrics.json and checkpoints [default: out/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
 
+impl Basic {
+    /// Opens and seeds a device, and says which one it is.
+    pub fn open(&self, device: DeviceSpec) -> anyhow::Result<Device> {
+        model_utils::memory::keep_freed_memory();
+        let opened = device.open().with_context(|| format!("--device {device}"))?;
+        println!("device: {}", device.info()?);
+        model_utils::device::seed(&opened, self.seed);
+        Ok(opened)
+    }
+}
+
+/// The flags of an example that computes on a device.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Common {
+    /// Where to compute: flex, ndarray, cpu, wgpu, wgpu:N, cuda, cuda:N
+    #[arg(long, value_name = "SPEC", default_value_t)]
+    pub device: DeviceSpec,
+    #[command(flatten)]
+    basic: Basic,
+}
+
 impl Common {
     /// Opens and seeds the device, and says which one it is.
     pub fn open(&self) -> anyhow::Result<Device> {
-        model_utils::memory::keep_freed_memory();
-        let device = self.device.open()?;
-        println!("device: {}", self.device.info()?);
-        model_utils::device::seed(&device, self.seed);
-        Ok(device)
+        self.basic.open(self.device)
+    }
+}
+
+impl Deref for Common {
+    type Target = Basic;
+
+    fn deref(&self) -> &Basic {
+        &self.basic
     }
 }
 
@@ -75,6 +103,11 @@ impl Metrics {
     /// A figure that was set.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.values.get(key)
+    }
+
+    /// A figure that is a number.
+    pub fn number(&self, key: &str) -> anyhow::Result<f64> {
+        self.get(key).and_then(Value::as_f64).with_context(|| format!("no figure `{key}`"))
     }
 
     /// Takes over what a stage of the same run measured.

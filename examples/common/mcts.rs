@@ -6,6 +6,7 @@ use ::mcts::random::Random;
 use ::mcts::rule::Rule;
 use ::mcts::{Action, Game, Tree};
 use clap::ValueEnum;
+use model_utils::train::Stop;
 
 /// The games that examples know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -85,12 +86,12 @@ pub fn random_positions(
 }
 
 /// Labels positions by the exact solver.
-pub fn labelled(games: &[ConnectFour]) -> anyhow::Result<Vec<Keeps>> {
+pub fn labelled(games: &[ConnectFour], stop: &Stop) -> anyhow::Result<Vec<Keeps>> {
     let mut solver = ConnectFourSolver::new();
     games
         .iter()
         .map(|game| {
-            let results = solver.results(game)?;
+            let results = solver.results(stop.around(game))?;
             let best = results.iter().map(|(_, result)| *result).max();
             let keeps = results.iter().filter(|(_, result)| Some(*result) == best);
             Ok(Keeps { game: *game, moves: keeps.map(|(action, _)| *action).collect() })

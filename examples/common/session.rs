@@ -1,12 +1,12 @@
 //! How a program begins, is stopped, goes on and ends.
 
-use std::fs::File;
+use std::fs::{DirEntry, File, Metadata};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -22,8 +22,11 @@ use super::Metrics;
 /// The exit status of a program that was stopped.
 const STOPPED: u8 = 130;
 /// How long a program may take to end by itself.
-const PATIENCE: Duration = Duration::from_millis(2500);
+const PATIENCE: Duration = Duration::from_millis(2300);
 const GLANCE: Duration = Duration::from_millis(20);
+const LOCK: &str = ".lock";
+/// Signals so close to each other are one.
+const ONE_PRESS: Duration = Duration::from_millis(200);
 
 /// The flag of programs that can go on where they were stopped.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -88,6 +91,7 @@ pub struct Session {
     flags: Vec<String>,
     /// `None` where there is nothing to resume.
     resume: Option<bool>,
+    started: SystemTime,
     stop: Stop,
     place: Mutex<Place>,
     /// Whether the folder of checkpoints is as this run wants it.
@@ -131,6 +135,7 @@ impl Session {
             out,
             flags,
             resume,
+            started: SystemTime::now(),
             stop: Stop::new(),
             place: Mutex::default(),
             is_prepared: Mutex::default(),
@@ -194,7 +199,7 @@ impl Session {
             std::fs::remove_file(path)
                 .with_context(|| format!("cannot clear {}", path.display()))?;
         }
-        Ok(CsvLog::append(path)?)
+        Ok(CsvLog::resume(path)?)
     }
 
     /// What takes long and has no checkpoint: a run that goes on with the same flags finds it made.
@@ -260,6 +265,13 @@ impl Session {
         metrics.finish(&self.out)
     }
 
+    /// The same without printing them, for a program that has told what they say.
+    pub fn finish_silently(&self, metrics: &Metrics) -> anyhow::Result<()> {
+        self.check()?;
+        self.take_the_end();
+        metrics.write(&self.out)
+    }
+
     fn place(&self) -> MutexGuard<'_, Place> {
         lock(&self.place)
     }
@@ -268,7 +280,7 @@ impl Session {
     fn begin(self: &Arc<Self>) -> anyhow::Result<()> {
         std::fs::create_dir_all(&self.out)
             .with_context(|| format!("cannot create {}", self.out.display()))?;
-        let path = self.out.join(".lock");
+        let path = self.out.join(LOCK);
         let lock =
             File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
         if lock.try_lock().is_err() {
@@ -281,23 +293,25 @@ impl Session {
             signal_hook::consts::SIGPIPE,
             Arc::new(AtomicBool::new(true)),
         )?;
-        let pressed = Arc::new(AtomicBool::new(false));
+        let [pressed, again] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
         for signal in [SIGINT, SIGTERM] {
-            // In this order: the first signal finds the flag still down.
-            flag::register_conditional_shutdown(signal, i32::from(STOPPED), pressed.clone())?;
+            flag::register_conditional_shutdown(signal, i32::from(STOPPED), again.clone())?;
             flag::register(signal, pressed.clone())?;
         }
         let session = self.clone();
-        std::thread::spawn(move || session.watch(&pressed));
+        std::thread::spawn(move || session.watch(&pressed, &again));
         Ok(())
     }
 
     /// Waits for Ctrl-C, asks the program to stop, and ends it where it does not.
-    fn watch(&self, pressed: &AtomicBool) {
+    fn watch(&self, pressed: &AtomicBool, again: &AtomicBool) {
         while !pressed.load(Ordering::SeqCst) {
             std::thread::sleep(GLANCE);
         }
         self.stop.stop();
+        // `timeout` and some terminals send a signal twice, and mean one.
+        std::thread::sleep(ONE_PRESS);
+        again.store(true, Ordering::SeqCst);
         if std::io::stderr().is_terminal() {
             eprintln!("\nstopping (again: at once)");
         }
@@ -349,8 +363,29 @@ impl Session {
         if let Err(error) = metrics.write(&self.out) {
             eprintln!("error: {error:#}");
         }
+        let earlier = self.files_from_before();
+        if !self.resumes() && !earlier.is_empty() {
+            eprintln!("of an earlier run in {}: {}", self.out.display(), earlier.join(", "));
+        }
         let mut stdout = std::io::stdout();
         let _ = writeln!(stdout, "{}", self.last_line(&place)).and_then(|()| stdout.flush());
+    }
+
+    /// Names of the files in the folder that this run has not written.
+    fn files_from_before(&self) -> Vec<String> {
+        let is_from_before = |entry: &DirEntry| {
+            let metadata = entry.metadata().ok().filter(Metadata::is_file);
+            let modified = metadata.and_then(|metadata| metadata.modified().ok());
+            modified.is_some_and(|modified| modified < self.started)
+        };
+        let entries = std::fs::read_dir(&self.out).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter(is_from_before)
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| name != LOCK)
+            .collect();
+        names.sort();
+        names
     }
 
     fn last_line(&self, place: &Place) -> String {
@@ -452,9 +487,11 @@ mod tests {
         session.stage("learning");
         let of = Some(9);
         (&session).observe(&Event::Started { task: "any", step: 7, of });
-        let expected = "stopped in learning at step 7 of 9; it goes on with: \
-                        cargo run --release --example rl_maze -- --title 'it'\\''s' --resume";
-        assert_eq!(session.last_line(&session.place()).replace(" --features wgpu", ""), expected);
+        let line = session.last_line(&session.place());
+        let begin = "stopped in learning at step 7 of 9; it goes on with: cargo run --release ";
+        // Between them stand the features it was built with.
+        let end = "--example rl_maze -- --title 'it'\\''s' --resume";
+        assert!(line.starts_with(begin) && line.ends_with(end), "{line}");
     }
 
     #[test]

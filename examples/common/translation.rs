@@ -13,14 +13,16 @@ use transformer::{
     TransformerConfig, Translator, TranslatorConfig, Tying,
 };
 
+use super::flags::{ITEMS, RATE, STEPS, UNITS, below_one, positive, within};
+
 /// The flags of a training.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Recipe {
     /// `bpe`, `word_piece` or `unigram`
-    #[arg(long, default_value = "bpe")]
+    #[arg(long, value_name = "NAME", default_value = "bpe")]
     pub subwords: Subwords,
     /// Ids of the tokenizer, for both sides together [default: 1000 for the grammar, else 6000]
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = within(1..=100_000_usize))]
     pub vocabulary: Option<usize>,
     /// A tokenizer a side, each with that many ids
     #[arg(long)]
@@ -29,59 +31,59 @@ pub struct Recipe {
     #[arg(long)]
     pub lowercase: bool,
     /// The most tokens of a sentence; longer ones are cut off
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = within(2..=10_000_usize))]
     pub max_tokens: usize,
     /// Width of the vectors between the layers [default: 64 for the grammar, else 256]
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = within(2..=4096_usize))]
     pub d_model: Option<usize>,
     /// Heads of each attention
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = within(1..=256_usize))]
     pub heads: usize,
     /// Layers of either side [default: 2 for the grammar, else 3]
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = within(1..=64_usize))]
     pub layers: Option<usize>,
     /// Width inside the feed-forward layers [default: twice the width]
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = within(1..=UNITS))]
     pub d_ff: Option<usize>,
     /// `sinusoidal`, `sinusoidal_halves`, `learned` or `rotary`
-    #[arg(long, default_value = "sinusoidal")]
+    #[arg(long, value_name = "NAME", default_value = "sinusoidal")]
     pub positions: Positions,
     /// Dropout [default: 0 for the grammar, else 0.2]
-    #[arg(long)]
+    #[arg(long, value_name = "SHARE", value_parser = below_one())]
     pub dropout: Option<f64>,
     /// Let target tokens see those that they are to predict, for the ablation
     #[arg(long)]
     pub without_causal_mask: bool,
     /// Optimiser steps [default: 1500 for the grammar, else 5000]
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = within(1..=STEPS))]
     pub steps: Option<u64>,
     /// The most tokens a side and step [default: 500 for the grammar, else 2000]
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = within(1..=ITEMS))]
     pub batch_tokens: Option<usize>,
     /// Batches whose gradients make one step
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(1..=10_000_usize))]
     pub accumulate: usize,
     /// The highest learning rate; it rises over the warm-up and falls in a straight line to 0
     /// [default: 0.005 for the grammar, else 0.002]
-    #[arg(long)]
+    #[arg(long, value_name = "RATE", value_parser = positive(RATE))]
     pub learning_rate: Option<f64>,
     /// Steps over which the learning rate rises [default: a tenth of all, at most 400]
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = within(0..=STEPS))]
     pub warm_up: Option<u64>,
     /// Label smoothing
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = below_one())]
     pub label_smoothing: f64,
     /// Share that stays at each step in the average of the weights
-    #[arg(long)]
+    #[arg(long, value_name = "SHARE", value_parser = below_one())]
     pub ema: Option<f64>,
     /// Steps between two validations [default: a tenth of all]
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = within(1..=STEPS))]
     pub valid_every: Option<u64>,
     /// Validations without a better BLEU before the run ends
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = within(1..=10_000_usize))]
     pub patience: Option<usize>,
     /// Steps between two checkpoints
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = within(1..=STEPS))]
     pub checkpoint_every: u64,
 }
 
@@ -165,15 +167,20 @@ pub fn tuned(translator: &Translator, valid: &SentencePairs, size: usize) -> any
     Ok(translator.tune(valid, &Beam::new(size), &penalties)?)
 }
 
-/// Prints some sentences, their translations and the references, spread over the set.
-pub fn examples(pairs: &SentencePairs, translations: &[String], count: usize) {
+/// Prints some sentences, their translations and the references, spread over the set, and gives them
+/// back.
+pub fn examples(pairs: &SentencePairs, translations: &[String], count: usize) -> Vec<[String; 3]> {
     let every = (pairs.pairs().len() / count.max(1)).max(1);
-    for (pair, translation) in pairs.pairs().iter().zip(translations).step_by(every).take(count) {
-        println!(
-            "\n  source       {}\n  translation  {translation}\n  reference    {}",
-            pair.source, pair.target
-        );
-    }
+    let spread = pairs.pairs().iter().zip(translations).step_by(every).take(count);
+    spread
+        .map(|(pair, translation)| {
+            println!(
+                "\n  source       {}\n  translation  {translation}\n  reference    {}",
+                pair.source, pair.target
+            );
+            [pair.source.clone(), translation.clone(), pair.target.clone()]
+        })
+        .collect()
 }
 
 /// Where a translator looks while it writes: rows are the tokens it writes, columns those it reads.

@@ -35,6 +35,15 @@ pub fn drawn_shapes(train: usize, test: usize, seed: u64) -> anyhow::Result<(Ima
     Ok((draw(train, Split::Train)?, draw(test, Split::Test)?))
 }
 
+/// Refuses a batch that there are too few images for.
+pub fn fits(batch_size: usize, most: usize) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        batch_size <= most,
+        "--batch-size is {batch_size}, expected at most the {most} training images"
+    );
+    Ok(())
+}
+
 /// What is trained on what.
 pub struct Task<'a> {
     pub session: &'a Session,
@@ -173,6 +182,7 @@ impl Task<'_> {
 
     /// Trains to the end; an earlier run's checkpoints are gone on from with `--resume`.
     pub fn train(&self, model: ImageModel) -> anyhow::Result<Trained<ImageModel>> {
+        fits(self.batch_size, self.train.len())?;
         let mut loader =
             Loader::new(self.train.clone(), self.batch_size)?.shuffle(self.seed).drop_last(true);
         loader = loader.normalize(self.recipe.normalize.clone());

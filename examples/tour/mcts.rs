@@ -7,18 +7,20 @@ use ::mcts::deep::{AlphaZeroConfig, Exploration, NetEvaluator, PolicyValueConfig
 use ::mcts::games::{ConnectFour, TicTacToe};
 use ::mcts::rule::{Gumbel, Uct};
 use ::mcts::{Limits, Rollout, Search};
-use model_utils::picture::Curves;
+use model_utils::picture::{Curves, Section};
 use model_utils::train::Budget;
 
+use super::story::rounded;
 use super::{Context, Shown};
 use common::Metrics;
 use common::mcts::tree_svg;
 
-pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
+pub(super) fn run(context: &Context<'_>, section: Section) -> anyhow::Result<Shown> {
     let mut metrics = Metrics::default();
     // A search as it grows.
     let game = ConnectFour::new();
-    let mut search = Search::new(Uct::default(), Rollout::new(context.seed));
+    let mut search =
+        Search::new(Uct::default(), context.session.around(Rollout::new(context.seed)));
     for (total, file) in [(10, "tree-10.svg"), (100, "tree-100.svg"), (1000, "tree-1000.svg")] {
         let so_far = search.tree().map_or(0, |tree| u64::from(tree.visits()));
         let found = search.run(&game, Limits::simulations(total - so_far))?;
@@ -39,9 +41,59 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
         search.restart();
         simulations += search.run(&game, Limits::simulations(10_000))?.simulations;
     }
-    metrics.set("sims_per_s", simulations as f64 / started.elapsed().as_secs_f64());
+    let speed = simulations as f64 / started.elapsed().as_secs_f64();
+    metrics.set("sims_per_s", speed);
 
-    // A net learns tic-tac-toe from games against itself, and plays without search.
+    let (curve, games) = alphazero(context)?;
+    metrics.set("alphazero_games", games);
+    let (before, after) = (curve[0].1, curve.last().map_or(0.0, |(_, rate)| *rate));
+    metrics.set("alphazero_rate_vs_uct", after);
+    metrics.set("alphazero_rate_vs_uct_before", before);
+    let section = section
+        .picture(
+            context.picture("tree-1000.svg"),
+            context.say(
+                "A thousand simulations of Connect Four: one line is read deeply",
+                "コネクトフォーの 1,000 回のシミュレーション。一つの筋が深く読まれる",
+            ),
+        )
+        .picture(
+            context.picture("tree-10.svg"),
+            context.say(
+                "The same search after ten: every reply has been tried once",
+                "同じ探索の 10 回目。どの手も一度ずつ試された",
+            ),
+        )
+        .picture(
+            context.picture("alphazero.svg"),
+            context.say(
+                "Tic-tac-toe: a net that has only played against itself",
+                "三目並べ：自己対戦だけで学んだネットワーク",
+            ),
+        )
+        .figure(
+            context.say(
+                "games played out in a second to value a position; it depends on the processor",
+                "局面の評価のために 1 秒間に最後まで打ったゲームの数（プロセッサによる）",
+            ),
+            rounded(speed),
+        )
+        .figure(
+            context.say(
+                format!(
+                    "points a game of the net, without search, against a search; {before:.2} before it \
+                     learned"
+                ),
+                format!("探索なしのネットワークが探索を相手に得た 1 局あたりの点（学習前は {before:.2}）"),
+            ),
+            rounded(after),
+        );
+    Ok(Shown { metrics, section })
+}
+
+/// A net learns tic-tac-toe from games against itself, and plays without search: its points a game over
+/// the generations, and how many games it took.
+fn alphazero(context: &Context<'_>) -> anyhow::Result<(Vec<(f64, f64)>, u64)> {
     let start = TicTacToe::new();
     let net = PolicyValueConfig::for_game(&start).with_channels(16).with_blocks(2);
     let config = AlphaZeroConfig::new(net.with_value_hidden(32))
@@ -57,7 +109,12 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
             value_mix: 0.0,
         });
     let mut run = config.init(&start, context.device)?;
-    let mut uct = SearchPlayer::new(Uct::default(), Rollout::new(1), 30, context.seed)?;
+    let mut uct = SearchPlayer::new(
+        Uct::default(),
+        context.session.around(Rollout::new(1)),
+        30,
+        context.seed,
+    )?;
     let mut curve = Vec::new();
     let mut observer = context.session.progress();
     for generation in 0..=12 {
@@ -66,25 +123,16 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
             context.session.check()?;
         }
         let rule = Gumbel::default().with_noise(0.0);
-        let mut player = SearchPlayer::new(rule, NetEvaluator::new(&run.net())?, 2, 1)?;
+        let mut player =
+            SearchPlayer::new(rule, context.session.around(NetEvaluator::new(&run.net())?), 2, 1)?;
         let score = play_pairs(&start, &mut player, &mut uct, 100, 2, context.seed)?;
         curve.push((generation as f64, score.rate().value));
     }
-    metrics.set("alphazero_games", run.history().iter().map(|g| g.played.games).sum::<u64>());
-    metrics.set("alphazero_rate_vs_uct", curve.last().map_or(0.0, |(_, rate)| *rate));
-    metrics.set("alphazero_rate_vs_uct_before", curve[0].1);
     Curves::new("Tic-tac-toe: the net without search against UCT with 30 simulations")
         .x_label("generations of 100 games against itself")
         .y_label("points a game")
         .line("net", &curve)
         .save(context.out.join("alphazero.svg"))?;
-    Ok(Shown {
-        metrics,
-        pictures: vec![
-            ("tree-10.svg", "Ten simulations: every reply has been tried once"),
-            ("tree-100.svg", "A hundred: the tree grows where it is promising"),
-            ("tree-1000.svg", "A thousand: one line is read deeply"),
-            ("alphazero.svg", "A net that has only played against itself"),
-        ],
-    })
+    let games = run.history().iter().map(|generation| generation.played.games).sum();
+    Ok((curve, games))
 }

@@ -5,13 +5,14 @@ use ::rl::deep::{Ppo, PpoConfig};
 use ::rl::environments::{CartPoleDynamics, Maze};
 use ::rl::random::Random;
 use ::rl::tabular::{Method, Tabular, TabularConfig};
-use model_utils::picture::Curves;
+use model_utils::picture::{Curves, Section};
 use model_utils::train::Budget;
 
+use super::story::rounded;
 use super::{Context, Shown};
 use common::rl::{Task, plan};
 
-pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
+pub(super) fn run(context: &Context<'_>, section: Section) -> anyhow::Result<Shown> {
     // A maze by Q-learning.
     let maze = Maze::random(8, context.seed)?;
     let mut world = maze.environment();
@@ -57,13 +58,31 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
     let mut metrics = task.run::<CartPoleDynamics, Ppo>(config)?;
     metrics.set("maze_path_steps", path.len() - 1);
     metrics.set("maze_updates", agent.steps());
-    Ok(Shown {
-        metrics,
-        pictures: vec![
-            ("episode.gif", "The trained agent balances a pole: 500 steps are the most there are"),
-            ("curve.svg", "How long it balanced while it learned"),
-            ("maze.png", "A maze by Q-learning: the brighter a room, the nearer the goal"),
-            ("regret.svg", "Bandits: what it costs to find out which advertisement is best"),
-        ],
-    })
+    let steps = context.say("steps from the start to the exit", "スタートから出口までの歩数");
+    let balance = context.say(
+        "steps it balanced in each of 100 games, of 500 at most",
+        "100 回のゲームで棒を立てていた平均ステップ数（最大 500）",
+    );
+    let section = section
+        .picture(
+            context.picture("maze.png"),
+            context.say(
+                "The way out, found by Q-learning: the brighter a room, the nearer the exit",
+                "Q 学習が見つけた出口への道。明るい部屋ほど出口に近い",
+            ),
+        )
+        .picture(
+            context.picture("episode.gif"),
+            context.say("A pole balanced by PPO", "PPO が棒を立てつづける"),
+        )
+        .picture(
+            context.picture("regret.svg"),
+            context.say(
+                "Bandits: what it costs to find out which advertisement is best",
+                "バンディット問題：どの広告がいちばん良いかを知るための代償",
+            ),
+        )
+        .figure(steps, (path.len() - 1).to_string())
+        .figure(balance, rounded(metrics.number("eval_reward_mean")?));
+    Ok(Shown { metrics, section })
 }

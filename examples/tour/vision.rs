@@ -1,11 +1,13 @@
 //! The stage of mobilenet-densenet.
 
 use mobilenet_densenet::DenseNetConfig;
+use model_utils::picture::Section;
 
+use super::story::{percent, rounded};
 use super::{Context, Shown};
 use common::vision::{Recipe, Task, drawn_shapes};
 
-pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
+pub(super) fn run(context: &Context<'_>, section: Section) -> anyhow::Result<Shown> {
     let device = context.device.clone().autodiff();
     let (train, test) = drawn_shapes(7000, 1000, context.seed)?;
     let task = Task {
@@ -29,12 +31,28 @@ pub(super) fn run(context: &Context<'_>) -> anyhow::Result<Shown> {
         .with_classes(classes)
         .init(&device)?;
     let metrics = task.run(model)?;
-    Ok(Shown {
-        metrics,
-        pictures: vec![
-            ("predictions.png", "Test images with the model's answers; its mistakes in red"),
-            ("curves.svg", "The loss on images it learns from and on others"),
-            ("confusion.svg", "Which shape is taken for which"),
-        ],
-    })
+    let section = section
+        .picture(
+            context.picture("predictions.png"),
+            context.say(
+                "Images it has never seen, with DenseNet's answers; its mistakes in red",
+                "見たことのない画像と DenseNet の答え。間違いは赤",
+            ),
+        )
+        .picture(
+            context.picture("confusion.svg"),
+            context.say("Which shape is taken for which", "どの図形がどれと間違われたか"),
+        )
+        .figure(
+            context.say(
+                "of 1,000 unseen images of ten shapes are named right; guessing gets 10 %",
+                "十種類の図形の未知の画像 1,000 枚のうち、正しく答えた割合（当てずっぽうなら 10 %）",
+            ),
+            percent(metrics.number("test_accuracy")?),
+        )
+        .figure(
+            context.say("seconds of learning", "学習にかかった秒数"),
+            rounded(metrics.number("train_wall_s")?),
+        );
+    Ok(Shown { metrics, section })
 }

@@ -15,8 +15,9 @@ use burn::tensor::{Int, Tensor, TensorData};
 use compress::Error;
 use compress::prune::{Dependencies, Importance, Structured, TaylorProducts};
 use contribution::{agrees, difference, flex, images, on_autodiff, outputs, uniform};
-use model_utils::graph::{Graph, Op, Quantization, Role};
+use model_utils::graph::{Graph, GraphModule, Op, Quantization, Role};
 use model_utils::ops;
+use model_utils::train::Stop;
 use model_utils::weights::{Manifest, load, same_names, save};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -250,7 +251,7 @@ impl Net {
     }
 }
 
-fn loss(module: &model_utils::graph::GraphModule, x: Tensor<4>) -> compress::Result<Tensor<1>> {
+fn loss(module: &GraphModule, x: Tensor<4>) -> compress::Result<Tensor<1>> {
     let labels = Tensor::<1, Int>::from_ints([0, 1, 2, 1], &x.device());
     let logits: Tensor<2> = module.forward(x)?;
     Ok(ops::cross_entropy(logits, labels, 0.0))
@@ -331,6 +332,39 @@ fn every_importance_ranks_and_the_scale_of_a_norm_is_the_scale() {
             assert_eq!(kept, [-0.9, 0.8, 0.7, 0.6]);
         }
     }
+}
+
+#[test]
+fn a_stopped_pruning_gives_no_graph() {
+    let graph = Graph::trace(&Net::new(), [1, 2, 9, 9], Net::forward).unwrap();
+    let stopped = |rule: &Structured, asked: usize| {
+        rule.prune(Stop::after(asked).around(&graph)).unwrap_err().to_string()
+    };
+    let rule = Structured::half();
+    let groups = rule.prune(&graph).unwrap().report.groups;
+    let error = stopped(&rule, groups.len() - 1);
+    let last = &groups[groups.len() - 1].name;
+    assert_eq!(error, format!("pruning was stopped at the ranking of {last}"));
+    let error = stopped(&rule, groups.len() + 7);
+    assert_eq!(error, "pruning was stopped at look 7 for the share that goes");
+    let error = stopped(&rule, groups.len() + 32);
+    assert_eq!(error, format!("pruning was stopped at what group {} keeps", groups.len() - 1));
+    assert!(rule.prune(Stop::after(2 * groups.len() + 32).around(&graph)).is_ok());
+    // Filters are compared with each other one by one.
+    let error = stopped(&rule.with_importance(Importance::GeometricMedian), 3);
+    assert_eq!(error, "pruning was stopped at the distances of filters");
+
+    // Of three batches two are taken; the third is the error that the loss gives back.
+    let batches = (0..3).map(|seed| Ok(on_autodiff(images([4, 2, 9, 9], seed))));
+    let mut taken = 0;
+    let counted = |module: &GraphModule, batch: compress::Result<Tensor<4>>| {
+        let batch = batch?;
+        taken += 1;
+        loss(module, batch)
+    };
+    let products = TaylorProducts::new(&graph, &flex(), Stop::after(2).around(batches), counted);
+    assert!(products.unwrap_err().to_string().contains("was stopped at the next one"));
+    assert_eq!(taken, 2);
 }
 
 /// The change of the loss to first order is what the gradient of a gate says.

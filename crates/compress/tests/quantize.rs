@@ -115,6 +115,23 @@ fn a_stopped_calibration_gives_no_graph() {
     ] {
         assert!(error.contains("calibration was stopped at batch 0 of 2"), "{error}");
     }
+    // Two batches; then a layer is scored, and a second is not.
+    let mut scored = 0;
+    let count = |_: &Graph| {
+        scored += 1;
+        Ok(0.0)
+    };
+    let config = PostTraining::per_channel().with_stop(Some(Stop::after(3)));
+    let error = config.sensitivity(&net(), batches(2), count).unwrap_err().to_string();
+    assert!(error.starts_with("the sensitivity was stopped at"), "{error}");
+    assert_eq!(scored, 2, "the graph itself and one layer");
+    let int8 = PostTraining::per_channel().calibrate(&net(), batches(2)).unwrap();
+    let aware = QuantizationAware::new(Scheme::symmetric(4));
+    let error = aware.prepare(Stop::after(1).around(&net()), batches(2)).unwrap_err().to_string();
+    assert_eq!(error, "calibration was stopped at batch 1 of 2");
+    let corrected = correct_bias(Stop::after(1).around(&net()), &int8, batches(2));
+    let error = corrected.unwrap_err().to_string();
+    assert_eq!(error, "calibration was stopped at batch 1 of 2");
 }
 
 #[test]

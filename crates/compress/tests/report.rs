@@ -199,6 +199,14 @@ fn bad_input_is_named() {
         assert!(error.contains("was stopped at"), "{error}");
     }
 
+    // Three runs to warm up and five, then two batches of fifty.
+    let after = |asked| Report::new(&test.clone().with_stop(&Stop::after(asked))).repeats(5);
+    for (asked, place) in [(4, "timing run 4"), (9, "example 50 of 100")] {
+        let error = after(asked).row("x", &identity).unwrap_err().to_string();
+        assert_eq!(error, format!("judging a graph was stopped at {place}"));
+    }
+    assert!(after(10).row("x", &identity).is_ok());
+
     let not_a_number = graph([[f32::NAN, 0.0], [0.0, 1.0]]);
     let error = test.correct(&not_a_number).unwrap_err().to_string();
     assert!(error.contains("node `layer`: a logit of example 0 is NaN"), "{error}");

@@ -7,6 +7,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use model_utils::config;
 use model_utils::data::{Classes, Dataset, Labelled, Split, open_classification};
 use model_utils::image::Image;
+use model_utils::train::{Asks as _, Stop};
 use nalgebra::DMatrix;
 
 use crate::clusters::balanced_clusters;
@@ -110,7 +111,8 @@ impl Images {
         Ok(Self { pixels: pixels.into(), labels, classes, shape, order })
     }
 
-    /// All items of a labelled set, as they are.
+    /// All items of a labelled set, as they are. It takes a while where they are read from files or
+    /// drawn: `Images::from_dataset(&stop.around(set))` can be stopped.
     ///
     /// # Errors
     ///
@@ -139,13 +141,14 @@ impl Images {
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new).
-    pub fn resized(&self, size: usize) -> Result<Self> {
+    /// As [`new`](Self::new), and [`Stopped`](model_utils::Error::Stopped).
+    pub fn resized(&self, size: usize, stop: &Stop) -> Result<Self> {
         if self.shape[1..] == [size, size] {
             return Ok(self.clone());
         }
         let items: Vec<Labelled> = (0..self.labels.len())
             .map(|at| {
+                stop.check("scaling images", format_args!("image {at} of {}", self.count()))?;
                 Ok(Labelled { image: self.image(at)?.resize(size, size), label: self.labels[at] })
             })
             .collect::<Result<_>>()?;
@@ -162,18 +165,19 @@ impl Images {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for fewer than 2 clusters, or more than a fourth of the images.
-    pub fn clustered(&self, clusters: usize, seed: u64) -> Result<Self> {
+    /// [`Error::Config`] for fewer than 2 clusters, or more than a fourth of the images;
+    /// [`Stopped`](model_utils::Error::Stopped).
+    pub fn clustered(&self, clusters: usize, seed: u64, stop: &Stop) -> Result<Self> {
         let most = self.count() / 4;
         let fits = (2..=most).contains(&clusters);
         let expected = format!("2 to {most} for {} images", self.count());
         config::require(fits, "clusters", clusters, expected)?;
         let [_, height, width] = self.shape;
-        let small = self.resized(height.min(width).min(16))?;
+        let small = self.resized(height.min(width).min(16), stop)?;
         let values = small.pixels.iter().map(|&value| f32::from(value) / 255.0);
         let points = DMatrix::from_iterator(small.values(), small.count(), values);
         let classes = (0..clusters).map(|cluster| format!("cluster {cluster}")).collect();
-        let labels = balanced_clusters(&points, clusters, seed);
+        let labels = balanced_clusters(&points, clusters, seed, stop)?;
         Ok(Self { labels, classes, order: Arc::default(), ..self.clone() })
     }
 

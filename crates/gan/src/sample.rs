@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use model_utils::config;
 use model_utils::image::Image;
 use model_utils::ops;
+use model_utils::train::{Asks as _, Stoppable};
 
 use crate::error::{Error, Result};
 use crate::player::{Discriminator, Generator};
@@ -129,12 +130,17 @@ pub fn mean_latent(latents: Tensor<2>) -> Result<Tensor<2>> {
 }
 
 /// For each sample the index of the real image nearest to it by pixels, and the root of the mean
-/// squared difference of values from −1 to 1: whether a generator copies.
+/// squared difference of values from −1 to 1: whether a generator copies. `stop.around(&reals)` ends
+/// it between two of them.
 ///
 /// # Errors
 ///
-/// [`Error::Reals`] for real images of another shape.
-pub fn nearest(samples: Tensor<4>, reals: &Images) -> Result<Vec<(usize, f64)>> {
+/// [`Error::Reals`] for real images of another shape; [`Stopped`](model_utils::Error::Stopped).
+pub fn nearest<'a>(
+    samples: Tensor<4>,
+    reals: impl Into<Stoppable<&'a Images>>,
+) -> Result<Vec<(usize, f64)>> {
+    let (reals, stop) = reals.into().into_parts();
     let [_, channels, height, width] = samples.dims();
     if reals.shape() != [channels, height, width] {
         return Err(Error::Reals(format!(
@@ -150,6 +156,7 @@ pub fn nearest(samples: Tensor<4>, reals: &Images) -> Result<Vec<(usize, f64)>> 
         .collect();
     let mut best = vec![(0, f32::INFINITY); samples.len()];
     for at in 0..reals.count() {
+        stop.check("looking for the nearest image", format_args!("image {at}"))?;
         let real = reals.bytes(at);
         for (sample, best) in samples.iter().zip(&mut best) {
             let distance: f32 =

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use model_utils::checkpoint::{Checkpoints, HoldsModules as _, Saved, TakesModules as _};
 use model_utils::ops;
 use model_utils::random::mix;
-use model_utils::train::{Budget, Ema, Ended, History, Observer, Run, StopReason};
+use model_utils::train::{Asks as _, Budget, Ema, Ended, History, Observer, Run, Stop, StopReason};
 use model_utils::weights::snapshot;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -37,6 +37,8 @@ pub struct Gan<const D: usize, G, N> {
     samples: Value,
     resumed: Option<Value>,
     run: Run,
+    /// Of sampling.
+    stop: Stop,
 }
 
 impl<N> GanConfig<N> {
@@ -164,7 +166,17 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
             samples: Value::Null,
             resumed: None,
             run: Run::new("gan", &Value::Null)?,
+            stop: Stop::new(),
         })
+    }
+
+    /// Sets a switch that ends [`generate`](Self::generate), and so all sampling, with
+    /// [`Stopped`](model_utils::Error::Stopped) between two parts. Training listens to its observer;
+    /// a callback of it that is stopped ends it unsaved, so that this is for before or after.
+    #[must_use]
+    pub fn with_stop(mut self, stop: &Stop) -> Self {
+        self.stop = stop.clone();
+        self
     }
 
     /// Sets what tells this configuration of networks from another when a run is resumed.
@@ -236,7 +248,7 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
     /// # Errors
     ///
     /// [`Error::Network`] for random numbers of another length, classes that are missing, too
-    /// many, or unknown.
+    /// many, or unknown; [`Stopped`](model_utils::Error::Stopped).
     pub fn generate(&self, z: Tensor<2>, classes: Option<&[usize]>) -> Result<Tensor<D>> {
         let [count, latent] = z.dims();
         let fail = |reason: String| Err(Error::network("generator", reason));
@@ -265,11 +277,12 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
         let parts: Vec<Tensor<D>> = (0..count)
             .step_by(SAMPLES_AT_ONCE)
             .map(|from| {
+                self.stop.check("sampling", format_args!("sample {from} of {count}"))?;
                 let some = SAMPLES_AT_ONCE.min(count - from);
                 let classes = classes.map(|classes| indices(&classes[from..][..some], &device));
-                generator.forward(z.clone().narrow(0, from, some), classes)
+                Ok(generator.forward(z.clone().narrow(0, from, some), classes))
             })
-            .collect();
+            .collect::<Result<_>>()?;
         Ok(Tensor::cat(parts, 0))
     }
 

@@ -4,8 +4,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use gan::metrics::{
-    Extractor, FeatureCache, Features, Judge, JudgeConfig, Report, class_score, frechet_distance,
-    kernel_distance, prdc,
+    Extracted, Extractor, FeatureCache, Features, Figures, Judge, JudgeConfig, Report, class_score,
+    frechet_distance, kernel_distance, prdc,
 };
 use gan::noise::{Noise, Prior};
 use gan::sample::{linear_path, mean_latent, nearest, spherical_path};
@@ -43,7 +43,7 @@ impl Extractor for Blind {
         self.0.clone()
     }
 
-    fn extract(&self, _: Tensor<4>) -> gan::Result<gan::metrics::Extracted> {
+    fn extract(&self, _: Tensor<4>) -> gan::Result<Extracted> {
         Err(Error::Metric { metric: "blind", reason: "sees nothing".into() })
     }
 }
@@ -220,6 +220,48 @@ fn random_numbers_follow_from_seed_and_index() {
     assert!(Prior::Normal.draw_truncated(&mut Noise::new(1, 0), 1, 1, 0.0, &device).is_err());
 }
 
+/// Where a call was stopped.
+fn stopped_at<T>(result: gan::Result<T>) -> String {
+    match result.err() {
+        Some(Error::Utils(model_utils::Error::Stopped { at, .. })) => at,
+        other => panic!("expected a stop, found {other:?}"),
+    }
+}
+
+#[test]
+fn grading_and_clustering_are_stopped() {
+    let after = Stop::after;
+    let (a, b) = (cloud(1, 60, 6, 0.0), cloud(2, 60, 6, 1.0));
+    for (asked, part) in ["the first covariance", "the second covariance"].into_iter().enumerate() {
+        assert_eq!(stopped_at(frechet_distance(after(asked).around(&a), &b)), part);
+    }
+    assert_eq!(stopped_at(frechet_distance(after(3).around(&a), &b)), "the root of the product");
+    let whole = frechet_distance(after(4).around(&a), &b).unwrap();
+    assert!((whole - frechet_distance(&a, &b).unwrap()).abs() < 1e-12);
+    let kid = kernel_distance(after(7).around(&a), &b, 20, 30, 0);
+    assert_eq!(stopped_at(kid), "subset 7 of 20");
+    // Rows are looked at on all cores: twice each set's neighbours, and each set once more.
+    assert!(stopped_at(prdc(after(100).around(&a), &b, 5)).starts_with("the neighbours of row"));
+    assert!(stopped_at(prdc(after(150).around(&a), &b, 5)).starts_with("real row"));
+    assert!(stopped_at(prdc(after(239).around(&a), &b, 5)).starts_with("sample"));
+    assert_eq!(prdc(after(240).around(&a), &b, 5).unwrap(), prdc(&a, &b, 5).unwrap());
+    // 4 parts of FID, 20 subsets of KID, then the neighbours.
+    let seen = |features: &Features| Extracted { features: features.clone(), logits: None };
+    let figures = Figures::new(after(24).around(&seen(&a)), &seen(&b));
+    assert!(stopped_at(figures).starts_with("the neighbours"));
+
+    let reals = bars(40, 0);
+    let samples = tensor(&reals, 5..8);
+    assert_eq!(stopped_at(nearest(samples, after(7).around(&reals))), "image 7");
+    assert_eq!(stopped_at(reals.resized(24, &after(9))), "image 9 of 40");
+    // The images are 12 pixels wide and need no scaling.
+    assert_eq!(stopped_at(reals.clustered(4, 1, &after(3))), "centre 3 of 4");
+    assert_eq!(stopped_at(reals.clustered(4, 1, &after(9))), "round 5 of 40");
+    let classifier = JudgeConfig::new(12, 1, 2).init(&Device::flex()).unwrap();
+    let images = bars(300, 0);
+    assert_eq!(stopped_at(classifier.accuracy(after(2).around(&images))), "image 256");
+}
+
 #[test]
 fn the_nearest_real_image_is_found() {
     let reals = bars(40, 0);
@@ -244,7 +286,7 @@ fn clusters_are_of_like_images_and_even() {
         Labelled { image: Image::new(12, 12, 1, pixels).unwrap(), label: 0 }
     });
     let images = Images::new(items, Vec::new()).unwrap();
-    let clustered = images.clustered(4, 1).unwrap();
+    let clustered = images.clustered(4, 1, &Stop::new()).unwrap();
     assert_eq!(clustered.class_names().len(), 4);
     let of_place = |wanted: usize| -> Vec<usize> {
         (0..400).filter(|&at| place(at) == wanted).map(|at| clustered.labels()[at]).collect()
@@ -265,15 +307,15 @@ fn clusters_are_of_like_images_and_even() {
         Labelled { image: Image::new(8, 8, 1, pixels).unwrap(), label: 0 }
     });
     let images = Images::new(items.collect::<Vec<_>>(), Vec::new()).unwrap();
-    let clustered = images.clustered(8, 1).unwrap();
-    assert_eq!(clustered.labels(), images.clustered(8, 1).unwrap().labels());
+    let clustered = images.clustered(8, 1, &Stop::new()).unwrap();
+    assert_eq!(clustered.labels(), images.clustered(8, 1, &Stop::new()).unwrap().labels());
     for cluster in 0..8 {
         let size = clustered.labels().iter().filter(|&&label| label == cluster).count();
         assert!((220..=280).contains(&size), "{size} of 2000 in one of 8 clusters");
     }
 
     for clusters in [0, 1, 501] {
-        let error = images.clustered(clusters, 1).unwrap_err().to_string();
+        let error = images.clustered(clusters, 1, &Stop::new()).unwrap_err().to_string();
         assert!(error.contains("clusters") && error.contains("2 to 500"), "{error}");
     }
 }

@@ -286,3 +286,22 @@ fn metrics_are_those_of_torch_fidelity_and_prdc() {
     assert_close("density", ours.density, theirs["density"]);
     assert_close("coverage", ours.coverage, theirs["coverage"]);
 }
+
+/// As kernels and linear layers do (Radford et al. 2016, section 4): from N(0, 1) a class drowns what
+/// differs within it.
+#[test]
+fn class_embeddings_start_with_a_deviation_of_a_fiftieth() {
+    let config = DcganConfig::for_size(16).with_width(4).with_classes(40);
+    let (generator, discriminator) = config.init(1, &device()).unwrap();
+    let [made, judged] = [
+        State::from_module(&generator, DcganGenerator::torch_name).unwrap(),
+        State::from_module(&discriminator, DcganDiscriminator::torch_name).unwrap(),
+    ];
+    for state in [made, judged] {
+        let (_, entry) = state.tensors.iter().find(|(name, _)| name.contains("embedding")).unwrap();
+        let values: Vec<f32> = entry.data.iter::<f32>().collect();
+        let square = values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+        let deviation = (square / values.len() as f64).sqrt();
+        assert!((deviation - 0.02).abs() < 0.002, "{deviation} of {}", values.len());
+    }
+}

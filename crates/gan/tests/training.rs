@@ -215,6 +215,10 @@ fn events_tell_both_players_and_an_observer_stops() {
     stop.stop();
     let trained = gan.train(&images(32), Budget::steps(100), &mut stop.clone()).unwrap();
     assert_eq!(trained.steps, 8);
+    // Two parts of 256 are made, and the third is not.
+    let gan = gan.with_stop(&Stop::after(2));
+    let error = gan.sample_tensor(600, 1).unwrap_err().to_string();
+    assert_eq!(error, "sampling was stopped at sample 512 of 600");
 }
 
 /// A step of either player moves its loss down on the same batch.
@@ -386,7 +390,7 @@ fn real_samples_that_cannot_be_learned_from_are_refused() {
     let endless = gan.train(&images(8), Budget::episodes(1), &mut Silent);
     refused(endless, &["`budget` is episodes 1", "a limit of steps or epochs or time"]);
     let mut train = |reals: &Images| gan.train(reals, Budget::steps(1), &mut Silent);
-    refused(train(&images(16).resized(32).unwrap()), &["[1, 16, 16]", "[1, 32, 32]"]);
+    refused(train(&images(16).resized(32, &Stop::new()).unwrap()), &["[1, 16, 16]", "[1, 32, 32]"]);
     let mut bounded = GanConfig::new(MlpConfig::new(2).with_tanh(true), Loss::Hinge)
         .init(&Device::flex())
         .unwrap();

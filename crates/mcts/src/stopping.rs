@@ -34,7 +34,7 @@ impl<G: Game, E: Evaluator<G>, S: Asks> Evaluator<G> for Stoppable<E, S> {
     }
 
     fn has_priors(&self) -> bool {
-        self.get().has_priors()
+        self.get_ref().has_priors()
     }
 }
 
@@ -50,7 +50,7 @@ impl<G: Game, E: Deferred<G>, S: Asks> Deferred<G> for Stoppable<E, S> {
 
 impl<E: Fork, S: Asks + Clone + Send> Fork for Stoppable<E, S> {
     fn fork(&self, worker: u64) -> Self {
-        Self::new(self.get().fork(worker), self.stop().clone())
+        Self::new(self.get_ref().fork(worker), self.stop().clone())
     }
 }
 
@@ -59,12 +59,6 @@ impl<G: Game, P: Player<G>, S: Asks> Player<G> for Stoppable<P, S> {
     fn act(&mut self, games: &[G]) -> Result<Vec<Action>> {
         self.inner_mut("the match", "a turn")?.act(games)
     }
-}
-
-/// Refuses to go on where it is time to stop.
-#[cfg(feature = "burn")]
-pub(crate) fn check(is_stopped: bool, what: &str, at: impl std::fmt::Display) -> Result<()> {
-    if is_stopped { Err(model_utils_core::Error::stopped(what, at).into()) } else { Ok(()) }
 }
 
 /// What was not stopped; none of what was.

@@ -7,8 +7,8 @@ use std::cell::Cell;
 use burn::tensor::TensorData;
 use mcts::alphago::{
     AlphaGoEvaluator, PolicyNet, PolicyNetConfig, PolicyPlayer, ReinforceConfig, RolloutPolicy,
-    RolloutTraining, Trainer, TrainerConfig, ValueNetConfig, move_examples, value_examples,
-    whole_game_examples,
+    RolloutTraining, Trainer, TrainerConfig, VALUE_PLANES, ValueNetConfig, move_examples,
+    value_examples, whole_game_examples,
 };
 use mcts::arena::Player as _;
 use mcts::go::{Color, Go, Move, Point, Rules};
@@ -18,7 +18,7 @@ use mcts::sgf::Record;
 use mcts::{Game as _, Limits, Search};
 use model_utils::checkpoint::Checkpoints;
 use model_utils::device::DeviceSpec;
-use model_utils::train::{Budget, Event, History, Observer, Silent, StopReason};
+use model_utils::train::{Budget, Event, History, Observer, Silent, Stop, StopReason};
 use model_utils::weights::{State, Stored as _, same_names};
 
 fn device() -> burn::tensor::Device {
@@ -72,9 +72,59 @@ fn the_rollout_policy_learns_and_is_saved() {
     assert_eq!(RolloutPolicy::load(&path).unwrap(), policy);
     std::fs::write(&path, "{}").unwrap();
     assert!(RolloutPolicy::load(&path).unwrap_err().to_string().contains("policy.json"));
-    assert!(policy.train(&[], RolloutTraining::default()).is_err());
+    assert!(policy.train(&[][..], RolloutTraining::default()).is_err());
     let wrong = RolloutTraining { learning_rate: f32::NAN, ..RolloutTraining::default() };
     assert!(policy.train(&train, wrong).unwrap_err().to_string().contains("learning_rate"));
+}
+
+/// Where a call was stopped.
+fn stopped_at<T>(result: mcts::Result<T>) -> String {
+    match result.err() {
+        Some(mcts::Error::Utils(model_utils::Error::Stopped { at, .. })) => at,
+        other => panic!("expected a stop, found {other:?}"),
+    }
+}
+
+#[test]
+fn learning_from_records_and_judging_are_stopped() {
+    let records = records(12);
+    let after = |asked| Stop::after(asked);
+    let mut policy = RolloutPolicy::new(5, 5);
+    let fresh = policy.clone();
+    let learned = policy.train(after(15).around(&records[..]), RolloutTraining::default());
+    assert_eq!(stopped_at(learned), "record 3 of epoch 1");
+    assert!(policy == fresh, "it learned nothing");
+    assert_eq!(stopped_at(policy.accuracy(after(5).around(&records[..]))), "record 5");
+    assert!(policy.accuracy(after(12).around(&records[..])).is_ok());
+
+    assert_eq!(stopped_at(move_examples(after(5).around(&records[..]), 5)), "record 5");
+    let examples = move_examples(&records, 5).unwrap();
+    let mut many = mcts::deep::Replay::new(mcts::alphago::PLANES * 25, 26, 600).unwrap();
+    let (planes, policy) = (vec![0.0; mcts::alphago::PLANES * 25], vec![1.0; 26]);
+    (0..600).for_each(|_| many.push(&planes, &policy, 0.0).unwrap());
+    let net = tiny().init(&device()).unwrap();
+    assert_eq!(stopped_at(Trainer::accuracy(&net, after(2).around(&many))), "batch 2");
+    assert!(Trainer::accuracy(&net, after(1).around(&examples)).is_ok());
+    let value = ValueNetConfig::new(5).with_filters(8).with_layers(3).init(&device()).unwrap();
+    let mut many = mcts::deep::Replay::new(VALUE_PLANES * 25, 26, 600).unwrap();
+    let planes = vec![0.0; VALUE_PLANES * 25];
+    (0..600).for_each(|_| many.push(&planes, &policy, 0.0).unwrap());
+    let judged = Trainer::mean_squared_error(&value, after(1).around(&many));
+    assert_eq!(stopped_at(judged), "batch 1");
+
+    // The switch is asked before every turn of a net; whole games have more than three.
+    let games = value_examples(&net, after(3).around(&net), &start(), 20, 7);
+    assert_eq!(stopped_at(games), "a turn");
+    let games = whole_game_examples(after(0).around(&net), &net, &start(), 50, 7);
+    assert_eq!(stopped_at(games), "a turn");
+
+    // An iteration that is stopped leaves no trace.
+    let config = ReinforceConfig::new().with_games(4).with_batch(16);
+    let mut reinforce = config.init(&net, &start()).unwrap();
+    // Both sides have a turn between two looks.
+    assert_eq!(stopped_at(reinforce.iterate(&after(4))), "move 8");
+    let again = reinforce.iterate(&Silent).unwrap();
+    assert_eq!(again, config.init(&net, &start()).unwrap().iterate(&Silent).unwrap());
 }
 
 #[test]
@@ -111,8 +161,8 @@ fn reinforcement_follows_from_its_seed() {
     let run = || {
         let config = ReinforceConfig::new().with_games(6).with_pool_every(1).with_batch(64);
         let mut reinforce = config.init(&net, &start()).unwrap();
-        let first = reinforce.iterate().unwrap();
-        let second = reinforce.iterate().unwrap();
+        let first = reinforce.iterate(&Silent).unwrap();
+        let second = reinforce.iterate(&Silent).unwrap();
         assert_eq!((first.pool, second.pool, second.iteration), (2, 3, 2));
         assert!(first.moves > 20 && (0.0..=1.0).contains(&first.win_rate));
         (first, second)

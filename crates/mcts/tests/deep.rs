@@ -381,13 +381,13 @@ fn a_gate_keeps_the_net_that_plays() {
     let config = tiny(&game).with_gate(Some(Gate { games: 4, rate: 1.0 }));
     let mut run = config.init(&game, &device()).unwrap();
     let before = fingerprint(&run).1;
-    let generation = run.generation().unwrap();
+    let generation = run.generation(&Silent).unwrap();
     assert!(!generation.accepted && generation.gate.unwrap().games() == 4);
     assert_eq!(fingerprint(&run).1, before, "the old net plays on");
     let config = tiny(&game).with_gate(Some(Gate { games: 4, rate: 0.0 }));
     let mut run = config.init(&game, &device()).unwrap();
     let before = fingerprint(&run).1;
-    let accepted = (0..3).any(|_| run.generation().unwrap().accepted);
+    let accepted = (0..3).any(|_| run.generation(&Silent).unwrap().accepted);
     assert!(accepted);
     assert_ne!(fingerprint(&run).1, before);
 }

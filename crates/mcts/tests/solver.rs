@@ -7,6 +7,7 @@ use mcts::games::{ConnectFour, ConnectFourSolver, read_positions};
 use mcts::random::Random;
 use mcts::tree::Proven;
 use mcts::{Error, Game};
+use model_utils_core::event::Stop;
 
 /// Random positions that go on, with so many stones.
 fn positions(stones: u32, count: usize) -> Vec<ConnectFour> {
@@ -74,6 +75,20 @@ fn scores_do_not_depend_on_the_table() {
         assert_eq!(small.score(&game).unwrap(), large.score(&game).unwrap());
     }
     assert!(large.nodes() < small.nodes());
+}
+
+#[test]
+fn a_stopped_solver_gives_no_score_and_keeps_a_sound_table() {
+    let mut solver = ConnectFourSolver::with_entries(1 << 16).unwrap();
+    let empty = ConnectFour::new();
+    // Once at the start, and then every 65,536 positions.
+    let error = solver.score(Stop::after(3).around(&empty)).unwrap_err().to_string();
+    assert_eq!(error, "solving was stopped at 196608 positions");
+    assert!(solver.results(Stop::after(1).around(&empty)).is_err());
+    let mut fresh = ConnectFourSolver::with_entries(1 << 16).unwrap();
+    for game in positions(27, 20) {
+        assert_eq!(solver.score(&game).unwrap(), fresh.score(&game).unwrap());
+    }
 }
 
 #[test]

@@ -82,8 +82,10 @@ impl MixedBatch {
     ///
     /// # Errors
     ///
-    /// [`Error::Images`](crate::Error::Images) for images that the model cannot take.
+    /// [`Error::Images`](crate::Error::Images) for images that the model cannot take, and
+    /// [`Error::Config`](crate::Error::Config) for a smoothing that is no share below 1.
     pub fn training_step<M: Classifier>(self, model: &M, smoothing: f64) -> Result<StepOutput> {
+        config::share_below_one("label_smoothing", smoothing)?;
         model.check(&self.images)?;
         let [items, ..] = self.images.dims();
         let logits = model.forward(self.images);

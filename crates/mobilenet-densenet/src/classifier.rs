@@ -171,8 +171,9 @@ pub trait Classifier: Module {
     ///
     /// # Errors
     ///
-    /// What [`check_batch`](Self::check_batch) refuses.
+    /// What [`check_batch`](Self::check_batch) refuses, and a smoothing that is no share below 1.
     fn training_step(&self, batch: Batch, label_smoothing: f64) -> Result<StepOutput> {
+        config::share_below_one("label_smoothing", label_smoothing)?;
         self.check_batch(&batch)?;
         let [items, ..] = batch.images.dims();
         let logits = self.forward(batch.images);

@@ -8,12 +8,14 @@ use burn::nn::LinearConfig;
 use burn::tensor::{Distribution, Int, Tensor};
 use common::{by_formula, read};
 use mobilenet_densenet::{
-    Batch, Classifier, DenseNet, DenseNetConfig, Error, ImageModel, MobileNetV2Config,
+    Batch, BatchMix, Classifier, DenseNet, DenseNetConfig, Error, ImageModel, MobileNetV2Config,
 };
 use model_utils::config::ConfigError;
 use model_utils::device::DeviceSpec;
 use model_utils::weights::{Import, Manifest, State, Stored, same_names};
 use proptest::prelude::*;
+use rand::SeedableRng as _;
+use rand::rngs::ChaCha8Rng;
 
 fn flex() -> burn::tensor::Device {
     DeviceSpec::Flex.open().unwrap()
@@ -152,6 +154,13 @@ fn labels_that_do_not_fit_are_refused() {
         labels: Tensor::<1, Int>::from_ints(labels, &flex()),
     };
     assert!(model.training_step(batch(&[0, 2]), 0.0).is_ok());
+    for smoothing in [-0.1, 1.0, f64::NAN] {
+        let error = model.training_step(batch(&[0, 2]), smoothing).map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("`label_smoothing`"), "{error}");
+        let mixed = BatchMix::Mixup { alpha: 0.5 };
+        let mixed = mixed.apply(batch(&[0, 2]), &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+        assert!(mixed.training_step(&model, smoothing).is_err());
+    }
     for labels in [&[0, 3][..], &[-1, 0], &[0], &[0, 1, 2]] {
         let errors = [
             model.training_step(batch(labels), 0.0).map(|_| ()).unwrap_err(),

@@ -16,14 +16,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A file or folder could not be read, written or renamed.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {cause}", path.display())]
     Io {
         /// What was tried: `open`, `read`, `write`, …
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system answered.
-        source: io::Error,
+        /// What the operating system answered: part of the message, so no `source` of its own, which
+        /// would be said twice.
+        cause: io::Error,
     },
     /// A file was read, but is not what its format demands (truncated, foreign, inconsistent).
     #[error("{} is not a valid {format} file: {reason}", path.display())]
@@ -158,7 +159,7 @@ impl Error {
     /// For `map_err`: an [`Error::Io`] with its action and place.
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
-        move |source| Self::Io { action, path, source }
+        move |cause| Self::Io { action, path, cause }
     }
 
     /// An [`Error::Format`].
@@ -218,5 +219,9 @@ mod tests {
         let text = error.to_string();
         assert!(text.starts_with("a.safetensors does not fit: d0; d1"), "{text}");
         assert!(text.ends_with("d11; and 2 more"), "{text}");
+
+        let error = Error::io("open", "a.csv")(io::Error::other("no such disk"));
+        assert_eq!(error.to_string(), "cannot open a.csv: no such disk");
+        assert!(std::error::Error::source(&error).is_none(), "a chain would say it twice");
     }
 }

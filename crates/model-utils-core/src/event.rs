@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::Error;
 
@@ -121,8 +121,17 @@ impl Observer for Silent {
 
 /// A switch that ends a run at its next step; clones are the same switch, so that a signal
 /// handler or another thread may hold one.
-#[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+#[derive(Debug, Clone)]
+pub struct Stop(Arc<AtomicUsize>);
+
+/// How often a switch answers that it is off, where nobody turns it on.
+const NEVER: usize = usize::MAX;
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self::after(NEVER)
+    }
+}
 
 impl Stop {
     /// A switch that is off.
@@ -130,18 +139,31 @@ impl Stop {
         Self::default()
     }
 
+    /// A switch that is off for so many who ask, and on from then on: it ends a call at a place that
+    /// follows from no clock, to test what becomes of it.
+    pub fn after(asked: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(asked)))
+    }
+
     /// Turns it on.
     pub fn stop(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.store(0, Ordering::SeqCst);
     }
 
     /// Whether it is on.
     pub fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        match self.0.load(Ordering::Relaxed) {
+            0 => true,
+            NEVER => false,
+            _ => {
+                let less = |left: usize| left.checked_sub(1);
+                self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_err()
+            }
+        }
     }
 
-    /// Puts the switch around what a long call takes: batches, a policy, an extractor. The call ends
-    /// with [`Error::Stopped`] at the next thing that it asks of it.
+    /// Puts the switch around what a long call takes: batches, a data set, a policy, a reference to
+    /// what it works on. The call ends with [`Error::Stopped`] at the next thing that it asks of it.
     ///
     /// ```
     /// use model_utils_core::{Error, event::Stop};
@@ -157,15 +179,6 @@ impl Stop {
     pub fn around<T>(&self, inner: T) -> Stoppable<T> {
         Stoppable::new(inner, self.clone())
     }
-
-    /// Refuses to go on where it is on.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Stopped`] with what was stopped, and where.
-    pub fn check(&self, what: &str, at: impl std::fmt::Display) -> Result<(), Error> {
-        if self.is_stopped() { Err(Error::stopped(what, at)) } else { Ok(()) }
-    }
 }
 
 /// The same switch.
@@ -179,6 +192,18 @@ impl PartialEq for Stop {
 pub trait Asks {
     /// Whether it is time to stop.
     fn asks_stop(&self) -> bool;
+
+    /// Refuses to go on where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`] with what was stopped, and where.
+    fn check(&self, what: &str, at: impl std::fmt::Display) -> Result<(), Error>
+    where
+        Self: Sized,
+    {
+        if self.asks_stop() { Err(Error::stopped(what, at)) } else { Ok(()) }
+    }
 }
 
 impl Asks for Stop {
@@ -194,6 +219,8 @@ impl Asks for &dyn Observer {
 }
 
 /// What ends with [`Error::Stopped`] once somebody asks for it; [`Stop::around`] makes it.
+///
+/// Calls that take `impl Into<Stoppable<&T>>` take a plain `&T` too, which nobody stops.
 #[derive(Debug, Clone)]
 pub struct Stoppable<T, S = Stop> {
     inner: T,
@@ -214,7 +241,8 @@ impl<T, S: Asks> Stoppable<T, S> {
     ///
     /// [`Error::Stopped`] with what was stopped, and where.
     pub fn inner(&self, what: &str, at: impl std::fmt::Display) -> Result<&T, Error> {
-        if self.stop.asks_stop() { Err(Error::stopped(what, at)) } else { Ok(&self.inner) }
+        self.stop.check(what, at)?;
+        Ok(&self.inner)
     }
 
     /// The same, to be changed.
@@ -223,7 +251,13 @@ impl<T, S: Asks> Stoppable<T, S> {
     ///
     /// As [`inner`](Self::inner).
     pub fn inner_mut(&mut self, what: &str, at: impl std::fmt::Display) -> Result<&mut T, Error> {
-        if self.stop.asks_stop() { Err(Error::stopped(what, at)) } else { Ok(&mut self.inner) }
+        self.stop.check(what, at)?;
+        Ok(&mut self.inner)
+    }
+
+    /// What it is around, and who asks.
+    pub fn into_parts(self) -> (T, S) {
+        (self.inner, self.stop)
     }
 
     /// Who asks.
@@ -232,8 +266,27 @@ impl<T, S: Asks> Stoppable<T, S> {
     }
 
     /// What it is around, whether or not somebody asks.
-    pub const fn get(&self) -> &T {
+    pub const fn get_ref(&self) -> &T {
         &self.inner
+    }
+}
+
+impl<T, S: Asks> Asks for Stoppable<T, S> {
+    fn asks_stop(&self) -> bool {
+        self.stop.asks_stop()
+    }
+}
+
+/// What nobody stops.
+impl<'a, T: ?Sized> From<&'a T> for Stoppable<&'a T> {
+    fn from(inner: &'a T) -> Self {
+        Self::new(inner, Stop::new())
+    }
+}
+
+impl<'a, T> From<&'a Vec<T>> for Stoppable<&'a [T]> {
+    fn from(inner: &'a Vec<T>) -> Self {
+        inner.as_slice().into()
     }
 }
 

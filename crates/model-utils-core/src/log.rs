@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 
-/// Writes each event with metrics as a line of JSON; a resumed run goes on at the end. A metric named
-/// as one of an event's own keys (`epoch`, `kind`, `step`) stands under `metric_` and its name.
+/// Writes each event with metrics as a line of JSON. A metric named as one of an event's own
+/// keys (`epoch`, `kind`, `step`) stands under `metric_` and its name.
 ///
 /// ```text
 /// {"epoch":0,"kind":"step","step":1,"train_loss":2.31}
@@ -31,6 +31,17 @@ impl JsonLines {
         Ok(Self { sink: Sink::append(path.into())? })
     }
 
+    /// The same for a run that is resumed: lines behind the step at which it starts, which a killed run
+    /// wrote after its last checkpoint, are removed as it starts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn resume(path: impl Into<PathBuf>) -> Result<Self> {
+        let log = Self::append(path)?;
+        Ok(Self { sink: Sink { resumes: true, ..log.sink } })
+    }
+
     /// Tells what went wrong since the start: an observer cannot stop a run.
     ///
     /// # Errors
@@ -46,6 +57,11 @@ impl Observer for JsonLines {
         let (kind, step, epoch, metrics) = match event {
             Event::Step { step, epoch, metrics, .. } => ("step", step, epoch, metrics),
             Event::Epoch { step, epoch, metrics } => ("epoch", step, epoch, metrics),
+            Event::Started { step, .. } => {
+                return self.sink.started(*step, |line| {
+                    serde_json::from_str::<Value>(line).ok()?.get("step")?.as_u64()
+                });
+            }
             _ => return,
         };
         let mut line = Map::new();
@@ -82,6 +98,17 @@ impl CsvLog {
         Ok(Self { sink })
     }
 
+    /// The same for a run that is resumed: lines behind the step at which it starts, which a killed run
+    /// wrote after its last checkpoint, are removed as it starts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn resume(path: impl Into<PathBuf>) -> Result<Self> {
+        let log = Self::append(path)?;
+        Ok(Self { sink: Sink { resumes: true, ..log.sink } })
+    }
+
     /// Tells what went wrong since the start.
     ///
     /// # Errors
@@ -100,6 +127,9 @@ impl Observer for CsvLog {
                     let name = csv_field(name);
                     self.sink.line(&format!("{step},{epoch},{name},{value}"));
                 }
+            }
+            Event::Started { step, .. } => {
+                self.sink.started(*step, |line| line.split(',').next()?.parse().ok());
             }
             _ => {}
         }
@@ -121,34 +151,56 @@ struct Sink {
     path: PathBuf,
     file: BufWriter<File>,
     is_new: bool,
-    error: Option<std::io::Error>,
+    /// Whether what stands behind the step at which the run starts is of no use.
+    resumes: bool,
+    error: Option<Error>,
 }
 
 impl Sink {
     fn append(path: PathBuf) -> Result<Self> {
         let folder: &Path = crate::atomic::parent(&path);
         std::fs::create_dir_all(folder).map_err(Error::io("create folder", folder))?;
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(Error::io("open", &path))?;
+        let file = Self::open(&path)?;
         let is_new = file.metadata().map_err(Error::io("read", &path))?.len() == 0;
-        Ok(Self { path, file: BufWriter::new(file), is_new, error: None })
+        Ok(Self { path, file: BufWriter::new(file), is_new, resumes: false, error: None })
+    }
+
+    fn open(path: &Path) -> Result<File> {
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).open(path).map_err(Error::io("open", path))
+    }
+
+    /// A run starts at a step. Of a resumed one, lines behind it and one half written are removed.
+    fn started(&mut self, step: u64, step_of: impl Fn(&str) -> Option<u64>) {
+        if std::mem::take(&mut self.resumes)
+            && let Err(error) = self.remove_behind(step, step_of)
+        {
+            self.error.get_or_insert(error);
+        }
+    }
+
+    fn remove_behind(&mut self, step: u64, step_of: impl Fn(&str) -> Option<u64>) -> Result<()> {
+        let text = std::fs::read_to_string(&self.path).map_err(Error::io("read", &self.path))?;
+        let is_kept =
+            |line: &&str| line.ends_with('\n') && step_of(line).is_none_or(|of| of <= step);
+        let kept: String = text.split_inclusive('\n').filter(is_kept).collect();
+        if kept != text {
+            crate::atomic::write(&self.path, kept.as_bytes())?;
+            self.file = BufWriter::new(Self::open(&self.path)?);
+        }
+        Ok(())
     }
 
     fn line(&mut self, line: &str) {
         if self.error.is_none() {
             // Flushed at once: what was logged is there after a kill, and can be watched.
-            self.error = writeln!(self.file, "{line}").and_then(|()| self.file.flush()).err();
+            let written = writeln!(self.file, "{line}").and_then(|()| self.file.flush());
+            self.error = written.map_err(Error::io("write", &self.path)).err();
         }
     }
 
     fn finish(self) -> Result<()> {
-        match self.error {
-            Some(error) => Err(Error::io("write", &self.path)(error)),
-            None => Ok(()),
-        }
+        self.error.map_or(Ok(()), Err)
     }
 }
 
@@ -174,5 +226,37 @@ mod tests {
         assert_eq!((&line["a, \"b\""], &line["loss"]), (&json!(2.5), &json!(3.5)));
         let text = std::fs::read_to_string(&csv).unwrap();
         assert!(text.contains("\n7,1,\"a, \"\"b\"\"\",2.5\n7,1,loss,3.5\n"), "{text}");
+    }
+
+    #[test]
+    fn a_resumed_run_has_each_line_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let [json, csv] = ["log.jsonl", "log.csv"].map(|name| folder.path().join(name));
+        let run = |lines: &mut dyn Observer, from: u64, to: u64| {
+            lines.observe(&Event::Started { task: "any", step: from, of: Some(to) });
+            for step in from + 1..=to {
+                let metrics = [("loss", step as f64)];
+                lines.observe(&Event::Step {
+                    step,
+                    of: None,
+                    epoch: 0,
+                    items: 1,
+                    metrics: &metrics,
+                });
+            }
+        };
+        run(&mut JsonLines::append(&json).unwrap(), 0, 5);
+        run(&mut CsvLog::append(&csv).unwrap(), 0, 5);
+        let unbroken = [&json, &csv].map(|path| std::fs::read_to_string(path).unwrap());
+        // Killed within a line, behind a checkpoint of step 3, and before the first one.
+        for checkpoint in [3, 0] {
+            for (path, text) in [(&json, &unbroken[0]), (&csv, &unbroken[1])] {
+                std::fs::write(path, &text[..text.len() - 3]).unwrap();
+            }
+            run(&mut JsonLines::resume(&json).unwrap(), checkpoint, 5);
+            run(&mut CsvLog::resume(&csv).unwrap(), checkpoint, 5);
+            let resumed = [&json, &csv].map(|path| std::fs::read_to_string(path).unwrap());
+            assert_eq!(resumed, unbroken);
+        }
     }
 }

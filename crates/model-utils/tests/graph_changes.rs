@@ -98,6 +98,9 @@ fn a_graph_is_saved_and_loaded_with_its_weights() {
         graph.nodes().filter_map(|(id, _)| Some(graph.weight(id)?.data.clone())).collect();
     let again = Graph::from_structure("memory", &structure, values.clone()).unwrap();
     assert_eq!(run(&again).into_data(), run(&graph).into_data());
+    assert_eq!(again.structure().unwrap(), structure);
+    let twin = Graph::trace(&Block::new(&device), tokens(1), Block::forward).unwrap();
+    assert_eq!(twin.structure().unwrap(), structure, "other parameters of the same graph");
     let few = Graph::from_structure("memory", &structure, values[1..].to_vec()).unwrap_err();
     let expected = format!("values of {} weights, expected {}", values.len() - 1, values.len());
     assert!(few.to_string().contains(&expected), "{few}");

@@ -8,8 +8,12 @@
 //! With γ = 1 several actions may be equally good, and a greedy policy that picks among them may
 //! never arrive. [`value_iteration`] and [`policy_iteration`] then take, of equally good actions,
 //! one that ends soonest.
+//!
+//! `stop.around(&mdp)` ends each of them with [`Stopped`](model_utils_core::Error::Stopped) between two
+//! sweeps.
 
 use model_utils_core::config::{self, ConfigError};
+use model_utils_core::event::{Asks as _, Stop, Stoppable};
 
 use crate::environments::Mdp;
 use crate::error::Result;
@@ -52,12 +56,13 @@ fn check(discount: f64, tolerance: f64) -> Result<(), ConfigError> {
 
 /// Repeats a sweep until no value changes by more than the tolerance.
 fn sweep(
-    mdp: &Mdp,
+    (mdp, stop): (&Mdp, &Stop),
     values: &mut [f64],
     tolerance: f64,
     value: impl Fn(&[f64], usize) -> f64,
-) -> usize {
+) -> Result<usize> {
     for sweeps in 1..MOST_SWEEPS {
+        stop.check("planning", format_args!("sweep {sweeps}"))?;
         let mut most = 0.0_f64;
         for state in 0..mdp.states() {
             let new = value(values, state);
@@ -65,10 +70,10 @@ fn sweep(
             values[state] = new;
         }
         if most <= tolerance {
-            return sweeps;
+            return Ok(sweeps);
         }
     }
-    MOST_SWEEPS
+    Ok(MOST_SWEEPS)
 }
 
 /// The values of a policy, which says for each state with which probability each action is
@@ -78,13 +83,14 @@ fn sweep(
 ///
 /// [`Error::Config`](crate::Error::Config) for a discount outside 0..=1, a tolerance of 0, or a
 /// policy of another shape.
-pub fn evaluate_policy(
-    mdp: &Mdp,
+pub fn evaluate_policy<'a>(
+    mdp: impl Into<Stoppable<&'a Mdp>>,
     policy: &[f64],
     discount: f64,
     tolerance: f64,
 ) -> Result<Vec<f64>> {
     check(discount, tolerance)?;
+    let (mdp, stop) = mdp.into().into_parts();
     let expected = mdp.states() * mdp.actions();
     config::require(
         policy.len() == expected,
@@ -93,11 +99,11 @@ pub fn evaluate_policy(
         format!("{expected} shares"),
     )?;
     let mut values = vec![0.0; mdp.states()];
-    sweep(mdp, &mut values, tolerance, |values, state| {
+    sweep((mdp, &stop), &mut values, tolerance, |values, state| {
         actions(mdp, state)
             .map(|a| policy[state * mdp.actions() + a] * worth(mdp, values, discount, state, a))
             .sum()
-    });
+    })?;
     Ok(values)
 }
 
@@ -106,14 +112,19 @@ pub fn evaluate_policy(
 /// # Errors
 ///
 /// [`Error::Config`](crate::Error::Config) for a discount outside 0..=1 or a tolerance of 0.
-pub fn value_iteration(mdp: &Mdp, discount: f64, tolerance: f64) -> Result<Solution> {
+pub fn value_iteration<'a>(
+    mdp: impl Into<Stoppable<&'a Mdp>>,
+    discount: f64,
+    tolerance: f64,
+) -> Result<Solution> {
     check(discount, tolerance)?;
+    let (mdp, stop) = mdp.into().into_parts();
     let mut values = vec![0.0; mdp.states()];
-    let iterations = sweep(mdp, &mut values, tolerance, |values, state| {
+    let iterations = sweep((mdp, &stop), &mut values, tolerance, |values, state| {
         actions(mdp, state)
             .map(|a| worth(mdp, values, discount, state, a))
             .fold(f64::NEG_INFINITY, f64::max)
-    });
+    })?;
     let policy = greedy(mdp, &values, discount, tolerance);
     Ok(Solution { values, policy, iterations })
 }
@@ -123,15 +134,20 @@ pub fn value_iteration(mdp: &Mdp, discount: f64, tolerance: f64) -> Result<Solut
 /// # Errors
 ///
 /// As [`value_iteration`].
-pub fn policy_iteration(mdp: &Mdp, discount: f64, tolerance: f64) -> Result<Solution> {
+pub fn policy_iteration<'a>(
+    mdp: impl Into<Stoppable<&'a Mdp>>,
+    discount: f64,
+    tolerance: f64,
+) -> Result<Solution> {
     check(discount, tolerance)?;
+    let (mdp, stop) = mdp.into().into_parts();
     let mut values = vec![0.0; mdp.states()];
     let mut policy = greedy(mdp, &values, discount, tolerance);
     // There are finitely many policies, and each is better than the one before.
     for iterations in 1.. {
-        sweep(mdp, &mut values, tolerance, |values, state| {
+        sweep((mdp, &stop), &mut values, tolerance, |values, state| {
             worth(mdp, values, discount, state, policy[state])
-        });
+        })?;
         let mut stable = true;
         for (state, chosen) in policy.iter().enumerate() {
             let now = worth(mdp, &values, discount, state, *chosen);

@@ -36,6 +36,27 @@ fn frozen_lake_has_its_known_values() {
     }
 }
 
+#[test]
+fn planning_is_stopped_between_sweeps() {
+    let mdp = FrozenLake::eight_by_eight().mdp();
+    let sweeps = value_iteration(&mdp, 0.99, 1e-10).unwrap().iterations;
+    let stopped_at = |result: Result<rl::planning::Solution>| match result {
+        Err(Error::Utils(model_utils_core::Error::Stopped { at, .. })) => at,
+        other => panic!("expected a stop, found {other:?}"),
+    };
+    assert_eq!(stopped_at(value_iteration(Stop::after(5).around(&mdp), 0.99, 1e-10)), "sweep 6");
+    assert!(value_iteration(Stop::after(sweeps).around(&mdp), 0.99, 1e-10).is_ok());
+    let few = Stop::after(sweeps - 1);
+    assert_eq!(
+        stopped_at(value_iteration(few.around(&mdp), 0.99, 1e-10)),
+        format!("sweep {sweeps}")
+    );
+    assert_eq!(stopped_at(policy_iteration(Stop::after(7).around(&mdp), 0.99, 1e-10)), "sweep 8");
+    let even = vec![0.25; mdp.states() * 4];
+    let error = evaluate_policy(Stop::after(3).around(&mdp), &even, 0.99, 1e-10).unwrap_err();
+    assert_eq!(error.to_string(), "planning was stopped at sweep 4");
+}
+
 /// Success of a greedy policy within the limit of 100 steps.
 fn success(policy: &QTable) -> f64 {
     let mut lake = TimeLimit::new(FrozenLake::four_by_four().environment(), 100).unwrap();

@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use model_utils::config::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use crate::attention::{Transformer, TransformerConfig, TransformerState};
@@ -31,6 +32,13 @@ impl ModelConfig {
         };
         (*sources, *targets) = (source, target);
         self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Transformer(config) => config.check(),
+            Self::Recurrent(config) => config.check(),
+        }
     }
 
     /// Builds the model with fresh weights.

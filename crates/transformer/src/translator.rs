@@ -10,7 +10,7 @@ use model_utils::atomic;
 use model_utils::config::{self, ConfigError};
 use model_utils::data::SentencePairs;
 use model_utils::device::seed;
-use model_utils::train::{Budget, Observer, Stop};
+use model_utils::train::{Asks, Budget, Observer, Stop, Stoppable};
 use model_utils::weights::{self, Manifest};
 use serde::{Deserialize, Serialize};
 
@@ -81,26 +81,52 @@ impl TranslatorConfig {
             .with_training(training)
     }
 
-    /// The tokenizers, trained on the training part.
+    /// Refuses what cannot work with any pairs: worth asking before they are read.
     ///
     /// # Errors
     ///
-    /// As [`Tokenizer::train`].
-    pub fn tokenizers(&self, splits: &Splits) -> Result<Tokenizers> {
+    /// [`Error::Config`] that names the field.
+    pub fn check(&self) -> Result<()> {
+        let vocabulary = self.tokenizer.vocabulary;
+        config::at_least("vocabulary", vocabulary, 1)?;
+        config::at_least("max_tokens", self.max_tokens, 2)?;
+        self.model.clone().with_vocabularies(vocabulary, vocabulary).check()?;
+        Ok(self.training.check()?)
+    }
+
+    /// The tokenizers, trained on the training part. `stop.around(&splits)` ends it as
+    /// [`Tokenizer::train`] says.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check) and [`Tokenizer::train`].
+    pub fn tokenizers<'a, S: Asks + Clone>(
+        &self,
+        splits: impl Into<Stoppable<&'a Splits, S>>,
+    ) -> Result<Tokenizers> {
+        self.check()?;
+        let (splits, stop) = splits.into().into_parts();
+        let train = Stoppable::new(&splits.train, stop);
         if self.shared {
-            Tokenizers::train_shared(&self.tokenizer, &splits.train)
+            Tokenizers::train_shared(&self.tokenizer, train)
         } else {
-            Tokenizers::train_each(&self.tokenizer, &self.tokenizer, &splits.train)
+            Tokenizers::train_each(&self.tokenizer, &self.tokenizer, train)
         }
     }
 
     /// A model with fresh weights in training: tokenizers are trained, the device is seeded.
+    /// `stop.around(&splits)` ends it before the model is made.
     ///
     /// # Errors
     ///
     /// As [`trainer_with`](Self::trainer_with).
-    pub fn trainer(&self, splits: &Splits, device: &Device) -> Result<Trainer<Model>> {
-        self.trainer_with(self.tokenizers(splits)?, splits, device)
+    pub fn trainer<'a, S: Asks + Clone>(
+        &self,
+        splits: impl Into<Stoppable<&'a Splits, S>>,
+        device: &Device,
+    ) -> Result<Trainer<Model>> {
+        let splits = splits.into();
+        self.trainer_with(self.tokenizers(splits.clone())?, splits, device)
     }
 
     /// A model with fresh weights in training, with tokenizers that are there already.
@@ -108,13 +134,13 @@ impl TranslatorConfig {
     /// # Errors
     ///
     /// [`Error::Config`] that names the field that cannot work, and those of [`Trainer::new`].
-    pub fn trainer_with(
+    pub fn trainer_with<'a, S: Asks + Clone>(
         &self,
         tokenizers: Tokenizers,
-        splits: &Splits,
+        splits: impl Into<Stoppable<&'a Splits, S>>,
         device: &Device,
     ) -> Result<Trainer<Model>> {
-        config::at_least("max_tokens", self.max_tokens, 2)?;
+        self.check()?;
         let device = device.clone().without_autodiff().autodiff();
         seed(&device, self.training.seed);
         let config = self.model.clone().with_vocabularies(
@@ -212,7 +238,8 @@ impl Translator {
     ) -> Result<Self> {
         // Before tokenizers are trained.
         config.budget.require_any_of(&COUNTED)?;
-        let mut trainer = config.trainer(splits, device)?;
+        let listening = Stoppable::new(splits, &*progress);
+        let mut trainer = config.trainer(listening, device)?;
         trainer.train(config.budget, progress)?.or_stopped()?;
         Self::from_trainer(trainer)
     }
@@ -409,7 +436,7 @@ impl Translator {
         strategy: &impl DecodingStrategy,
     ) -> Result<Evaluation> {
         let limit = self.limit.keeping_all();
-        let encoded = self.tokenizers.encode(pairs, "the evaluation", limit)?;
+        let encoded = self.tokenizers.encode(self.stop.around(pairs), "the evaluation", limit)?;
         let pad = self.tokenizers.target().special().pad;
         let listen = |done| self.stop.check("evaluation", format!("sentence {done}"));
         let (perplexity, _) = teacher_forced(&self.model, &encoded, pad, &self.device, &listen)?;
@@ -463,6 +490,7 @@ impl Translator {
         let encode = |(at, sentence): (usize, &S)| {
             let place = || format!("sentence {}", at + 1);
             let text = sentence.as_ref();
+            self.stop.check("translation", place())?;
             self.tokenizers.encode_source(text, self.limit, place)
         };
         sentences.iter().enumerate().map(encode).collect()

@@ -8,6 +8,7 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use model_utils::data::{Position, SentencePairs};
+use model_utils::train::Stop;
 use transformer::text::{
     EncodedPair, Filter, Overlong, Side, SpecialNames, Splits, Subwords, TokenBatches, TokenLimit,
     Tokenizer, TokenizerConfig, Tokenizers,
@@ -50,6 +51,30 @@ fn text_goes_to_ids_and_back() {
         let spelt = tokenizer.encode("o gato <eos>").unwrap();
         assert!(!spelt.contains(&special.eos), "{subwords:?}");
     }
+}
+
+#[test]
+fn the_training_of_a_tokenizer_is_stopped() {
+    let (sentences, config) = (sentences(), config(Subwords::Bpe));
+    let train = |asked| Tokenizer::train(Stop::after(asked).around(&config), &sentences);
+    let count = sentences.len();
+    // Sentences are read, then counted; what is made of them then is not looked at where it was stopped.
+    for (asked, place) in [(3, "sentence 3"), (count + 5, "sentence 5"), (2 * count, "its end")] {
+        let error = train(asked).unwrap_err().to_string();
+        assert_eq!(error, format!("training of the tokenizer was stopped at {place}"));
+    }
+    let whole = Tokenizer::train(&config, &sentences).unwrap();
+    assert_eq!(train(2 * count + 1).unwrap().to_json().unwrap(), whole.to_json().unwrap());
+
+    let pairs: SentencePairs = (0..1500).map(|_| ("o gato", "the cat")).collect();
+    let tokenizers = Tokenizers::shared(whole);
+    let limit = TokenLimit::new(50, Overlong::Refuse);
+    let error = tokenizers.encode(Stop::after(1).around(&pairs), "train", limit).unwrap_err();
+    assert_eq!(error.to_string(), "encoding was stopped at train, line 1025");
+    assert_eq!(
+        tokenizers.encode(Stop::after(2).around(&pairs), "train", limit).unwrap().len(),
+        1500
+    );
 }
 
 #[test]

@@ -223,8 +223,34 @@ fn a_translator_can_be_stopped() {
     assert_eq!(translator.translate(&["o gato"], &Greedy).unwrap().len(), 1);
     stop.stop();
     assert!(is_stopped(translator.translate(&["o gato"], &Greedy).unwrap_err()));
-    let error = translator.evaluate(&splits.test, &Greedy).unwrap_err();
+    assert!(is_stopped(translator.evaluate(&splits.test, &Greedy).unwrap_err()));
+    let after = |asked| translator.clone().with_stop(Stop::after(asked));
+    let error = after(1).evaluate(&splits.test, &Greedy).unwrap_err();
     assert_eq!(error.to_string(), "evaluation was stopped at sentence 0");
+    let error = after(3).translate(&["o gato"; 5], &Greedy).unwrap_err();
+    assert_eq!(error.to_string(), "translation was stopped at sentence 4");
+}
+
+#[test]
+fn what_comes_before_training_is_stopped() {
+    let _alone = alone();
+    let (splits, device) = (splits(), device());
+    // Both sides of 200 pairs are read and counted; the tokenizer comes to its end; parts are encoded.
+    let sentences = 2 * splits.train.pairs().len();
+    for (asked, place) in [
+        (5, "training of the tokenizer was stopped at sentence 5"),
+        (2 * sentences, "training of the tokenizer was stopped at its end"),
+        (2 * sentences + 1, "encoding was stopped at the training part, line 1"),
+        (2 * sentences + 2, "encoding was stopped at the validation part, line 1"),
+    ] {
+        let listening = Stop::after(asked);
+        let error = config().trainer(listening.around(&splits), &device).err().unwrap();
+        assert_eq!(error.to_string(), place);
+        let mut listening = Stop::after(asked);
+        let error = Translator::train(&splits, &config(), &device, &mut listening).unwrap_err();
+        assert_eq!(error.to_string(), place);
+    }
+    assert!(config().trainer(Stop::after(2 * sentences + 3).around(&splits), &device).is_ok());
 }
 
 #[test]
@@ -428,7 +454,7 @@ fn what_cannot_work_is_refused() {
     let refused = |config: &TranslatorConfig, splits: &Splits| {
         config.trainer(splits, &device).err().unwrap().to_string()
     };
-    let changes: [(Change, &str); 9] = [
+    let changes: [(Change, &str); 10] = [
         (|c| c.with_batch_tokens(3), "`batch_tokens` is 3"),
         (|c| c.with_accumulate(0), "`accumulate` is 0"),
         (|c| c.with_label_smoothing(1.0), "`label_smoothing` is 1.0"),
@@ -437,6 +463,7 @@ fn what_cannot_work_is_refused() {
         (|c| c.with_ema_decay(Some(0.9)).with_average_last(2), "`average_last` is 2"),
         (|c| c.with_betas([0.9, 1.0]), "`betas`"),
         (|c| c.with_valid_every(0), "`valid_every` is 0"),
+        (|c| c.with_patience(Some(0)), "`patience` is 0"),
         (
             |c| c.with_schedule(Schedule::Linear { rate: 1.0, warm_up: 5, steps: 5 }),
             "`schedule.steps` is 5",
@@ -446,6 +473,15 @@ fn what_cannot_work_is_refused() {
         let mut config = config();
         config.training = change(config.training.clone());
         let error = refused(&config, &splits);
+        assert!(error.contains(expected), "{error}");
+    }
+    // Before tokenizers are trained.
+    let narrow = TransformerConfig::tiny(0, 0).with_heads(3);
+    for (config, expected) in [
+        (config().with_max_tokens(1), "`max_tokens` is 1"),
+        (TranslatorConfig::new(ModelConfig::Transformer(narrow)), "`heads` is 3"),
+    ] {
+        let error = config.tokenizers(&splits).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
     let error = refused(&config().with_max_tokens(4), &splits);

@@ -5,6 +5,7 @@ use burn::tensor::{Device, Gradients, Tensor};
 use std::collections::BTreeMap;
 
 use model_utils::graph::{Graph, GraphModule, NodeId};
+use model_utils::train::{Asks as _, Stop};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
@@ -76,6 +77,9 @@ impl TaylorProducts {
     /// statistics), and a batch, whose tensors must be on such a device too
     /// (`device.autodiff()`).
     ///
+    /// `stop.around(batches.into_iter().map(Ok::<_, Error>))` ends it between two batches: `loss` then
+    /// gets results, and gives back the error that one is.
+    ///
     /// # Errors
     ///
     /// [`Error::Config`](crate::Error::Config) without a batch; errors of `loss` and of [`Graph::init`].
@@ -132,7 +136,12 @@ impl ModuleVisitor for Products<'_> {
 
 impl Importance {
     /// The importance of each channel of each group; `None` for a group that cannot be ranked so.
-    pub(super) fn scores(&self, graph: &Graph, groups: &[Group]) -> Result<Vec<Option<Vec<f64>>>> {
+    pub(super) fn scores(
+        &self,
+        graph: &Graph,
+        groups: &[Group],
+        stop: &Stop,
+    ) -> Result<Vec<Option<Vec<f64>>>> {
         if let Self::Random { seed } = self {
             let mut rng = ChaCha8Rng::seed_from_u64(*seed);
             return Ok(groups
@@ -140,10 +149,11 @@ impl Importance {
                 .map(|group| Some((0..group.channels()).map(|_| rng.random()).collect()))
                 .collect());
         }
-        groups.iter().map(|group| self.of_group(graph, group)).collect()
+        groups.iter().map(|group| self.of_group(graph, group, stop)).collect()
     }
 
-    fn of_group(&self, graph: &Graph, group: &Group) -> Result<Option<Vec<f64>>> {
+    fn of_group(&self, graph: &Graph, group: &Group, stop: &Stop) -> Result<Option<Vec<f64>>> {
+        stop.check("pruning", format_args!("the ranking of {}", group.name))?;
         if let Self::Taylor(products) = self {
             return Ok(products.of_group(graph, group));
         }
@@ -162,7 +172,7 @@ impl Importance {
             check_finite(&member.name, slices.values.iter().copied())?;
             let mut of_member: Vec<f64> = match self {
                 Self::L2 => slices.sums(|value| value * value).iter().map(|s| s.sqrt()).collect(),
-                Self::GeometricMedian => slices.distances(),
+                Self::GeometricMedian => slices.distances(stop)?,
                 _ => slices.sums(f64::abs),
             };
             if !matches!(self, Self::BatchNormScale) {
@@ -237,7 +247,7 @@ impl<'a> Slices<'a> {
     }
 
     /// For each channel the sum of its distances to all others.
-    fn distances(&self) -> Vec<f64> {
+    fn distances(&self, stop: &Stop) -> Result<Vec<f64>> {
         let row = self.inner * self.length;
         let slices: Vec<Vec<f32>> = self
             .places
@@ -257,7 +267,10 @@ impl<'a> Slices<'a> {
         };
         slices
             .par_iter()
-            .map(|slice| slices.iter().map(|other| distance(slice, other)).sum())
+            .map(|slice| {
+                stop.check("pruning", "the distances of filters")?;
+                Ok(slices.iter().map(|other| distance(slice, other)).sum())
+            })
             .collect()
     }
 }
@@ -280,6 +293,7 @@ mod tests {
         let places = [vec![0], vec![1], vec![2]];
         let values = vec![0.0, 0.0, 3.0, 4.0, 6.0, 8.0];
         let slices = Slices { values, length: 3, inner: 2, places: &places };
-        assert_eq!(slices.distances(), [15.0, 10.0, 15.0]);
+        assert_eq!(slices.distances(&Stop::after(3)).unwrap(), [15.0, 10.0, 15.0]);
+        assert!(slices.distances(&Stop::after(2)).is_err());
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use derive_setters::Setters;
 use model_utils::config;
 use model_utils::graph::Graph;
+use model_utils::train::{Asks as _, Stop, Stoppable};
 
 use super::group::Dependencies;
 use super::importance::Importance;
@@ -107,22 +108,25 @@ impl Structured {
     /// Prunes a graph.
     ///
     /// The result computes what is left, with weights as they are: it is to be trained on. A
-    /// group is never emptied: [`with_least`](Self::with_least) channels stay.
+    /// group is never emptied: [`with_least`](Self::with_least) channels stay. `stop.around(&graph)` ends
+    /// it between two groups, or two looks for the share that goes.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] for a share that cannot be (above all: a share of the multiply–adds below
     /// what is left when every group has its least), and a layer of [`with_excluded`](Self::with_excluded)
-    /// that has no channels; [`Error::Node`] where no group can be ranked in this way.
-    pub fn prune(&self, graph: &Graph) -> Result<Pruned> {
+    /// that has no channels; [`Error::Node`] where no group can be ranked in this way;
+    /// [`Stopped`](model_utils::Error::Stopped).
+    pub fn prune<'a>(&self, graph: impl Into<Stoppable<&'a Graph>>) -> Result<Pruned> {
         self.check()?;
+        let (graph, stop) = graph.into().into_parts();
         let dependencies = Dependencies::new(graph);
         let groups = dependencies.groups();
         for layer in &self.excluded {
             let is_known = groups.iter().any(|group| group.is_within(layer));
             config::require(is_known, "excluded", layer, "a layer with channels that can go")?;
         }
-        let mut scores = self.importance.scores(graph, groups)?;
+        let mut scores = self.importance.scores(graph, groups, &stop)?;
         if scores.iter().all(Option::is_none) {
             let reason = if groups.is_empty() {
                 "no channel of it can be removed".to_owned()
@@ -140,7 +144,7 @@ impl Structured {
                 kept_for[at] = Some(format!("not ranked by {}", self.importance));
             }
         }
-        let removed = self.chosen(&dependencies, &scores)?;
+        let removed = self.chosen(&dependencies, &scores, &stop)?;
         let smaller = dependencies.without(&removed)?;
         let changes =
             groups.iter().zip(&removed).zip(kept_for).map(|((group, removed), kept)| GroupChange {
@@ -188,6 +192,7 @@ impl Structured {
         &self,
         dependencies: &Dependencies,
         scores: &[Option<Vec<f64>>],
+        stop: &Stop,
     ) -> Result<Vec<Vec<usize>>> {
         let ranked = Ranking::new(scores, self.global_ranking);
         let at = |amount: f64| {
@@ -220,7 +225,8 @@ impl Structured {
         if whole <= most {
             return Ok(at(0.0));
         }
-        for _ in 0..32 {
+        for look in 0..32 {
+            stop.check("pruning", format_args!("look {look} for the share that goes"))?;
             let middle = f64::midpoint(low, high);
             if dependencies.multiply_adds_without(&at(middle))? <= most {
                 high = middle;
@@ -232,6 +238,7 @@ impl Structured {
         // go keep what they have just above the target, from the last on.
         let (more, mut removed) = (at(low), at(high));
         for group in (0..removed.len()).rev() {
+            stop.check("pruning", format_args!("what group {group} keeps"))?;
             let fewer = std::mem::replace(&mut removed[group], more[group].clone());
             if dependencies.multiply_adds_without(&removed)? > most {
                 removed[group] = fewer;

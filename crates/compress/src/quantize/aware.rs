@@ -1,5 +1,6 @@
 use derive_setters::Setters;
 use model_utils::graph::{Graph, NodeId, Op, Quantization, Tensors};
+use model_utils::train::Stoppable;
 use serde::{Deserialize, Serialize};
 
 use super::calibration::Calibration;
@@ -87,17 +88,18 @@ impl QuantizationAware {
     /// The graph with a fake quantization behind every weight and every tensor that an integer
     /// engine would hold in integers: to be trained as a module. Batch normalisations are folded
     /// first; those that cannot be keep their statistics. The scales start from what calibration
-    /// shows.
+    /// shows, which `stop.around(&graph)` ends between two batches.
     ///
     /// # Errors
     ///
     /// As those of [`PostTraining::calibrate`].
-    pub fn prepare<B: Tensors>(
+    pub fn prepare<'a, B: Tensors>(
         &self,
-        graph: &Graph,
+        graph: impl Into<Stoppable<&'a Graph>>,
         batches: impl IntoIterator<Item = B>,
     ) -> Result<Graph> {
-        let calibration = Calibration::new(batches, self.start.stop.as_ref());
+        let (graph, stop) = graph.into().into_parts();
+        let calibration = Calibration::new(batches, Some(&stop));
         let calibrated = self.start.observed(graph, &calibration)?;
         let points = plan::weights(&calibrated.graph, &self.start.excluded);
         let of_weights = calibrated.of_weights(&self.start, &points)?;

@@ -1,5 +1,6 @@
 use burn::tensor::TensorData;
 use model_utils::graph::{Graph, NodeId, Op, Role, Tensors};
+use model_utils::train::Stoppable;
 
 use super::calibration::{Calibration, each};
 use super::plan::{self, WeightPoint};
@@ -36,18 +37,19 @@ pub(crate) fn correct(
 ///
 /// `float` is the graph that was quantized, with its batch normalisations folded: the two have the
 /// same layers. [`PostTraining`](super::PostTraining::with_bias_correction) does it where it is asked
-/// to.
+/// to. `stop.around(&float)` ends it between two batches.
 ///
 /// # Errors
 ///
 /// [`Error::Config`](crate::Error::Config) for no batches; [`Error::Node`](crate::Error::Node) for
 /// a tensor that is not finite and for graphs that are not of one origin.
-pub fn correct_bias<B: Tensors>(
-    float: &Graph,
+pub fn correct_bias<'a, B: Tensors>(
+    float: impl Into<Stoppable<&'a Graph>>,
     quantized: &Graph,
     batches: impl IntoIterator<Item = B>,
 ) -> Result<Graph> {
-    let calibration = Calibration::new(batches, None);
+    let (float, stop) = float.into().into_parts();
+    let calibration = Calibration::new(batches, Some(&stop));
     calibration.check()?;
     let points: Vec<WeightPoint> = plan::weights(quantized, &[])
         .into_iter()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model_utils::graph::{AnyTensor, Graph, GraphModule, NodeId, Tensors};
-use model_utils::train::Stop;
+use model_utils::train::{Asks as _, Stop};
 
 use super::{Bounds, CalibrationMethod, Histogram, Scheme};
 use crate::error::{ConfigError, Error, Result};
@@ -33,6 +33,11 @@ impl Calibration {
         Ok(())
     }
 
+    /// Ends here where somebody asks to stop.
+    pub(crate) fn listen(&self, what: &str, at: impl std::fmt::Display) -> Result<()> {
+        Ok(self.stop.as_ref().map_or(Ok(()), |stop| stop.check(what, at))?)
+    }
+
     /// A graph as a module where the inputs are.
     pub(crate) fn module(&self, graph: &Graph) -> Result<GraphModule> {
         let device = match self.batches.first().and_then(|batch| batch.first()) {
@@ -51,11 +56,9 @@ pub(crate) fn each(
     wanted: &[NodeId],
     mut see: impl FnMut(NodeId, &[f32], &[usize]),
 ) -> Result<()> {
-    let Calibration { batches, stop } = calibration;
+    let batches = &calibration.batches;
     for (number, batch) in batches.iter().enumerate() {
-        if let Some(stop) = stop {
-            stop.check("calibration", format_args!("batch {number} of {}", batches.len()))?;
-        }
+        calibration.listen("calibration", format_args!("batch {number} of {}", batches.len()))?;
         let mut fault = None;
         module.run(batch.clone(), &mut |id, tensor| {
             if fault.is_some() || !wanted.contains(&id) {

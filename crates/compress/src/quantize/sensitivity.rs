@@ -73,6 +73,7 @@ impl PostTraining {
                 .map(|&layer| held(&calibrated.graph, calibrated.graph.node(layer).inputs[0]))
                 .collect();
             let name = calibrated.graph.node(point.layers[0]).name.clone();
+            calibration.listen("the sensitivity", &name)?;
             let one = calibrated.quantized(self, &[point], |id| taken.contains(&id))?;
             layers.push(LayerSensitivity { layer: name, score: score(&one)? });
         }

@@ -20,11 +20,15 @@ pub(super) fn run_ms(module: &GraphModule, inputs: &[AnyTensor]) -> Result<f64> 
     Ok(1e3 * started.elapsed().as_secs_f64())
 }
 
-/// The median time of several runs in ms, after some to warm up.
-pub(super) fn median_ms(module: &GraphModule, inputs: &[AnyTensor], repeats: usize) -> Result<f64> {
-    for _ in 0..WARM_UP {
-        run_ms(module, inputs)?;
-    }
-    let times_ms: Vec<f64> = (0..repeats).map(|_| run_ms(module, inputs)).collect::<Result<_>>()?;
-    Ok(median(&times_ms)?)
+/// The median time of several runs in ms, after some to warm up. `listen` is called before each with
+/// its number, and may end it.
+pub(super) fn median_ms(
+    module: &GraphModule,
+    inputs: &[AnyTensor],
+    repeats: usize,
+    listen: impl Fn(usize) -> Result<()>,
+) -> Result<f64> {
+    let run = |run| listen(run).and_then(|()| run_ms(module, inputs));
+    let times_ms: Vec<f64> = (0..WARM_UP + repeats).map(run).collect::<Result<_>>()?;
+    Ok(median(&times_ms[WARM_UP..])?)
 }

@@ -134,7 +134,8 @@ impl Report {
         let summary = graph.summary(1)?;
         let elements = Elements::of(graph);
         let inputs = self.test.examples(graph, self.batch)?;
-        let latency_ms = measure::median_ms(&module, &inputs, self.repeats)?;
+        let listen = |run| self.test.check_stop(format_args!("timing run {run}"));
+        let latency_ms = measure::median_ms(&module, &inputs, self.repeats, listen)?;
         let row = Row {
             name: name.into(),
             bytes: bytes.unwrap_or_else(|| storage_bytes(graph)),

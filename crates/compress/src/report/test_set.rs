@@ -3,7 +3,7 @@ use std::sync::Arc;
 use burn::tensor::{Bool, Device, Float, Int, Tensor};
 use model_utils::config;
 use model_utils::graph::{AnyTensor, Dim, ElementKind, Graph, GraphModule, Tensors};
-use model_utils::train::Stop;
+use model_utils::train::{Asks as _, Stop};
 
 use crate::error::{ConfigError, Error, Result};
 

@@ -3,6 +3,7 @@
 use burn::tensor::TensorData;
 use model_utils::config;
 use model_utils::graph::{Binary, Dim, Graph, NodeId, Op, Role};
+use model_utils::train::{Asks as _, Stoppable};
 
 use super::kmeans::{codebook, nearest};
 use crate::error::Result;
@@ -63,13 +64,15 @@ impl Sharing {
         self
     }
 
-    /// The graph with shared weights. What is 0 stays 0. Masks are taken in.
+    /// The graph with shared weights. What is 0 stays 0. Masks are taken in. `stop.around(&graph)` ends
+    /// it between two weights.
     ///
     /// # Errors
     ///
     /// [`Error::Config`](crate::Error::Config) for bits that cannot be, and a layer that has no weight;
     /// [`Error::Node`](crate::Error::Node) for weights that are not finite.
-    pub fn share(&self, graph: &Graph) -> Result<Graph> {
+    pub fn share<'a>(&self, graph: impl Into<Stoppable<&'a Graph>>) -> Result<Graph> {
+        let (graph, stop) = graph.into().into_parts();
         let mut shared = Masks::detach(graph)?;
         let weights = layer_weights(&shared);
         for (layer, _) in &self.of_layers {
@@ -78,6 +81,7 @@ impl Sharing {
         }
         for id in weights {
             let name = shared.node(id).name.clone();
+            stop.check("sharing", &name)?;
             let own = self.of_layers.iter().rev().find(|(layer, _)| is_within(&name, layer));
             let bits = own.map_or(self.bits, |(_, bits)| *bits);
             config::require((1..=12).contains(&bits), "bits", bits, "1 to 12")?;

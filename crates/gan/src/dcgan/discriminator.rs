@@ -74,8 +74,11 @@ impl DcganDiscriminator {
         };
         layers.push(Down { conv: last, norm: None });
         Ok(Self {
-            embedding: (classes > 0)
-                .then(|| EmbeddingConfig::new(classes, config.size * config.size).init(device)),
+            embedding: (classes > 0).then(|| {
+                EmbeddingConfig::new(classes, config.size * config.size)
+                    .with_initializer(weights())
+                    .init(device)
+            }),
             layers,
             hidden: (width > 0).then(|| LinearConfig::new(flat, width).init(device)),
             pool: config.pooling.then(|| MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init()),

@@ -78,8 +78,11 @@ impl DcganGenerator {
         }
         let classes = config.classes;
         Ok(Self {
-            embedding: (classes > 0)
-                .then(|| EmbeddingConfig::new(classes, config.embedding).init(device)),
+            embedding: (classes > 0).then(|| {
+                EmbeddingConfig::new(classes, config.embedding)
+                    .with_initializer(weights())
+                    .init(device)
+            }),
             hidden: (width > 0).then(|| LinearConfig::new(numbers, width).init(device)),
             layers,
             base,

@@ -67,7 +67,7 @@ const AT_ONCE: usize = 250;
 /// [`Stopped`](model_utils::Error::Stopped).
 impl<X: Extractor + ?Sized> Extractor for Stoppable<&X> {
     fn identity(&self) -> String {
-        self.get().identity()
+        self.get_ref().identity()
     }
 
     fn extract(&self, images: Tensor<4>) -> Result<Extracted> {

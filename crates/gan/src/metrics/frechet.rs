@@ -1,9 +1,12 @@
 //! The Fréchet distance of two Gaussians fitted to features.
 
+use model_utils::train::{Asks as _, Stoppable};
 use nalgebra::{DMatrix, DVector};
 
 use super::features::Features;
 use crate::error::{Error, Result};
+
+const FID: &str = "FID";
 
 /// Mean and covariance of features, in double precision.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +24,7 @@ impl Moments {
     pub fn new(features: &Features) -> Result<Self> {
         let (count, width) = (features.len(), features.width());
         if count < 2 {
-            return Err(Error::metric("FID", format!("{count} rows, expected at least 2")));
+            return Err(Error::metric(FID, format!("{count} rows, expected at least 2")));
         }
         let rows = features.values().iter().map(|&value| f64::from(value));
         let mut centred = DMatrix::from_row_iterator(count, width, rows);
@@ -37,14 +40,18 @@ impl Moments {
     ///
     /// # Errors
     ///
-    /// [`Error::Metric`] for moments of other widths.
-    pub fn distance(&self, other: &Self) -> Result<f64> {
+    /// [`Error::Metric`] for moments of other widths; [`Stopped`](model_utils::Error::Stopped) for
+    /// `stop.around(other)` between the two decompositions.
+    pub fn distance<'a>(&self, other: impl Into<Stoppable<&'a Self>>) -> Result<f64> {
+        let (other, stop) = other.into().into_parts();
         if self.mean.len() != other.mean.len() {
             let (a, b) = (self.mean.len(), other.mean.len());
             let reason = format!("features of {a} and {b} numbers cannot be compared");
-            return Err(Error::metric("FID", reason));
+            return Err(Error::metric(FID, reason));
         }
+        stop.check(FID, "the root of the first covariance")?;
         let root = square_root(&self.covariance);
+        stop.check(FID, "the root of the product")?;
         let product = &root * &other.covariance * &root;
         // Symmetric but for rounding.
         let product = (&product + product.transpose()) / 2.0;
@@ -64,11 +71,17 @@ fn square_root(matrix: &DMatrix<f64>) -> DMatrix<f64> {
 }
 
 /// The Fréchet distance of two sets of features: FID, where they are a network's. It falls with the
-/// number of rows, even between samples of one distribution.
+/// number of rows, even between samples of one distribution. `stop.around(&a)` ends it between its
+/// parts: two covariances, two decompositions.
 ///
 /// # Errors
 ///
-/// [`Error::Metric`] for features of other widths or fewer than two rows.
-pub fn frechet_distance(a: &Features, b: &Features) -> Result<f64> {
-    Moments::new(a)?.distance(&Moments::new(b)?)
+/// [`Error::Metric`] for features of other widths or fewer than two rows;
+/// [`Stopped`](model_utils::Error::Stopped).
+pub fn frechet_distance<'a>(a: impl Into<Stoppable<&'a Features>>, b: &Features) -> Result<f64> {
+    let (a, stop) = a.into().into_parts();
+    stop.check(FID, "the first covariance")?;
+    let a = Moments::new(a)?;
+    stop.check(FID, "the second covariance")?;
+    a.distance(stop.around(&Moments::new(b)?))
 }

@@ -12,7 +12,8 @@ use model_utils::layers::{ConvNormAct, ConvNormActConfig};
 use model_utils::ops;
 use model_utils::random::mix;
 use model_utils::train::{
-    Budget, Evaluation, Observer, Schedule, StepOutput, Supervised, SupervisedConfig,
+    Asks as _, Budget, Evaluation, Observer, Schedule, StepOutput, Stoppable, Supervised,
+    SupervisedConfig,
 };
 use model_utils::weights::{State, Stored, same_names};
 
@@ -175,16 +176,18 @@ impl Judge {
         (features, logits)
     }
 
-    /// The share of images whose class it names.
+    /// The share of images whose class it names; `stop.around(&images)` ends it between two batches.
     ///
     /// # Errors
     ///
     /// As [`Extractor::extract`].
-    pub fn accuracy(&self, images: &Images) -> Result<f64> {
+    pub fn accuracy<'a>(&self, images: impl Into<Stoppable<&'a Images>>) -> Result<f64> {
+        let (images, stop) = images.into().into_parts();
         let device = self.devices().into_iter().next().unwrap_or_default();
         let indices: Vec<usize> = (0..images.count()).collect();
         let mut right = 0;
         for (indices, labels) in indices.chunks(BATCH).zip(images.labels().chunks(BATCH)) {
+            stop.check("judging the classifier", format_args!("image {}", indices[0]))?;
             let classes = self.classify(&images.select(indices, &device)?.0)?;
             right +=
                 classes.iter().zip(labels).filter(|((class, _), label)| class == *label).count();

@@ -1,6 +1,7 @@
 //! The kernel distance: the squared maximum mean discrepancy with a cubic kernel.
 
 use model_utils::config;
+use model_utils::train::{Asks as _, Stoppable};
 
 use super::features::{Features, comparable, sum_of};
 use crate::error::Result;
@@ -19,31 +20,33 @@ pub struct KernelDistance {
 /// The unbiased kernel distance with `(x·y/d + 1)³`, averaged over `subsets` random subsets of
 /// `size` rows of either set; a size that is not below the number of rows takes all of them, in
 /// which case one subset says all. It may be negative: its mean over samples of one distribution is
-/// 0.
+/// 0. `stop.around(&a)` ends it between two subsets.
 ///
 /// # Errors
 ///
 /// [`Error::Metric`](crate::Error::Metric) for features of other widths or fewer than two rows,
 /// [`Error::Config`](crate::Error::Config) for no subsets or a size below 2.
-pub fn kernel_distance(
-    a: &Features,
+pub fn kernel_distance<'a>(
+    a: impl Into<Stoppable<&'a Features>>,
     b: &Features,
     subsets: usize,
     size: usize,
     seed: u64,
 ) -> Result<KernelDistance> {
+    let (a, stop) = a.into().into_parts();
     comparable("KID", a, b, 2)?;
     config::at_least("subsets", subsets, 1)?;
     config::at_least("size", size, 2)?;
     let size = size.min(a.len()).min(b.len());
     let distances: Vec<f64> = (0..subsets as u64)
         .map(|subset| {
+            stop.check("KID", format_args!("subset {subset} of {subsets}"))?;
             let mut noise = Noise::new(seed, subset);
             let a = a.select(&choose(&mut noise, a.len(), size));
             let b = b.select(&choose(&mut noise, b.len(), size));
-            discrepancy(&a, &b)
+            Ok(discrepancy(&a, &b))
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let mean = distances.iter().sum::<f64>() / subsets as f64;
     let variance = distances.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / subsets as f64;
     Ok(KernelDistance { mean, deviation: variance.sqrt() })

@@ -2,10 +2,13 @@
 //! neighbour.
 
 use model_utils::config;
+use model_utils::train::{Asks as _, Stop, Stoppable};
 use rayon::prelude::*;
 
 use super::features::{Features, comparable, sum_of};
 use crate::error::Result;
+
+const PRDC: &str = "precision and recall";
 
 /// What [`prdc`] found, all between 0 and 1 but the density.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,21 +25,27 @@ pub struct Prdc {
 }
 
 /// Compares samples with real ones by their `k` nearest neighbours (5 is usual). Its time grows with
-/// the product of the numbers of rows.
+/// the product of the numbers of rows; `stop.around(&real)` ends it between two rows.
 ///
 /// # Errors
 ///
 /// [`Error::Metric`](crate::Error::Metric) for features of other widths or not more than `k` rows,
 /// [`Error::Config`](crate::Error::Config) for a `k` of 0.
-pub fn prdc(real: &Features, fake: &Features, k: usize) -> Result<Prdc> {
+pub fn prdc<'a>(
+    real: impl Into<Stoppable<&'a Features>>,
+    fake: &Features,
+    k: usize,
+) -> Result<Prdc> {
+    let (real, stop) = real.into().into_parts();
     config::at_least("k", k, 1)?;
-    comparable("precision and recall", real, fake, k + 1)?;
-    let real_radii = radii(real, k);
-    let fake_radii = radii(fake, k);
+    comparable(PRDC, real, fake, k + 1)?;
+    let real_radii = radii(real, k, &stop)?;
+    let fake_radii = radii(fake, k, &stop)?;
     // For each real one: whether a sample's ball holds it, and how near the nearest sample is.
     let of_real: Vec<(bool, bool)> = (0..real.len())
         .into_par_iter()
         .map(|at| {
+            stop.check(PRDC, format_args!("real row {at}"))?;
             let row = real.row(at);
             let mut recalled = false;
             let mut nearest = f32::INFINITY;
@@ -45,20 +54,19 @@ pub fn prdc(real: &Features, fake: &Features, k: usize) -> Result<Prdc> {
                 recalled |= distance < radius;
                 nearest = nearest.min(distance);
             }
-            (recalled, nearest < real_radii[at])
+            Ok((recalled, nearest < real_radii[at]))
         })
-        .collect();
+        .collect::<Result<_>>()?;
     // For each sample: how many real balls hold it.
     let of_fake: Vec<usize> = (0..fake.len())
         .into_par_iter()
         .map(|at| {
+            stop.check(PRDC, format_args!("sample {at}"))?;
             let row = fake.row(at);
-            real.rows()
-                .zip(&real_radii)
-                .filter(|(real, radius)| squared(row, real) < **radius)
-                .count()
+            let balls = real.rows().zip(&real_radii);
+            Ok(balls.filter(|(real, radius)| squared(row, real) < **radius).count())
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let share = |count: usize, of: usize| count as f64 / of as f64;
     Ok(Prdc {
         precision: share(of_fake.iter().filter(|&&count| count > 0).count(), fake.len()),
@@ -69,15 +77,16 @@ pub fn prdc(real: &Features, fake: &Features, k: usize) -> Result<Prdc> {
 }
 
 /// The squared distance from each row to its `k`-th neighbour.
-fn radii(features: &Features, k: usize) -> Vec<f32> {
+fn radii(features: &Features, k: usize, stop: &Stop) -> Result<Vec<f32>> {
     (0..features.len())
         .into_par_iter()
         .map(|at| {
+            stop.check(PRDC, format_args!("the neighbours of row {at}"))?;
             let row = features.row(at);
             let mut distances: Vec<f32> =
                 features.rows().map(|other| squared(row, other)).collect();
             distances[at] = f32::NEG_INFINITY;
-            *distances.select_nth_unstable_by(k, f32::total_cmp).1
+            Ok(*distances.select_nth_unstable_by(k, f32::total_cmp).1)
         })
         .collect()
 }

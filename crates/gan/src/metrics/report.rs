@@ -3,6 +3,7 @@
 use std::fmt;
 
 use burn::tensor::Tensor;
+use model_utils::train::Stoppable;
 
 use super::class_score::class_score;
 use super::extractor::{Extracted, Extractor};
@@ -44,18 +45,20 @@ pub struct Report {
 const NEIGHBOURS_OF: usize = 5000;
 
 impl Figures {
-    /// Figures of what was extracted from samples, against what was from real images.
+    /// Figures of what was extracted from samples, against what was from real images;
+    /// `stop.around(&samples)` ends them.
     ///
     /// # Errors
     ///
     /// Those of the single figures.
-    pub fn new(samples: &Extracted, real: &Extracted) -> Result<Self> {
+    pub fn new<'a>(samples: impl Into<Stoppable<&'a Extracted>>, real: &Extracted) -> Result<Self> {
+        let (samples, stop) = samples.into().into_parts();
         let (a, b) = (&samples.features, &real.features);
         let some = |features: &Features| features.head(NEIGHBOURS_OF);
         Ok(Self {
-            fid: frechet_distance(a, b)?,
-            kid: kernel_distance(a, b, 20, 500, 0)?.mean,
-            prdc: prdc(&some(b), &some(a), 5)?,
+            fid: frechet_distance(stop.around(a), b)?,
+            kid: kernel_distance(stop.around(a), b, 20, 500, 0)?.mean,
+            prdc: prdc(stop.around(&some(b)), &some(a), 5)?,
             class_score: samples
                 .logits
                 .as_ref()
@@ -67,18 +70,20 @@ impl Figures {
 
 impl Report {
     /// A report of samples, `[count, channels, height, width]`, against `real`; `others` are real images
-    /// that are not in `real`.
+    /// that are not in `real`. To be stopped at any time it takes both `&stop.around(&extractor)` and
+    /// `stop.around(&real)`.
     ///
     /// # Errors
     ///
     /// Those of the extractor and of the single figures; [`Error::Metric`] for other numbers of
     /// samples, real ones and others: figures would not be comparable.
-    pub fn new(
+    pub fn new<'a>(
         extractor: &impl Extractor,
         samples: &Tensor<4>,
-        real: &Extracted,
+        real: impl Into<Stoppable<&'a Extracted>>,
         others: &Extracted,
     ) -> Result<Self> {
+        let (real, stop) = real.into().into_parts();
         let samples = extractor.extract_in_parts(samples)?;
         let count = samples.features.len();
         let (reals, other) = (real.features.len(), others.features.len());
@@ -87,8 +92,8 @@ impl Report {
             return Err(Error::metric("report", format!("{reason}, expected as many of each")));
         }
         Ok(Self {
-            samples: Figures::new(&samples, real)?,
-            floor: Figures::new(others, real)?,
+            samples: Figures::new(stop.around(&samples), real)?,
+            floor: Figures::new(stop.around(others), real)?,
             count,
             extractor: extractor.identity(),
         })

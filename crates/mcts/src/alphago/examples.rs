@@ -1,6 +1,7 @@
 //! Positions to learn from: moves of records for the policy net, results of games for the value net.
 
 use model_utils_core::config;
+use model_utils_core::event::{Asks as _, Stoppable};
 
 use super::features::{Features, PLANES, VALUE_PLANES};
 use super::net::PolicyNet;
@@ -20,14 +21,19 @@ use crate::sgf::Record;
 ///
 /// [`Error::Config`](crate::Error::Config) without records or for boards of another side, and where
 /// a record has an illegal move.
-pub fn move_examples(records: &[Record], side: usize) -> Result<Replay> {
+pub fn move_examples<'a>(
+    records: impl Into<Stoppable<&'a [Record]>>,
+    side: usize,
+) -> Result<Replay> {
+    let (records, stop) = records.into().into_parts();
     let area = side * side;
     let moves: usize = records.iter().map(|record| record.steps.len()).sum();
     config::require(moves > 0, "records", moves, "at least one move")?;
     let mut examples = Replay::new(PLANES * area, area + 1, moves)?;
     let mut features = Features::new();
     let mut planes = vec![0.0; PLANES * area];
-    for record in records {
+    for (at, record) in records.iter().enumerate() {
+        stop.check("reading moves", format_args!("record {at}"))?;
         let size = (record.width, record.height);
         config::require(size == (side, side), "record", size, "a board of the net's size")?;
         let winner = record.winner();
@@ -57,18 +63,19 @@ pub fn move_examples(records: &[Record], side: usize) -> Result<Replay> {
 /// One position from each of many games, as the paper makes them: the supervised policy plays to a
 /// random move U − 1, move U is drawn from all legal points, the reinforced policy plays to the
 /// end; kept is the position after move U, with the result for its player to move.
+/// `stop.around(net)` ends it before a turn of that net.
 ///
 /// # Errors
 ///
 /// [`Error::Mismatch`](crate::Error::Mismatch) for nets of another board, and from the device.
-pub fn value_examples(
-    supervised: &PolicyNet,
-    reinforced: &PolicyNet,
+pub fn value_examples<'a>(
+    supervised: impl Into<Stoppable<&'a PolicyNet>>,
+    reinforced: impl Into<Stoppable<&'a PolicyNet>>,
     start: &Go,
     games: usize,
     seed: u64,
 ) -> Result<Replay> {
-    self_play_examples([supervised, reinforced], start, games, seed, true)
+    self_play_examples([supervised.into(), reinforced.into()], start, games, seed, true)
 }
 
 /// All positions of games of the same kind, for as many positions as `positions`: what the paper
@@ -77,21 +84,21 @@ pub fn value_examples(
 /// # Errors
 ///
 /// As [`value_examples`].
-pub fn whole_game_examples(
-    supervised: &PolicyNet,
-    reinforced: &PolicyNet,
+pub fn whole_game_examples<'a>(
+    supervised: impl Into<Stoppable<&'a PolicyNet>>,
+    reinforced: impl Into<Stoppable<&'a PolicyNet>>,
     start: &Go,
     positions: usize,
     seed: u64,
 ) -> Result<Replay> {
-    self_play_examples([supervised, reinforced], start, positions, seed, false)
+    self_play_examples([supervised.into(), reinforced.into()], start, positions, seed, false)
 }
 
 /// Games that are played side by side.
 const TOGETHER: usize = 128;
 
 fn self_play_examples(
-    [supervised, reinforced]: [&PolicyNet; 2],
+    [supervised, reinforced]: [Stoppable<&PolicyNet>; 2],
     start: &Go,
     count: usize,
     seed: u64,
@@ -100,8 +107,12 @@ fn self_play_examples(
     config::at_least("games", count, 1)?;
     let area = start.board().area();
     let mut examples = Replay::new(VALUE_PLANES * area, area + 1, count)?;
-    let mut first = PolicyPlayer::new(supervised, mix(seed, 0));
-    let mut second = PolicyPlayer::new(reinforced, mix(seed, 1));
+    let player = |net: Stoppable<&PolicyNet>, seed| {
+        let (net, stop) = net.into_parts();
+        stop.around(PolicyPlayer::new(net, seed))
+    };
+    let mut first = player(supervised, mix(seed, 0));
+    let mut second = player(reinforced, mix(seed, 1));
     let mut random = Random::new(mix(seed, 2));
     let mut features = Features::new();
     let policy = vec![0.0; area + 1];

@@ -7,7 +7,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 use model_utils::checkpoint::{Checkpoints, HoldsModules as _, TakesModules as _};
 use model_utils::ops;
-use model_utils::train::{Budget, Observer, Run, Silent, StopReason};
+use model_utils::train::{Asks as _, Budget, Observer, Run, StopReason};
 use model_utils::weights::snapshot;
 use model_utils_core::config;
 
@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::game::{Action, Game as _};
 use crate::go::{Color, Go};
 use crate::random::{Random, mix};
-use crate::stopping::{check, unless_stopped};
+use crate::stopping::unless_stopped;
 
 /// How [`Reinforce`] plays and learns.
 #[derive(Config, Debug, PartialEq)]
@@ -111,17 +111,12 @@ impl Reinforce {
         self.net.valid()
     }
 
-    /// Plays and learns once.
+    /// Plays and learns once, or not at all: what fails or is stopped leaves no trace.
     ///
     /// # Errors
     ///
-    /// From the device; all is then as it was before.
-    pub fn iterate(&mut self) -> Result<Iteration> {
-        self.iterate_unless_stopped(&Silent)
-    }
-
-    /// Once, or not at all: what fails or is stopped leaves no trace.
-    fn iterate_unless_stopped(&mut self, progress: &dyn Observer) -> Result<Iteration> {
+    /// From the device, and [`model_utils::Error::Stopped`] where `progress` asked to stop.
+    pub fn iterate(&mut self, progress: &dyn Observer) -> Result<Iteration> {
         let before = (snapshot(&self.net), self.optimizer.clone());
         let iteration = self.play_and_learn(progress);
         if iteration.is_err() {
@@ -139,7 +134,7 @@ impl Reinforce {
         let wins = self.play(&opponent, seed, &mut experiences, progress)?;
         random.shuffle(&mut experiences);
         for batch in experiences.chunks(self.config.batch) {
-            check(progress.wants_stop(), "learning", format_args!("iteration {iteration}"))?;
+            progress.check("learning", format_args!("iteration {iteration}"))?;
             self.step(batch);
         }
         if iteration.is_multiple_of(self.config.pool_every) {
@@ -166,7 +161,7 @@ impl Reinforce {
     pub fn learn(&mut self, budget: Budget, progress: &mut dyn Observer) -> Result<StopReason> {
         self.run.start(budget, None, progress)?;
         while self.run.next(progress) {
-            let iteration = self.iterate_unless_stopped(progress);
+            let iteration = self.iterate(progress);
             let Some(Iteration { win_rate, .. }) = unless_stopped(iteration)? else {
                 self.run.stop(StopReason::Asked);
                 continue;
@@ -227,7 +222,7 @@ impl Reinforce {
         let color = |game: usize| Color::from_index(game);
         while games.iter().any(|game| !game.ended()) {
             let moves = games.iter().map(|game| game.moves().len()).max().unwrap_or(0);
-            check(progress.wants_stop(), "games of the pool", format_args!("move {moves}"))?;
+            progress.check("games of the pool", format_args!("move {moves}"))?;
             for turn in [true, false] {
                 let open: Vec<usize> = (0..games.len())
                     .filter(|&at| !games[at].ended() && (games[at].to_play() == color(at)) == turn)

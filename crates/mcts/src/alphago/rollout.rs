@@ -1,5 +1,6 @@
 //! The rollout policy: a linear softmax over patterns, fast enough to play games to their end.
 
+use model_utils_core::event::{Asks as _, Stoppable};
 use model_utils_core::{atomic, config};
 use serde::{Deserialize, Serialize};
 
@@ -90,28 +91,38 @@ impl RolloutPolicy {
     }
 
     /// Trains on the moves of records by stochastic gradient descent on the log-likelihood.
+    /// `stop.around(records)` ends it between two of them. The policy stays as it was where it fails.
     ///
     /// # Errors
     ///
     /// [`Error::Config`](crate::Error::Config) without records, for a learning rate that is not
     /// positive; and where a record has an illegal move.
-    pub fn train(&mut self, records: &[Record], training: RolloutTraining) -> Result<()> {
+    pub fn train<'a>(
+        &mut self,
+        records: impl Into<Stoppable<&'a [Record]>>,
+        training: RolloutTraining,
+    ) -> Result<()> {
+        let (records, stop) = records.into().into_parts();
         config::require(!records.is_empty(), "records", 0, "at least one record")?;
         let rate = training.learning_rate;
         config::positive("learning_rate", rate)?;
         let mut random = Random::new(training.seed);
         let mut order: Vec<usize> = (0..records.len()).collect();
+        let mut policy = self.clone();
         for epoch in 0..training.epochs {
             random.shuffle(&mut order);
             let rate = rate / (1.0 + epoch as f32 / 2.0);
-            for &index in &order {
+            for (done, &index) in order.iter().enumerate() {
+                let at = format_args!("record {done} of epoch {epoch}");
+                stop.check("training of the rollout policy", at)?;
                 let symmetry = random.below_u32(8) as usize;
                 let record = records[index].transformed(symmetry);
                 record.replay_with(Rules::tromp_taylor(), |game, played| {
-                    self.step(game, played, rate);
+                    policy.step(game, played, rate);
                 })?;
             }
         }
+        *self = policy;
         Ok(())
     }
 
@@ -153,9 +164,14 @@ impl RolloutPolicy {
     /// # Errors
     ///
     /// Where a record has an illegal move.
-    pub fn accuracy(&self, records: &[Record]) -> Result<(f64, usize)> {
+    pub fn accuracy<'a>(
+        &self,
+        records: impl Into<Stoppable<&'a [Record]>>,
+    ) -> Result<(f64, usize)> {
+        let (records, stop) = records.into().into_parts();
         let (mut right, mut moves) = (0, 0);
-        for record in records {
+        for (at, record) in records.iter().enumerate() {
+            stop.check("judging the rollout policy", format_args!("record {at}"))?;
             record.replay_with(Rules::tromp_taylor(), |game, played| {
                 let Move::Play(point) = played else { return };
                 moves += 1;

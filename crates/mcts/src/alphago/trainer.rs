@@ -8,7 +8,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use model_utils::checkpoint::Checkpoints;
 use model_utils::ops;
 use model_utils::train::{
-    Budget, Evaluation, Observer, Schedule, StepOutput, Supervised, SupervisedConfig,
+    Asks as _, Budget, Evaluation, Observer, Schedule, StepOutput, Stoppable, Supervised,
+    SupervisedConfig,
 };
 use model_utils_core::config;
 
@@ -155,15 +156,22 @@ impl Trainer {
         Ok(trained.model)
     }
 
-    /// The share of the examples whose move the net holds for the likeliest.
+    /// The share of the examples whose move the net holds for the likeliest;
+    /// `stop.around(&examples)` ends it between two batches, and so with all that takes examples or
+    /// records.
     ///
     /// # Errors
     ///
     /// From the device.
-    pub fn accuracy(net: &PolicyNet, examples: &Replay) -> Result<f64> {
+    pub fn accuracy<'a>(
+        net: &PolicyNet,
+        examples: impl Into<Stoppable<&'a Replay>>,
+    ) -> Result<f64> {
         let (side, device) = (net.side(), net.device());
+        let (examples, stop) = examples.into().into_parts();
         let mut right = 0.0;
-        for samples in examples.chunks(256) {
+        for (batch, samples) in examples.chunks(256).enumerate() {
+            stop.check("judging the policy net", format_args!("batch {batch}"))?;
             let (x, policy) = policy_tensors(samples, side, &device);
             let best = net.forward(x).argmax(1);
             right += ops::to_vec(policy.gather(1, best)).iter().sum::<f32>();
@@ -176,10 +184,15 @@ impl Trainer {
     /// # Errors
     ///
     /// From the device.
-    pub fn mean_squared_error(net: &ValueNet, examples: &Replay) -> Result<f64> {
+    pub fn mean_squared_error<'a>(
+        net: &ValueNet,
+        examples: impl Into<Stoppable<&'a Replay>>,
+    ) -> Result<f64> {
         let (side, device) = (net.side(), net.device());
+        let (examples, stop) = examples.into().into_parts();
         let mut sum = 0.0;
-        for samples in examples.chunks(256) {
+        for (batch, samples) in examples.chunks(256).enumerate() {
+            stop.check("judging the value net", format_args!("batch {batch}"))?;
             let wanted = samples.values.clone();
             let batch = wanted.len();
             let x = planes(samples.planes, [batch, VALUE_PLANES, side, side], &device);

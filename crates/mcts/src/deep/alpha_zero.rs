@@ -11,7 +11,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use model_utils::checkpoint::{Checkpoints, HoldsModules as _, TakesModules as _};
 use model_utils::device;
 use model_utils::ops;
-use model_utils::train::{Budget, Ended, Observer, Run, Schedule, Silent, StopReason, Stoppable};
+use model_utils::train::{
+    Asks as _, Budget, Ended, Observer, Run, Schedule, StopReason, Stoppable,
+};
 use model_utils::weights::snapshot;
 use model_utils_core::config;
 use serde::{Deserialize, Serialize};
@@ -25,7 +27,7 @@ use crate::error::Result;
 use crate::game::Symmetry;
 use crate::random::{Random, mix};
 use crate::rule::Gumbel;
-use crate::stopping::{check, unless_stopped};
+use crate::stopping::unless_stopped;
 
 /// A gate that a learned net has to pass before it plays (AlphaGo Zero: 400 games, 55 %).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -261,18 +263,13 @@ impl<G: Symmetry> AlphaZero<G> {
         self.run.wall_s()
     }
 
-    /// Plays and learns one generation.
+    /// Plays and learns one generation, or none: what fails or is stopped leaves no trace.
     ///
     /// # Errors
     ///
-    /// [`model_utils::Error::NotFinite`] for a loss that is no number, and from the device; all is
-    /// then as it was before.
-    pub fn generation(&mut self) -> Result<Generation> {
-        self.generation_unless_stopped(&Silent)
-    }
-
-    /// A generation, or none: what fails or is stopped leaves no trace.
-    fn generation_unless_stopped(&mut self, progress: &dyn Observer) -> Result<Generation> {
+    /// [`model_utils::Error::NotFinite`] for a loss that is no number,
+    /// [`model_utils::Error::Stopped`] where `progress` asked to stop, and from the device.
+    pub fn generation(&mut self, progress: &dyn Observer) -> Result<Generation> {
         let before = (snapshot(&self.net), self.optimizer.clone(), self.replay.clone());
         let generation = self.play_and_learn(progress);
         if generation.is_err() {
@@ -338,7 +335,7 @@ impl<G: Symmetry> AlphaZero<G> {
         let mut random = Random::new(seed);
         let (mut policy_losses, mut value_losses) = (Vec::new(), Vec::new());
         for step in 0..steps {
-            check(progress.wants_stop(), "learning", format_args!("step {step}"))?;
+            progress.check("learning", format_args!("step {step}"))?;
             let samples = self.replay.draw(batch, &self.symmetries, &mut random);
             let x = TensorData::new(samples.planes, [batch, planes, height, width]);
             let x = Tensor::<4>::from_data(x, &device);
@@ -415,7 +412,7 @@ impl<G: Symmetry> AlphaZero<G> {
     pub fn learn(&mut self, budget: Budget, progress: &mut dyn Observer) -> Result<Learned> {
         self.run.start(budget, None, progress)?;
         while self.run.next(progress) {
-            let generation = self.generation_unless_stopped(progress);
+            let generation = self.generation(progress);
             let Some(generation) = unless_stopped(generation)? else {
                 self.run.stop(StopReason::Asked);
                 continue;

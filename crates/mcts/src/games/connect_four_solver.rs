@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use model_utils_core::config;
+use model_utils_core::error::Error as CoreError;
+use model_utils_core::event::{Stop, Stoppable};
 
 use super::ConnectFour;
 use super::connect_four::{BOARD, BOTTOM, HEIGHT, WIDTH, column, has_four};
@@ -17,6 +19,8 @@ const ORDER: [usize; WIDTH] = [3, 2, 4, 1, 5, 0, 6];
 /// Scores lie in −21..=21; a table stores them above this.
 const LEAST: i32 = -POINTS / 2 + 3;
 const GREATEST: i32 = (POINTS + 1) / 2 - 3;
+/// Positions between two looks at the switch.
+const GLANCE: u64 = 1 << 16;
 
 /// Alpha–beta on bitboards with a transposition table, after Pons's tutorial *Solving Connect 4*
 /// (2015 to 2019): moves that lose at once are left out, threats order the rest, and the score is
@@ -88,22 +92,23 @@ impl ConnectFourSolver {
         self.nodes
     }
 
-    /// The exact score.
+    /// The exact score. From an empty board it takes minutes: `solver.score(stop.around(&game))` ends
+    /// with [`Stopped`](CoreError::Stopped), and the table is good for what comes next.
     ///
     /// # Errors
     ///
     /// [`Error::Ended`] for a game that is over.
-    pub fn score(&mut self, game: &ConnectFour) -> Result<i32> {
-        self.solve(game, -POINTS / 2, POINTS / 2)
+    pub fn score<'a>(&mut self, game: impl Into<Stoppable<&'a ConnectFour>>) -> Result<i32> {
+        self.solve(&game.into(), -POINTS / 2, POINTS / 2)
     }
 
     /// The exact result for the player to move: much faster than the score.
     ///
     /// # Errors
     ///
-    /// [`Error::Ended`] for a game that is over.
-    pub fn result(&mut self, game: &ConnectFour) -> Result<Proven> {
-        Ok(match self.solve(game, -1, 1)? {
+    /// As [`score`](Self::score).
+    pub fn result<'a>(&mut self, game: impl Into<Stoppable<&'a ConnectFour>>) -> Result<Proven> {
+        Ok(match self.solve(&game.into(), -1, 1)? {
             score if score > 0 => Proven::Win,
             0 => Proven::Draw,
             _ => Proven::Loss,
@@ -114,8 +119,12 @@ impl ConnectFourSolver {
     ///
     /// # Errors
     ///
-    /// [`Error::Ended`] for a game that is over.
-    pub fn results(&mut self, game: &ConnectFour) -> Result<Vec<(Action, Proven)>> {
+    /// As [`score`](Self::score).
+    pub fn results<'a>(
+        &mut self,
+        game: impl Into<Stoppable<&'a ConnectFour>>,
+    ) -> Result<Vec<(Action, Proven)>> {
+        let (game, stop) = game.into().into_parts();
         let mut actions = Vec::new();
         game.legal_actions(&mut actions);
         if actions.is_empty() {
@@ -131,14 +140,15 @@ impl ConnectFourSolver {
                         let player = game.turn().player().unwrap_or(0);
                         Proven::from_value(values.of(player)).unwrap_or(Proven::Draw)
                     }
-                    None => self.result(&next)?.turned(),
+                    None => self.result(stop.around(&next))?.turned(),
                 };
                 Ok((action, proven))
             })
             .collect()
     }
 
-    fn solve(&mut self, game: &ConnectFour, least: i32, greatest: i32) -> Result<i32> {
+    fn solve(&mut self, game: &Stoppable<&ConnectFour>, least: i32, greatest: i32) -> Result<i32> {
+        let (game, stop) = (game.inner("solving", "the first position")?, game.stop());
         let (own, mask) = game.boards();
         if has_four(own ^ mask) || mask == BOARD {
             return Err(Error::Ended { game: game.name() });
@@ -157,7 +167,9 @@ impl ConnectFourSolver {
             } else if middle >= 0 && high / 2 > middle {
                 middle = high / 2;
             }
-            let score = self.negamax(own, mask, middle, middle + 1);
+            let score = self.negamax(own, mask, middle, middle + 1, stop).ok_or_else(|| {
+                CoreError::stopped("solving", format_args!("{} positions", self.nodes))
+            })?;
             if score <= middle {
                 high = score;
             } else {
@@ -173,9 +185,20 @@ impl ConnectFourSolver {
         ((hash as u128 * self.table.len() as u128) >> 64) as usize
     }
 
-    /// A bound of the score within `alpha..beta`. The player to move has no winning stone.
-    fn negamax(&mut self, own: u64, mask: u64, mut alpha: i32, mut beta: i32) -> i32 {
+    /// A bound of the score within `alpha..beta`, or none where it was stopped. The player to move has
+    /// no winning stone.
+    fn negamax(
+        &mut self,
+        own: u64,
+        mask: u64,
+        mut alpha: i32,
+        mut beta: i32,
+        stop: &Stop,
+    ) -> Option<i32> {
         self.nodes += 1;
+        if self.nodes.is_multiple_of(GLANCE) && stop.is_stopped() {
+            return None;
+        }
         let stones = mask.count_ones() as i32;
         let other = own ^ mask;
         // Stones that do not let the other win at once.
@@ -184,22 +207,22 @@ impl ConnectFourSolver {
         let forced = next & threats;
         if forced != 0 {
             if forced & (forced - 1) != 0 {
-                return -(POINTS - stones) / 2;
+                return Some(-(POINTS - stones) / 2);
             }
             next = forced;
         }
         next &= !(threats >> 1);
         if next == 0 {
-            return -(POINTS - stones) / 2;
+            return Some(-(POINTS - stones) / 2);
         }
         if stones >= POINTS - 2 {
-            return 0;
+            return Some(0);
         }
         // The other cannot win with the next stone, nor this player with this one.
         let least = -(POINTS - 2 - stones) / 2;
         alpha = alpha.max(least);
         if alpha >= beta {
-            return alpha;
+            return Some(alpha);
         }
         let key = own + mask;
         let place = self.place(key);
@@ -211,7 +234,7 @@ impl ConnectFourSolver {
                 let bound = stored + 2 * LEAST - GREATEST - 2;
                 alpha = alpha.max(bound);
                 if alpha >= beta {
-                    return bound;
+                    return Some(bound);
                 }
             } else if stored > 0 {
                 greatest = greatest.min(stored + LEAST - 1);
@@ -219,7 +242,7 @@ impl ConnectFourSolver {
         }
         beta = beta.min(greatest);
         if alpha >= beta {
-            return beta;
+            return Some(beta);
         }
         // Insertion sort: most new threats first, of equals the column nearer to the centre.
         let mut moves = [(0, 0); WIDTH];
@@ -235,16 +258,16 @@ impl ConnectFourSolver {
             count += 1;
         }
         for &(stone, _) in moves[..count].iter().rev() {
-            let score = -self.negamax(other, mask | stone, -beta, -alpha);
+            let score = -self.negamax(other, mask | stone, -beta, -alpha, stop)?;
             if score >= beta {
                 let stored = score + GREATEST - 2 * LEAST + 2;
                 self.table[place] = key << 8 | stored as u64;
-                return score;
+                return Some(score);
             }
             alpha = alpha.max(score);
         }
         self.table[place] = key << 8 | (alpha.max(LEAST) - LEAST + 1) as u64;
-        alpha
+        Some(alpha)
     }
 }
 

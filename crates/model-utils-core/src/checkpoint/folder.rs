@@ -176,7 +176,7 @@ impl Checkpoints {
             for folder in self.steps()? {
                 match Saved::open(&folder) {
                     Ok(saved) => all.push(saved),
-                    Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                    Err(Error::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
                         gone |= !folder.exists();
                     }
                     Err(error) => return Err(error),

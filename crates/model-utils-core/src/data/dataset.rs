@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::config;
 use crate::data::seeded::{Purpose, permutation};
 use crate::error::{Error, Result};
+use crate::event::{Asks, Stoppable};
 
 /// Items that are reached by their index, from any thread.
 ///
@@ -120,6 +121,21 @@ impl<D: Dataset + ?Sized> Dataset for Box<D> {
     }
 }
 
+/// Asks before each item: whoever reads, draws or loads the set ends.
+impl<D: Dataset, S: Asks + Send + Sync> Dataset for Stoppable<D, S> {
+    type Item = D::Item;
+
+    fn len(&self) -> usize {
+        self.get_ref().len()
+    }
+
+    fn get(&self, index: usize) -> Result<Self::Item> {
+        let set = self.get_ref();
+        self.check("reading a data set", format_args!("item {index} of {}", set.len()))?;
+        set.get(index)
+    }
+}
+
 /// A set whose items have one of a fixed list of classes.
 pub trait Classes {
     /// The names of the classes; a label is a place in this list.
@@ -135,6 +151,12 @@ impl<D: Classes + ?Sized> Classes for Arc<D> {
 impl<D: Classes + ?Sized> Classes for Box<D> {
     fn classes(&self) -> &[String] {
         (**self).classes()
+    }
+}
+
+impl<D: Classes, S: Asks> Classes for Stoppable<D, S> {
+    fn classes(&self) -> &[String] {
+        self.get_ref().classes()
     }
 }
 
@@ -269,6 +291,17 @@ mod tests {
 
     fn all<D: Dataset>(set: &D) -> Vec<D::Item> {
         (0..set.len()).map(|i| set.get(i).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_stopped_set_is_read_no_further() {
+        use crate::event::Stop;
+
+        let set = Stop::after(3).around(InMemory::from(vec!['a', 'b', 'c', 'd']));
+        let error = set.into_memory().unwrap_err();
+        assert!(matches!(&error, Error::Stopped { at, .. } if at == "item 3 of 4"), "{error}");
+        let set = Stop::after(4).around(InMemory::from(vec!['a', 'b', 'c', 'd']));
+        assert_eq!(set.into_memory().unwrap().items(), ['a', 'b', 'c', 'd']);
     }
 
     #[test]

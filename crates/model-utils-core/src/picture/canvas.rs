@@ -170,23 +170,47 @@ pub(super) fn shorten(text: &str, size: f64, most: f64) -> String {
     format!("{}…", kept.trim_end())
 }
 
-/// The text in lines of at most `most` pixels, broken at spaces, or `None` where a word or the
-/// number of lines is too long.
-pub(super) fn wrap(text: &str, size: f64, most: f64, lines: usize) -> Option<Vec<String>> {
-    let mut wrapped: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        if width(word, size) > most {
-            return None;
-        }
-        match wrapped.last_mut() {
-            Some(line) if width(line, size) + width(" ", size) + width(word, size) <= most => {
-                line.push(' ');
-                line.push_str(word);
+/// The text in lines of at most `most` pixels, or `None` where a word or the number of lines is too
+/// long.
+pub(super) fn wrap(text: &str, size: f64, most: f64, at_most: usize) -> Option<Vec<String>> {
+    let lines = lines(text, size, most);
+    let fits = lines.len() <= at_most && lines.iter().all(|line| width(line, size) <= most);
+    fits.then_some(lines)
+}
+
+/// The text in lines of at most `most` pixels, broken at spaces and between Chinese and Japanese
+/// characters; a word that is longer has a line of its own.
+pub(super) fn lines(text: &str, size: f64, most: f64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for (at, piece) in text.split_whitespace().flat_map(pieces) {
+        let space = if at == 0 { " " } else { "" };
+        match lines.last_mut() {
+            Some(line) if width(line, size) + width(space, size) + width(piece, size) <= most => {
+                line.push_str(space);
+                line.push_str(piece);
             }
-            _ => wrapped.push(word.to_string()),
+            _ => lines.push(piece.to_owned()),
         }
     }
-    (wrapped.len() <= lines).then_some(wrapped)
+    lines
+}
+
+/// What of a word stays together, each with its place in it.
+fn pieces(word: &str) -> Vec<(usize, &str)> {
+    let is_wide = |c: char| c >= '\u{3000}';
+    // A line does not begin with these.
+    let closes = |c: char| "、。，．・：；！？ー）」』】〉》".contains(c);
+    let mut starts = vec![0];
+    let mut before = None;
+    for (at, c) in word.char_indices() {
+        let parts = before.is_some_and(|last| is_wide(last) || is_wide(c));
+        if parts && !closes(c) {
+            starts.push(at);
+        }
+        before = Some(c);
+    }
+    let ends = starts.iter().skip(1).copied().chain([word.len()]);
+    starts.iter().zip(ends).map(|(&start, end)| (start, &word[start..end])).collect()
 }
 
 /// On one line, and without the characters that XML forbids.
@@ -225,6 +249,11 @@ mod tests {
         assert_eq!(wrap("one two three", 10.0, 45.0, 3).unwrap(), ["one two", "three"]);
         assert_eq!(wrap("incomprehensible", 10.0, 45.0, 3), None);
         assert_eq!(wrap("a b c", 10.0, 8.0, 2), None);
+        assert_eq!(
+            lines("an incomprehensible word", 10.0, 45.0),
+            ["an", "incomprehensible", "word"]
+        );
+        assert_eq!(lines("学習の回数、GPU で", 10.0, 45.0), ["学習の回", "数、GPU", "で"]);
     }
 
     #[test]

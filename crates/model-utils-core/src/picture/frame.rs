@@ -4,7 +4,7 @@ use plotters::style::Color as _;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axis::{Axis, labels};
-use super::canvas::{Canvas, Place, Type, shorten, width, wrap};
+use super::canvas::{Canvas, Place, Type, lines, shorten, width};
 use super::palette::{FAINT, INK, RULE, SOFT_INK, rgb};
 use crate::error::Result;
 
@@ -86,9 +86,25 @@ impl Frame<'_> {
     /// The plot's left and right edge, which do not depend on what is below it.
     pub(super) fn sides(&self) -> (f64, f64) {
         let widest = self.y_ticks().1.iter().map(|text| width(text, TICK)).fold(0.0, f64::max);
-        let title = if self.y_label.is_empty() { 0.0 } else { LABEL * LINE_HEIGHT + 6.0 };
-        let left = EDGE + title + widest + 8.0;
-        (left, (self.size.0 - EDGE - 8.0).max(left + LEAST_PLOT))
+        let left = EDGE + label_height(&self.y_lines()) + widest + 8.0;
+        let key = |key: &Key| SWATCH + 6.0 + width(&key.name, LABEL);
+        let legend = self.keys.iter().map(key).fold(0.0, f64::max);
+        let right = (self.size.0 - EDGE - 8.0).max(EDGE + legend - 8.0);
+        (left, right.max(left + LEAST_PLOT.max(longest(&self.x_lines(right - left)))))
+    }
+
+    /// The lines of the horizontal axis' title.
+    fn x_lines(&self, room: f64) -> Vec<String> {
+        lines(self.x_label, LABEL, room)
+    }
+
+    /// The lines of the vertical axis' title: none is longer than the flattest plot, but for a word.
+    fn y_lines(&self) -> Vec<String> {
+        lines(self.y_label, LABEL, self.least_height())
+    }
+
+    fn least_height(&self) -> f64 {
+        (self.size.1 * 0.55).max(LEAST_PLOT)
     }
 
     /// The size of the whole picture and the place of the plot in it.
@@ -100,9 +116,9 @@ impl Frame<'_> {
         let footer = match below {
             Below::Axis(_) => TICK * LINE_HEIGHT + 8.0,
             Below::Room(height) => height,
-        } + if self.x_label.is_empty() { 0.0 } else { LABEL * LINE_HEIGHT + 6.0 };
+        } + label_height(&self.x_lines(right - left));
         // Long labels or a long legend make the picture higher, not the plot flat.
-        let least = (self.size.1 * 0.55).max(LEAST_PLOT);
+        let least = self.least_height().max(longest(&self.y_lines()));
         let bottom = (self.size.1 - EDGE - footer).max(top + least);
         let plot = Plot { left, top, right, bottom, y: self.y };
         ((picture_width, bottom + footer + EDGE), plot)
@@ -134,20 +150,17 @@ impl Frame<'_> {
         }
         canvas.line(&[(plot.left, plot.bottom), (plot.right, plot.bottom)], rgb(RULE), 1.0)?;
 
-        let label = Type::new(LABEL, INK);
-        if !self.x_label.is_empty() {
-            let text = shorten(self.x_label, LABEL, whole - 2.0 * EDGE);
-            let place = (f64::midpoint(plot.left, plot.right), height - EDGE - LABEL);
-            canvas.text(&text, place, label.at(HPos::Center, VPos::Top))?;
+        let label = Type::new(LABEL, INK).at(HPos::Center, VPos::Center);
+        let row = |at: usize| (at as f64 + 0.5) * LABEL * LINE_HEIGHT;
+        let x_lines = self.x_lines(plot.width());
+        let above = height - EDGE - x_lines.len() as f64 * LABEL * LINE_HEIGHT;
+        for (at, text) in x_lines.iter().enumerate() {
+            let place = (f64::midpoint(plot.left, plot.right), above + row(at));
+            canvas.text(text, place, label)?;
         }
-        if !self.y_label.is_empty() {
-            let text = shorten(self.y_label, LABEL, height - 2.0 * EDGE);
-            let middle = f64::midpoint(plot.top, plot.bottom);
-            // A long title is moved so that it stays in the picture.
-            let half = width(&text, LABEL) / 2.0;
-            let at = middle.clamp(EDGE + half, (height - EDGE - half).max(EDGE + half));
-            let place = (EDGE + LABEL / 2.0, at);
-            canvas.text(&text, place, label.at(HPos::Center, VPos::Center).upward())?;
+        for (at, text) in self.y_lines().iter().enumerate() {
+            let place = (EDGE + row(at), f64::midpoint(plot.top, plot.bottom));
+            canvas.text(text, place, label.upward())?;
         }
         Ok(plot)
     }
@@ -174,22 +187,28 @@ impl Frame<'_> {
             for (offset, key) in entries {
                 let left = EDGE + offset;
                 draw_mark(canvas, key, (left, y))?;
-                let text = shorten(&key.name, LABEL, whole - 2.0 * EDGE - SWATCH - 6.0);
-                canvas.text(&text, (left + SWATCH + 6.0, y), Type::new(LABEL, INK))?;
+                canvas.text(&key.name, (left + SWATCH + 6.0, y), Type::new(LABEL, INK))?;
             }
         }
         Ok(())
     }
 }
 
-/// A title in lines that fit `most` pixels: at most three, or one that is cut.
+/// The room that the lines of an axis' title take across them.
+fn label_height(lines: &[String]) -> f64 {
+    if lines.is_empty() { 0.0 } else { lines.len() as f64 * LABEL * LINE_HEIGHT + 6.0 }
+}
+
+/// The length of the longest line of an axis' title.
+fn longest(lines: &[String]) -> f64 {
+    lines.iter().map(|line| width(line, LABEL)).fold(0.0, f64::max)
+}
+
+/// A title in lines that fit `most` pixels; only a word that is longer is cut.
 pub(super) fn title_lines(title: &str, most: f64) -> Vec<String> {
-    if title.trim().is_empty() {
-        return Vec::new();
-    }
     // Bold letters are wider.
     let size = TITLE * 1.08;
-    wrap(title, size, most, 3).unwrap_or_else(|| vec![shorten(title, size, most)])
+    lines(title, size, most).iter().map(|line| shorten(line, size, most)).collect()
 }
 
 /// The height of a title, with the room below it.

@@ -4,13 +4,16 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::canvas::escape;
 use super::file;
 use crate::error::{Error, Result};
 
 const STYLE: &str = include_str!("page.css");
 
-/// An HTML page in one file: sections with text, tables and pictures.
+/// An HTML page in one file: sections with text, figures, tables, pictures and commands, in the order
+/// in which they are added.
 ///
 /// It needs no network and no script, and follows the reader's choice of light or dark. Pictures are
 /// links relative to the page, or carried in it after [`Page::embed_from`].
@@ -22,9 +25,9 @@ const STYLE: &str = include_str!("page.css");
 ///     .section(
 ///         Section::new("Digits")
 ///             .text("A small network reads digits.")
-///             .header(&["device", "accuracy"])
-///             .row(&["flex", "97.3 %"])
-///             .picture("digits/confusion.svg", "Most confusions are of 4 with 9"),
+///             .picture("digits/confusion.svg", "Most confusions are of 4 with 9")
+///             .figure("of the test digits are read right", "97.3 %")
+///             .command("cargo run --release --example vision_train"),
 ///     )
 ///     .to_html()?;
 /// assert!(html.contains("97.3 %"));
@@ -35,71 +38,140 @@ pub struct Page {
     title: String,
     text: String,
     sections: Vec<Section>,
+    footer: String,
+    language: String,
     folder: Option<PathBuf>,
 }
 
-/// A part of a [`Page`]: a heading, and below it paragraphs, a table and pictures.
-#[derive(Debug, Clone)]
+/// A part of a [`Page`]: a heading, and what stands below it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Section {
     heading: String,
-    paragraphs: Vec<String>,
+    blocks: Vec<Block>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Block {
+    Text(String),
+    Command(String),
+    /// What each is, and its value.
+    Figures(Vec<(String, String)>),
+    Table(Table),
+    /// Path and caption.
+    Pictures(Vec<(String, String)>),
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Table {
     header: Vec<String>,
     rows: Vec<Vec<String>>,
-    pictures: Vec<(String, String)>,
 }
 
 impl Section {
     /// A section with nothing below its heading.
     pub fn new(heading: impl Into<String>) -> Self {
-        Self {
-            heading: heading.into(),
-            paragraphs: Vec::new(),
-            header: Vec::new(),
-            rows: Vec::new(),
-            pictures: Vec::new(),
-        }
+        Self { heading: heading.into(), blocks: Vec::new() }
     }
 
     /// Adds a paragraph.
     #[must_use]
     pub fn text(mut self, text: impl Into<String>) -> Self {
-        self.paragraphs.push(text.into());
+        self.blocks.push(Block::Text(text.into()));
         self
     }
 
-    /// The names of the table's columns.
+    /// Adds a command, as it is typed.
+    #[must_use]
+    pub fn command(mut self, command: impl Into<String>) -> Self {
+        self.blocks.push(Block::Command(command.into()));
+        self
+    }
+
+    /// Adds a figure that is shown large: what it is, and its value with its unit. Figures that follow
+    /// each other stand side by side.
+    #[must_use]
+    pub fn figure(mut self, what: impl Into<String>, value: impl Into<String>) -> Self {
+        let figure = (what.into(), value.into());
+        if let Some(Block::Figures(figures)) = self.blocks.last_mut() {
+            figures.push(figure);
+        } else {
+            self.blocks.push(Block::Figures(vec![figure]));
+        }
+        self
+    }
+
+    /// All figures: what each is, and its value.
+    pub fn figures(&self) -> impl Iterator<Item = &(String, String)> {
+        self.blocks.iter().flat_map(|block| match block {
+            Block::Figures(figures) => figures.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// Begins a table by the names of its columns.
     #[must_use]
     pub fn header<S: AsRef<str>>(mut self, names: &[S]) -> Self {
-        self.header = names.iter().map(|name| name.as_ref().to_string()).collect();
+        self.blocks.push(Block::Table(Table { header: owned(names), rows: Vec::new() }));
         self
     }
 
     /// Adds a row to the table. Cells that read as numbers are set to the right.
     #[must_use]
     pub fn row<S: AsRef<str>>(mut self, cells: &[S]) -> Self {
-        self.rows.push(cells.iter().map(|cell| cell.as_ref().to_string()).collect());
+        if !matches!(self.blocks.last(), Some(Block::Table(_))) {
+            self.blocks.push(Block::Table(Table::default()));
+        }
+        if let Some(Block::Table(table)) = self.blocks.last_mut() {
+            table.rows.push(owned(cells));
+        }
         self
     }
 
     /// Adds a picture: its path relative to the page, and what it shows, which stands below it and
-    /// is read to those who cannot see it.
+    /// is read to those who cannot see it. Pictures that follow each other stand side by side.
     #[must_use]
     pub fn picture(mut self, path: impl Into<String>, caption: impl Into<String>) -> Self {
-        self.pictures.push((path.into(), caption.into()));
+        let picture = (path.into(), caption.into());
+        if let Some(Block::Pictures(pictures)) = self.blocks.last_mut() {
+            pictures.push(picture);
+        } else {
+            self.blocks.push(Block::Pictures(vec![picture]));
+        }
         self
     }
 }
 
 impl Page {
-    /// A page with nothing below its title.
+    /// A page with nothing below its title, in English.
     pub fn new(title: impl Into<String>) -> Self {
-        Self { title: title.into(), text: String::new(), sections: Vec::new(), folder: None }
+        Self {
+            title: title.into(),
+            text: String::new(),
+            sections: Vec::new(),
+            footer: String::new(),
+            language: "en".to_owned(),
+            folder: None,
+        }
     }
 
     /// A paragraph below the title.
     #[must_use]
     pub fn text(mut self, text: impl Into<String>) -> Self {
         self.text = text.into();
+        self
+    }
+
+    /// A small paragraph at the end.
+    #[must_use]
+    pub fn footer(mut self, text: impl Into<String>) -> Self {
+        self.footer = text.into();
+        self
+    }
+
+    /// The language of its text by its code (BCP 47: `en`, `ja`).
+    #[must_use]
+    pub fn language(mut self, code: impl Into<String>) -> Self {
+        self.language = code.into();
         self
     }
 
@@ -125,15 +197,15 @@ impl Page {
     /// of a picture is empty or not relative, or a picture to carry is not SVG, PNG, GIF or JPEG;
     /// [`Error::Io`] when it cannot be read.
     pub fn to_html(&self) -> Result<String> {
-        let title = escape(&self.title);
+        let (title, language) = (escape(&self.title), escape(&self.language));
         let mut html = format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+            "<!DOCTYPE html>\n<html lang=\"{language}\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n\
              <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
              <header>\n<h1>{title}</h1>\n"
         );
-        paragraph(&mut html, &self.text);
+        element(&mut html, "p", &self.text);
         html.push_str("</header>\n");
         if self.sections.len() > 2 {
             html.push_str("<nav>\n");
@@ -146,13 +218,18 @@ impl Page {
         for (index, section) in self.sections.iter().enumerate() {
             let heading = escape(&section.heading);
             let _ = writeln!(html, "<section id=\"s{}\">\n<h2>{heading}</h2>", index + 1);
-            for text in &section.paragraphs {
-                paragraph(&mut html, text);
+            for block in &section.blocks {
+                match block {
+                    Block::Text(text) => element(&mut html, "p", text),
+                    Block::Command(text) => element(&mut html, "pre", text),
+                    Block::Figures(figures) => large(&mut html, figures),
+                    Block::Table(table) => write_table(&mut html, &section.heading, table)?,
+                    Block::Pictures(pictures) => self.pictures(&mut html, pictures)?,
+                }
             }
-            table(&mut html, section)?;
-            self.pictures(&mut html, section)?;
             html.push_str("</section>\n");
         }
+        element(&mut html, "footer", &self.footer);
         html.push_str("</main>\n</body>\n</html>\n");
         Ok(html)
     }
@@ -165,12 +242,9 @@ impl Page {
         file::save(path, "html", self.to_html()?.as_bytes())
     }
 
-    fn pictures(&self, html: &mut String, section: &Section) -> Result<()> {
-        if section.pictures.is_empty() {
-            return Ok(());
-        }
+    fn pictures(&self, html: &mut String, pictures: &[(String, String)]) -> Result<()> {
         html.push_str("<div class=\"pictures\">\n");
-        for (path, caption) in &section.pictures {
+        for (path, caption) in pictures {
             // A scheme (`https:`), a drive (`C:`) or a root makes a path that is not relative.
             let first = path.split(['/', '\\']).next().unwrap_or_default();
             if first.is_empty() || first.contains(':') {
@@ -193,20 +267,33 @@ impl Page {
     }
 }
 
-fn paragraph(html: &mut String, text: &str) {
+fn owned<S: AsRef<str>>(texts: &[S]) -> Vec<String> {
+    texts.iter().map(|text| text.as_ref().to_owned()).collect()
+}
+
+/// A text as an element of its own, unless there is none.
+fn element(html: &mut String, tag: &str, text: &str) {
     if !text.is_empty() {
-        let _ = writeln!(html, "<p>{}</p>", escape(text));
+        let _ = writeln!(html, "<{tag}>{}</{tag}>", escape(text));
     }
 }
 
-fn table(html: &mut String, section: &Section) -> Result<()> {
-    let first = section.rows.first().map_or(0, Vec::len);
-    let columns = if section.header.is_empty() { first } else { section.header.len() };
-    if let Some(at) = section.rows.iter().position(|row| row.len() != columns) {
+fn large(html: &mut String, figures: &[(String, String)]) {
+    html.push_str("<dl>\n");
+    for (what, value) in figures {
+        let (what, value) = (escape(what), escape(value));
+        let _ = writeln!(html, "<div><dd>{value}</dd><dt>{what}</dt></div>");
+    }
+    html.push_str("</dl>\n");
+}
+
+fn write_table(html: &mut String, heading: &str, table: &Table) -> Result<()> {
+    let first = table.rows.first().map_or(0, Vec::len);
+    let columns = if table.header.is_empty() { first } else { table.header.len() };
+    if let Some(at) = table.rows.iter().position(|row| row.len() != columns) {
         let reason = format!(
-            "section {:?}, row {at}: {} cells, expected {columns}",
-            section.heading,
-            section.rows[at].len()
+            "section {heading:?}, row {at}: {} cells, expected {columns}",
+            table.rows[at].len()
         );
         return Err(Error::picture("page", reason));
     }
@@ -216,21 +303,21 @@ fn table(html: &mut String, section: &Section) -> Result<()> {
     // A column is one of numbers when all its cells are numbers or empty.
     let numeric: Vec<bool> = (0..columns)
         .map(|column| {
-            let mut cells = section.rows.iter().map(|row| row[column].trim()).peekable();
+            let mut cells = table.rows.iter().map(|row| row[column].trim()).peekable();
             cells.peek().is_some() && cells.all(|cell| cell.is_empty() || is_number(cell))
         })
         .collect();
     let class = |column: usize| if numeric[column] { " class=\"number\"" } else { "" };
     html.push_str("<div class=\"table\">\n<table>\n");
-    if !section.header.is_empty() {
+    if !table.header.is_empty() {
         html.push_str("<thead><tr>");
-        for (column, name) in section.header.iter().enumerate() {
+        for (column, name) in table.header.iter().enumerate() {
             let _ = write!(html, "<th{}>{}</th>", class(column), escape(name));
         }
         html.push_str("</tr></thead>\n");
     }
     html.push_str("<tbody>\n");
-    for row in &section.rows {
+    for row in &table.rows {
         html.push_str("<tr>");
         for (column, cell) in row.iter().enumerate() {
             let _ = write!(html, "<td{}>{}</td>", class(column), escape(cell));

@@ -68,6 +68,25 @@ fn curves_name_their_series_and_escape_their_labels() {
 }
 
 #[test]
+fn long_labels_are_whole_and_within_the_picture() {
+    let words = |name: &str| (0..40).map(|i| format!("{name}{i}")).collect::<Vec<_>>().join(" ");
+    let [title, x, y, key] = ["title", "x", "y", "key"].map(words);
+    let curves = Curves::new(&title).x_label(&x).y_label(&y).line(&key, &[(0.0, 1.0), (1.0, 2.0)]);
+    let svg = curves.size(400, 300).to_svg().unwrap();
+    let all = texts(&svg).join(" ");
+    for label in [title, x, y, key] {
+        assert!(all.contains(&label), "{label:?} is not in {all:?}");
+    }
+    // What stands upright is no longer than the plot, which ends where the last grid line does.
+    let document = roxmltree::Document::parse(&svg).unwrap();
+    let upright: Vec<_> = document
+        .descendants()
+        .filter(|node| node.attribute("transform").is_some_and(|t| t.contains("rotate(270")))
+        .collect();
+    assert!(upright.len() > 1, "{svg}");
+}
+
+#[test]
 fn points_that_cannot_be_drawn_break_their_line() {
     let points = |bad: f64| [(0.0, 1.0), (1.0, 2.0), (2.0, bad), (3.0, 2.0), (4.0, 1.0)];
     let lines = |curves: Curves| {
@@ -390,8 +409,13 @@ fn a_page_shows_its_sections_escaped() {
             .row(&["<flex>", "12.5"])
             .row(&["wgpu", "–"])
             .picture("stage one/loss.svg", "Loss \"falls\"")
+            .figure("of <all>", "97 %")
+            .figure("each", "12 ms")
+            .text("Behind it.")
+            .command("run -- --data <DIR>")
     };
     let page = Page::new("Tour <1>").text("What was done.").section(section("A & B"));
+    let page = page.footer("1 & 2").language("ja");
     let html = page.clone().section(section("C")).section(section("D")).to_html().unwrap();
     for part in [
         "<title>Tour &lt;1&gt;</title>",
@@ -400,6 +424,10 @@ fn a_page_shows_its_sections_escaped() {
         "Less &lt; more &amp; &quot;so on&quot;",
         "<td>&lt;flex&gt;</td><td class=\"number\">12.5</td>",
         "src=\"stage%20one/loss.svg\" alt=\"Loss &quot;falls&quot;\"",
+        "<dl>\n<div><dd>97 %</dd><dt>of &lt;all&gt;</dt></div>\n<div><dd>12 ms</dd>",
+        "</dl>\n<p>Behind it.</p>\n<pre>run -- --data &lt;DIR&gt;</pre>",
+        "<footer>1 &amp; 2</footer>",
+        "<html lang=\"ja\">",
         "prefers-color-scheme: dark",
     ] {
         assert!(html.contains(part), "{part} is not in {html}");

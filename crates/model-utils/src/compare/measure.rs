@@ -12,7 +12,7 @@ use crate::config::{self, ConfigError};
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result, catch_panic};
 use crate::stats::{median, quantile};
-use crate::train::{Event, Observer, StopReason};
+use crate::train::{Asks as _, Event, Observer, StopReason};
 
 /// Below this a reference counts as 0, and differences from it are absolute.
 const LEAST_SCALE: f64 = 1e-12;
@@ -41,11 +41,12 @@ impl CompareConfig {
     /// the reference, and is run for it even where it is not among `devices`.
     ///
     /// A device that does not open is named once, in [`Machine::devices`]; a row that disagrees,
-    /// is unsupported or fails says so. `progress` hears of every row, and may ask to stop
-    /// after it: what was measured until then is returned.
+    /// is unsupported or fails says so. `progress` hears of every row, and may ask to stop between two
+    /// runs of a workload.
     ///
     /// # Errors
     ///
+    /// [`Error::Stopped`] where `progress` asked to stop: of the row that was measured nothing is told.
     /// [`Error::Config`] for settings, tolerances or sizes that cannot work, or two workloads of
     /// one name; [`Error::DeviceNotBuilt`] where this build has no `flex`.
     pub fn run(
@@ -75,16 +76,24 @@ impl CompareConfig {
         let of = Some((sizes * opened.len()) as u64);
         let task = "compare";
         progress.observe(&Event::Started { task, step: 0, of });
-        let mut reason = StopReason::BudgetSpent;
-        'all: for workload in workloads {
+        for workload in workloads {
             let Workload { description, sizes, .. } = workload;
             for size in sizes {
                 let mut reference = None;
                 for (spec, device) in &opened {
+                    let asked: &dyn Observer = &*progress;
+                    let listen = || {
+                        let row = format_args!("{} {} {spec}", description.name, size.label);
+                        asked.check("the comparison", row)
+                    };
                     if reference.is_none() && *spec != DeviceSpec::Flex {
                         reference = Some(output_of(workload, &reference_device, size));
                     }
-                    let status = self.row(workload, device, size, &mut reference);
+                    let status = self.row(workload, device, size, &mut reference, &listen);
+                    if let Err(stopped) = listen() {
+                        finish(&comparison, StopReason::Asked, started, progress);
+                        return Err(stopped);
+                    }
                     let row = Row {
                         workload: description.name.clone(),
                         size: size.clone(),
@@ -93,16 +102,11 @@ impl CompareConfig {
                     };
                     comparison.rows.push(row);
                     announce(&comparison.rows, of, progress);
-                    if progress.wants_stop() {
-                        reason = StopReason::Asked;
-                        break 'all;
-                    }
                 }
             }
         }
         comparison.set_speed_ups();
-        let wall_s = started.elapsed().as_secs_f64();
-        progress.observe(&Event::Finished { step: comparison.rows.len() as u64, reason, wall_s });
+        finish(&comparison, StopReason::BudgetSpent, started, progress);
         Ok(comparison)
     }
 
@@ -133,13 +137,15 @@ impl CompareConfig {
         Ok(())
     }
 
-    /// Measures one row. Sets the reference where there is none yet.
+    /// Measures one row. Sets the reference where there is none yet. `listen` is called before each
+    /// run, and may end it.
     fn row(
         &self,
         workload: &Workload,
         device: &Device,
         size: &Size,
         reference: &mut Option<Result<Vec<TensorData>, String>>,
+        listen: &impl Fn() -> Result<()>,
     ) -> Status {
         if let Some(Err(reason)) = reference {
             let reason = format!("flex gave nothing to compare with: {reason}");
@@ -147,6 +153,7 @@ impl CompareConfig {
         }
         let tolerance = workload.description.tolerance;
         let measured = catch_panic(|| -> Result<Status, BoxError> {
+            listen()?;
             device.memory_cleanup();
             let mut step = workload.start(device, size)?;
             let (first_run_s, output) = timed(&mut step, device)?;
@@ -159,7 +166,7 @@ impl CompareConfig {
                 Ok(first) if first <= tolerance => first,
                 found => return Ok(disagrees(found, tolerance, "the first run")),
             };
-            let (times, last) = self.repeat(&mut step, device)?;
+            let (times, last) = self.repeat(&mut step, device, listen)?;
             let memory_bytes = device.memory_pool_usage().map(|usage| usage.bytes_reserved);
             match difference(&last.read()?, reference) {
                 Ok(last) if last <= tolerance => Ok(Status::Measured {
@@ -195,7 +202,13 @@ impl CompareConfig {
     }
 
     /// The times of the steady state in seconds, and the output of the last run.
-    fn repeat(&self, step: &mut Step, device: &Device) -> Result<(Vec<f64>, Output), BoxError> {
+    fn repeat(
+        &self,
+        step: &mut Step,
+        device: &Device,
+        listen: &impl Fn() -> Result<()>,
+    ) -> Result<(Vec<f64>, Output), BoxError> {
+        listen()?;
         let started = Instant::now();
         let (single_s, mut last) = timed(step, device)?;
         if single_s >= self.budget_s {
@@ -205,6 +218,7 @@ impl CompareConfig {
             if started.elapsed().as_secs_f64() >= self.budget_s / 2.0 {
                 break;
             }
+            listen()?;
             drop(last);
             last = timed(step, device)?.1;
         }
@@ -214,6 +228,7 @@ impl CompareConfig {
             || (times.len() < self.max_repetitions
                 && started.elapsed().as_secs_f64() < self.budget_s)
         {
+            listen()?;
             drop(last);
             let (time_s, output) = timed(step, device)?;
             times.push(time_s);
@@ -281,6 +296,17 @@ pub fn difference(outputs: &[TensorData], reference: &[TensorData]) -> Result<f6
         largest = largest.max(off / scale);
     }
     Ok(largest)
+}
+
+/// Tells the observer of the end.
+fn finish(
+    comparison: &Comparison,
+    reason: StopReason,
+    started: Instant,
+    progress: &mut dyn Observer,
+) {
+    let (step, wall_s) = (comparison.rows.len() as u64, started.elapsed().as_secs_f64());
+    progress.observe(&Event::Finished { step, reason, wall_s });
 }
 
 /// Tells the observer of the newest row.

@@ -36,6 +36,28 @@ struct SavedWeight {
     packing: Option<Packing>,
 }
 
+impl SavedGraph {
+    /// With nodes numbered from 0 in their order, and parameters that are new.
+    fn in_order(self) -> Self {
+        let places: BTreeMap<NodeId, NodeId> =
+            self.nodes.iter().zip(0..).map(|((id, _), place)| (*id, NodeId(place))).collect();
+        let placed = |ids: Vec<NodeId>| ids.iter().map(|id| places[id]).collect();
+        let nodes = self.nodes.into_iter().map(|(id, node)| {
+            let inputs = placed(node.inputs);
+            (places[&id], Node { inputs, ..node })
+        });
+        let weights = self.weights.into_iter();
+        Self {
+            nodes: nodes.collect(),
+            inputs: placed(self.inputs),
+            outputs: placed(self.outputs),
+            weights: weights
+                .map(|(id, kept)| (places[&id], SavedWeight { id: 0, ..kept }))
+                .collect(),
+        }
+    }
+}
+
 impl Graph {
     /// Saves the graph to one SafeTensors file, whole or not at all: the weights under their
     /// names, in Burn's layouts, and the nodes as JSON in the header. Quantized integers of fewer
@@ -105,13 +127,15 @@ impl Graph {
     }
 
     /// The nodes without the values of parameters and constants, as JSON: for formats that code
-    /// the values in their own way. [`from_structure`](Self::from_structure) reads it.
+    /// the values in their own way. [`from_structure`](Self::from_structure) reads it. Equal graphs
+    /// have equal text: nodes are numbered in their order, and the identities of parameters, which
+    /// tie optimiser state to them, are left out.
     ///
     /// # Errors
     ///
     /// [`Error::Unsupported`] for what has no place in JSON, which no graph holds.
     pub fn structure(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(&self.saved()).map_err(|error| Error::Unsupported {
+        serde_json::to_vec(&self.saved().in_order()).map_err(|error| Error::Unsupported {
             what: "a graph as JSON".into(),
             reason: error.to_string(),
         })

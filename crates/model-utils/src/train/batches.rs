@@ -50,7 +50,7 @@ impl<T: Batches> Batches for Stoppable<T> {
     type Batch = T::Batch;
 
     fn batches_per_epoch(&self) -> usize {
-        self.get().batches_per_epoch()
+        self.get_ref().batches_per_epoch()
     }
 
     fn epoch(
@@ -58,6 +58,6 @@ impl<T: Batches> Batches for Stoppable<T> {
         epoch: u64,
         first: usize,
     ) -> Box<dyn Iterator<Item = Result<Self::Batch>> + '_> {
-        Box::new(self.stop().around(self.get().epoch(epoch, first)))
+        Box::new(self.stop().around(self.get_ref().epoch(epoch, first)))
     }
 }

@@ -37,7 +37,7 @@ pub use average::{Ema, mean_of};
 pub use batches::Batches;
 pub use early_stopping::EarlyStopping;
 pub use model_utils_core::budget::{Budget, Spent};
-pub use model_utils_core::event::{Event, Observer, Silent, Stop, StopReason, Stoppable};
+pub use model_utils_core::event::{Asks, Event, Observer, Silent, Stop, StopReason, Stoppable};
 pub use model_utils_core::history::{Curve, History};
 pub use model_utils_core::log::{CsvLog, JsonLines};
 pub use model_utils_core::progress::ProgressBar;

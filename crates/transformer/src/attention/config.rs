@@ -159,7 +159,7 @@ impl TransformerConfig {
             .with_d_ff(d_ff)
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let sizes = [
             ("source_vocabulary", self.source_vocabulary),
             ("target_vocabulary", self.target_vocabulary),

@@ -61,7 +61,7 @@ pub struct RecurrentConfig {
 }
 
 impl RecurrentConfig {
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let sizes = [
             ("source_vocabulary", self.source_vocabulary),
             ("target_vocabulary", self.target_vocabulary),

@@ -1,6 +1,7 @@
 //! Sentence pairs as ids.
 
-use model_utils::data::SentencePairs;
+use model_utils::data::{SentencePair, SentencePairs};
+use model_utils::train::{Asks, Stoppable};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +9,9 @@ use super::token_limit::{Overlong, TokenLimit};
 use super::tokenizer::{Tokenizer, TokenizerConfig};
 use crate::encoder_decoder::EncoderDecoder;
 use crate::error::{Error, Result};
+
+/// Pairs that are encoded between two looks at the switch.
+const AT_ONCE: usize = 1024;
 
 /// A pair as ids.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,29 +43,35 @@ pub struct Tokenizers {
 }
 
 impl Tokenizers {
-    /// One for both sides, trained on both.
+    /// One for both sides, trained on both. `stop.around(&pairs)` ends it as [`Tokenizer::train`] says.
     ///
     /// # Errors
     ///
     /// As [`Tokenizer::train`].
-    pub fn train_shared(config: &TokenizerConfig, pairs: &SentencePairs) -> Result<Self> {
+    pub fn train_shared<'a, S: Asks>(
+        config: &TokenizerConfig,
+        pairs: impl Into<Stoppable<&'a SentencePairs, S>>,
+    ) -> Result<Self> {
+        let (pairs, stop) = pairs.into().into_parts();
         let both = pairs.pairs().iter().flat_map(|pair| [&pair.source, &pair.target]);
-        Ok(Self::shared(Tokenizer::train(config, both)?))
+        Ok(Self::shared(Tokenizer::train(Stoppable::new(config, stop), both)?))
     }
 
-    /// One a side.
+    /// One a side. `stop.around(&pairs)` ends it as [`Tokenizer::train`] says.
     ///
     /// # Errors
     ///
     /// As [`Tokenizer::train`].
-    pub fn train_each(
+    pub fn train_each<'a, S: Asks + Clone>(
         source: &TokenizerConfig,
         target: &TokenizerConfig,
-        pairs: &SentencePairs,
+        pairs: impl Into<Stoppable<&'a SentencePairs, S>>,
     ) -> Result<Self> {
+        let (pairs, stop) = pairs.into().into_parts();
         let sources = pairs.pairs().iter().map(|pair| &pair.source);
         let targets = pairs.pairs().iter().map(|pair| &pair.target);
-        Ok(Self::each(Tokenizer::train(source, sources)?, Tokenizer::train(target, targets)?))
+        let source = Tokenizer::train(Stoppable::new(source, stop.clone()), sources)?;
+        Ok(Self::each(source, Tokenizer::train(Stoppable::new(target, stop), targets)?))
     }
 
     /// One for both sides.
@@ -140,38 +150,42 @@ impl Tokenizers {
     }
 
     /// All pairs as ids, in their order. `what` names the set in errors, beside the line.
+    /// `stop.around(&pairs)` ends it.
     ///
     /// # Errors
     ///
     /// [`Error::TooLong`] for the first pair with more tokens on a side, where those are refused;
-    /// [`Error::Pairs`] if none is left.
-    pub fn encode(
+    /// [`Error::Pairs`] if none is left; [`Stopped`](model_utils::Error::Stopped).
+    pub fn encode<'a, S: Asks>(
         &self,
-        pairs: &SentencePairs,
+        pairs: impl Into<Stoppable<&'a SentencePairs, S>>,
         what: &str,
         limit: TokenLimit,
     ) -> Result<Vec<EncodedPair>> {
-        let encoded: Vec<Result<Option<EncodedPair>>> = pairs
-            .pairs()
-            .par_iter()
-            .enumerate()
-            .map(|(at, pair)| {
-                let place = |side: &str| format!("{what}, line {}, {side}", at + 1);
-                let source = self.encode_source(&pair.source, limit, || place("source"));
-                let target = self.encode_target(&pair.target, limit, || place("target"));
-                match (source, target) {
-                    (Err(Error::TooLong { .. }), _) | (_, Err(Error::TooLong { .. }))
-                        if limit.overlong == Overlong::Skip =>
-                    {
-                        Ok(None)
-                    }
-                    (source, target) => Ok(Some(EncodedPair { source: source?, target: target? })),
+        let (pairs, stop) = pairs.into().into_parts();
+        let encode = |(at, pair): (usize, &SentencePair)| {
+            let place = |side: &str| format!("{what}, line {}, {side}", at + 1);
+            let source = self.encode_source(&pair.source, limit, || place("source"));
+            let target = self.encode_target(&pair.target, limit, || place("target"));
+            match (source, target) {
+                (Err(Error::TooLong { .. }), _) | (_, Err(Error::TooLong { .. }))
+                    if limit.overlong == Overlong::Skip =>
+                {
+                    Ok(None)
                 }
-            })
-            .collect();
-        // In their order, so that the first pair at fault is the one that is told.
-        let encoded: Vec<Option<EncodedPair>> = encoded.into_iter().collect::<Result<_>>()?;
-        let encoded: Vec<EncodedPair> = encoded.into_iter().flatten().collect();
+                (source, target) => Ok(Some(EncodedPair { source: source?, target: target? })),
+            }
+        };
+        let mut encoded = Vec::with_capacity(pairs.pairs().len());
+        for (number, part) in pairs.pairs().chunks(AT_ONCE).enumerate() {
+            let first = number * AT_ONCE;
+            stop.check("encoding", format_args!("{what}, line {}", first + 1))?;
+            let numbered = part.par_iter().enumerate().map(|(at, pair)| (first + at, pair));
+            let part: Vec<Result<Option<EncodedPair>>> = numbered.map(encode).collect();
+            // In their order, so that the first pair at fault is the one that is told.
+            let part: Vec<Option<EncodedPair>> = part.into_iter().collect::<Result<_>>()?;
+            encoded.extend(part.into_iter().flatten());
+        }
         if encoded.is_empty() {
             return Err(Error::pairs(what, "no pair is left"));
         }

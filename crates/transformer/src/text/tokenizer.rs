@@ -6,6 +6,7 @@ use std::path::Path;
 use burn::config::Config;
 use model_utils::config::{self, ConfigError};
 use model_utils::data::read_sentences;
+use model_utils::train::{Asks, Stoppable};
 use serde::{Deserialize, Serialize};
 use tokenizers::decoders::DecoderWrapper;
 use tokenizers::models::TrainerWrapper;
@@ -90,21 +91,31 @@ pub struct Tokenizer {
 impl Tokenizer {
     /// Trains on sentences. The same sentences give the same tokenizer.
     ///
+    /// `stop.around(&config)` ends it between two sentences that are read or counted. What the crate
+    /// `tokenizers` then makes of them it does in one go, which nothing ends: a stop meanwhile is told
+    /// when it is done.
+    ///
     /// # Errors
     ///
     /// [`Error::Config`] for a vocabulary that the characters do not fit into, [`Error::Tokenizer`]
-    /// where there is no sentence.
-    pub fn train<S: AsRef<str>>(
-        config: &TokenizerConfig,
-        sentences: impl IntoIterator<Item = S>,
+    /// where there is no sentence; [`Stopped`](model_utils::Error::Stopped).
+    pub fn train<'a, T: AsRef<str>, S: Asks>(
+        config: impl Into<Stoppable<&'a TokenizerConfig, S>>,
+        sentences: impl IntoIterator<Item = T>,
     ) -> Result<Self> {
+        let (config, stop) = config.into().into_parts();
         let names = SpecialNames::default();
-        let sentences: Vec<String> =
-            sentences.into_iter().map(|sentence| sentence.as_ref().to_owned()).collect();
+        let listen =
+            |at: usize| stop.check("training of the tokenizer", format_args!("sentence {at}"));
+        let sentences: Vec<String> = sentences
+            .into_iter()
+            .enumerate()
+            .map(|(at, sentence)| listen(at).map(|()| sentence.as_ref().to_owned()))
+            .collect::<Result<_, _>>()?;
         if sentences.iter().all(|sentence| sentence.trim().is_empty()) {
             return Err(Error::tokenizer("in training", "there is no sentence to learn from"));
         }
-        let words = words(config, &sentences)?;
+        let words = words(config, &sentences, listen)?;
         let letters: BTreeSet<char> = words.keys().flat_map(|word| word.chars()).collect();
         // Letters that go on a word are tokens of their own.
         let forms = if config.subwords == Subwords::WordPiece { 2 } else { 1 };
@@ -125,6 +136,7 @@ impl Tokenizer {
                 learning.get_model().clone()
             }
         };
+        stop.check("training of the tokenizer", "its end")?;
         let mut inner = assemble(model, config)?;
         inner.add_special_tokens(&added(names.all()));
         Self::new(inner, names, "in training")
@@ -135,7 +147,10 @@ impl Tokenizer {
     /// # Errors
     ///
     /// As [`train`](Self::train), and what reading brings.
-    pub fn train_from_files(config: &TokenizerConfig, paths: &[impl AsRef<Path>]) -> Result<Self> {
+    pub fn train_from_files<'a, S: Asks>(
+        config: impl Into<Stoppable<&'a TokenizerConfig, S>>,
+        paths: &[impl AsRef<Path>],
+    ) -> Result<Self> {
         let mut sentences = Vec::new();
         for path in paths {
             sentences.extend(read_sentences(path)?);
@@ -303,10 +318,16 @@ fn untrained(subwords: Subwords, names: &SpecialNames) -> Result<ModelWrapper> {
 }
 
 /// How often each word comes, as the trainers see words: normalised, with their marks.
-fn words(config: &TokenizerConfig, sentences: &[String]) -> Result<BTreeMap<String, u32>> {
+/// `listen` is called before each sentence, and may end it.
+fn words(
+    config: &TokenizerConfig,
+    sentences: &[String],
+    listen: impl Fn(usize) -> model_utils::Result<()>,
+) -> Result<BTreeMap<String, u32>> {
     let (normalizer, pre_tokenizer) = (normalizer(config.lowercase)?, pre_tokenizer());
     let mut words = BTreeMap::new();
-    for sentence in sentences {
+    for (at, sentence) in sentences.iter().enumerate() {
+        listen(at)?;
         let mut text = NormalizedString::from(sentence.as_str());
         normalizer.normalize(&mut text).map_err(in_training)?;
         let mut text = PreTokenizedString::from(text);

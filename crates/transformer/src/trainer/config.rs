@@ -48,7 +48,7 @@ pub struct TrainingConfig {
 }
 
 impl TrainingConfig {
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         config::at_least("batch_tokens", self.batch_tokens, 1)?;
         config::at_least("accumulate", self.accumulate, 1)?;
         self.schedule.check()?;
@@ -66,6 +66,7 @@ impl TrainingConfig {
             self.average_last,
             "1 where there is an `ema_decay`: one average or the other",
         )?;
+        config::at_least("patience", self.patience.unwrap_or(1), 1)?;
         config::at_least("valid_every", self.valid_every, 1)?;
         config::at_least("valid_sentences", self.valid_sentences, 1)?;
         config::at_least("log_every", self.log_every, 1)

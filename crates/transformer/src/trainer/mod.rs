@@ -11,7 +11,9 @@ use model_utils::data::Position;
 use model_utils::device::{seed, step_seed};
 use model_utils::ops;
 pub use model_utils::train::Schedule;
-use model_utils::train::{Budget, Ema, Ended, History, Observer, Run, StopReason, mean_of};
+use model_utils::train::{
+    Asks, Budget, Ema, Ended, History, Observer, Run, StopReason, Stoppable, mean_of,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -126,20 +128,21 @@ fn recent_name(at: usize) -> String {
 
 impl<M: EncoderDecoder> Trainer<M> {
     /// A model on a device with autodiff, tokenizers for it, the pairs, and how long their sentences
-    /// may be.
+    /// may be. `stop.around(&splits)` ends the encoding of them.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] for a configuration that cannot work, [`Error::Model`] for a model with
     /// other vocabularies, too few positions, or without autodiff, [`Error::Pairs`] for empty parts,
     /// [`Error::TooLong`] for a sentence that is.
-    pub fn new(
+    pub fn new<'a, S: Asks + Clone>(
         model: M,
         tokenizers: Tokenizers,
-        splits: &Splits,
+        splits: impl Into<Stoppable<&'a Splits, S>>,
         limit: TokenLimit,
         config: TrainingConfig,
     ) -> Result<Self> {
+        let (splits, stop) = splits.into().into_parts();
         config.check()?;
         splits.check()?;
         tokenizers.check_model(&model)?;
@@ -153,10 +156,12 @@ impl<M: EncoderDecoder> Trainer<M> {
         if !device.is_autodiff() {
             return Err(Error::Model("its device is without autodiff".to_owned()));
         }
-        let train = tokenizers.encode(&splits.train, "the training part", limit)?;
+        let train = Stoppable::new(&splits.train, stop.clone());
+        let train = tokenizers.encode(train, "the training part", limit)?;
         // Only training pairs may be left out: the figures are of all others.
         let kept = limit.keeping_all();
-        let valid = tokenizers.encode(&splits.valid, "the validation part", kept)?;
+        let valid = Stoppable::new(&splits.valid, stop);
+        let valid = tokenizers.encode(valid, "the validation part", kept)?;
         let valid_texts = splits
             .valid
             .pairs()
@@ -454,10 +459,7 @@ impl<M: EncoderDecoder> Trainer<M> {
 
     fn measure(&self, model: &M, progress: &dyn Observer) -> Result<Option<Validation>> {
         let step = self.run.steps();
-        let listen = |_: usize| {
-            let stopped = || model_utils::Error::stopped("validation", format_args!("step {step}"));
-            if progress.wants_stop() { Err(stopped()) } else { Ok(()) }
-        };
+        let listen = |_: usize| progress.check("validation", format_args!("step {step}"));
         let device = self.device.clone().without_autodiff();
         let pad = self.tokenizers.target().special().pad;
         let measured =

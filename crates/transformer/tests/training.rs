@@ -1,6 +1,5 @@
 //! Training, stopping, resuming, saving and loading as a user sees them.
 
-use std::cell::Cell;
 use std::fs;
 
 use burn::module::Module as _;
@@ -126,18 +125,6 @@ fn a_run_that_was_stopped_ends_like_one_that_was_not() {
     }
 }
 
-/// Asks to stop from the so many-th time on that it is asked itself.
-struct StopAtLook(u64, Cell<u64>);
-
-impl Observer for StopAtLook {
-    fn observe(&mut self, _event: &Event<'_>) {}
-
-    fn wants_stop(&self) -> bool {
-        self.1.set(self.1.get() + 1);
-        self.1.get() >= self.0
-    }
-}
-
 #[test]
 fn a_validation_that_was_stopped_is_made_when_the_run_goes_on() {
     let _alone = alone();
@@ -157,7 +144,7 @@ fn a_validation_that_was_stopped_is_made_when_the_run_goes_on() {
             config.trainer(&splits, &device).unwrap().resume_in(checkpoints, 6).unwrap()
         };
         let mut told = History::default();
-        let mut observer = (&mut told, StopAtLook(look, Cell::new(0)));
+        let mut observer = (&mut told, Stop::after(look - 1));
         let stopped = part().train(budget, &mut observer).unwrap();
         assert_eq!((stopped.steps, stopped.reason), (steps, StopReason::Asked));
         let last = stopped.best.map_or(0, |best| best.step);

@@ -159,66 +159,6 @@ fn a_small_run_learns_writes_its_files_and_resumes() {
     assert!(text.contains("does not fit"), "{text}");
 }
 
-fn compare_backends(out: &Path, args: &[&str]) -> Output {
-    example("compare_backends").arg("--out").arg(out).args(args).output().unwrap()
-}
-
-#[test]
-fn a_comparison_that_cannot_be_made_says_why() {
-    let out = tempfile::tempdir().unwrap();
-    let refused = |args: &[&str]| {
-        let output = compare_backends(out.path(), args);
-        assert!(!output.status.success(), "{args:?} succeeded");
-        let text = String::from_utf8(output.stderr).unwrap();
-        assert!(!text.contains("panicked"), "{args:?}: {text}");
-        text
-    };
-    let text = refused(&["--devices", "flex,abacus"]);
-    assert!(text.contains("unknown device `abacus`: expected one of flex, ndarray"), "{text}");
-    let text = refused(&["--only", "matmul,chess"]);
-    assert!(text.contains("unknown workload `chess`: expected one of matmul, mlp"), "{text}");
-    assert!(refused(&["--sizes", "huge"]).contains("small, medium, large"));
-    let foreign = out.path().join("metrics.json");
-    fs::write(&foreign, "{\"test_accuracy\": 0.5}").unwrap();
-    let text = refused(&["--against", path(&foreign)]);
-    assert!(text.contains("metrics.json is not a valid comparison file"), "{text}");
-    let text = refused(&["--devices", "cuda:99", "--only", "matmul", "--sizes", "small"]);
-    assert!(text.contains("none of the devices answers"), "{text}");
-}
-
-#[test]
-fn a_small_comparison_writes_its_files_and_goes_against_itself() {
-    let out = tempfile::tempdir().unwrap();
-    let mut args = vec!["--devices", "flex,ndarray,cuda:99", "--only", "matmul,mlp"];
-    args.extend(["--sizes", "small", "--budget-s", "0.05"]);
-    let run = |args: &[&str]| {
-        let output = compare_backends(out.path(), args);
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{text}");
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let table = run(&args);
-    assert!(table.contains("cuda:99") && table.contains("UNSUPPORTED"), "{table}");
-    assert!(table.contains("multiply-adds/s") && !table.contains("DISAGREES"), "{table}");
-
-    let metrics = fs::read(out.path().join("metrics.json")).unwrap();
-    let metrics = serde_json::from_slice::<serde_json::Value>(&metrics).unwrap();
-    for key in ["matmul_small_flex_median_ms", "mlp_small_flex_items_per_s"] {
-        assert!(metrics[key].as_f64().unwrap() > 0.0, "{key}: {metrics}");
-    }
-    assert_eq!(metrics["mlp_small_flex_agrees"], true);
-    for file in ["comparison.json", "index.html", "matmul.svg", "mlp.svg"] {
-        assert!(fs::metadata(out.path().join(file)).unwrap().len() > 500, "{file}");
-    }
-    let page = fs::read_to_string(out.path().join("index.html")).unwrap();
-    assert!(page.contains("data:image/svg+xml;base64,") && !page.contains("src=\"m"));
-
-    let old = out.path().join("comparison.json");
-    args.extend(["--against", path(&old)]);
-    let text = run(&args);
-    assert!(text.contains("before") && !text.contains("another machine"), "{text}");
-}
-
 #[test]
 fn a_graph_summary_counts_draws_and_refuses_what_does_not_fit() {
     let out = tempfile::tempdir().unwrap();

@@ -2,44 +2,46 @@
 //! what eight bits hold.
 //!
 //! A number that lies between two of those falls to either side on different devices, by rounding
-//! alone; the loss feels little of it, a single gradient more.
+//! alone, and with it the winner of a pooling behind it. The loss feels little of that (0.003 in 20 seeds),
+//! a single gradient much (0.28 of the largest): gradients count a twenty-fifth here.
 
 use burn::tensor::Tensor;
 use compress::quantize::{QuantizationAware, Scheme};
-use mobilenet_densenet::{Classifier as _, Vgg, VggConfig};
-use model_utils::compare::{Size, Workload};
+use mobilenet_densenet::{Classifier as _, Vgg};
+use model_utils::compare::{Workload, host_labels};
 use model_utils::graph::Graph;
 use model_utils::ops;
 
-use super::shared::{labels, tensor, training_step, with_weights};
+use super::setup::{Setup, five};
+use super::vgg::{CLASSES, SIDE, config};
 
-const SIDE: usize = 32;
-const CLASSES: usize = 10;
-
-pub(super) fn workload(seed: u64) -> Workload {
-    Workload::new("quantized", move |device, size| {
-        let config =
-            VggConfig::vgg11().with_width(0.25).with_hidden(0).with_pooled(1).with_classes(CLASSES);
-        let model = with_weights(config.init(device)?, seed)?;
+pub(super) fn workload(setup: Setup) -> Workload {
+    let work = Workload::new("quantized", move |device, size| {
+        let here = setup.on(device);
+        let model = here.weights(config(here).init(device)?)?;
         let graph = Graph::trace(&model, [1, 3, SIDE, SIDE], Vgg::forward)?;
         let batch = size.value as usize;
         let aware = QuantizationAware::new(Scheme::symmetric(8).per_channel());
         let shape = [batch, 3, SIDE, SIDE];
-        let prepared = aware.prepare(&graph, [tensor::<4>(seed + 1, shape, device)])?;
+        let prepared = aware.prepare(&graph, [here.tensor::<4>(1, shape, device)])?;
         let device = device.clone().autodiff();
-        let images = tensor::<4>(seed + 1, shape, &device);
-        let labels = labels(batch, CLASSES, &device);
-        training_step(prepared.init(&device)?, move |module| {
+        let images = here.tensor::<4>(1, shape, &device);
+        let labels = host_labels(batch, CLASSES, &device);
+        let step = here.training_step(prepared.init(&device)?, move |module| {
             let logits: Tensor<2> =
                 module.forward(images.clone()).expect("the graph was traced on such images");
             ops::cross_entropy(logits, labels.clone(), 0.0)
-        })
+        })?;
+        Ok(step.map(|mut parts| {
+            for part in parts.iter_mut().filter(|part| part.is_gradient) {
+                part.weight = 0.04;
+            }
+            parts
+        }))
     })
     .title("VGG-11 (width 0.25), quantization-aware training step on 32×32 images")
     .size_unit("batch size")
     .items_unit("images")
-    .tolerance(5e-2)
-    .size(Size::new("small", 8.0, 8.0))
-    .size(Size::new("medium", 32.0, 32.0))
-    .size(Size::new("large", 128.0, 128.0))
+    .training();
+    five(work, [4, 8, 32, 64, 128], |batch| batch).tolerance(2e-2).coarse_tolerance(5e-2)
 }

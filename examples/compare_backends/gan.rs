@@ -4,9 +4,9 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use gan::dcgan::{DcganDiscriminator, DcganGenerator};
 use gan::{DcganConfig, Discriminator as _, Generator as _, Loss, Networks as _};
-use model_utils::compare::{Size, Workload};
+use model_utils::compare::Workload;
 
-use super::shared::{tensor, training_step, with_weights};
+use super::setup::{Setup, five};
 
 const SIDE: usize = 32;
 
@@ -17,16 +17,17 @@ struct Players {
     discriminator: DcganDiscriminator,
 }
 
-pub(super) fn workload(seed: u64) -> Workload {
-    Workload::new("gan", move |device, size| {
+pub(super) fn workload(setup: Setup) -> Workload {
+    let work = Workload::new("gan", move |device, size| {
+        let here = setup.on(device);
         let device = device.clone().autodiff();
         let config = DcganConfig::for_size(SIDE).with_width(16);
         let (generator, discriminator) = config.init(1, &device)?;
-        let players = with_weights(Players { generator, discriminator }, seed)?;
+        let players = here.weights(Players { generator, discriminator })?;
         let batch = size.value as usize;
-        let real = tensor::<4>(seed + 1, [batch, 3, SIDE, SIDE], &device);
-        let z: Tensor<2> = tensor(seed + 2, [batch, 100], &device);
-        training_step(players, move |players| {
+        let real = here.tensor::<4>(1, [batch, 3, SIDE, SIDE], &device);
+        let z: Tensor<2> = here.tensor(2, [batch, 100], &device);
+        here.training_step(players, move |players| {
             let fake = players.generator.forward(z.clone(), None);
             let judged = players.discriminator.forward(fake.clone().detach(), None);
             let real = players.discriminator.forward(real.clone(), None);
@@ -38,8 +39,6 @@ pub(super) fn workload(seed: u64) -> Workload {
     .title("DCGAN (width 16), forward and backward of both players on 32×32 images")
     .size_unit("batch size")
     .items_unit("images")
-    .tolerance(1e-2)
-    .size(Size::new("small", 4.0, 4.0))
-    .size(Size::new("medium", 16.0, 16.0))
-    .size(Size::new("large", 64.0, 64.0))
+    .training();
+    five(work, [4, 8, 16, 32, 64], |batch| batch)
 }

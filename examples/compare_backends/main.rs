@@ -1,16 +1,28 @@
-//! The same work on several devices: whether they agree, and what each costs.
+//! The same work on several devices: whether they agree, and which is for what.
 //!
 //! ```console
 //! $ cargo run --release --features ndarray --example compare_backends
-//! $ cargo run --release --features wgpu --example compare_backends -- --sizes small,medium,large
+//! $ cargo run --release --features wgpu --example compare_backends -- --sizes tiny,small,medium,large,huge
+//! $ cargo run --release --features ndarray --example compare_backends -- --plant dropped-bias --only mlp
 //! ```
 //!
-//! With the defaults, under three minutes on two processor cores: `flex` and `ndarray` agree within
-//! 1e-3 on all workloads, and `flex` is a little faster. After
+//! With the defaults, under a minute on two processor cores: `flex` and `ndarray` agree on all workloads, and
+//! `flex` is a little faster. Where a graphics card is compared all five sizes are measured. The exit status is
+//! 1 where a device disagrees or could not be judged; the page and the files are written all the same. After
 //! Ctrl-C the same command with `--resume` goes on at the workload that was stopped.
+//!
+//! What holds for each device:
+//!
+//! - `ndarray` computes the layers of these models by the same kernels as `flex` and comes close to it.
+//! - `wgpu` compiles and tunes its kernels in the first run of each shape, seconds to minutes in all: that
+//!   run is timed apart. The same seed twice may differ in the last bits, and starts from other weights than on a
+//!   processor, where Burn draws them; here weights are made on the host.
+//! - `cuda` may round the factors of large products to TensorFloat-32; the machine's table says whether it does,
+//!   and the tolerance follows.
 
 #![allow(clippy::print_stdout)]
 
+mod attention;
 mod compress;
 mod densenet;
 mod dqn;
@@ -20,25 +32,35 @@ mod mlp;
 mod mobilenet;
 mod policy_value;
 mod ppo;
+mod report;
 mod resnet;
-mod shared;
+mod setup;
 mod translation;
 mod vgg;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
-use clap::{Parser, ValueEnum};
+use anyhow::{Context as _, bail, ensure};
+use clap::Parser;
+use clap::builder::PossibleValuesParser;
 use common::flags::{TIME_S, file, positive, signed, within};
-use common::{Metrics, Resume, Session, program};
-use model_utils::compare::{Changes, CompareConfig, Comparison, Status, Workload};
-use model_utils::device::DeviceSpec;
-use model_utils::picture::{Page, Section};
+use common::{Resume, Session, program};
+use model_utils::compare::{CompareConfig, Comparison, Status, Workload};
+use model_utils::device::{DeviceClass, DeviceSpec};
 
-/// Each workload from the seed of its weights and inputs, in the order they run.
-const WORKLOADS: [fn(u64) -> Workload; 13] = [
+use setup::{Fault, LABELS, Setup};
+
+type Make = fn(Setup) -> Workload;
+
+/// Time for the runs of a row that is only judged, in seconds.
+const JUDGED_S: f64 = 1e-3;
+
+/// Each workload from what it is made from, in the order they run.
+const WORKLOADS: [Make; 15] = [
     matmul::workload,
+    matmul::half,
+    attention::workload,
     mlp::workload,
     mobilenet::workload,
     densenet::workload,
@@ -60,43 +82,52 @@ struct Args {
     #[command(flatten)]
     resume: Resume,
     /// Devices to compare [default: one of each kind in this build that answers]
+    ///
+    /// `ndarray` is about as fast as `flex` here. `wgpu` compiles kernels in the first run of each shape, which
+    /// takes seconds to minutes; the same seed may differ there in the last bits. `cuda` may round factors to
+    /// TensorFloat-32, and is judged by that.
     #[arg(long, value_name = "SPEC,SPEC,…", value_delimiter = ',')]
     devices: Vec<DeviceSpec>,
-    /// Sizes of each workload
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Label::Small, Label::Medium])]
-    sizes: Vec<Label>,
+    /// Sizes of each workload [default: small and medium; all five where a graphics card is compared]
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(LABELS))]
+    sizes: Vec<String>,
     /// Only these workloads
     #[arg(long, value_name = "NAME,NAME,…", value_delimiter = ',')]
     only: Vec<String>,
     /// An earlier run's comparison.json to hold this one against
     #[arg(long, value_name = "FILE", value_parser = file())]
     against: Option<PathBuf>,
+    /// Measure nothing: one page of several machines' comparison.json
+    #[arg(
+        long,
+        value_name = "FILE,FILE,…",
+        value_delimiter = ',',
+        value_parser = file(),
+        conflicts_with_all = ["devices", "sizes", "only", "against", "plant"]
+    )]
+    merge: Vec<PathBuf>,
+    /// A control: a mistake planted on every device but flex, which has to be found
+    #[arg(long, value_enum, value_name = "FAULT")]
+    plant: Option<Fault>,
     /// Time for the timed runs of a row, in seconds; a row of which one run takes longer is timed
     /// once
-    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = positive(TIME_S))]
+    #[arg(long, value_name = "S", default_value_t = 0.5, value_parser = positive(TIME_S))]
     budget_s: f64,
     /// What weights and inputs follow from
     #[arg(long, value_name = "N", default_value_t = 42, value_parser = within(0..=u64::from(u32::MAX)))]
     seed: u64,
-    /// Folder for the page, the pictures, metrics.json and comparison.json
+    /// Seeds to judge, from --seed on; the first is timed
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(1_u64..=1_000_000))]
+    seeds: u64,
+    /// Folder for the page, the pictures, metrics.json, comparison.json and comparison.csv
     #[arg(long, value_name = "DIR", default_value = "out/compare_backends")]
     out: PathBuf,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Label {
-    Small,
-    Medium,
-    Large,
-}
-
-impl Label {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Small => "small",
-            Self::Medium => "medium",
-            Self::Large => "large",
-        }
+impl Args {
+    /// What workloads are made from, with the seed this far from the first.
+    fn setup(&self, offset: u64) -> Setup {
+        Setup { seed: self.seed + offset, fault: self.plant }
     }
 }
 
@@ -106,7 +137,9 @@ fn main() -> ExitCode {
 
 fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     model_utils::memory::keep_freed_memory();
-    let workloads = selected(&args)?;
+    if !args.merge.is_empty() {
+        return merge(&args);
+    }
     // Before the long work, so that a file that cannot be read is known at once.
     let old = args.against.as_ref().map(Comparison::load).transpose()?;
     let devices = if args.devices.is_empty() {
@@ -114,21 +147,21 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     } else {
         args.devices.clone()
     };
-
-    let closed = devices.iter().filter_map(|device| device.open().err()).collect::<Vec<_>>();
-    if closed.len() == devices.len() {
-        let reasons: Vec<String> = closed.iter().map(ToString::to_string).collect();
+    let (open, closed): (Vec<_>, Vec<_>) =
+        devices.iter().map(|device| device.info()).partition(Result::is_ok);
+    if open.is_empty() {
+        let reasons: Vec<String> =
+            closed.iter().filter_map(|one| Some(one.as_ref().err()?.to_string())).collect();
         bail!("--devices: none of the devices answers: {}", reasons.join("; "));
     }
-    let config = CompareConfig::new().with_budget_s(args.budget_s);
+    let has_card = open.iter().flatten().any(|info| info.class == DeviceClass::Gpu);
+    let workloads = selected(&args)?;
+
     let mut found = Vec::new();
-    for workload in workloads.chunks(1) {
-        let name = &workload[0].description.name;
-        session.stage(name);
-        found.push(
-            session
-                .part(name, || Ok(config.run(workload, &devices, &mut session.progress())?))?,
-        );
+    for make in workloads {
+        let name = make(args.setup(0)).description.name;
+        session.stage(&name);
+        found.push(session.part(&name, || judged(&args, make, has_card, &devices, session))?);
     }
     let comparison = found.into_iter().reduce(|mut all: Comparison, next| {
         all.workloads.extend(next.workloads);
@@ -138,128 +171,93 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let comparison = comparison.context("no workload")?;
     comparison.save(args.out.join("comparison.json"))?;
     let against = old.map(|old| comparison.against(&old));
-    metrics(&comparison, against.as_ref()).write(&args.out)?;
-    page(&comparison, against.as_ref(), &args.out)?;
+    report::metrics(&comparison, against.as_ref()).write(&args.out)?;
+    report::csv(&[&comparison], &args.out)?;
+    report::page(&[&comparison], against.as_ref(), &args.out)?;
 
-    println!("\n{comparison}");
-    for line in crossovers(&comparison) {
-        println!("{line}");
-    }
+    print!("\n{comparison}\n{}", report::overview(&[&comparison]));
     if let Some(against) = &against {
-        println!("against {}:\n{against}", args.against.unwrap_or_default().display());
+        println!("\nagainst {}:\n{against}", args.against.unwrap_or_default().display());
     }
-    println!("wrote {}; open index.html in a browser", args.out.display());
+    println!("\nwrote {}; open index.html in a browser", args.out.display());
+    verdict(&comparison)
+}
+
+/// One page of several machines' files.
+fn merge(args: &Args) -> anyhow::Result<()> {
+    let loaded = args.merge.iter().map(Comparison::load).collect::<Result<Vec<_>, _>>()?;
+    let all: Vec<&Comparison> = loaded.iter().collect();
+    report::csv(&all, &args.out)?;
+    report::page(&all, None, &args.out)?;
+    print!("{}", report::overview(&all));
+    println!("\nwrote {}; open index.html in a browser", args.out.display());
     Ok(())
 }
 
-/// The workloads and sizes that were asked for.
-fn selected(args: &Args) -> anyhow::Result<Vec<Workload>> {
-    let mut workloads: Vec<Workload> = WORKLOADS.iter().map(|make| make(args.seed)).collect();
-    for name in &args.only {
-        if workloads.iter().all(|workload| workload.description.name != *name) {
-            let known: Vec<_> =
-                workloads.iter().map(|workload| workload.description.name.as_str()).collect();
-            bail!("--only: unknown workload `{name}`: expected one of {}", known.join(", "));
-        }
+/// Whether every device was judged and agrees.
+fn verdict(comparison: &Comparison) -> anyhow::Result<()> {
+    let absent = comparison.machine.devices.iter().filter_map(|device| {
+        Some(format!("{} does not answer ({})", device.spec, device.absent.as_ref()?))
+    });
+    let rows = comparison.rows.iter().filter_map(|row| {
+        let what = match &row.status {
+            Status::Disagrees { .. } => "disagrees",
+            Status::Failed { .. } => "failed",
+            _ => return None,
+        };
+        Some(format!("{} {} {what} on {}", row.workload, row.size.label, row.device))
+    });
+    let wrong: Vec<String> = absent.chain(rows).collect();
+    ensure!(wrong.is_empty(), "not all agree: {}", wrong.join("; "));
+    let compared = comparison.machine.devices.len();
+    if compared < 2 {
+        println!("one device alone: nothing was compared");
+    } else {
+        println!("{compared} devices agree on {} rows", comparison.rows.len());
     }
-    if !args.only.is_empty() {
-        workloads.retain(|workload| args.only.contains(&workload.description.name));
-    }
-    for workload in &mut workloads {
-        workload.sizes.retain(|size| args.sizes.iter().any(|label| label.name() == size.label));
-    }
-    Ok(workloads)
-}
-
-/// A line for each workload and graphics card.
-fn crossovers(comparison: &Comparison) -> Vec<String> {
-    let mut lines = Vec::new();
-    for workload in &comparison.workloads {
-        for device in &comparison.machine.devices {
-            if let Some(found) = comparison.crossover(&workload.name, device.spec) {
-                let (spec, name, unit) = (device.spec, &workload.name, &workload.size_unit);
-                lines.push(format!("{name}: {spec} is faster than the processor {found} ({unit})"));
-            }
-        }
-    }
-    lines
-}
-
-/// The figures as flat keys: workload, size, device, figure with its unit.
-fn metrics(comparison: &Comparison, against: Option<&Changes>) -> Metrics {
-    let mut metrics = Metrics::default();
-    let device_key = |device: DeviceSpec| device.to_string().replace(':', "_");
-    for row in &comparison.rows {
-        let key = format!("{}_{}_{}", row.workload, row.size.label, device_key(row.device));
-        metrics.set(&format!("{key}_agrees"), matches!(row.status, Status::Measured { .. }));
-        if let Status::Measured { difference, .. } = row.status {
-            metrics.set(&format!("{key}_difference"), difference);
-        }
-        let Some(found) = row.measurement() else { continue };
-        metrics.set(&format!("{key}_first_run_ms"), 1e3 * found.first_run_s);
-        metrics.set(&format!("{key}_median_ms"), 1e3 * found.median_s);
-        metrics.set(&format!("{key}_low_ms"), 1e3 * found.low_s);
-        metrics.set(&format!("{key}_high_ms"), 1e3 * found.high_s);
-        metrics.set(&format!("{key}_repetitions"), found.repetitions);
-        metrics.set(&format!("{key}_items_per_s"), found.items_per_s);
-        if let Some(speed_up) = found.speed_up {
-            metrics.set(&format!("{key}_speed_up"), speed_up);
-        }
-        if let Some(bytes) = found.memory_bytes {
-            metrics.set(&format!("{key}_memory_bytes"), bytes);
-        }
-    }
-    for change in against.iter().flat_map(|against| &against.rows) {
-        let device = device_key(change.device);
-        let key = format!("{}_{}_{device}_against", change.workload, change.size.label);
-        metrics.set(&key, change.speed_up);
-    }
-    metrics
-}
-
-/// Draws a picture a workload, and the page that carries them.
-fn page(comparison: &Comparison, against: Option<&Changes>, out: &Path) -> anyhow::Result<()> {
-    let mut machine = Section::new("Machine").header(&["property", "value"]);
-    for row in comparison.machine.properties() {
-        machine = machine.row(&row);
-    }
-    let mut page = Page::new("The same work on several devices")
-        .text(
-            "Each device first has to give the numbers of flex; then its time is measured, with \
-             the device synchronised at the end of every run. Time: the median of the runs; \
-             quartiles: half of the runs lie between them; first run: with compilation and \
-             tuning; difference: the largest one from flex, as a share of the largest value.",
-        )
-        .embed_from(out);
-    for workload in &comparison.workloads {
-        let mut section = Section::new(&workload.title).header(&Comparison::HEADER[1..]);
-        // Devices that do not open stand in the table of the machine.
-        for cells in comparison.cells().iter().filter(|cells| cells[0] == workload.name) {
-            section = section.row(&cells[1..]);
-        }
-        for line in crossovers(comparison) {
-            if line.starts_with(&format!("{}: ", workload.name)) {
-                section = section.text(line);
-            }
-        }
-        if let Some(curves) = comparison.curves(&workload.name) {
-            let file = format!("{}.svg", workload.name);
-            curves.save(out.join(&file))?;
-            let caption = "Medians, with the quartiles behind them; both axes are logarithmic";
-            section = section.picture(file, caption);
-        }
-        page = page.section(section);
-    }
-    if let Some(against) = against {
-        let mut section = Section::new("Against an earlier run").header(&Changes::HEADER);
-        for line in &against.machine {
-            section = section.text(format!("Another machine: {line}"));
-        }
-        for cells in against.cells() {
-            section = section.row(&cells);
-        }
-        page = page.section(section);
-    }
-    page.section(machine).save(out.join("index.html"))?;
     Ok(())
+}
+
+/// A workload on all devices, with every seed: timed with the first, judged with each.
+fn judged(
+    args: &Args,
+    make: Make,
+    has_card: bool,
+    devices: &[DeviceSpec],
+    session: &Session,
+) -> anyhow::Result<Comparison> {
+    let run = |offset: u64, budget_s: f64| {
+        let mut workload = make(args.setup(offset));
+        workload.sizes.retain(|size| {
+            if args.sizes.is_empty() {
+                has_card || size.label == "small" || size.label == "medium"
+            } else {
+                args.sizes.contains(&size.label)
+            }
+        });
+        let config = CompareConfig::new().with_budget_s(budget_s);
+        config.run(&[workload], devices, &mut session.progress())
+    };
+    let mut comparison = run(0, args.budget_s)?;
+    for offset in 1..args.seeds {
+        for (row, other) in comparison.rows.iter_mut().zip(run(offset, JUDGED_S)?.rows) {
+            row.status.join(other.status, &format!("seed {}", args.seed + offset));
+        }
+    }
+    Ok(comparison)
+}
+
+/// The workloads that were asked for.
+fn selected(args: &Args) -> anyhow::Result<Vec<Make>> {
+    let name = |make: &Make| make(args.setup(0)).description.name;
+    for only in &args.only {
+        let known: Vec<_> = WORKLOADS.iter().map(name).collect();
+        let listed = known.join(", ");
+        ensure!(
+            known.contains(only),
+            "--only: unknown workload `{only}`: expected one of {listed}"
+        );
+    }
+    let is_asked = |make: &Make| args.only.is_empty() || args.only.contains(&name(make));
+    Ok(WORKLOADS.into_iter().filter(is_asked).collect())
 }

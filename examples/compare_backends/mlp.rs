@@ -4,10 +4,10 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use model_utils::compare::{Size, Workload};
+use model_utils::compare::{Workload, host_labels};
 use model_utils::ops;
 
-use super::shared::{labels, tensor, training_step, with_weights};
+use super::setup::{Setup, five};
 
 const PIXELS: usize = 784;
 const CLASSES: usize = 10;
@@ -31,22 +31,21 @@ impl Mlp {
     }
 }
 
-pub(super) fn workload(seed: u64) -> Workload {
-    Workload::new("mlp", move |device, size| {
+pub(super) fn workload(setup: Setup) -> Workload {
+    let work = Workload::new("mlp", move |device, size| {
+        let here = setup.on(device);
         let device = device.clone().autodiff();
-        let model = with_weights(Mlp::new(&device), seed)?;
+        let model = here.weights(Mlp::new(&device))?;
         let batch = size.value as usize;
-        let x = tensor::<2>(seed + 1, [batch, PIXELS], &device);
-        let y = labels(batch, CLASSES, &device);
-        training_step(model, move |model| {
+        let x = here.tensor::<2>(1, [batch, PIXELS], &device);
+        let y = host_labels(batch, CLASSES, &device);
+        here.training_step(model, move |model| {
             ops::cross_entropy(model.forward(x.clone()), y.clone(), 0.0)
         })
     })
     .title("MLP 784-256-256-10, training step")
     .size_unit("batch size")
     .items_unit("images")
-    .tolerance(1e-2)
-    .size(Size::new("small", 16.0, 16.0))
-    .size(Size::new("medium", 128.0, 128.0))
-    .size(Size::new("large", 1024.0, 1024.0))
+    .training();
+    five(work, [4, 16, 128, 1024, 4096], |batch| batch)
 }

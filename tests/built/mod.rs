@@ -11,6 +11,7 @@ pub(crate) fn example(name: &str) -> Command {
     Command::new(path.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
 }
 
+#[allow(dead_code)] // Not every test needs images.
 /// A folder with two classes of 12×12 images: bright and dark ones.
 pub(crate) fn images(count: usize) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

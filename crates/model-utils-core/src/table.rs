@@ -11,23 +11,27 @@ pub enum Column {
     Right,
 }
 
-/// A table with aligned columns, a line a row, ending with a line break.
-pub fn aligned<const N: usize>(
-    header: &[&str; N],
-    columns: &[Column; N],
-    rows: &[[String; N]],
+/// A table with aligned columns, a line a row, ending with a line break; a cell that is missing is empty.
+pub fn aligned<H: AsRef<str>, R: AsRef<[String]>>(
+    header: &[H],
+    columns: &[Column],
+    rows: &[R],
 ) -> String {
-    let lines: Vec<[&str; N]> = std::iter::once(*header)
-        .chain(rows.iter().map(|row| std::array::from_fn(|at| row[at].as_str())))
+    let header = header.iter().map(AsRef::as_ref).collect::<Vec<&str>>();
+    let rows = rows.iter().map(|row| row.as_ref().iter().map(String::as_str).collect());
+    let lines: Vec<Vec<&str>> = std::iter::once(header).chain(rows).collect();
+    let cell = |line: &Vec<&str>, at: usize| line.get(at).copied().unwrap_or_default().to_owned();
+    let widths: Vec<usize> = (0..columns.len())
+        .map(|at| lines.iter().map(|line| cell(line, at).chars().count()).max().unwrap_or(0))
         .collect();
-    let widths: [usize; N] = std::array::from_fn(|at| {
-        lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0)
-    });
     lines.iter().fold(String::new(), |mut text, line| {
-        let cells: Vec<String> = (0..N)
-            .map(|at| match columns[at] {
-                Column::Left => format!("{:<width$}", line[at], width = widths[at]),
-                Column::Right => format!("{:>width$}", line[at], width = widths[at]),
+        let cells: Vec<String> = columns
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(at, (column, width))| match column {
+                Column::Left => format!("{:<width$}", cell(line, at)),
+                Column::Right => format!("{:>width$}", cell(line, at)),
             })
             .collect();
         let _ = writeln!(text, "{}", cells.join("  ").trim_end());
@@ -37,12 +41,21 @@ pub fn aligned<const N: usize>(
 
 /// A time in the unit that suits it, with three digits: `38.2 ms`.
 pub fn time(seconds: f64) -> String {
-    let (value, unit) = match seconds {
-        s if s < 1e-3 => (s * 1e6, "µs"),
-        s if s < 1.0 => (s * 1e3, "ms"),
-        s => (s, "s"),
+    in_unit(seconds, 's')
+}
+
+/// An energy in the unit that suits it, with three digits: `38.2 mJ`.
+pub fn energy(joules: f64) -> String {
+    in_unit(joules, 'J')
+}
+
+fn in_unit(value: f64, unit: char) -> String {
+    let (value, prefix) = match value {
+        v if v < 1e-3 => (v * 1e6, "µ"),
+        v if v < 1.0 => (v * 1e3, "m"),
+        v => (v, ""),
     };
-    format!("{} {unit}", digits(value))
+    format!("{} {prefix}{unit}", digits(value))
 }
 
 /// A number with three digits and the prefix that suits it: `67.1 G`, and `35.2` below a thousand.
@@ -86,6 +99,7 @@ mod tests {
     fn numbers_take_the_unit_that_suits_them() {
         let times = [2.345e-6, 1.2e-4, 0.0382, 3.456, 123.4].map(time);
         assert_eq!(times, ["2.35 µs", "120 µs", "38.2 ms", "3.46 s", "123 s"]);
+        assert_eq!([0.0382, 12.0].map(energy), ["38.2 mJ", "12.0 J"]);
         assert_eq!([0.0151, 0.49, 12.34].map(ratio), ["0.015×", "0.49×", "12.3×"]);
         let numbers = [3.2, 999.0, 1234.0, 6.71e10, 2e12].map(scaled);
         assert_eq!(numbers, ["3.20", "999", "1.23 k", "67.1 G", "2.00 T"]);

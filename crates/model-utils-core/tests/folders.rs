@@ -1,5 +1,6 @@
 //! Folders of checkpoints under a run that saves at every step: looked at by others, killed at any
-//! moment, and over many steps. `FOLDERS_OPENS` and `FOLDERS_KILLS` say how often (CONTRIBUTING.md).
+//! moment, and over many steps. `FOLDERS_OPENS` and `FOLDERS_KILLS` say how often (the book's chapter on
+//! training).
 #![allow(missing_docs, clippy::float_cmp, clippy::print_stdout)]
 
 use std::fs;

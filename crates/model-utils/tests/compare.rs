@@ -5,11 +5,14 @@ use std::cell::Cell;
 use std::fs;
 use std::rc::Rc;
 
+use burn::module::Module;
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use model_utils::Error;
 use model_utils::compare::{
-    CompareConfig, Comparison, Crossover, Measurement, Output, Row, Size, Status, Step, Workload,
-    crossover, difference,
+    BoxError, CompareConfig, Comparison, Crossover, Kind, Measurement, Output, Overview, Part, Row,
+    Size, Status, Step, Work, Workload, crossover, difference, host_labels, host_tensor,
+    host_weights, training_step,
 };
 use model_utils::device::{DeviceClass, DeviceSpec};
 use model_utils::train::{Event, Observer, Silent, Stop, StopReason};
@@ -72,7 +75,9 @@ fn devices_that_agree_are_timed() {
         assert!(m.low_s <= m.median_s && m.median_s <= m.high_s && m.first_run_s > 0.0, "{m:?}");
         assert!((3..=20).contains(&m.repetitions), "{m:?}");
         assert_eq!(m.items_per_s, row.size.items / m.median_s);
-        assert!(m.memory_bytes.is_none(), "processors do not tell");
+        // Told on Linux, unknown elsewhere.
+        assert_eq!(m.memory_bytes.is_some(), cfg!(target_os = "linux"), "{m:?}");
+        assert!(m.energy_j.is_none_or(|joules| joules >= 0.0), "{m:?}");
         let flex = comparison.row("product", &row.size.label, FLEX).unwrap();
         let flex_s = flex.measurement().unwrap().median_s;
         assert_eq!(m.speed_up, Some(flex_s / m.median_s));
@@ -92,7 +97,7 @@ fn a_wrong_device_is_flagged_with_its_difference_and_not_timed() {
         panic!("{row:?}");
     };
     assert_eq!((*difference, *tolerance), (Some(0.25), 0.2));
-    assert!(reason.contains("the first run is off by 2.5e-1"), "{reason}");
+    assert!(reason.contains("the first run is off by 2.5e-1 in the output"), "{reason}");
     assert!(comparison.to_string().contains("DISAGREES"), "{comparison}");
     assert!(comparison.row("wrong", "small", FLEX).unwrap().measurement().is_some());
     assert!(comparison.row("product", "medium", spec).unwrap().measurement().is_some());
@@ -185,6 +190,27 @@ fn a_device_that_does_not_open_is_one_row() {
 }
 
 #[test]
+fn what_prepares_a_run_is_not_timed() {
+    let work = Workload::new("prepared", |_, _| {
+        let prepare = || {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            Ok(3.0)
+        };
+        let step = Step::prepared(prepare, |value: f32| {
+            let data = TensorData::new(vec![value], [1]);
+            Ok(Output::new(move || Ok(vec![Part::value("x", data)])))
+        });
+        Ok(step.map(|mut parts| {
+            parts[0].weight = 0.5;
+            parts
+        }))
+    });
+    let comparison = quick().run(&[work.sizes([1])], &[FLEX], &mut Silent).unwrap();
+    let found = comparison.rows[0].measurement().unwrap();
+    assert!(found.high_s < 0.01 && found.first_run_s < 0.01, "{found:?}");
+}
+
+#[test]
 fn slow_work_is_timed_once() {
     let runs = Rc::new(Cell::new(0));
     let counted = Rc::clone(&runs);
@@ -261,27 +287,114 @@ fn settings_that_cannot_work_are_named() {
 #[test]
 fn differences_are_shares_of_the_largest_value() {
     let data = |values: &[f32]| TensorData::new(values.to_vec(), [values.len()]);
-    let of = |a: &[f32], b: &[f32]| difference(&[data(a)], &[data(b)]);
+    let part = |values: &[f32]| Part::value("x", data(values));
+    let gradient = |name: &str, values: &[f32]| Part::gradient(name, data(values));
+    let of = |a: &[f32], b: &[f32]| difference(&[part(a)], &[part(b)]).map(|found| found.largest);
     assert_eq!(of(&[1.0, -8.0], &[1.0, -8.0]), Ok(0.0));
     // The largest difference is 1, the largest value of the reference 8.
     assert_eq!(of(&[1.5, -7.0, 0.0], &[1.0, -8.0, 0.25]), Ok(0.125));
     assert_eq!(of(&[0.0], &[0.0]), Ok(0.0));
     // Around a reference of nothing but 0 differences are absolute, in units of 1e-12.
     assert!((of(&[1e-12], &[0.0]).unwrap() - 1.0).abs() < 1e-6);
-    // Each tensor has its own scale: the small one is off by half.
-    let (a, b) = ([data(&[100.0]), data(&[0.01])], [data(&[100.0]), data(&[0.02])]);
-    assert!((difference(&a, &b).unwrap() - 0.5).abs() < 1e-6);
+    // Each value has its own scale: the small one is off by half.
+    let (a, b) = ([part(&[100.0]), part(&[0.01])], [part(&[100.0]), part(&[0.02])]);
+    assert!((difference(&a, &b).unwrap().largest - 0.5).abs() < 1e-6);
+    // Gradients have that of the largest of all: one that is 0 but for rounding agrees.
+    let reference = [gradient("large", &[2.0]), gradient("none", &[1e-9])];
+    let rounded = [gradient("large", &[2.0]), gradient("none", &[-1e-9])];
+    assert!(difference(&rounded, &reference).unwrap().largest < 2e-9);
+    let wrong = [gradient("large", &[2.0]), gradient("none", &[0.5])];
+    let found = difference(&wrong, &reference).unwrap();
+    assert!((found.largest - 0.25).abs() < 1e-6 && found.part == "none", "{found}");
+    assert_eq!(found.to_string(), "2.5e-1 in none");
+    // Values beside them do not count as gradients.
+    let with_loss = |off: f32| [part(&[1e-6 + off]), gradient("large", &[2.0])];
+    assert!(difference(&with_loss(1e-6), &with_loss(0.0)).unwrap().largest > 0.9);
 
-    assert!(of(&[f32::NAN], &[1.0]).unwrap_err().contains("value 0 of the output is NaN"));
+    assert!(of(&[f32::NAN], &[1.0]).unwrap_err().contains("x: value 0 of the output is NaN"));
     assert!(of(&[1.0], &[f32::INFINITY]).unwrap_err().contains("the reference is inf"));
     assert!(of(&[1.0], &[1.0, 2.0]).unwrap_err().contains("shape [1], expected [2]"));
-    let flat = [TensorData::new(vec![1.0_f32; 6], [6])];
-    let square = [TensorData::new(vec![1.0_f32; 6], [2, 3])];
+    let flat = [Part::value("x", TensorData::new(vec![1.0_f32; 6], [6]))];
+    let square = [Part::value("x", TensorData::new(vec![1.0_f32; 6], [2, 3]))];
     assert!(difference(&flat, &square).unwrap_err().contains("shape [6], expected [2, 3]"));
     assert!(difference(&flat, &[]).unwrap_err().contains("1 tensors, expected 0"));
+    let other = [Part::value("y", TensorData::new(vec![1.0_f32; 6], [6]))];
+    assert_eq!(difference(&flat, &other).unwrap_err(), "x, expected y");
     // Halves and integers are read as f32.
-    let ints = [TensorData::new(vec![3_i64, 4], [2])];
-    assert_eq!(difference(&ints, &[data(&[3.0, 4.0])]), Ok(0.0));
+    let ints = [Part::value("x", TensorData::new(vec![3_i64, 4], [2]))];
+    assert_eq!(difference(&ints, &[part(&[3.0, 4.0])]).map(|found| found.largest), Ok(0.0));
+}
+
+/// A layer with the normalisation whose running statistics clones share.
+#[derive(Module, Debug)]
+struct Net {
+    layer: Linear,
+    norm: BatchNorm,
+}
+
+#[test]
+fn a_training_step_gives_the_loss_the_gradients_and_the_running_statistics_each_time() {
+    let device = FLEX.open().unwrap().autodiff();
+    let net = Net {
+        layer: LinearConfig::new(3, 2).init(&device),
+        norm: BatchNormConfig::new(2).init(&device),
+    };
+    let net = host_weights(net, 7).unwrap();
+    let x = host_tensor::<2>(8, [4, 3], &device);
+    let scale = Tensor::<2>::from_floats([[1.0, 3.0]], &device);
+    let loss = move |net: &Net| {
+        let y = net.norm.forward(net.layer.forward(x.clone()).unsqueeze_dim::<3>(2));
+        (y.flatten::<2>(1, 2) * scale.clone()).powi_scalar(3).sum()
+    };
+    let expected = {
+        let grads = loss(&net).backward();
+        net.layer.weight.val().grad(&grads).unwrap().into_data()
+    };
+    let net = host_weights(net, 7).unwrap(); // the pass above moved its statistics
+    let mut step = training_step(net, loss).unwrap();
+    let first = step.run().unwrap().into_parts().unwrap();
+    let second = step.run().unwrap().into_parts().unwrap();
+    assert_eq!(first, second, "a step begins where the first did");
+    let names: Vec<_> = first.iter().map(|part| (part.name.as_str(), part.is_gradient)).collect();
+    assert_eq!(
+        names,
+        [
+            ("the loss", false),
+            ("the gradient of layer.bias", true),
+            ("the gradient of layer.weight", true),
+            ("the gradient of norm.bias", true),
+            ("norm.running_mean", false),
+            ("norm.running_var", false),
+            ("the gradient of norm.weight", true),
+        ]
+    );
+    // In PyTorch's layout, [out, in].
+    let found: Vec<f32> = first[2].data.iter::<f32>().collect();
+    let expected: Vec<f32> = expected.iter::<f32>().collect();
+    for (at, value) in found.iter().enumerate() {
+        let other = expected[at % 3 * 2 + at / 3];
+        assert!((value - other).abs() <= 1e-6 * other.abs().max(0.01), "{at}: {value} {other}");
+    }
+    let labels = host_labels(4, 3, &device).into_data();
+    assert_eq!(labels.iter::<i64>().collect::<Vec<_>>(), [0, 1, 2, 0]);
+}
+
+/// Work as a type of one's own.
+struct Negation;
+
+impl Work for Negation {
+    fn start(&self, device: &Device, size: &Size) -> Result<Step, BoxError> {
+        let x = host_tensor::<1>(1, [size.value as usize], device);
+        Ok(Step::new(move || Ok(Output::from(-x.clone()))))
+    }
+}
+
+#[test]
+fn work_may_be_a_type_and_says_whether_it_trains() {
+    let work = Workload::of("negation", Negation).training().size(Size::new("small", 8.0, 8.0));
+    assert_eq!(work.description.kind, Kind::Training);
+    let comparison = quick().run(&[work], &processors(), &mut Silent).unwrap();
+    assert!(comparison.rows.iter().all(|row| row.measurement().is_some()), "{comparison}");
 }
 
 #[test]
@@ -330,6 +443,7 @@ fn made_up() -> Comparison {
                 items_per_s: size / median_s,
                 speed_up: Some(flex_s / median_s),
                 memory_bytes: (device != FLEX).then_some(3_000_000),
+                energy_j: (device != FLEX).then_some(1.5),
             };
             comparison.rows.push(Row {
                 workload: "net".to_owned(),
@@ -351,11 +465,54 @@ fn a_card_wins_from_its_crossover_on() {
     };
     assert!((size - 4.0).abs() < 1e-9, "{size}");
     assert_eq!(comparison.crossover("net", FLEX), None);
+    let mut software = made_up();
+    software.machine.devices[1].class = Some(DeviceClass::SoftwareGpu);
+    assert_eq!(software.crossover("net", DeviceSpec::Cuda(999)), None);
     let text = comparison.to_string();
     let line = text.lines().last().unwrap();
-    for part in ["net", "large 16", "cuda:999", "8.00 ms", "2.00 k items/s", "4.00×", "3.00 MB"] {
+    for part in
+        ["net", "large 16", "cuda:999", "8.00 ms", "2.00 k items/s", "4.00×", "3.00 MB", "1.50 J"]
+    {
         assert!(line.contains(part), "{part}: {line}");
     }
+}
+
+#[test]
+fn the_overview_gives_ratios_means_and_sentences() {
+    let one = made_up();
+    let overview = Overview::new(&[&one]);
+    assert_eq!(overview.columns, ["flex", "cuda:999"]);
+    let cells = overview.cells();
+    assert_eq!(cells[0], ["net", "small 1", "2.00 ms", "8.00 ms (0.25×)"]);
+    assert_eq!(cells[1], ["net", "large 16", "32.0 ms", "8.00 ms (4.00×)"]);
+    assert_eq!(cells[2][1..], ["inference, smallest sizes", "1.00× of 1", "0.25× of 1"]);
+    assert_eq!(overview.sentences, ["net: cuda:999 from a size of about 4.0 on, flex below it."]);
+
+    // Of two workloads the mean is geometric: 4 and 1 are 2.
+    let mut two = made_up();
+    let mut other = two.workloads[0].clone();
+    "other".clone_into(&mut other.name);
+    two.workloads.push(other);
+    let large: Vec<Row> =
+        two.rows.iter().filter(|row| row.size.label == "large").cloned().collect();
+    let flex = large.iter().find(|row| row.device == FLEX).unwrap().clone();
+    for row in large {
+        two.rows.push(Row { workload: "other".into(), device: row.device, ..flex.clone() });
+    }
+    let overview = Overview::new(&[&two]);
+    let means = overview.means.last().unwrap();
+    assert_eq!(means.work, "inference, largest sizes");
+    let (mean, count) = means.cells[1].unwrap();
+    assert!((mean - 2.0).abs() < 1e-12 && count == 2, "{means:?}");
+    assert!(overview.sentences.iter().any(|line| line.starts_with("About even")), "{overview:?}");
+
+    // Two machines' side by side; a software GPU is in the table and not in the sentences.
+    let mut software = made_up();
+    software.machine.devices[1].class = Some(DeviceClass::SoftwareGpu);
+    let overview = Overview::new(&[&one, &software]);
+    assert_eq!(overview.columns, ["A flex", "A cuda:999", "B flex", "B cuda:999"]);
+    assert!(overview.sentences.iter().all(|line| !line.contains("B cuda")), "{overview:?}");
+    assert!(Overview::new(&[&software]).sentences.is_empty());
 }
 
 #[cfg(feature = "picture")]
@@ -405,8 +562,8 @@ fn bad_files_say_what_is_wrong() {
     fs::write(&path, "{\"test_accuracy\": 0.9}").unwrap();
     assert!(refused().1.contains("`format` is null, expected \"usagi comparison\""));
 
-    fs::write(&path, whole.replace("\"version\": 1,", "\"version\": 99,")).unwrap();
-    assert!(refused().1.contains("version 99, this build reads version 1"));
+    fs::write(&path, whole.replace("\"version\": 2,", "\"version\": 99,")).unwrap();
+    assert!(refused().1.contains("version 99, this build reads version 2"));
 
     fs::write(&path, whole.replace("\"median_s\"", "\"middle_s\"")).unwrap();
     assert!(refused().1.contains("missing field `median_s`"), "{}", refused().1);

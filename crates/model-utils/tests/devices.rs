@@ -9,7 +9,7 @@ mod common;
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Distribution, Tensor};
 use common::{Net, batches, flex, read};
 use model_utils::device::{DeviceClass, DeviceSpec};
 use model_utils::layers::{
@@ -35,6 +35,21 @@ fn moved<M: Module>(module: &M, fresh: M) -> M {
     let (module, report) = state.apply(fresh, same_names).unwrap();
     assert!(report.is_complete(), "{report}");
     module
+}
+
+#[test]
+fn both_processor_backends_draw_the_same_weights_from_a_seed() {
+    let drawn = |spec: DeviceSpec| {
+        let device = spec.open().ok()?;
+        model_utils::device::seed(&device, 42);
+        let uniform = Tensor::<1>::random([64], Distribution::Uniform(-1.0, 1.0), &device);
+        let normal = Tensor::<1>::random([64], Distribution::Normal(0.0, 1.0), &device);
+        Some([uniform, normal].map(|tensor| tensor.into_data().try_to_vec::<f32>().unwrap()))
+    };
+    let Some(expected) = drawn(DeviceSpec::Flex) else { return };
+    if let Some(found) = drawn(DeviceSpec::NdArray) {
+        assert_eq!(found, expected);
+    }
 }
 
 fn assert_close(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {

@@ -94,7 +94,7 @@ impl Changes {
             };
             [
                 change.workload.clone(),
-                format!("{} {}", change.size.label, change.size.value),
+                change.size.to_string(),
                 change.device.to_string(),
                 table::time(change.old_s),
                 table::time(change.new_s),

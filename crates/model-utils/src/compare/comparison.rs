@@ -18,7 +18,7 @@ use crate::table::{self, Column};
 /// What marks a file as a comparison.
 const FORMAT: &str = "usagi comparison";
 /// Raised when a later build can no longer read the files of an earlier one.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// What was measured, and where. Printed as the machine's description and an aligned table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -96,9 +96,34 @@ pub struct Measurement {
     pub items_per_s: f64,
     /// Median of `flex` ÷ this median, where `flex` was measured at the same size.
     pub speed_up: Option<f64>,
-    /// Bytes that the device's allocator had reserved after the last run; emptied of what it did
-    /// not use before the first. `None` where the device does not tell (processors).
+    /// On a graphics card the bytes that its allocator had reserved after the last run, emptied before the first of
+    /// what it did not use. On a processor the most that the process held during the row above what it held
+    /// before. `None` where nobody tells.
     pub memory_bytes: Option<u64>,
+    /// Joules of one run, of all that ran on the processor or the card; `None` where the machine does not tell
+    /// (RAPL, NVML).
+    pub energy_j: Option<f64>,
+}
+
+impl Status {
+    /// Joins the same row of another run, say with another seed: its difference counts too, and where it
+    /// was not measured and this one was, it takes its place, with a word of which run it was.
+    pub fn join(&mut self, other: Self, which: &str) {
+        let Self::Measured { difference, .. } = self else { return };
+        match other {
+            Self::Measured { difference: more, .. } => *difference = difference.max(more),
+            Self::Disagrees { difference, tolerance, reason } => {
+                let reason = format!("{which}: {reason}");
+                *self = Self::Disagrees { difference, tolerance, reason };
+            }
+            Self::Unsupported { reason } => {
+                *self = Self::Unsupported { reason: format!("{which}: {reason}") };
+            }
+            Self::Failed { reason } => {
+                *self = Self::Failed { reason: format!("{which}: {reason}") }
+            }
+        }
+    }
 }
 
 impl Row {
@@ -139,11 +164,10 @@ impl Comparison {
 
     /// From which size on a device is faster than the fastest processor device of the same
     /// comparison. `None` where there is no size that both were measured at, or where the device
-    /// is itself a processor.
+    /// is itself computed by the processor.
     #[allow(clippy::float_cmp)] // A size of two devices is the same number.
     pub fn crossover(&self, workload: &str, device: DeviceSpec) -> Option<Crossover> {
-        let is_cpu = |spec| self.machine.device(spec)?.class.map(|c| c == DeviceClass::Cpu);
-        if is_cpu(device)? {
+        if self.machine.device(device)?.class? != DeviceClass::Gpu {
             return None;
         }
         let mut best: Vec<(f64, f64)> = Vec::new();
@@ -197,7 +221,7 @@ impl Comparison {
     }
 
     /// The names of the columns of [`cells`](Self::cells).
-    pub const HEADER: [&str; 11] = [
+    pub const HEADER: [&str; 12] = [
         "workload",
         "size",
         "device",
@@ -208,16 +232,17 @@ impl Comparison {
         "speed-up",
         "first run",
         "memory",
+        "energy",
         "difference",
     ];
 
     /// The table's rows as text: the devices that do not open, then every row.
-    pub fn cells(&self) -> Vec<[String; 11]> {
+    pub fn cells(&self) -> Vec<[String; 12]> {
         let none = || "–".to_owned();
         let said = |workload: String, size: String, device: DeviceSpec, what: String| {
             let device = device.to_string();
-            let [a, b, c, d, e, f, g] = std::array::from_fn(|_| none());
-            [workload, size, device, a, b, c, d, e, f, g, what]
+            let [a, b, c, d, e, f, g, h] = std::array::from_fn(|_| none());
+            [workload, size, device, a, b, c, d, e, f, g, h, what]
         };
         let absent = self.machine.devices.iter().filter_map(|device| {
             let reason = format!("UNSUPPORTED: {}", table::short(device.absent.as_ref()?));
@@ -226,7 +251,7 @@ impl Comparison {
         let rows = self.rows.iter().map(|row| {
             let description = self.workloads.iter().find(|other| other.name == row.workload);
             let items = description.map_or("items", |found| &found.items_unit);
-            let size = format!("{} {}", row.size.label, row.size.value);
+            let size = row.size.to_string();
             let workload = row.workload.clone();
             let (m, difference) = match &row.status {
                 Status::Measured { difference, measurement } => (measurement, difference),
@@ -256,6 +281,7 @@ impl Comparison {
                 table::time(m.first_run_s),
                 m.memory_bytes
                     .map_or_else(none, |bytes| format!("{}B", table::scaled(bytes as f64))),
+                m.energy_j.map_or_else(none, table::energy),
                 if row.device == DeviceSpec::Flex {
                     "reference".to_owned()
                 } else if *difference == 0.0 {
@@ -305,7 +331,8 @@ impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use Column::{Left, Right};
         writeln!(f, "{}", self.machine)?;
-        let columns = [Left, Left, Left, Right, Right, Right, Right, Right, Right, Right, Left];
+        let columns =
+            [Left, Left, Left, Right, Right, Right, Right, Right, Right, Right, Right, Left];
         f.write_str(&table::aligned(&Self::HEADER, &columns, &self.cells()))
     }
 }

@@ -3,19 +3,19 @@
 use std::time::Instant;
 
 use burn::config::Config;
-use burn::tensor::{Device, TensorData};
+use burn::tensor::Device;
 
 use super::comparison::{Comparison, Measurement, Row, Status};
-use super::machine::Machine;
+use super::energy::{self, Meter};
+use super::judge::{Difference, Part, difference};
+use super::machine::{Machine, MachineDevice};
 use super::workload::{BoxError, Output, Size, Step, Workload};
 use crate::config::{self, ConfigError};
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result, catch_panic};
+use crate::memory::Peak;
 use crate::stats::{median, quantile};
 use crate::train::{Asks as _, Event, Observer, StopReason};
-
-/// Below this a reference counts as 0, and differences from it are absolute.
-const LEAST_SCALE: f64 = 1e-12;
 
 /// How a comparison is run.
 #[derive(Config, Debug, PartialEq)]
@@ -63,14 +63,9 @@ impl CompareConfig {
             workloads: workloads.iter().map(|workload| workload.description.clone()).collect(),
             rows: Vec::new(),
         };
-        let mut opened: Vec<(DeviceSpec, Device)> = comparison
-            .machine
-            .devices
-            .iter()
-            .filter(|device| device.absent.is_none())
-            .filter_map(|device| Some((device.spec, device.spec.open().ok()?)))
-            .collect();
-        opened.sort_by_key(|(spec, _)| *spec != DeviceSpec::Flex);
+        let described = comparison.machine.devices.clone();
+        let mut opened: Vec<Opened> = described.iter().filter_map(Opened::new).collect();
+        opened.sort_by_key(|opened| opened.spec != DeviceSpec::Flex);
 
         let sizes: usize = workloads.iter().map(|workload| workload.sizes.len()).sum();
         let of = Some((sizes * opened.len()) as u64);
@@ -80,16 +75,17 @@ impl CompareConfig {
             let Workload { description, sizes, .. } = workload;
             for size in sizes {
                 let mut reference = None;
-                for (spec, device) in &opened {
+                for opened in &opened {
+                    let spec = opened.spec;
                     let asked: &dyn Observer = &*progress;
                     let listen = || {
                         let row = format_args!("{} {} {spec}", description.name, size.label);
                         asked.check("the comparison", row)
                     };
-                    if reference.is_none() && *spec != DeviceSpec::Flex {
+                    if reference.is_none() && spec != DeviceSpec::Flex {
                         reference = Some(output_of(workload, &reference_device, size));
                     }
-                    let status = self.row(workload, device, size, &mut reference, &listen);
+                    let status = self.row(workload, opened, size, &mut reference, &listen);
                     if let Err(stopped) = listen() {
                         finish(&comparison, StopReason::Asked, started, progress);
                         return Err(stopped);
@@ -97,7 +93,7 @@ impl CompareConfig {
                     let row = Row {
                         workload: description.name.clone(),
                         size: size.clone(),
-                        device: *spec,
+                        device: spec,
                         status,
                     };
                     comparison.rows.push(row);
@@ -119,10 +115,14 @@ impl CompareConfig {
             let name = &description.name;
             let is_new = workloads[..index].iter().all(|other| other.description.name != *name);
             config::require(is_new, "name", name, "one workload of each name")?;
-            let tolerance = description.tolerance;
-            let expected = format!("0 or a number above, for workload {name}");
-            let fits = tolerance >= 0.0 && tolerance.is_finite();
-            config::require(fits, "tolerance", tolerance, expected)?;
+            for (field, tolerance) in [
+                ("tolerance", description.tolerance),
+                ("coarse_tolerance", description.coarse_tolerance),
+            ] {
+                let expected = format!("0 or a number above, for workload {name}");
+                let fits = tolerance >= 0.0 && tolerance.is_finite();
+                config::require(fits, field, tolerance, expected)?;
+            }
             for (at, size) in sizes.iter().enumerate() {
                 let is_new = sizes[..at].iter().all(|other| other.label != size.label);
                 let expected = format!("one size of each label in workload {name}");
@@ -142,35 +142,44 @@ impl CompareConfig {
     fn row(
         &self,
         workload: &Workload,
-        device: &Device,
+        opened: &Opened,
         size: &Size,
-        reference: &mut Option<Result<Vec<TensorData>, String>>,
+        reference: &mut Option<Result<Vec<Part>, String>>,
         listen: &impl Fn() -> Result<()>,
     ) -> Status {
         if let Some(Err(reason)) = reference {
             let reason = format!("flex gave nothing to compare with: {reason}");
             return Status::Failed { reason };
         }
-        let tolerance = workload.description.tolerance;
+        let tolerance = if opened.is_coarse {
+            workload.description.coarse_tolerance
+        } else {
+            workload.description.tolerance
+        };
+        let device = &opened.device;
         let measured = catch_panic(|| -> Result<Status, BoxError> {
             listen()?;
             device.memory_cleanup();
+            let peak = Peak::start();
             let mut step = workload.start(device, size)?;
             let (first_run_s, output) = timed(&mut step, device)?;
-            let output = output.read()?;
+            let output = output.into_parts()?;
             let reference = reference
                 .get_or_insert_with(|| Ok(output.clone()))
                 .as_ref()
                 .map_err(String::as_str)?;
             let first = match difference(&output, reference) {
-                Ok(first) if first <= tolerance => first,
+                Ok(first) if first.largest <= tolerance => first.largest,
                 found => return Ok(disagrees(found, tolerance, "the first run")),
             };
-            let (times, last) = self.repeat(&mut step, device, listen)?;
-            let memory_bytes = device.memory_pool_usage().map(|usage| usage.bytes_reserved);
-            match difference(&last.read()?, reference) {
-                Ok(last) if last <= tolerance => Ok(Status::Measured {
-                    difference: first.max(last),
+            let Repeated { times, last, energy_j } = self.repeat(&mut step, opened, listen)?;
+            let memory_bytes = match device.memory_pool_usage() {
+                Some(usage) => Some(usage.bytes_reserved),
+                None => peak.bytes(),
+            };
+            match difference(&last.into_parts()?, reference) {
+                Ok(last) if last.largest <= tolerance => Ok(Status::Measured {
+                    difference: first.max(last.largest),
                     measurement: Measurement {
                         first_run_s,
                         median_s: median(&times)?,
@@ -180,6 +189,7 @@ impl CompareConfig {
                         items_per_s: size.items / median(&times)?.max(f64::MIN_POSITIVE),
                         speed_up: None,
                         memory_bytes,
+                        energy_j,
                     },
                 }),
                 found => Ok(disagrees(found, tolerance, "the last run")),
@@ -201,18 +211,20 @@ impl CompareConfig {
         status
     }
 
-    /// The times of the steady state in seconds, and the output of the last run.
+    /// The steady state.
     fn repeat(
         &self,
         step: &mut Step,
-        device: &Device,
+        Opened { device, meter, .. }: &Opened,
         listen: &impl Fn() -> Result<()>,
-    ) -> Result<(Vec<f64>, Output), BoxError> {
+    ) -> Result<Repeated, BoxError> {
+        let joules = || meter.as_ref().and_then(Meter::joules);
         listen()?;
-        let started = Instant::now();
+        let (started, before) = (Instant::now(), joules());
         let (single_s, mut last) = timed(step, device)?;
         if single_s >= self.budget_s {
-            return Ok((vec![single_s], last));
+            let energy_j = energy::between(before, joules());
+            return Ok(Repeated { times: vec![single_s], last, energy_j });
         }
         for _ in 1..self.warm_up {
             if started.elapsed().as_secs_f64() >= self.budget_s / 2.0 {
@@ -222,7 +234,7 @@ impl CompareConfig {
             drop(last);
             last = timed(step, device)?.1;
         }
-        let started = Instant::now();
+        let (started, before) = (Instant::now(), joules());
         let mut times = Vec::new();
         while times.len() < self.min_repetitions
             || (times.len() < self.max_repetitions
@@ -234,12 +246,45 @@ impl CompareConfig {
             times.push(time_s);
             last = output;
         }
-        Ok((times, last))
+        let energy_j = energy::between(before, joules()).map(|all| all / times.len() as f64);
+        Ok(Repeated { times, last, energy_j })
     }
+}
+
+/// A device that answered, and what is known of it.
+struct Opened {
+    spec: DeviceSpec,
+    device: Device,
+    /// Whether its matrix products round their factors.
+    is_coarse: bool,
+    meter: Option<Meter>,
+}
+
+impl Opened {
+    fn new(described: &MachineDevice) -> Option<Self> {
+        let device = described.spec.open().ok().filter(|_| described.absent.is_none())?;
+        Some(Self {
+            spec: described.spec,
+            device,
+            is_coarse: described.is_coarse(),
+            meter: Meter::of(described),
+        })
+    }
+}
+
+/// What came of the timed runs.
+struct Repeated {
+    /// In seconds, a run each.
+    times: Vec<f64>,
+    last: Output,
+    /// Of one run, in joules.
+    energy_j: Option<f64>,
 }
 
 /// One run and its time in seconds, from the call until the device has nothing left to do.
 fn timed(step: &mut Step, device: &Device) -> Result<(f64, Output), BoxError> {
+    step.prepare()?;
+    device.sync()?;
     let started = Instant::now();
     let output = step.run()?;
     device.sync()?;
@@ -247,55 +292,17 @@ fn timed(step: &mut Step, device: &Device) -> Result<(f64, Output), BoxError> {
 }
 
 /// The output of a workload's first run.
-fn output_of(workload: &Workload, device: &Device, size: &Size) -> Result<Vec<TensorData>, String> {
-    let run = || workload.start(device, size)?.run()?.read();
+fn output_of(workload: &Workload, device: &Device, size: &Size) -> Result<Vec<Part>, String> {
+    let run = || workload.start(device, size)?.run()?.into_parts();
     catch_panic(run)?.map_err(|error: BoxError| text(&error))
 }
 
-fn disagrees(found: Result<f64, String>, tolerance: f64, run: &str) -> Status {
+fn disagrees(found: Result<Difference<'_>, String>, tolerance: f64, run: &str) -> Status {
     let (difference, reason) = match found {
-        Ok(found) => (Some(found), format!("{run} is off by {found:.1e}")),
+        Ok(found) => (Some(found.largest), format!("{run} is off by {found}")),
         Err(reason) => (None, format!("{run}: {reason}")),
     };
     Status::Disagrees { difference, tolerance, reason }
-}
-
-/// How far outputs are from a reference: for each tensor the largest difference of two values as
-/// a share of the largest value of the reference, and of these the largest.
-///
-/// ```math
-/// \max_k \frac{\max_i |a_{ki} - b_{ki}|}{\max(\max_i |b_{ki}|,\ 10^{-12})}
-/// ```
-///
-/// with the outputs `a` and the reference `b`, read as f32.
-///
-/// # Errors
-///
-/// The reason why there is no such number: another count of tensors, another shape, a value that
-/// is NaN or infinite.
-pub fn difference(outputs: &[TensorData], reference: &[TensorData]) -> Result<f64, String> {
-    if outputs.len() != reference.len() {
-        return Err(format!("{} tensors, expected {}", outputs.len(), reference.len()));
-    }
-    let mut largest = 0.0_f64;
-    for (index, (output, reference)) in outputs.iter().zip(reference).enumerate() {
-        let (found, expected) = (output.shape().to_vec(), reference.shape().to_vec());
-        if found != expected {
-            return Err(format!("tensor {index}: shape {found:?}, expected {expected:?}"));
-        }
-        let (mut off, mut scale) = (0.0_f64, LEAST_SCALE);
-        for (at, (a, b)) in output.iter::<f32>().zip(reference.iter::<f32>()).enumerate() {
-            for (whose, value) in [("the reference", b), ("the output", a)] {
-                if !value.is_finite() {
-                    return Err(format!("tensor {index}: value {at} of {whose} is {value}"));
-                }
-            }
-            off = off.max((f64::from(a) - f64::from(b)).abs());
-            scale = scale.max(f64::from(b).abs());
-        }
-        largest = largest.max(off / scale);
-    }
-    Ok(largest)
 }
 
 /// Tells the observer of the end.

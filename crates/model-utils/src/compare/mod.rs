@@ -12,47 +12,32 @@
 //! What is wrong, unsupported or panics becomes a row that says so, and the others go on. Only
 //! what ends the process (an abort, the system's memory running out) ends the run.
 //!
-//! ```
-//! use burn::tensor::{Tensor, TensorData};
-//! use model_utils::compare::{CompareConfig, Output, Size, Step, Workload};
-//! use model_utils::device::DeviceSpec;
-//! use model_utils::train::Silent;
-//!
-//! let product = Workload::new("matmul", |device, size| {
-//!     let n = size.value as usize;
-//!     let values: Vec<f32> = (0..n * n).map(|i| (i % 17) as f32 / 17.0 - 0.5).collect();
-//!     // The same values everywhere: made on the host, not drawn on the device.
-//!     let a = Tensor::<2>::from_data(TensorData::new(values, [n, n]), device);
-//!     Ok(Step::new(move || Ok(Output::from(a.clone().matmul(a.clone())))))
-//! })
-//! .size_unit("rows")
-//! .items_unit("multiply-adds")
-//! .tolerance(1e-4)
-//! .size(Size::new("small", 64.0, 64f64.powi(3)))
-//! .size(Size::new("medium", 128.0, 128f64.powi(3)));
-//!
-//! let config = CompareConfig::new().with_budget_s(0.05);
-//! let comparison = config.run(&[product], &DeviceSpec::built(), &mut Silent)?;
-//! println!("{comparison}");
-//! # assert!(comparison.row("matmul", "small", DeviceSpec::Flex).unwrap().measurement().is_some());
-//! # Ok::<(), model_utils::Error>(())
-//! ```
-//!
 //! [`Comparison::save`] keeps a run, [`Comparison::against`] holds a later one against it,
+//! [`Overview`] says which device is for which work,
 //! [`Comparison::crossover`] says from which size on a graphics card wins.
+//!
+//! # A model of your own
+#![doc = include_str!("own.md")]
 
 mod changes;
 mod comparison;
 mod crossover;
 #[cfg(feature = "picture")]
 mod draw;
+mod energy;
+mod host;
+mod judge;
 mod machine;
 mod measure;
+mod overview;
 mod workload;
 
 pub use changes::{Change, Changes};
 pub use comparison::{Comparison, Measurement, Row, Status};
 pub use crossover::{Crossover, crossover};
+pub use host::{host_labels, host_tensor, host_values, host_weights, training_step};
+pub use judge::{Difference, Part, difference};
 pub use machine::{Machine, MachineDevice};
-pub use measure::{CompareConfig, difference};
-pub use workload::{BoxError, Description, Output, Size, Step, Workload};
+pub use measure::CompareConfig;
+pub use overview::{Overview, OverviewMean, OverviewRow};
+pub use workload::{BoxError, Description, Kind, Output, Size, Step, Work, Workload};

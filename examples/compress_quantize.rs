@@ -5,8 +5,9 @@
 //! $ cargo run --release --example compress_quantize -- --data mnist --family mobilenet
 //! ```
 //!
-//! On MNIST eight bits are not distinguishable from floating point in any family; four bits cost
-//! accuracy after training, and little or none where training knew of them.
+//! On MNIST eight bits are not distinguishable from floating point in any family of convolutions; four
+//! bits after training cost the DenseNet and the MobileNet some accuracy, which bounds of the least
+//! squared error and corrected biases bring back.
 
 #![allow(clippy::print_stdout)]
 

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! With one random rollout a simulation, a core of a server runs millions of simulations a second of
-//! Connect Four, a hundred thousand and more of Othello, tens of thousands of Go on 9×9.
+//! Connect Four, a hundred thousand and more of Othello and of Go on 9×9.
 
 #![allow(clippy::print_stdout)]
 

@@ -1,4 +1,4 @@
-//! Which advertisement to show: the regret of all bandits on click rates, and what a context is
+//! Which advertisement to show: the regret of bandits on click rates, and what a context is
 //! worth while tastes drift.
 //!
 //! ```console

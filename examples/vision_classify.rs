@@ -6,8 +6,8 @@
 //! ```
 //!
 //! `MobileNetV2`'s answer to that portrait is a military uniform, with 0.93. The weights are a file of
-//! torchvision (`.pth` or SafeTensors), of timm, of TensorFlow Lite, or what `vision_train` saved. In a
-//! build with `--features download`, `--download resnet50` fetches torchvision's.
+//! torchvision (`.pth` or SafeTensors), of timm, of Keras, of TensorFlow Lite, or what `vision_train` saved.
+//! In a build with `--features download`, `--download resnet50` fetches torchvision's.
 
 #![allow(clippy::print_stdout)]
 

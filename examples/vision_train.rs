@@ -10,9 +10,9 @@
 //! of 1,000 others it has more than 90 % right.
 //!
 //! On MNIST (`--data DIR` with its four IDX files) a small VGG with batch norm gets 99.6 % of the
-//! test images right after three passes: `--model vgg --convs 2,2,2,1,1 --width 0.25
+//! test images right after four passes: `--model vgg --convs 2,2,2,1,1 --width 0.25
 //! --strides 2,2,2,1,1 --augment --learning-rate 4e-3 --ema 0.998 --label-smoothing 0.05
-//! --epochs 8`; the book has the table. Ctrl-C stops; with `--resume` the same command
+//! --epochs 4`; the book has the table. Ctrl-C stops; with `--resume` the same command
 //! goes on exactly.
 
 #![allow(clippy::print_stdout)]

@@ -316,3 +316,41 @@ fn the_book_names_every_example() {
     assert_eq!(rows.clone().map(|(name, _)| name.to_owned()).collect::<BTreeSet<_>>(), names());
     assert!(rows.filter(|(_, row)| row.contains("long: ")).count() <= 6, "too many long ones");
 }
+
+/// What lies in a folder.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn documents_name_tests_examples_and_benches_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let is_in = |folder: PathBuf, name: &str| {
+        folder.join(format!("{name}.rs")).is_file() || folder.join(name).join("main.rs").is_file()
+    };
+    let (chapters, crates) = (root.join("docs/src"), entries(&root.join("crates")));
+    let of_tests = crates.iter().map(|member| member.join("tests")).chain([root.join("tests")]);
+    let of_tests: Vec<PathBuf> = of_tests.collect();
+    let folders = [vec![root.to_owned(), chapters.clone()], entries(&chapters), crates].concat();
+    let documents = folders.iter().flat_map(|folder| entries(folder));
+    let documents = documents.filter(|path| path.extension().is_some_and(|end| end == "md"));
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for document in documents {
+        let text = fs::read_to_string(&document).unwrap();
+        let words = text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '-');
+        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        for pair in words.windows(2).filter(|pair| pair[1] != "NAME") {
+            let is_there = match pair[0] {
+                "--test" => of_tests.iter().any(|folder| is_in(folder.clone(), pair[1])),
+                "--example" => is_in(root.join("examples"), pair[1]),
+                "--bench" => is_in(root.join("benches"), pair[1]),
+                _ => continue,
+            };
+            seen += 1;
+            if !is_there {
+                wrong.push(format!("{}: {}", document.display(), pair.join(" ")));
+            }
+        }
+    }
+    assert!(seen > 150 && wrong.is_empty(), "{} of {seen}:\n{}", wrong.len(), wrong.join("\n"));
+}

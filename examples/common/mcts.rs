@@ -135,7 +135,8 @@ pub fn tree_svg<G: Game, R: Rule>(tree: &Tree<G, R>, title: &str) -> String {
     };
     let share = |dot: &Dot| f64::from(dot.visits) / f64::from(tree.visits().max(1));
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
+        "<svg role=\"img\" aria-label=\"{title}\" width=\"{WIDTH}\" height=\"{height}\" \
+         viewBox=\"0 0 {WIDTH} {height}\" xmlns=\"http://www.w3.org/2000/svg\" \
          font-family=\"sans-serif\">\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
          <text x=\"20\" y=\"26\" font-size=\"16\">{title}</text>\n"
     );

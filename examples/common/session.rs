@@ -406,6 +406,7 @@ impl Session {
     fn command(&self) -> String {
         let mut words = vec!["cargo run --release".to_owned()];
         let built = [
+            ("ndarray", cfg!(feature = "ndarray")),
             ("wgpu", cfg!(feature = "wgpu")),
             ("cuda", cfg!(feature = "cuda")),
             ("download", cfg!(feature = "download")),

@@ -132,7 +132,7 @@ impl Stage {
     fn tell(&self, context: &Context<'_>) -> anyhow::Result<Shown> {
         let language = context.language;
         let (title, question) = (language.of(self.title), language.of(self.question));
-        println!("\n{title}: {question}");
+        println!("\n{title}\n  {question}");
         let started = Instant::now();
         let section = Section::new(title).text(question);
         let Shown { mut metrics, section } = (self.run)(context, section)?;

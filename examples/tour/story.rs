@@ -132,8 +132,8 @@ pub(super) const STAGES: [Stage; 6] = [
         ],
         run: compress::run,
         next: [
-            "Next: all ways to prune, one beside the other.",
-            "次は、さまざまな枝刈りを比べる。",
+            "Next: other ways to rank (--importance), or single weights (--deep-compression).",
+            "次は、選び方を変えるか（--importance）、重みを一つずつ刈る（--deep-compression）。",
         ],
         command: "cargo run --release --example compress_prune",
         chapter: "docs/src/compress.md",

@@ -27,7 +27,7 @@
 //!     let train = |budget| {
 //!         let config = SupervisedConfig::new(budget);
 //!         let model = LinearConfig::new(2, 2).init(&device);
-//!         // 0.1 is the learning rate; any of Burn's schedules would do.
+//!         // 0.1 is the learning rate; a `Schedule` would do too.
 //!         Supervised::new(config, model, AdamConfig::new().init(), 0.1)?
 //!             .resume_in(Checkpoints::open(&folder)?)?
 //!             .train(

@@ -38,12 +38,13 @@ mod setup;
 mod translation;
 mod vgg;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
-use clap::Parser;
 use clap::builder::PossibleValuesParser;
+use clap::{Parser, ValueEnum as _};
 use common::flags::{TIME_S, file, positive, signed, within};
 use common::{Resume, Session, program};
 use model_utils::compare::{CompareConfig, Comparison, Status, Workload};
@@ -125,6 +126,18 @@ struct Args {
 }
 
 impl Args {
+    /// What is kept beside the rows.
+    fn settings(&self) -> BTreeMap<String, String> {
+        let plant = self.plant.and_then(|fault| fault.to_possible_value());
+        let mut settings = BTreeMap::from([
+            ("seed".to_owned(), self.seed.to_string()),
+            ("seeds".to_owned(), self.seeds.to_string()),
+            ("budget".to_owned(), format!("{} s a row", self.budget_s)),
+        ]);
+        settings.extend(plant.map(|fault| ("planted".to_owned(), fault.get_name().to_owned())));
+        settings
+    }
+
     /// What workloads are made from, with the seed this far from the first.
     fn setup(&self, offset: u64) -> Setup {
         Setup { seed: self.seed + offset, fault: self.plant }
@@ -147,6 +160,14 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     } else {
         args.devices.clone()
     };
+    let mut devices: Vec<DeviceSpec> = devices;
+    let mut known = Vec::new();
+    devices.retain(|spec| {
+        !known.contains(spec) && {
+            known.push(*spec);
+            true
+        }
+    });
     let (open, closed): (Vec<_>, Vec<_>) =
         devices.iter().map(|device| device.info()).partition(Result::is_ok);
     if open.is_empty() {
@@ -163,12 +184,23 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         session.stage(&name);
         found.push(session.part(&name, || judged(&args, make, has_card, &devices, session))?);
     }
+    let devices_of = |all: &Comparison| -> Vec<DeviceSpec> {
+        all.machine.devices.iter().map(|device| device.spec).collect()
+    };
+    if let Some(other) = found.iter().find(|one| devices_of(one) != devices) {
+        bail!(
+            "--resume: {} was measured on other devices ({}): leave --resume out",
+            other.workloads[0].name,
+            devices_of(other).iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        );
+    }
     let comparison = found.into_iter().reduce(|mut all: Comparison, next| {
         all.workloads.extend(next.workloads);
         all.rows.extend(next.rows);
         all
     });
-    let comparison = comparison.context("no workload")?;
+    let mut comparison = comparison.context("no workload")?;
+    comparison.settings = args.settings();
     comparison.save(args.out.join("comparison.json"))?;
     let against = old.map(|old| comparison.against(&old));
     report::metrics(&comparison, against.as_ref()).write(&args.out)?;
@@ -185,12 +217,16 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
 
 /// One page of several machines' files.
 fn merge(args: &Args) -> anyhow::Result<()> {
+    ensure!(args.merge.len() <= 26, "--merge: {} files, 26 at the most", args.merge.len());
     let loaded = args.merge.iter().map(Comparison::load).collect::<Result<Vec<_>, _>>()?;
     let all: Vec<&Comparison> = loaded.iter().collect();
     report::csv(&all, &args.out)?;
     report::page(&all, None, &args.out)?;
     print!("{}", report::overview(&all));
     println!("\nwrote {}; open index.html in a browser", args.out.display());
+    for (comparison, letter) in all.into_iter().zip('A'..) {
+        verdict(comparison).with_context(|| format!("machine {letter}"))?;
+    }
     Ok(())
 }
 
@@ -199,21 +235,30 @@ fn verdict(comparison: &Comparison) -> anyhow::Result<()> {
     let absent = comparison.machine.devices.iter().filter_map(|device| {
         Some(format!("{} does not answer ({})", device.spec, device.absent.as_ref()?))
     });
-    let rows = comparison.rows.iter().filter_map(|row| {
-        let what = match &row.status {
-            Status::Disagrees { .. } => "disagrees",
-            Status::Failed { .. } => "failed",
-            _ => return None,
-        };
-        Some(format!("{} {} {what} on {}", row.workload, row.size.label, row.device))
+    let of_rows = |is_wanted: fn(&Status) -> Option<&'static str>| {
+        comparison.rows.iter().filter_map(move |row| {
+            let what = is_wanted(&row.status)?;
+            Some(format!("{} {} {what} on {}", row.workload, row.size.label, row.device))
+        })
+    };
+    let wrong = of_rows(|status| match status {
+        Status::Disagrees { .. } => Some("disagrees"),
+        Status::Failed { .. } => Some("failed"),
+        _ => None,
     });
-    let wrong: Vec<String> = absent.chain(rows).collect();
+    let wrong: Vec<String> = absent.chain(wrong).collect();
+    let unsupported = of_rows(|status| match status {
+        Status::Unsupported { .. } => Some("is not supported"),
+        _ => None,
+    });
+    for line in unsupported {
+        println!("not judged: {line}");
+    }
     ensure!(wrong.is_empty(), "not all agree: {}", wrong.join("; "));
-    let compared = comparison.machine.devices.len();
-    if compared < 2 {
-        println!("one device alone: nothing was compared");
-    } else {
-        println!("{compared} devices agree on {} rows", comparison.rows.len());
+    let others = comparison.rows.iter().filter(|row| row.device != DeviceSpec::Flex);
+    match others.filter(|row| row.measurement().is_some()).count() {
+        0 => println!("nothing was compared with flex"),
+        judged => println!("{judged} rows agree with flex"),
     }
     Ok(())
 }
@@ -238,7 +283,12 @@ fn judged(
         let config = CompareConfig::new().with_budget_s(budget_s);
         config.run(&[workload], devices, &mut session.progress())
     };
+    Setup::was_planted();
     let mut comparison = run(0, args.budget_s)?;
+    if args.plant.is_some() && !Setup::was_planted() {
+        let name = &comparison.workloads[0].name;
+        bail!("--plant: there is no place for it in {name} on these devices: nothing was planted");
+    }
     for offset in 1..args.seeds {
         for (row, other) in comparison.rows.iter_mut().zip(run(offset, JUDGED_S)?.rows) {
             row.status.join(other.status, &format!("seed {}", args.seed + offset));

@@ -1,4 +1,4 @@
-//! An iteration of PPO: a rollout of 8 environments, then one pass over it.
+//! An iteration of PPO: a rollout of 8 environments, then ten passes over it.
 
 use burn::tensor::TensorData;
 use model_utils::compare::{Output, Part, Step, Workload, host_values};

@@ -25,13 +25,14 @@ pub(super) fn overview(comparisons: &[&Comparison]) -> String {
 /// A line for each workload and graphics card.
 fn crossovers(comparisons: &[&Comparison]) -> Vec<String> {
     let mut lines = Vec::new();
-    for comparison in comparisons {
+    for (comparison, letter) in comparisons.iter().zip('A'..) {
+        let machine = if comparisons.len() > 1 { format!("{letter}: ") } else { String::new() };
         for workload in &comparison.workloads {
             for device in &comparison.machine.devices {
                 if let Some(found) = comparison.crossover(&workload.name, device.spec) {
                     let (spec, name, unit) = (device.spec, &workload.name, &workload.size_unit);
                     lines.push(format!(
-                        "{name}: {spec} is faster than the processor {found} ({unit})"
+                        "{machine}{name}: {spec} is faster than the processor {found} ({unit})"
                     ));
                 }
             }
@@ -108,6 +109,7 @@ pub(super) fn metrics(comparison: &Comparison, against: Option<&Changes>) -> Met
 pub(super) fn csv(comparisons: &[&Comparison], out: &Path) -> anyhow::Result<()> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record([
+        "machine",
         "processor",
         "workload",
         "kind",
@@ -127,7 +129,7 @@ pub(super) fn csv(comparisons: &[&Comparison], out: &Path) -> anyhow::Result<()>
         "memory_bytes",
         "energy_j",
     ])?;
-    for comparison in comparisons {
+    for (comparison, letter) in comparisons.iter().zip('A'..) {
         for row in &comparison.rows {
             let found = row.measurement();
             let number = |value: Option<f64>| value.map_or_else(String::new, |it| it.to_string());
@@ -141,6 +143,7 @@ pub(super) fn csv(comparisons: &[&Comparison], out: &Path) -> anyhow::Result<()>
             let kind = workload.map_or(String::new(), |found| format!("{:?}", found.kind));
             let adapter = comparison.machine.device(row.device);
             table.write_record([
+                letter.to_string(),
                 comparison.machine.processor.clone(),
                 row.workload.clone(),
                 kind.to_lowercase(),
@@ -187,6 +190,9 @@ pub(super) fn page(
         for row in comparison.machine.properties() {
             machine = machine.row(&row);
         }
+        for (name, value) in &comparison.settings {
+            machine = machine.row(&[name, value]);
+        }
         let devices = &comparison.machine.devices;
         for device in devices.iter().filter(|device| device.absent.is_none()) {
             machine = machine.text(format!("{}: {}.", device.spec, note(device.spec)));
@@ -211,10 +217,17 @@ pub(super) fn page(
     if let Some(against) = against {
         let mut section = Section::new("Against an earlier run").header(&Changes::HEADER);
         for line in &against.machine {
-            section = section.text(format!("Another machine: {line}"));
+            section = section.text(format!("Differs: {line}"));
         }
         for cells in against.cells() {
             section = section.row(&cells);
+        }
+        for line in &against.lost {
+            section = section.text(line);
+        }
+        if against.unmatched > 0 {
+            let rows = against.unmatched;
+            section = section.text(format!("{rows} rows are not in the earlier comparison"));
         }
         page = page.section(section);
     }

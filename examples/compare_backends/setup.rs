@@ -1,6 +1,7 @@
 //! What the workloads share: the seed, five sizes, and faults that are planted to see them found.
 
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -8,11 +9,14 @@ use clap::ValueEnum;
 use model_utils::compare::{
     BoxError, Part, Size, Step, Workload, host_tensor, host_weights, training_step,
 };
-use model_utils::device::DeviceSpec;
+use model_utils::device::{DeviceSpec, step_seed};
 use model_utils::weights::{State, TensorEntry, same_names};
 
 /// The labels of five sizes.
 pub(super) const LABELS: [&str; 5] = ["tiny", "small", "medium", "large", "huge"];
+
+/// The number of the first input of a workload.
+const INPUTS: u64 = 1 << 32;
 
 /// A mistake as a backend may have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -39,6 +43,9 @@ pub(super) enum Fault {
     StaleParameter,
 }
 
+/// Whether the fault found its place: a workload may have none for it.
+static PLANTED: AtomicBool = AtomicBool::new(false);
+
 /// What a workload is made from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setup {
@@ -55,9 +62,18 @@ impl Setup {
         Self { fault: self.fault.filter(|_| !is_reference), ..self }
     }
 
-    /// Whether this fault is planted.
+    /// Whether this fault is planted, where the workload does it itself.
     pub(super) fn has(self, fault: Fault) -> bool {
-        self.fault == Some(fault)
+        let is_planted = self.fault == Some(fault);
+        if is_planted {
+            PLANTED.store(true, Ordering::Relaxed);
+        }
+        is_planted
+    }
+
+    /// Whether the fault was planted anywhere since the last call.
+    pub(super) fn was_planted() -> bool {
+        PLANTED.swap(false, Ordering::Relaxed)
     }
 
     /// [`host_weights`], with the fault where it is one of weights.
@@ -65,7 +81,9 @@ impl Setup {
         let model = host_weights(model, self.seed)?;
         let Some(fault) = self.fault else { return Ok(model) };
         let mut state = State::from_module(&model, same_names)?;
-        plant(fault, &mut state);
+        if plant(fault, &mut state).is_some() {
+            PLANTED.store(true, Ordering::Relaxed);
+        }
         Ok(state.apply(model, same_names)?.0)
     }
 
@@ -76,7 +94,8 @@ impl Setup {
         shape: [usize; D],
         device: &Device,
     ) -> Tensor<D> {
-        host_tensor(self.seed + number, shape, device)
+        // Apart from the weights', which are numbered from 0.
+        host_tensor(step_seed(self.seed, INPUTS + number), shape, device)
     }
 
     /// [`training_step`], with the fault where it is one of gradients or of the step.
@@ -90,25 +109,36 @@ impl Setup {
         let Some(fault) = self.fault else { return Ok(step) };
         let running = Rc::new(running);
         Ok(step.map(move |mut parts| {
-            match fault {
-                Fault::GradientSign => change(middle_gradient(&mut parts), |value| -value),
-                Fault::StaleParameter => change(middle_gradient(&mut parts), |_| 0.0),
-                Fault::RunningStatistics => {
-                    for part in parts.iter_mut().filter(|part| !part.is_gradient) {
-                        if let Some(before) = running.get(&part.name) {
-                            part.data = before.data.clone();
-                        }
-                    }
+            let is_planted = match fault {
+                Fault::GradientSign => {
+                    change(middle_gradient(&mut parts), |value| -value);
+                    true
                 }
-                _ => {}
+                Fault::StaleParameter => {
+                    change(middle_gradient(&mut parts), |_| 0.0);
+                    true
+                }
+                Fault::RunningStatistics => {
+                    let of_running = |part: &&mut Part| running.contains_key(&part.name);
+                    let mut found = parts.iter_mut().filter(of_running).peekable();
+                    let is_any = found.peek().is_some();
+                    for part in found {
+                        part.data = running[&part.name].data.clone();
+                    }
+                    is_any
+                }
+                _ => false,
+            };
+            if is_planted {
+                PLANTED.store(true, Ordering::Relaxed);
             }
             parts
         }))
     }
 }
 
-/// Changes what the model holds.
-fn plant(fault: Fault, state: &mut State) {
+/// Changes what the model holds, where it holds such a thing.
+fn plant(fault: Fault, state: &mut State) -> Option<()> {
     let names: Vec<String> = state.tensors.keys().cloned().collect();
     let shape = |name: &String| state.tensors[name].data.shape().to_vec();
     // Biases of matrices: behind a convolution a normalisation may take them away, and the softmax of an attention
@@ -126,7 +156,7 @@ fn plant(fault: Fault, state: &mut State) {
     let variances = names.iter().filter(|name| name.ends_with("running_var"));
     match fault {
         Fault::BiasElement => {
-            let Some(bias) = middle(biases) else { return };
+            let bias = middle(biases)?;
             let weight = &state.tensors[&bias.replace(".bias", ".weight")].data;
             let largest = weight.iter::<f32>().fold(0.0, |most: f32, value| most.max(value.abs()));
             let mut at = shape(bias)[0] / 2;
@@ -137,26 +167,29 @@ fn plant(fault: Fault, state: &mut State) {
             });
         }
         Fault::DroppedBias => {
-            let Some(bias) = middle(biases).cloned() else { return };
+            let bias = middle(biases)?.clone();
             change_entry(state, &bias, |_| 0.0);
         }
         // (x − μ) / √(σ² + ε): as good as another ε.
         Fault::Epsilon => {
-            for name in variances.cloned().collect::<Vec<_>>() {
+            let names: Vec<String> = variances.cloned().collect();
+            names.first()?;
+            for name in names {
                 change_entry(state, &name, |value| value + (1e-3 - 1e-5));
             }
         }
         Fault::TransposedWeight => {
-            let Some(name) = middle(squares).cloned() else { return };
+            let name = middle(squares)?.clone();
             transpose(state.tensors.get_mut(&name).expect("it is one of the names"));
         }
         Fault::Half => {
-            let Some(name) = middle(weights).cloned() else { return };
+            let name = middle(weights)?.clone();
             let entry = state.tensors.get_mut(&name).expect("it is one of the names");
             entry.data = entry.data.clone().convert::<burn::tensor::f16>().convert::<f32>();
         }
-        _ => {}
+        _ => return None,
     }
+    Some(())
 }
 
 fn middle<'a>(names: impl Iterator<Item = &'a String>) -> Option<&'a String> {

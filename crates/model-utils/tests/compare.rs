@@ -504,7 +504,10 @@ fn the_overview_gives_ratios_means_and_sentences() {
     assert_eq!(means.work, "inference, largest sizes");
     let (mean, count) = means.cells[1].unwrap();
     assert!((mean - 2.0).abs() < 1e-12 && count == 2, "{means:?}");
-    assert!(overview.sentences.iter().any(|line| line.starts_with("About even")), "{overview:?}");
+    assert!(
+        overview.sentences.iter().any(|line| line == "flex and cuda:999 are about even in other."),
+        "{overview:?}"
+    );
 
     // Two machines' side by side; a software GPU is in the table and not in the sentences.
     let mut software = made_up();
@@ -542,6 +545,40 @@ fn a_comparison_survives_its_file() {
 }
 
 #[test]
+fn of_several_runs_the_worst_stays() {
+    let measured = |difference| {
+        let Status::Measured { measurement, .. } = made_up().rows[0].status.clone() else {
+            panic!()
+        };
+        Status::Measured { difference, measurement }
+    };
+    let disagrees =
+        |difference| Status::Disagrees { difference, tolerance: 1e-5, reason: "off".into() };
+    let joined = |mut status: Status, other: Status| {
+        status.join(other, "seed 7");
+        status
+    };
+    assert_eq!(joined(measured(1e-7), measured(1e-6)), measured(1e-6));
+    assert_eq!(joined(measured(1e-6), measured(1e-7)), measured(1e-6));
+    let unsupported = || Status::Unsupported { reason: "no".into() };
+    let failed = || Status::Failed { reason: "panicked".into() };
+    assert_eq!(joined(failed(), disagrees(Some(0.1))), failed());
+    assert_eq!(joined(disagrees(Some(0.2)), disagrees(Some(0.1))), disagrees(Some(0.2)));
+    for (status, other) in [
+        (unsupported(), disagrees(Some(0.1))),
+        (measured(0.0), failed()),
+        (disagrees(Some(0.1)), disagrees(None)),
+    ] {
+        match joined(status, other) {
+            Status::Disagrees { reason, .. } | Status::Failed { reason } => {
+                assert!(reason.starts_with("seed 7: "), "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn bad_files_say_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("comparison.json");
@@ -567,6 +604,11 @@ fn bad_files_say_what_is_wrong() {
 
     fs::write(&path, whole.replace("\"median_s\"", "\"middle_s\"")).unwrap();
     assert!(refused().1.contains("missing field `median_s`"), "{}", refused().1);
+
+    fs::write(&path, whole.replace("\"net\"", "\"../net\"")).unwrap();
+    assert!(refused().1.contains("workload \"../net\", expected letters"), "{}", refused().1);
+    fs::write(&path, whole.replace("\"median_s\": 0.002,", "\"median_s\": -1.0,")).unwrap();
+    assert!(refused().1.contains("holds -1, expected a number above 0"), "{}", refused().1);
 
     fs::write(&path, whole.replace("\"cuda:999\"", "\"abacus\"")).unwrap();
     assert!(refused().1.contains("unknown device `abacus`"), "{}", refused().1);
@@ -595,12 +637,24 @@ fn later_runs_are_held_against_earlier_ones_row_by_row() {
         assert!((speed_up - expected.0).abs() < 1e-12 && *clear == expected.1, "{found:?}");
     }
     assert_eq!(against.unmatched, 1);
+    assert!(against.lost.is_empty());
     assert_eq!(against.machine.len(), 1);
     let text = against.to_string();
-    for part in ["another machine: logical cores", "2.00×", "within the spread", "slower"] {
+    for part in ["differs: logical cores", "2.00×", "within the spread", "slower"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(text.contains("1 rows are not in the earlier comparison"), "{text}");
+}
+
+#[test]
+fn what_is_not_measured_any_more_and_other_settings_are_named() {
+    let old = made_up();
+    let mut new = made_up();
+    new.rows[3].status = Status::Failed { reason: "panicked".into() };
+    new.settings.insert("plant".to_owned(), "mask".to_owned());
+    let against = new.against(&old);
+    assert_eq!(against.lost, ["net large 16 on cuda:999: no longer measured"]);
+    assert_eq!(against.machine, ["plant: mask, was none"]);
 }
 
 /// Counts itself out where it is dropped.

@@ -1,5 +1,6 @@
 //! What changed since an earlier comparison.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::comparison::{Comparison, Measurement};
@@ -11,12 +12,14 @@ use crate::table::{self, Column};
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Changes {
-    /// What differs between the machines, a line each: with any, times are not comparable.
+    /// What differs between the machines and the settings, a line each: with any, times are not comparable.
     pub machine: Vec<String>,
     /// The rows measured in both, in the order of the new one.
     pub rows: Vec<Change>,
     /// How many measured rows of the new one the old one has no measurement for.
     pub unmatched: usize,
+    /// The rows that were measured before and are not any more, in words.
+    pub lost: Vec<String>,
 }
 
 /// A row of both comparisons.
@@ -71,7 +74,21 @@ impl Comparison {
                 clear: apart(before, new),
             });
         }
-        Changes { machine: self.machine.differences(&old.machine), rows, unmatched }
+        let lost = old.rows.iter().filter(|row| row.measurement().is_some()).filter_map(|row| {
+            let now = self.row(&row.workload, &row.size.label, row.device)?;
+            now.measurement().is_none().then(|| {
+                format!("{} {} on {}: no longer measured", row.workload, row.size, row.device)
+            })
+        });
+        let mut machine = self.machine.differences(&old.machine);
+        let names = self.settings.keys().chain(old.settings.keys()).collect::<BTreeSet<_>>();
+        for name in names {
+            let of = |all: &Self| all.settings.get(name).map_or("none", String::as_str).to_owned();
+            if of(self) != of(old) {
+                machine.push(format!("{name}: {}, was {}", of(self), of(old)));
+            }
+        }
+        Changes { machine, rows, unmatched, lost: lost.collect() }
     }
 }
 
@@ -110,10 +127,13 @@ impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use Column::{Left, Right};
         for line in &self.machine {
-            writeln!(f, "another machine: {line}")?;
+            writeln!(f, "differs: {line}")?;
         }
         let columns = [Left, Left, Left, Right, Right, Right, Left];
         f.write_str(&table::aligned(&Self::HEADER, &columns, &self.cells()))?;
+        for line in &self.lost {
+            writeln!(f, "{line}")?;
+        }
         if self.unmatched > 0 {
             writeln!(f, "{} rows are not in the earlier comparison", self.unmatched)?;
         }

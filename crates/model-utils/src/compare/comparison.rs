@@ -1,5 +1,6 @@
 //! The result of a comparison.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -29,6 +30,9 @@ pub struct Comparison {
     pub workloads: Vec<Description>,
     /// A row for each workload, size and device, in the order they ran.
     pub rows: Vec<Row>,
+    /// What else it was run with, by name: whoever runs it says so.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
 }
 
 /// One workload of one size on one device.
@@ -106,23 +110,43 @@ pub struct Measurement {
 }
 
 impl Status {
-    /// Joins the same row of another run, say with another seed: its difference counts too, and where it
-    /// was not measured and this one was, it takes its place, with a word of which run it was.
-    pub fn join(&mut self, other: Self, which: &str) {
-        let Self::Measured { difference, .. } = self else { return };
-        match other {
-            Self::Measured { difference: more, .. } => *difference = difference.max(more),
-            Self::Disagrees { difference, tolerance, reason } => {
-                let reason = format!("{which}: {reason}");
-                *self = Self::Disagrees { difference, tolerance, reason };
-            }
-            Self::Unsupported { reason } => {
-                *self = Self::Unsupported { reason: format!("{which}: {reason}") };
-            }
-            Self::Failed { reason } => {
-                *self = Self::Failed { reason: format!("{which}: {reason}") }
-            }
+    /// How bad it is.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Measured { .. } => 0,
+            Self::Unsupported { .. } => 1,
+            Self::Disagrees { .. } => 2,
+            Self::Failed { .. } => 3,
         }
+    }
+
+    /// Joins the same row of another run, say with another seed: the worse of both stays, with a word of
+    /// which run it was, and of two differences the larger.
+    pub fn join(&mut self, other: Self, which: &str) {
+        let size = |status: &Self| match status {
+            Self::Measured { difference, .. } => *difference,
+            // None where there is no number: NaN, another shape.
+            Self::Disagrees { difference, .. } => difference.unwrap_or(f64::INFINITY),
+            _ => 0.0,
+        };
+        let is_worse = (other.rank(), size(&other)) > (self.rank(), size(self));
+        if !is_worse {
+            return;
+        }
+        if let (Self::Measured { difference, .. }, Self::Measured { difference: more, .. }) =
+            (&mut *self, &other)
+        {
+            *difference = *more;
+            return;
+        }
+        *self = other;
+        let (Self::Disagrees { reason, .. }
+        | Self::Unsupported { reason }
+        | Self::Failed { reason }) = self
+        else {
+            return;
+        };
+        *reason = format!("{which}: {reason}");
     }
 }
 
@@ -217,7 +241,32 @@ impl Comparison {
         }
         let file: File<Self> =
             serde_json::from_value(value).map_err(|error| bad(error.to_string()))?;
+        file.comparison.check().map_err(bad)?;
         Ok(file.comparison)
+    }
+
+    /// What no run writes, and no picture can be drawn of.
+    fn check(&self) -> std::result::Result<(), String> {
+        let names = self.workloads.iter().map(|workload| &workload.name);
+        for name in names.chain(self.rows.iter().map(|row| &row.workload)) {
+            let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+            if name.is_empty() || !name.chars().all(is_name) {
+                return Err(format!("workload {name:?}, expected letters, digits, _ and -"));
+            }
+        }
+        for row in &self.rows {
+            let found = row.measurement();
+            let times = found.into_iter().flat_map(|m| [m.median_s, m.low_s, m.high_s]);
+            for value in times.chain([row.size.value, row.size.items]) {
+                if !(value > 0.0 && value.is_finite()) {
+                    let Row { workload, size, device, .. } = row;
+                    return Err(format!(
+                        "{workload} {size} on {device} holds {value}, expected a number above 0"
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The names of the columns of [`cells`](Self::cells).
@@ -330,7 +379,11 @@ impl Comparison {
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use Column::{Left, Right};
-        writeln!(f, "{}", self.machine)?;
+        write!(f, "{}", self.machine)?;
+        for (name, value) in &self.settings {
+            writeln!(f, "{name}: {value}")?;
+        }
+        writeln!(f)?;
         let columns =
             [Left, Left, Left, Right, Right, Right, Right, Right, Right, Right, Right, Left];
         f.write_str(&table::aligned(&Self::HEADER, &columns, &self.cells()))

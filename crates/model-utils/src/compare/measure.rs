@@ -62,6 +62,7 @@ impl CompareConfig {
             machine: Machine::describe(devices),
             workloads: workloads.iter().map(|workload| workload.description.clone()).collect(),
             rows: Vec::new(),
+            settings: std::collections::BTreeMap::new(),
         };
         let described = comparison.machine.devices.clone();
         let mut opened: Vec<Opened> = described.iter().filter_map(Opened::new).collect();
@@ -223,7 +224,7 @@ impl CompareConfig {
         let (started, before) = (Instant::now(), joules());
         let (single_s, mut last) = timed(step, device)?;
         if single_s >= self.budget_s {
-            let energy_j = energy::between(before, joules());
+            let energy_j = energy::of_runs(before, joules(), &[single_s], started.elapsed());
             return Ok(Repeated { times: vec![single_s], last, energy_j });
         }
         for _ in 1..self.warm_up {
@@ -246,7 +247,7 @@ impl CompareConfig {
             times.push(time_s);
             last = output;
         }
-        let energy_j = energy::between(before, joules()).map(|all| all / times.len() as f64);
+        let energy_j = energy::of_runs(before, joules(), &times, started.elapsed());
         Ok(Repeated { times, last, energy_j })
     }
 }

@@ -10,7 +10,7 @@ use crate::table;
 
 /// Two medians closer than this are about even: as far apart as two runs of one program may be.
 const EVEN: f64 = 1.1;
-/// The same where either is a single run.
+/// The same where either is a single run, whose spread nobody knows.
 const EVEN_ONCE: f64 = 1.5;
 
 /// One or several comparisons at a glance: a column a device, a row a workload at its smallest and its
@@ -140,16 +140,23 @@ fn sources<'a>(comparisons: &[&'a Comparison]) -> Vec<Source<'a>> {
     sources
 }
 
-/// The sizes of a workload that any device was measured at, in order.
+/// The sizes of a workload that two devices at least were measured at, in order; of one device's where there
+/// are none.
 fn sizes(workload: &str, sources: &[Source<'_>]) -> Vec<(f64, String)> {
-    let mut sizes: Vec<(f64, String)> = sources
+    let mut all: Vec<(f64, String)> = sources
         .iter()
         .flat_map(|source| source.comparison.measured(workload, source.device))
         .map(|(size, _)| (size.value, size.to_string()))
         .collect();
-    sizes.sort_by(|a, b| a.0.total_cmp(&b.0));
-    sizes.dedup_by(|a, b| a.0.total_cmp(&b.0).is_eq());
-    sizes
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let is_same = |a: &(f64, String), b: &(f64, String)| a.0.total_cmp(&b.0).is_eq();
+    let mut common: Vec<(f64, String)> =
+        all.windows(2).filter(|two| is_same(&two[0], &two[1])).map(|two| two[0].clone()).collect();
+    if common.is_empty() {
+        common = all;
+    }
+    common.dedup_by(|a, b| is_same(a, b));
+    common
 }
 
 /// The smallest and the largest size of a workload.
@@ -206,12 +213,9 @@ fn means(rows: &[OverviewRow], columns: usize) -> Vec<OverviewMean> {
 fn sentences(workloads: &[&Description], sources: &[Source<'_>]) -> Vec<String> {
     let ranked: Vec<&Source<'_>> =
         sources.iter().filter(|source| source.class != DeviceClass::SoftwareGpu).collect();
-    if ranked.len() < 2 {
-        return Vec::new();
-    }
-    let mut always: BTreeMap<(usize, bool), Vec<&str>> = BTreeMap::new();
+    let mut ahead: BTreeMap<(usize, bool), Vec<&str>> = BTreeMap::new();
+    let mut even: BTreeMap<Vec<usize>, Vec<&str>> = BTreeMap::new();
     let mut changing = Vec::new();
-    let mut even = Vec::new();
     for workload in workloads {
         let name = workload.name.as_str();
         let lines: Vec<Vec<Timed>> = ranked
@@ -222,11 +226,11 @@ fn sentences(workloads: &[&Description], sources: &[Source<'_>]) -> Vec<String> 
             })
             .collect();
         match verdict(&lines) {
-            Some(Verdict::Always(at)) => {
-                let is_training = workload.kind == Kind::Training;
-                always.entry((at, !is_training)).or_default().push(name);
+            Some(Verdict::Ahead(at)) => {
+                let is_inference = workload.kind == Kind::Inference;
+                ahead.entry((at, is_inference)).or_default().push(name);
             }
-            Some(Verdict::Even) => even.push(name),
+            Some(Verdict::Even(devices)) => even.entry(devices).or_default().push(name),
             Some(Verdict::From { last, size, first }) => changing.push(format!(
                 "{name}: {} from a {} of about {} on, {} below it.",
                 ranked[last].name,
@@ -234,26 +238,27 @@ fn sentences(workloads: &[&Description], sources: &[Source<'_>]) -> Vec<String> 
                 if size < 10.0 { format!("{size:.1}") } else { format!("{size:.0}") },
                 ranked[first].name,
             )),
+            Some(Verdict::Mixed(leaders)) => {
+                let leaders: Vec<String> = leaders
+                    .iter()
+                    .map(|&(size, at)| format!("{} at {size}", ranked[at].name))
+                    .collect();
+                let unit = &workload.size_unit;
+                changing.push(format!("{name}: by {unit}, {}.", leaders.join(", ")));
+            }
             None => {}
         }
     }
-    let mut sentences: Vec<String> = always
-        .into_iter()
-        .map(|((at, is_inference), names)| {
-            let kind = if is_inference { "Inference" } else { "Training" };
-            let name = &ranked[at].name;
-            format!("{kind}: {name} is the fastest at every size measured of {}.", names.join(", "))
-        })
-        .collect();
-    if !even.is_empty() {
-        let percent = 100.0 * (EVEN - 1.0);
-        sentences.push(format!(
-            "About even, the fastest less than {percent:.0} % ahead or within the spread: {}.",
-            even.join(", ")
-        ));
-    }
-    sentences.extend(changing);
-    sentences
+    let ahead = ahead.into_iter().map(|((at, is_inference), names)| {
+        let kind = if is_inference { "Inference" } else { "Training" };
+        let (name, works) = (&ranked[at].name, names.join(", "));
+        format!("{kind}: {name} is the fastest, or about even with it, at every size of {works}.")
+    });
+    let even = even.into_iter().map(|(devices, names)| {
+        let devices: Vec<&str> = devices.iter().map(|&at| ranked[at].name.as_str()).collect();
+        format!("{} are about even in {}.", devices.join(" and "), names.join(", "))
+    });
+    ahead.chain(even).chain(changing).collect()
 }
 
 /// A row as far as it is ranked.
@@ -283,12 +288,14 @@ impl Timed {
 /// Who is the fastest.
 #[derive(Debug, PartialEq)]
 enum Verdict {
-    /// This one, at every size at which anyone clearly is.
-    Always(usize),
-    /// No one clearly, at any size.
-    Even,
-    /// `last` from this size on, `first` at the smallest.
+    /// This one, wherever anyone clearly is.
+    Ahead(usize),
+    /// No one clearly, at any size: these are not clearly behind the fastest anywhere.
+    Even(Vec<usize>),
+    /// `last` from this size on, `first` below it.
     From { last: usize, size: f64, first: usize },
+    /// By size, where anyone clearly is.
+    Mixed(Vec<(f64, usize)>),
 }
 
 /// From the rows of each device. `None` where no two were measured at one size.
@@ -297,7 +304,8 @@ fn verdict(lines: &[Vec<Timed>]) -> Option<Verdict> {
     let mut sizes: Vec<f64> = lines.iter().flatten().map(|timed| timed.size).collect();
     sizes.sort_by(f64::total_cmp);
     sizes.dedup();
-    let (mut is_ranked, mut leaders) = (false, Vec::new());
+    let mut near: Option<Vec<usize>> = None;
+    let mut leaders = Vec::new();
     for size in sizes {
         let mut ranking: Vec<(Timed, usize)> = lines
             .iter()
@@ -305,33 +313,30 @@ fn verdict(lines: &[Vec<Timed>]) -> Option<Verdict> {
             .filter_map(|(at, line)| Some((*line.iter().find(|timed| timed.size == size)?, at)))
             .collect();
         ranking.sort_by(|(a, _), (b, _)| a.median_s.total_cmp(&b.median_s));
-        if let [(fastest, leader), (next, _), ..] = ranking[..] {
-            is_ranked = true;
-            if fastest.is_clearly_before(&next) {
-                leaders.push(leader);
-            }
+        let [(fastest, leader), (next, _), ..] = ranking[..] else { continue };
+        if fastest.is_clearly_before(&next) {
+            leaders.push((size, leader));
         }
+        let is_near = |at: &usize| {
+            ranking.iter().any(|(timed, other)| other == at && !fastest.is_clearly_before(timed))
+        };
+        let all = near.take().unwrap_or_else(|| (0..lines.len()).collect());
+        near = Some(all.into_iter().filter(is_near).collect());
     }
-    let (Some(&first), Some(&last)) = (leaders.first(), leaders.last()) else {
-        return is_ranked.then_some(Verdict::Even);
+    let near = near?;
+    let (Some(&(_, first)), Some(&(_, last))) = (leaders.first(), leaders.last()) else {
+        return Some(Verdict::Even(near));
     };
-    if leaders.iter().all(|leader| *leader == last) {
-        return Some(Verdict::Always(last));
+    if leaders.iter().all(|(_, leader)| *leader == last) {
+        return Some(Verdict::Ahead(last));
     }
-    let times = |line: &[Timed]| -> Vec<(f64, f64)> {
-        line.iter().map(|timed| (timed.size, timed.median_s)).collect()
+    let times = |at: usize| -> Vec<(f64, f64)> {
+        lines[at].iter().map(|timed| (timed.size, timed.median_s)).collect()
     };
-    let mut others: Vec<(f64, f64)> = Vec::new();
-    let rest = lines.iter().enumerate().filter(|(device, _)| *device != last);
-    for (size, time) in rest.flat_map(|(_, line)| times(line)) {
-        match others.iter_mut().find(|(known, _)| *known == size) {
-            Some((_, best)) => *best = best.min(time),
-            None => others.push((size, time)),
-        }
-    }
-    match crossover(&times(&lines[last]), &others)? {
-        Crossover::From(size) => Some(Verdict::From { last, size, first }),
-        _ => Some(Verdict::Always(last)),
+    let is_one_change = leaders.windows(2).filter(|two| two[0].1 != two[1].1).count() == 1;
+    match crossover(&times(last), &times(first)) {
+        Some(Crossover::From(size)) if is_one_change => Some(Verdict::From { last, size, first }),
+        _ => Some(Verdict::Mixed(leaders)),
     }
 }
 
@@ -355,8 +360,11 @@ mod tests {
     fn the_fastest_is_named_with_the_size_from_which_on_it_is() {
         let flat = |time: f64| line(&[(1.0, time), (4.0, time), (16.0, time)]);
         let steep = line(&[(1.0, 1.0), (4.0, 4.0), (16.0, 16.0)]);
-        assert_eq!(verdict(&[flat(1.0), flat(2.0)]), Some(Verdict::Always(0)));
-        assert_eq!(verdict(&[flat(1.0), flat(1.05)]), Some(Verdict::Even));
+        assert_eq!(verdict(&[flat(1.0), flat(2.0)]), Some(Verdict::Ahead(0)));
+        assert_eq!(verdict(&[flat(1.0), flat(1.05)]), Some(Verdict::Even(vec![0, 1])));
+        // Two that are close, and one that is not.
+        let found = verdict(&[flat(1.0), flat(50.0), flat(1.05)]);
+        assert_eq!(found, Some(Verdict::Even(vec![0, 2])));
         let found = verdict(&[steep.clone(), flat(2.0)]);
         let Some(Verdict::From { last: 1, size, first: 0 }) = found else { panic!("{found:?}") };
         assert!((size - 2.0).abs() < 1e-9, "{size}");
@@ -366,17 +374,32 @@ mod tests {
         assert_eq!(verdict(&[flat(1.0), line(&[(2.0, 1.0)])]), None);
         assert_eq!(verdict(&[]), None);
 
+        // To and fro: no one size says it.
+        let wave = line(&[(1.0, 2.0), (4.0, 0.5), (16.0, 2.0)]);
+        let found = verdict(&[flat(1.0), wave]);
+        assert_eq!(found, Some(Verdict::Mixed(vec![(1.0, 0), (4.0, 1), (16.0, 0)])));
+        // Three in turn.
+        let found = verdict(&[
+            line(&[(1.0, 1.0), (4.0, 4.0), (16.0, 16.0)]),
+            line(&[(1.0, 2.0), (4.0, 2.0), (16.0, 8.0)]),
+            flat(4.0),
+        ]);
+        assert_eq!(found, Some(Verdict::Mixed(vec![(1.0, 0), (4.0, 1), (16.0, 2)])));
+        // Won at one size and even at the last.
+        let found = verdict(&[flat(1.0), line(&[(1.0, 2.0), (4.0, 0.5), (16.0, 1.05)])]);
+        assert_eq!(found, Some(Verdict::Mixed(vec![(1.0, 0), (4.0, 1)])));
+
         // Within the quartiles, or run once: not clearly.
         let mut wide = flat(1.2);
         for timed in &mut wide {
             timed.low_s = 1.0;
         }
-        assert_eq!(verdict(&[flat(1.0), wide]), Some(Verdict::Even));
+        assert_eq!(verdict(&[flat(1.0), wide]), Some(Verdict::Even(vec![0, 1])));
         let mut once = flat(1.4);
         for timed in &mut once {
             timed.is_single = true;
         }
-        assert_eq!(verdict(&[flat(1.0), once.clone()]), Some(Verdict::Even));
-        assert_eq!(verdict(&[flat(0.9), once]), Some(Verdict::Always(0)));
+        assert_eq!(verdict(&[flat(1.0), once.clone()]), Some(Verdict::Even(vec![0, 1])));
+        assert_eq!(verdict(&[flat(0.9), once]), Some(Verdict::Ahead(0)));
     }
 }

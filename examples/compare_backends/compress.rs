@@ -12,7 +12,7 @@ use model_utils::compare::{Workload, host_labels};
 use model_utils::graph::Graph;
 use model_utils::ops;
 
-use super::setup::{Setup, five};
+use super::setup::{Setup, five, kinked};
 use super::vgg::{CLASSES, SIDE, config};
 
 pub(super) fn workload(setup: Setup) -> Workload {
@@ -32,12 +32,7 @@ pub(super) fn workload(setup: Setup) -> Workload {
                 module.forward(images.clone()).expect("the graph was traced on such images");
             ops::cross_entropy(logits, labels.clone(), 0.0)
         })?;
-        Ok(step.map(|mut parts| {
-            for part in parts.iter_mut().filter(|part| part.is_gradient) {
-                part.weight = 0.04;
-            }
-            parts
-        }))
+        Ok(kinked(step, 0.04))
     })
     .title("VGG-11 (width 0.25), quantization-aware training step on 32×32 images")
     .size_unit("batch size")

@@ -236,6 +236,17 @@ pub(super) fn five(work: Workload, values: [u32; 5], items: impl Fn(f64) -> f64)
     })
 }
 
+/// A step whose gradients count this much: a number next to a kink (of a rectifier, a pooling, a rounding)
+/// falls to either side by rounding alone, and moves single gradients by a step.
+pub(super) fn kinked(step: Step, weight: f64) -> Step {
+    step.map(move |mut parts| {
+        for part in parts.iter_mut().filter(|part| part.is_gradient) {
+            part.weight = weight;
+        }
+        parts
+    })
+}
+
 /// Through half precision and back.
 pub(super) fn rounded<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     let data = tensor.to_data().convert::<burn::tensor::f16>().convert::<f32>();

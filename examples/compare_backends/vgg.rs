@@ -4,7 +4,7 @@ use mobilenet_densenet::{Classifier as _, VggConfig};
 use model_utils::compare::{Workload, host_labels};
 use model_utils::ops;
 
-use super::setup::{Fault, Setup, five};
+use super::setup::{Fault, Setup, five, kinked};
 
 pub(super) const SIDE: usize = 32;
 pub(super) const CLASSES: usize = 10;
@@ -28,9 +28,11 @@ pub(super) fn workload(setup: Setup) -> Workload {
         let batch = size.value as usize;
         let images = here.tensor::<4>(1, [batch, 3, SIDE, SIDE], &device);
         let labels = host_labels(batch, CLASSES, &device);
-        here.training_step(model, move |model| {
+        let step = here.training_step(model, move |model| {
             ops::cross_entropy(model.forward(images.clone()), labels.clone(), 0.0)
-        })
+        })?;
+        // 0.013 of the largest was seen in one of 20 seeds.
+        Ok(kinked(step, 2e-4))
     })
     .title("VGG-11 with batch norm (width 0.25), training step on 32×32 images")
     .size_unit("batch size")

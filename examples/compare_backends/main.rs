@@ -13,7 +13,8 @@
 //!
 //! What holds for each device:
 //!
-//! - `ndarray` computes the layers of these models by the same kernels as `flex` and comes close to it.
+//! - `ndarray` computes convolutions and normalisations by the same kernels as `flex` and comes close to it there;
+//!   small products and attention take longer.
 //! - `wgpu` compiles and tunes its kernels in the first run of each shape, seconds to minutes in all: that
 //!   run is timed apart. The same seed twice may differ in the last bits, and starts from other weights than on a
 //!   processor, where Burn draws them; here weights are made on the host.
@@ -47,7 +48,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Parser, ValueEnum as _};
 use common::flags::{TIME_S, file, positive, signed, within};
 use common::{Resume, Session, program};
-use model_utils::compare::{CompareConfig, Comparison, Status, Workload};
+use model_utils::compare::{CompareConfig, Comparison, Machine, Status, Workload};
 use model_utils::device::{DeviceClass, DeviceSpec};
 
 use setup::{Fault, LABELS, Setup};
@@ -84,7 +85,7 @@ struct Args {
     resume: Resume,
     /// Devices to compare [default: one of each kind in this build that answers]
     ///
-    /// `ndarray` is about as fast as `flex` here. `wgpu` compiles kernels in the first run of each shape, which
+    /// `ndarray` comes close to `flex` but in small products and attention. `wgpu` compiles kernels in the first run of each shape, which
     /// takes seconds to minutes; the same seed may differ there in the last bits. `cuda` may round factors to
     /// TensorFloat-32, and is judged by that.
     #[arg(long, value_name = "SPEC,SPEC,…", value_delimiter = ',')]
@@ -160,22 +161,14 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     } else {
         args.devices.clone()
     };
-    let mut devices: Vec<DeviceSpec> = devices;
-    let mut known = Vec::new();
-    devices.retain(|spec| {
-        !known.contains(spec) && {
-            known.push(*spec);
-            true
-        }
-    });
-    let (open, closed): (Vec<_>, Vec<_>) =
-        devices.iter().map(|device| device.info()).partition(Result::is_ok);
-    if open.is_empty() {
-        let reasons: Vec<String> =
-            closed.iter().filter_map(|one| Some(one.as_ref().err()?.to_string())).collect();
-        bail!("--devices: none of the devices answers: {}", reasons.join("; "));
+    let machine = Machine::describe(&devices);
+    let devices: Vec<DeviceSpec> = machine.devices.iter().map(|device| device.spec).collect();
+    let absent: Vec<&str> =
+        machine.devices.iter().filter_map(|device| device.absent.as_deref()).collect();
+    if absent.len() == devices.len() {
+        bail!("--devices: none of the devices answers: {}", absent.join("; "));
     }
-    let has_card = open.iter().flatten().any(|info| info.class == DeviceClass::Gpu);
+    let has_card = machine.devices.iter().any(|one| one.class == Some(DeviceClass::Gpu));
     let workloads = selected(&args)?;
 
     let mut found = Vec::new();

@@ -46,8 +46,8 @@ fn note(device: DeviceSpec) -> &'static str {
     match device {
         DeviceSpec::Flex => "the fast one for processors, and what the others are held against",
         DeviceSpec::NdArray => {
-            "Burn's other backend for processors, with the same kernels for convolutions, normalisations and \
-             attention; small products and element-wise work take longer"
+            "Burn's other backend for processors, with the same kernels for convolutions and normalisations; small \
+             products and attention take longer"
         }
         DeviceSpec::Wgpu(_) => {
             "the first run of each shape compiles and tunes kernels; the same seed may differ in the last bits \

@@ -104,10 +104,9 @@ impl Setup {
         model: M,
         loss: impl Fn(&M) -> Tensor<1> + 'static,
     ) -> Result<Step, BoxError> {
-        let running = State::from_module(&model, same_names)?.tensors;
+        let Some(fault) = self.fault else { return training_step(model, loss) };
+        let running = Rc::new(State::from_module(&model, same_names)?.tensors);
         let step = training_step(model, loss)?;
-        let Some(fault) = self.fault else { return Ok(step) };
-        let running = Rc::new(running);
         Ok(step.map(move |mut parts| {
             let is_planted = match fault {
                 Fault::GradientSign => {

@@ -1,5 +1,6 @@
 //! Running the rows.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use burn::config::Config;
@@ -62,7 +63,7 @@ impl CompareConfig {
             machine: Machine::describe(devices),
             workloads: workloads.iter().map(|workload| workload.description.clone()).collect(),
             rows: Vec::new(),
-            settings: std::collections::BTreeMap::new(),
+            settings: BTreeMap::new(),
         };
         let described = comparison.machine.devices.clone();
         let mut opened: Vec<Opened> = described.iter().filter_map(Opened::new).collect();

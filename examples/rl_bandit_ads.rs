@@ -6,8 +6,10 @@
 //! ```
 //!
 //! On click rates of 2 to 6 % Thompson sampling loses about 46 clicks in 10,000 impressions, an
-//! even choice 200; UCB1 hardly does better than that. On the contextual click model `LinUCB`
-//! earns more clicks than any bandit that does not look who is there.
+//! even choice 200; UCB1 hardly does better than that. Where another advertisement becomes the best
+//! halfway, bandits that forget lose a fraction of what those lose that do not. On the contextual click
+//! model `LinUCB` and linear Thompson sampling earn more clicks than any bandit that does not look who
+//! is there.
 
 #![allow(clippy::print_stdout)]
 
@@ -17,12 +19,16 @@ use clap::Parser;
 use common::flags::{signed, within};
 use common::{Basic, Metrics, Resume, Session, program};
 use model_utils::picture::Curves;
-use rl::bandits::{Bandit, EpsilonGreedy, Exp3, KlUcb, LinUcb, ThompsonBernoulli, Ucb, play};
+use rl::bandits::{
+    Bandit, EpsilonGreedy, Exp3, KlUcb, LinUcb, ThompsonBernoulli, ThompsonLinear, Ucb, play,
+};
 use rl::environments::{Advertising, AdvertisingConfig};
 use rl::random::{Random, mix};
 use rl::{Environment as _, Result};
 
 const CLICK_RATES: [f64; 5] = [0.02, 0.03, 0.04, 0.05, 0.06];
+/// Two advertisements before and after the second becomes the better one.
+const CHANGE: [[f64; 2]; 2] = [[0.5, 0.2], [0.5, 0.8]];
 const POINTS: usize = 100;
 
 /// The regret of bandits on advertisements
@@ -55,32 +61,38 @@ const BANDITS: [(&str, &str, Make); 7] = [
     ("uniform", "even choice", |arms, _| Ok(Box::new(EpsilonGreedy::new(arms, 1.0)?))),
 ];
 
+const FORGETFUL: [(&str, &str, Make); 4] = [
+    ("change_thompson", "Thompson", |arms, _| Ok(Box::new(ThompsonBernoulli::new(arms)?))),
+    ("change_thompson_memory", "Thompson, memory 0.999", |arms, _| {
+        Ok(Box::new(ThompsonBernoulli::new(arms)?.with_memory(0.999)?))
+    }),
+    ("change_ucb1", "UCB1", |arms, _| Ok(Box::new(Ucb::new(arms)?))),
+    ("change_sw_ucb", "SW-UCB, window 1,000", |arms, _| {
+        Ok(Box::new(Ucb::with_width(arms, 0.6_f64.sqrt())?.with_window(1000)?))
+    }),
+];
+
 fn main() -> ExitCode {
     program("rl_bandit_ads", run)
 }
 
 fn run(args: Args, session: &Session) -> anyhow::Result<()> {
-    let out = session.out();
     let mut metrics = Metrics::default();
-    let mut curves = Curves::new("Clicks lost to the best advertisement, click rates 2 to 6 %")
-        .x_label("impressions")
-        .y_label("regret: mean, and two standard errors");
-    for (key, name, make) in BANDITS {
-        session.stage(name);
-        let (line, band) = session.part(key, || regret(&args, session, make))?;
-        let last = line.last().map_or(f64::NAN, |point| point.1);
-        println!("{name}: {last:.0} clicks lost");
-        metrics.set(&format!("regret_{key}"), last);
-        curves = curves.line(name, &line).band("", &band);
-    }
-    curves.save(out.join("regret.svg"))?;
+    let title = "Clicks lost to the best advertisement, click rates 2 to 6 %";
+    compare(&args, session, &mut metrics, title, &BANDITS, &[&CLICK_RATES], "regret.svg")?;
+    let title = "Clicks lost where another advertisement becomes the best";
+    let [before, after] = &CHANGE;
+    compare(&args, session, &mut metrics, title, &FORGETFUL, &[before, after], "change.svg")?;
 
-    let contextual: [(&str, &str, Make); 3] = [
+    let contextual: [(&str, &str, Make); 4] = [
         ("lin_ucb", "LinUCB, forgets slowly", |arms, _| {
             Ok(Box::new(LinUcb::new(arms, 5, 0.3)?.with_memory(0.999)?))
         }),
+        ("thompson_linear", "linear Thompson, forgets slowly", |arms, _| {
+            Ok(Box::new(ThompsonLinear::new(arms, 5, 0.2)?.with_memory(0.999)?))
+        }),
         ("thompson_drift", "Thompson, forgets slowly", |arms, _| {
-            Ok(Box::new(ThompsonBernoulli::with_memory(arms, 0.999)?))
+            Ok(Box::new(ThompsonBernoulli::new(arms)?.with_memory(0.999)?))
         }),
         ("even", "even choice", |arms, _| Ok(Box::new(EpsilonGreedy::new(arms, 1.0)?))),
     ];
@@ -95,28 +107,60 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         metrics.set(&format!("clicks_percent_{key}"), mean);
         curves = curves.line(name, &line);
     }
-    curves.save(out.join("drift.svg"))?;
+    curves.save(session.out().join("drift.svg"))?;
     session.finish(&metrics)
 }
 
 type Points = (Vec<(f64, f64)>, Vec<(f64, f64, f64)>);
 
-/// The mean regret over the runs, and two standard errors around it.
-fn regret(args: &Args, session: &Session, make: Make) -> anyhow::Result<Points> {
-    let every = args.steps / POINTS;
+/// The regret of bandits, whose click rates are those of one part of the run after the other.
+fn compare(
+    args: &Args,
+    session: &Session,
+    metrics: &mut Metrics,
+    title: &str,
+    bandits: &[(&str, &str, Make)],
+    rates: &[&[f64]],
+    file: &str,
+) -> anyhow::Result<()> {
+    let mut curves =
+        Curves::new(title).x_label("impressions").y_label("regret: mean, and two standard errors");
+    for &(key, name, make) in bandits {
+        session.stage(name);
+        let (line, band) = session.part(key, || regret(args, session, make, rates))?;
+        let last = line.last().map_or(f64::NAN, |point| point.1);
+        println!("{name}: {last:.0} clicks lost");
+        metrics.set(&format!("regret_{key}"), last);
+        curves = curves.line(name, &line).band("", &band);
+    }
+    curves.save(session.out().join(file))?;
+    Ok(())
+}
+
+/// The mean regret over the runs, a quarter of them where they are twice as long and change, and two
+/// standard errors around it.
+fn regret(args: &Args, session: &Session, make: Make, rates: &[&[f64]]) -> anyhow::Result<Points> {
+    let steps = args.steps * rates.len();
+    let count = (args.runs / (rates.len() as u64).pow(2)).max(2);
+    let every = steps / POINTS;
     let (mut sums, mut squares) = (vec![0.0; POINTS], vec![0.0; POINTS]);
-    for run in 0..args.runs {
+    for run in 0..count {
         session.check()?;
-        let mut bandit = make(CLICK_RATES.len(), args.steps)?;
+        let mut bandit = make(rates[0].len(), steps)?;
         let mut random = Random::new(mix(args.common.seed, run));
-        let regret = play(bandit.as_mut(), &CLICK_RATES, args.steps, &mut random);
+        let mut regret = Vec::with_capacity(steps);
+        for rates in rates {
+            let before = regret.last().copied().unwrap_or(0.0);
+            let part = play(bandit.as_mut(), rates, args.steps, &mut random)?;
+            regret.extend(part.into_iter().map(|lost| before + lost));
+        }
         for point in 0..POINTS {
             let value = regret[(point + 1) * every - 1];
             sums[point] += value;
             squares[point] += value * value;
         }
     }
-    let runs = args.runs as f64;
+    let runs = count as f64;
     let (mut line, mut band) = (Vec::new(), Vec::new());
     for point in 0..POINTS {
         let mean = sums[point] / runs;
@@ -142,10 +186,10 @@ fn drifting(args: &Args, session: &Session, make: Make) -> anyhow::Result<Vec<(f
         let mut random = Random::new(mix(args.common.seed + 1, run));
         let mut person = ads.reset(mix(args.common.seed + 2, run))?;
         for step in 0..steps {
-            let arm = bandit.select(&person, &mut random);
-            sums[step * PARTS / steps] += ads.click_rates()[arm];
-            let shown = ads.step(&arm)?;
-            bandit.update(&person, arm, shown.reward);
+            let choice = bandit.select(&person, &mut random)?;
+            sums[step * PARTS / steps] += ads.click_rates()[choice.arm];
+            let shown = ads.step(&choice.arm)?;
+            bandit.update(&person, choice, shown.reward)?;
             person = shown.observation;
         }
     }

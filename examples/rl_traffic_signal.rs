@@ -102,9 +102,31 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
             metrics.set(&format!("delay_s_{name}_{key}"), delay);
             all.push(delay);
         }
+        let (learned, others) = (found[0], names.iter().zip(found).skip(1));
+        let better: Vec<&str> =
+            others.filter(|(_, delay)| *delay < learned).map(|(name, _)| *name).collect();
+        // Exhaustive green is what it comes near.
+        let is_behind = better.iter().any(|name| *name != "exhaustive");
+        metrics.set(&format!("learned_is_behind_{key}"), is_behind);
+        if is_behind {
+            println!(
+                "  warning: at load {} the learned controller waits longer than {}: it has not \
+                 learned enough, give more --steps than {}",
+                world.flow_ratio,
+                better.join(", "),
+                args.steps
+            );
+        }
         session.keep(&metrics);
         if (world.flow_ratio - 0.48).abs() < 1e-9 || worlds.len() == 1 {
-            queues(&agent, world, seed)?.save(out.join("queues.svg"))?;
+            let learned = Learned(&agent);
+            let controllers: [(&str, &dyn Policy<[f64; 7], usize>); 4] = [
+                ("learned", &learned),
+                ("exhaustive", &Exhaustive),
+                ("Webster", &webster),
+                ("fixed 30/30", &fixed),
+            ];
+            queues(session, &controllers, world, seed)?.save(out.join("queues.svg"))?;
         }
     }
     let loads: Vec<String> =
@@ -159,22 +181,40 @@ fn delay<P: Policy<[f64; 7], usize>>(
     Ok(sum / HOURS as f64)
 }
 
-/// Vehicles waiting in five minutes under the learned and the exhaustive controller.
-fn queues(agent: &Ppo, world: &TrafficConfig, seed: u64) -> anyhow::Result<Curves> {
+/// Vehicles waiting, by the minute of the hour: the mean over the hours by which all are judged.
+fn queues(
+    session: &Session,
+    controllers: &[(&str, &dyn Policy<[f64; 7], usize>)],
+    world: &TrafficConfig,
+    seed: u64,
+) -> anyhow::Result<Curves> {
     let mut curves = Curves::new(format!("Vehicles that wait, load {}", world.flow_ratio))
-        .x_label("time, s")
-        .y_label("vehicles");
-    let run = |policy: &dyn Policy<[f64; 7], usize>| -> anyhow::Result<Vec<(f64, f64)>> {
-        let mut crossing = Traffic::new(world.clone())?;
-        let mut observation = crossing.reset(seed)?;
-        let mut points = Vec::new();
-        for second in 0..300 {
-            points.push((f64::from(second), f64::from(crossing.queues().iter().sum::<u32>())));
-            observation = crossing.step(&policy.act(&observation, None)?)?.observation;
+        .x_label("time, minutes")
+        .y_label("vehicles, mean of 20 hours");
+    for (name, policy) in controllers {
+        let mut minutes = vec![(0.0, 0.0); 60];
+        for hour in 0..HOURS {
+            let mut crossing = Traffic::new(world.clone())?;
+            let mut observation = crossing.reset(mix(seed, hour))?;
+            let mut seconds = 0;
+            loop {
+                let minute = (seconds / 60) as usize;
+                let Some((sum, count)) = minutes.get_mut(minute) else { break };
+                *sum += f64::from(crossing.queues().iter().sum::<u32>());
+                *count += 1.0;
+                let step = crossing.step(&policy.act(&observation, None)?)?;
+                seconds += world.decide_every_s;
+                if step.ended() {
+                    break;
+                }
+                observation = step.observation;
+            }
+            session.check()?;
         }
-        Ok(points)
-    };
-    curves = curves.line("learned", &run(&Learned(agent))?);
-    curves = curves.line("exhaustive", &run(&Exhaustive)?);
-    Ok(curves.line("Webster", &run(&FixedTime::webster(world))?))
+        let points = minutes.iter().enumerate().filter(|(_, (_, count))| *count > 0.0);
+        let points: Vec<(f64, f64)> =
+            points.map(|(minute, (sum, count))| (minute as f64, sum / count)).collect();
+        curves = curves.line(*name, &points);
+    }
+    Ok(curves)
 }

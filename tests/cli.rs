@@ -273,6 +273,18 @@ fn bandits_and_signals_write_their_figures() {
 }
 
 #[test]
+fn worlds_of_ones_own_are_learned_in() {
+    for world in ["game", "tank"] {
+        let out = tempfile::tempdir().unwrap();
+        let flags = ["--world", world, "--steps", "8000"];
+        let metrics = metrics_of("rl_own_world", out.path(), &flags);
+        let reward = |name: &str| metrics[format!("reward_{name}")].as_f64().unwrap();
+        assert!(reward("learned") > reward("random"), "{world}: {metrics}");
+        assert!(fs::metadata(out.path().join("agent.safetensors")).unwrap().len() > 500);
+    }
+}
+
+#[test]
 fn pictures_are_classified_by_a_model_that_was_trained_here() {
     let data = images(30);
     let out = tempfile::tempdir().unwrap();

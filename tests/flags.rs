@@ -23,7 +23,7 @@ const NUMBERS: [&str; 8] = ["N", "X", "Y", "SHARE", "RATE", "S", "MIN", "POINTS"
 const NO_NUMBERS: [&str; 6] = ["0", "-1", "1000000000000000000", "1e30", "NaN", "inf"];
 
 /// Numbers among these that a flag takes.
-const MEANT: [(&str, &[&str], &str); 14] = [
+const MEANT: [(&str, &[&str], &str); 16] = [
     ("seed", &["0"], "a seed as any other"),
     ("komi", &["0", "-1"], "who plays second is given nothing, or gives"),
     ("resign", &["0", "-1"], "values of a game"),
@@ -38,6 +38,8 @@ const MEANT: [(&str, &[&str], &str); 14] = [
     ("staleness", &["0"], "nobody steps in between"),
     ("gamma", &["0"], "no penalty, as its help says"),
     ("exploration", &["0"], "priors are not followed"),
+    ("start", &["0"], "the first room"),
+    ("goal", &["0"], "the first room"),
 ];
 
 /// A flag, or a place (without `--`), as `--help` shows it.

@@ -2,27 +2,28 @@
 
 use std::path::Path;
 
-use ::rl::deep::{Agent, Learned};
+use ::rl::deep::{Agent, Learned, PeriodicEvaluation};
 use ::rl::environments::{
     AcrobotDynamics, CartPoleDynamics, ControlEnvironment, ControlVectorEnvironment, Dynamics,
     Maze, MountainCarContinuousDynamics, MountainCarDynamics, PendulumDynamics,
 };
 use ::rl::random::mix;
 use ::rl::vector::VectorEnvironment;
-use ::rl::{Environment as _, Policy, evaluate};
-use anyhow::Context as _;
+use ::rl::{Environment as _, Evaluation, Policy, evaluate};
 use burn::tensor::Device;
 use model_utils::image::Image;
 use model_utils::picture::{Animation, Curves, viridis};
 use model_utils::train::Budget;
 
-use super::{Metrics, Series, Session};
+use super::{Metrics, Session};
 
 /// Greedy episodes by which an agent is judged.
 pub const EPISODES: usize = 100;
 
 /// States of an agent among which the best may be kept.
 const PARTS: u64 = 20;
+/// Greedy episodes by which each of them is judged.
+const JUDGES: usize = 20;
 /// Environment steps between two checkpoints, at most.
 pub const CHECKPOINT_EVERY: u64 = 20_000;
 
@@ -37,7 +38,7 @@ pub struct Task<'a> {
     pub steps: u64,
     pub seeds: u64,
     pub seed: u64,
-    /// Keep the best of twenty states by ten greedy episodes each, and judge that one.
+    /// Keep the best of twenty states by twenty greedy episodes each, and judge that one.
     pub keep_best: bool,
 }
 
@@ -60,7 +61,7 @@ impl Task<'_> {
     /// `episode.gif`, saves `agent.safetensors` of the first seed.
     pub fn run<D, A>(&self, config: impl Fn(u64) -> A::Config) -> anyhow::Result<Metrics>
     where
-        D: Dynamics,
+        D: Dynamics + 'static,
         A: Agent + Policy<D::Observation, D::Action>,
         ControlEnvironment<D>: Drawn,
     {
@@ -75,58 +76,63 @@ impl Task<'_> {
             let name = format!("agent-{seed}");
             let checkpoints = self.session.checkpoints(&name)?;
             let every = (self.steps / 10).clamp(1, CHECKPOINT_EVERY);
-            let mut agent = A::from_config(&config(seed), &spaces, self.device)?.resume_in(
-                checkpoints,
-                every,
-                &mut environments,
-            )?;
-            let kept = self.session.kept()?;
-            let best = kept.join(format!("{name}-best.safetensors"));
-            let parts = if self.keep_best { PARTS } else { 1 };
-            let known = if self.session.goes_on(&format!("{name}-best"))? { parts } else { 0 };
-            let mut scores = Series::open(kept.join(format!("{name}-scores.json")), known)?;
-            let mut of_seed = None;
-            for part in 1..=parts {
-                let budget = Budget::steps(self.steps * part / parts);
-                of_seed = Some(learn(self.session, &name, &mut agent, &mut environments, budget)?);
-                if self.keep_best && scores.get(part).is_none() {
-                    let (judged, mut world) =
-                        (self.session.around(&agent), ControlEnvironment::<D>::new());
-                    let mean = evaluate(&judged, &mut world, 10, mix(seed, 3))?.mean();
-                    if scores.values().all(|before| mean >= before) {
-                        agent.save(&best)?;
-                    }
-                    scores.push(part, mean)?;
-                }
+            let mut agent = A::from_config(&config(seed), &spaces, self.device)?;
+            if self.keep_best {
+                // What chooses is not what judges: other episodes.
+                let judges = ControlVectorEnvironment::new(D::default(), JUDGES, mix(seed, 3))?;
+                let every = (self.steps / PARTS).max(1);
+                agent = agent.evaluated_by(PeriodicEvaluation::new(
+                    judges,
+                    every,
+                    JUDGES,
+                    mix(seed, 3),
+                )?);
             }
-            let of_seed = of_seed.context("there is a part")?;
+            let mut agent = agent.resume_in(checkpoints, every, &mut environments)?;
+            let of_seed = learn(
+                self.session,
+                &name,
+                &mut agent,
+                &mut environments,
+                Budget::steps(self.steps),
+            )?;
             let curve = agent.run().history().curve("episode_reward_mean").cloned();
             let points = curve.into_iter().flat_map(|curve| curve.points);
             curves.push(points.map(|(step, reward)| (step as f64, reward)).collect());
-            if self.keep_best {
-                agent = A::load(&best, self.device)?;
-            }
             wall_s += of_seed.wall_s;
             steps += of_seed.steps;
             self.session.stage(format!("judging {name}"));
-            let found = evaluate(
-                &self.session.around(&agent),
-                &mut ControlEnvironment::<D>::new(),
-                EPISODES,
-                mix(seed, 1),
-            )?;
-            self.session.check()?;
-            println!("seed {seed}: {found} over {EPISODES} greedy episodes");
+            let judge = |agent: &A, state: &str| -> anyhow::Result<Evaluation> {
+                let mut world = ControlEnvironment::<D>::new();
+                let judged = self.session.around(agent);
+                let found = evaluate(&judged, &mut world, EPISODES, mix(seed, 1))?;
+                self.session.check()?;
+                let least = found.rewards.iter().copied().fold(f64::INFINITY, f64::min);
+                println!(
+                    "seed {seed}, {state}: {found} over {EPISODES} greedy episodes, least {least:.1}"
+                );
+                Ok(found)
+            };
+            let mut found = judge(&agent, "last state")?;
+            if let Some(best) = agent.become_best()? {
+                metrics.set(&format!("eval_reward_mean_last_seed_{seed}"), found.mean());
+                found = judge(&agent, &format!("best state, of step {}", best.steps))?;
+            }
             metrics.set(&format!("eval_reward_mean_seed_{seed}"), found.mean());
             means.push(found.mean());
             rewards.extend(found.rewards);
+            self.session.keep(&metrics);
             if number == 0 {
                 agent.save(self.out.join("agent.safetensors"))?;
                 episode::<D, A>(&agent, mix(seed, 2))?.save(self.out.join("episode.gif"))?;
             }
         }
         self.session.check()?;
-        band(&self.title, &curves).save(self.out.join("curve.svg"))?;
+        // A training in which no episode ended has no curve.
+        if curves.iter().any(|curve: &Vec<(f64, f64)>| !curve.is_empty()) {
+            curves.retain(|curve| !curve.is_empty());
+            band(&self.title, &curves).save(self.out.join("curve.svg"))?;
+        }
         let count = rewards.len() as f64;
         let mean = rewards.iter().sum::<f64>() / count;
         let squares: f64 = rewards.iter().map(|r| (r - mean).powi(2)).sum();
@@ -141,7 +147,7 @@ impl Task<'_> {
 }
 
 /// The mean of the curves, and from the least to the most of them.
-fn band(title: &str, curves: &[Vec<(f64, f64)>]) -> Curves {
+pub fn band(title: &str, curves: &[Vec<(f64, f64)>]) -> Curves {
     let last = curves.iter().filter_map(|c| c.last()).map(|p| p.0).fold(0.0, f64::max);
     let (mut line, mut area) = (Vec::new(), Vec::new());
     for part in 1..=200 {
@@ -321,31 +327,53 @@ impl Drawn for ControlEnvironment<PendulumDynamics> {
     }
 }
 
-/// The plan of a maze: rooms coloured by value, walls, and a path.
-pub fn plan(maze: &Maze, values: &[f64], path: &[usize]) -> Image {
+/// The plan of a maze: rooms coloured by value (grey where it is not above 0), an arrow in each towards
+/// the next by a policy, and its path from the start. Rooms that lie on no grid stand in a circle.
+pub fn plan(maze: &Maze, values: &[f64], policy: &[usize]) -> Image {
     let rooms = maze.rooms();
-    let columns = maze.columns().unwrap_or_else(|| (rooms as f64).sqrt().ceil() as usize);
-    let rows = rooms.div_ceil(columns);
-    let side = (360 / columns.max(rows)).clamp(8, 80) as f64;
     let edge = 6.0;
-    let size = |count: usize| (count as f64 * side + 2.0 * edge) as usize + 1;
-    let mut sheet = Sheet::new(size(columns), size(rows));
+    let columns = maze.columns().unwrap_or(1);
+    let longest = columns.max(rooms.div_ceil(columns));
+    let around = std::f64::consts::TAU / rooms as f64;
+    let side = match maze.columns() {
+        Some(_) => (360 / longest).clamp(8, 80) as f64,
+        None => (120.0 * around).clamp(8.0, 60.0),
+    };
+    let length = |count: usize| match maze.columns() {
+        Some(_) => (count as f64 * side + 2.0 * edge) as usize + 1,
+        None => 360,
+    };
+    let mut sheet = Sheet::new(length(columns), length(rooms.div_ceil(columns)));
     let corner = |room: usize| {
-        (edge + (room % columns) as f64 * side, edge + (room / columns) as f64 * side)
+        if maze.columns().is_some() {
+            return (edge + (room % columns) as f64 * side, edge + (room / columns) as f64 * side);
+        }
+        let (sin, cos) = (room as f64 * around).sin_cos();
+        (180.0 + 140.0 * sin - side / 2.0, 180.0 - 140.0 * cos - side / 2.0)
     };
     let centre = |room: usize| {
         let (x, y) = corner(room);
         (x + side / 2.0, y + side / 2.0)
     };
+    if maze.columns().is_none() {
+        for room in 0..rooms {
+            maze.doors(room).for_each(|to| sheet.line(centre(room), centre(to), 1.0, PALE));
+        }
+    }
+    let value = |room: usize| values.get(room).copied().unwrap_or(0.0);
     let most = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-    let (start, goal) = maze.start_and_goal();
     for room in 0..rooms {
         let (x, y) = corner(room);
-        let value = values.get(room).copied().unwrap_or(0.0);
-        let color = if room == goal { [253, 231, 37] } else { viridis(0.15 + 0.8 * value / most) };
+        // Each step away from the goal is a share of the one before: a power keeps them apart.
+        let color = match value(room) / most {
+            share if share > 0.0 => viridis(0.1 + 0.9 * share.powf(0.4)),
+            _ => [228, 228, 228],
+        };
         sheet.rectangle((x, y), (x + side + 1.0, y + side + 1.0), color);
     }
-    for room in 0..rooms {
+    let (start, goal) = maze.start_and_goal();
+    sheet.rectangle(corner(goal), (corner(goal).0 + side, corner(goal).1 + side), [253, 231, 37]);
+    for room in (0..rooms).filter(|_| maze.columns().is_some()) {
         let (x, y) = corner(room);
         let door = |other: usize| {
             other < rooms && (maze.has_door(room, other) || maze.has_door(other, room))
@@ -364,10 +392,36 @@ pub fn plan(maze: &Maze, values: &[f64], path: &[usize]) -> Image {
             sheet.line((x, y), (x + side, y), 3.0, INK);
         }
     }
-    for pair in path.windows(2) {
-        sheet.line(centre(pair[0]), centre(pair[1]), (side / 8.0).max(2.0), RED);
+    let is_learned = |room: usize| {
+        let next = policy.get(room).copied().unwrap_or(rooms);
+        value(room) > 0.0 && next < rooms && next != room && maze.has_door(room, next)
+    };
+    if is_learned(start) {
+        for pair in maze.path(policy).windows(2) {
+            sheet.line(centre(pair[0]), centre(pair[1]), (side / 10.0).max(2.0), RED);
+        }
     }
-    sheet.disc(centre(start), side / 5.0, [255, 255, 255]);
+    sheet.disc(centre(start), side / 5.0, RED);
+    sheet.disc(centre(start), side / 8.0, [255, 255, 255]);
     sheet.disc(centre(goal), side / 5.0, RED);
+    let arrows = (0..rooms).filter(|room| is_learned(*room) && *room != goal && side >= 16.0);
+    for room in arrows {
+        let (from, to) = (centre(room), centre(policy[room]));
+        let long = (to.0 - from.0).hypot(to.1 - from.1);
+        let (x, y) = ((to.0 - from.0) / long, (to.1 - from.1) / long);
+        let at = |ahead: f64, aside: f64| {
+            let (ahead, aside) = (ahead * side, aside * side);
+            (from.0 + x * ahead - y * aside, from.1 + y * ahead + x * aside)
+        };
+        let width = (side / 30.0).max(1.0);
+        for (tail, tip) in [
+            (at(0.22, 0.0), at(0.42, 0.0)),
+            (at(0.32, 0.09), at(0.42, 0.0)),
+            (at(0.32, -0.09), at(0.42, 0.0)),
+        ] {
+            sheet.line(tail, tip, width + 2.0, [255, 255, 255]);
+            sheet.line(tail, tip, width, INK);
+        }
+    }
     sheet.into_image()
 }

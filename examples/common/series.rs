@@ -78,6 +78,11 @@ impl Film {
         Ok(())
     }
 
+    /// Adds a picture that differs from the last one.
+    pub fn push_new(&mut self, step: u64, frame: Image) -> model_utils::Result<()> {
+        if self.frames.values().last() == Some(&frame) { Ok(()) } else { self.push(step, frame) }
+    }
+
     /// The pictures as an animation.
     pub fn animation(&self, delay_ms: u32) -> anyhow::Result<Animation> {
         let mut animation = Animation::new(delay_ms);

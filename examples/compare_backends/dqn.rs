@@ -27,7 +27,7 @@ pub(super) fn workload(Setup { seed, .. }: Setup) -> Workload {
         let rows: Vec<f32> = host_values(seed, 64 * 4).collect();
         Ok(Step::new(move || {
             agent.restore(start.clone())?;
-            let loss = agent.update()? as f32;
+            let loss = agent.update()?[0].1 as f32;
             let said = agent.values(&rows);
             Ok(Output::new(move || {
                 let count = said.len();

@@ -19,11 +19,8 @@ pub(super) fn run(context: &Context<'_>, section: Section) -> anyhow::Result<Sho
     let config = TabularConfig::new(Method::QLearning).with_discount(0.9).with_seed(context.seed);
     let mut agent = Tabular::new(config, &world)?;
     agent.learn(&mut world, Budget::steps(300_000), &mut context.session.progress())?;
-    let table = agent.table();
-    let values: Vec<f64> =
-        (0..maze.rooms()).map(|room| table.row(room).iter().copied().fold(0.0, f64::max)).collect();
     let path = maze.path(&agent.policy());
-    plan(&maze, &values, &path).save(context.out.join("maze.png"))?;
+    plan(&maze, &agent.values(), &agent.policy()).save(context.out.join("maze.png"))?;
     println!("maze: {} rooms, out in {} steps", maze.rooms(), path.len() - 1);
 
     context.session.check()?;
@@ -33,8 +30,8 @@ pub(super) fn run(context: &Context<'_>, section: Section) -> anyhow::Result<Sho
     let points = |regret: Vec<f64>| -> Vec<(f64, f64)> {
         regret.iter().enumerate().step_by(100).map(|(at, lost)| (at as f64, *lost)).collect()
     };
-    let thompson = play(&mut ThompsonBernoulli::new(5)?, &rates, 20_000, &mut random);
-    let ucb = play(&mut Ucb::new(5)?, &rates, 20_000, &mut random);
+    let thompson = play(&mut ThompsonBernoulli::new(5)?, &rates, 20_000, &mut random)?;
+    let ucb = play(&mut Ucb::new(5)?, &rates, 20_000, &mut random)?;
     Curves::new("Clicks lost to the best advertisement")
         .x_label("impressions")
         .y_label("clicks")

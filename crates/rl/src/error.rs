@@ -45,6 +45,34 @@ pub enum Error {
         /// The space that was expected.
         expected: String,
     },
+    /// An observation that its space does not hold.
+    #[error(
+        "the observation of environment {environment} at step {step} is {found}, expected {expected}"
+    )]
+    Observation {
+        /// What it is.
+        found: String,
+        /// The observation space.
+        expected: String,
+        /// Which of the environments, from 0.
+        environment: usize,
+        /// The step at which it was seen, counted from 1; 0 is a reset.
+        step: u64,
+    },
+    /// A mask that is not one of the action space, or that leaves no choice.
+    #[error("the action mask is {found}, expected {expected}")]
+    Mask {
+        /// What it is.
+        found: String,
+        /// What it is to be.
+        expected: String,
+    },
+    /// An episode without an end in sight.
+    #[error("the episode has not ended after {steps} steps: `TimeLimit` ends one")]
+    Endless {
+        /// The steps that were taken.
+        steps: u64,
+    },
     /// A reward matrix that is no maze.
     #[error("reward matrix: {0}")]
     RewardMatrix(String),
@@ -63,6 +91,15 @@ pub enum Error {
         batch: usize,
         /// How many there are.
         stored: usize,
+    },
+    /// A program at the other end of a socket that is gone, or does not speak as it should.
+    #[cfg(feature = "gymnasium")]
+    #[error("{peer}: {reason}")]
+    Peer {
+        /// Who, and where.
+        peer: String,
+        /// What it did, or what it answered.
+        reason: String,
     },
     /// A state that cannot be saved or taken up again.
     #[error("cannot resume: {0}")]

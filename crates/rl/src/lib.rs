@@ -10,10 +10,8 @@
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let device = "flex".parse::<DeviceSpec>()?.open()?;
-//!     seed(&device, 42);
-//!
 //!     let mut envs = CartPole::make_vec(8, 42)?;
-//!     let mut agent = PpoConfig::cart_pole().init(envs.spaces(), &device)?;
+//!     let mut agent = PpoConfig::cart_pole().with_seed(42).init(envs.spaces(), &device)?;
 //!     // 100,000 steps for all 500 of an episode.
 //!     agent.learn(&mut envs, Budget::steps(20_000), &mut ProgressBar::new())?;
 //!     let evaluation = evaluate(&agent, &mut CartPole::new(), 10, 7)?;
@@ -44,13 +42,15 @@
 //! | --- | --- |
 //! | [`environment`], [`space`] | what an environment is, what observations and actions may be |
 //! | [`environments`] | mazes, grids, lakes, classic control (also many in columns), a traffic signal, advertisements |
-//! | [`wrappers`] | time limit, normalisation, other observations, frame stack, action mask |
+//! | [`fn@check`] | whether an environment of one's own keeps the contract |
+//! | [`wrappers`] | time limit, normalisation, other observations, actions and rewards, frame stack, action mask |
 //! | [`vector`] | many environments at once |
 //! | [`planning`] | policy evaluation, policy iteration, value iteration |
 //! | [`tabular`] | Monte Carlo, Q-learning, SARSA and their relatives |
-//! | [`bandits`] | ε-greedy, UCB, KL-UCB, Thompson, EXP3, `LinUCB` |
+//! | [`bandits`] | ε-greedy, softmax, UCB, KL-UCB, Thompson, EXP3, `LinUCB`; what a policy is worth, from a log |
 //! | [`memory`] | replay, prioritised replay, n-step transitions, generalised advantages |
-//! | `deep` | DQN, REINFORCE, A2C, PPO, SAC (feature `burn`, on by default) |
+//! | `deep` | DQN, REINFORCE, A2C, PPO, SAC, TD3 (feature `burn`, on by default) |
+//! | `gymnasium` | Gymnasium's environments in Rust and ours in Python, over a socket (feature `gymnasium`) |
 //! | [`fn@evaluate`] | how good a policy is |
 //! | [`prelude`] | what the programs above need |
 //!
@@ -69,12 +69,15 @@
 //! Sutton and Barto, *Reinforcement Learning*, 2nd edition, 2018; each algorithm names its own.
 
 pub mod bandits;
+pub mod check;
 #[cfg(feature = "burn")]
 pub mod deep;
 pub mod environment;
 pub mod environments;
 pub mod error;
 pub mod evaluate;
+#[cfg(feature = "gymnasium")]
+pub mod gymnasium;
 pub mod memory;
 pub mod planning;
 pub mod prelude;
@@ -83,6 +86,7 @@ pub mod tabular;
 pub mod vector;
 pub mod wrappers;
 
+pub use check::{Breach, check};
 pub use environment::{Environment, Policy, Step};
 pub use error::{Error, Result};
 pub use evaluate::{Evaluation, evaluate};

@@ -191,6 +191,6 @@ fn actions_outside_the_space_and_steps_after_the_end_are_errors() {
     let mut poles = CartPole::make_vec(2, 1).unwrap();
     assert!(matches!(poles.step(Actions::Indices(&[0, 7])), Err(Error::Action { .. })));
     assert!(matches!(poles.step(Actions::Indices(&[0])), Err(Error::Action { .. })));
-    assert!(matches!(poles.step(Actions::Numbers(&[0.0, 0.0])), Err(Error::Action { .. })));
+    assert!(matches!(poles.step(Actions::Numbers(&[0.5, 0.0])), Err(Error::Action { .. })));
     assert!(matches!(CartPole::make_vec(0, 1), Err(Error::Config(_))));
 }

@@ -6,7 +6,7 @@ use model_utils_core::history::History;
 use rl::environments::{
     Advertising, AdvertisingConfig, CartPole, CliffWalking, Exhaustive, Finite, FixedTime,
     FrozenLake, GridWorld, MaxPressure, Maze, Mdp, MountainCar, Outcome, Pendulum, Traffic,
-    TrafficConfig,
+    TrafficConfig, Walls,
 };
 use rl::planning::{evaluate_policy, policy_iteration, value_iteration};
 use rl::tabular::{Method, QTable, Schedule, Tabular, TabularConfig, Traces};
@@ -156,7 +156,7 @@ impl Environment for OneStep {
             return Err(Error::Ended);
         }
         let terminated = self.terminates;
-        Ok(Step { observation: 1, reward: 0.0, terminated, truncated: !terminated })
+        Ok(Step::new(1, 0.0).terminated(terminated).truncated(!terminated))
     }
 }
 
@@ -206,7 +206,9 @@ fn a_saved_run_goes_on_bit_for_bit() {
 
 #[test]
 fn mazes_that_are_none_are_refused_with_the_reason() {
-    let text = |rewards, goal| Maze::from_rewards(rewards, 0, goal).unwrap_err().to_string();
+    let text = |rewards, goal| {
+        Maze::from_rewards(rewards, Walls::BelowZero, 0, goal).unwrap_err().to_string()
+    };
     assert!(text(vec![], 0).contains("empty"));
     let ragged = vec![vec![0.0, 1.0], vec![0.0]];
     assert!(text(ragged, 1).contains("row 1 has 1 entries, expected 2"));
@@ -235,11 +237,14 @@ fn mazes_that_are_none_are_refused_with_the_reason() {
 fn random_mazes_have_a_way_out() {
     for seed in 0..20 {
         let maze = Maze::random(2 + seed as usize, seed).unwrap();
-        let again = Maze::from_rewards(maze.rewards().to_vec(), 0, maze.rooms() - 1);
+        let again =
+            Maze::from_rewards(maze.rewards().to_vec(), Walls::BelowZero, 0, maze.rooms() - 1);
         assert!(again.is_ok());
         let by_rooms = value_iteration(&maze.mdp(), 0.9, 1e-9).unwrap();
         let by_moves = value_iteration(&maze.grid_mdp().unwrap(), 0.9, 1e-9).unwrap();
         assert!((by_rooms.values[0] - by_moves.values[0]).abs() < 1e-9);
+        let by_doors = maze.path(&maze.by_doors(&by_moves.policy));
+        assert_eq!(by_doors.len(), maze.path(&by_rooms.policy).len());
         let path = maze.path(&by_rooms.policy);
         assert_eq!(path.last(), Some(&(maze.rooms() - 1)));
         let length = path.len() as i32 - 2;
@@ -362,7 +367,7 @@ impl Environment for Broken {
         self.steps += 1;
         let bad = if self.steps == 3 { f64::NAN } else { 0.0 };
         let (observation, reward) = if self.reward { ([0.0], bad) } else { ([bad], 0.0) };
-        Ok(Step { observation, reward, terminated: false, truncated: false })
+        Ok(Step::new(observation, reward))
     }
 }
 
@@ -542,4 +547,353 @@ fn stopped_learning_and_stopped_evaluation_say_so() {
     assert!(learned.or_stopped().is_err());
     let error = evaluate(&stop.around(&agent), &mut world, 2, 7).unwrap_err().to_string();
     assert!(error.contains("acting was stopped"), "{error}");
+}
+
+#[test]
+fn learning_goes_on_where_the_environment_was_left_and_begins_afresh_where_it_was_moved() {
+    let world = || TimeLimit::new(FrozenLake::four_by_four().environment(), 100).unwrap();
+    for method in METHODS {
+        let agent = || Tabular::new(TabularConfig::new(method).with_seed(5), &world()).unwrap();
+        let (mut through, mut whole) = (world(), agent());
+        whole.learn(&mut through, Budget::steps(2000), &mut Silent).unwrap();
+        // In parts, it is the same.
+        let (mut parted, mut parts) = (world(), agent());
+        for steps in [1, 2, 997, 2000] {
+            parts.learn(&mut parted, Budget::steps(steps), &mut Silent).unwrap();
+        }
+        assert_eq!(parts.state().unwrap(), whole.state().unwrap(), "{method:?}");
+        // Evaluated, reset, stepped or exchanged in between, it learns on.
+        let (mut moved, mut learner) = (world(), agent());
+        learner.learn(&mut moved, Budget::steps(997), &mut Silent).unwrap();
+        evaluate(&learner, &mut moved, 3, 1).unwrap();
+        learner.learn(&mut moved, Budget::steps(1500), &mut Silent).unwrap();
+        moved.reset(9).unwrap();
+        learner.learn(&mut moved, Budget::steps(2001), &mut Silent).unwrap();
+        learner.learn(&mut world(), Budget::steps(2503), &mut Silent).unwrap();
+        assert_eq!(learner.steps(), 2503, "{method:?}");
+        // What is saved beside a moved environment has no episode.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.json");
+        evaluate(&learner, &mut moved, 1, 1).unwrap();
+        learner.save(&path, &moved).unwrap();
+        let mut other = world();
+        let mut loaded = Tabular::load(&path, &mut other).unwrap();
+        loaded.learn(&mut other, Budget::steps(3000), &mut Silent).unwrap();
+    }
+}
+
+/// Six rooms in a ring, 0 to 2 steps at a time, not all of them possible everywhere.
+#[derive(Debug, Clone)]
+struct Ring {
+    room: usize,
+    mask: Vec<bool>,
+    /// What it says of itself in room 3.
+    broken: Option<Vec<bool>>,
+    outside: bool,
+}
+
+impl Ring {
+    fn new() -> Self {
+        Self { room: 0, mask: vec![true, false, false], broken: None, outside: false }
+    }
+}
+
+impl Environment for Ring {
+    type Observation = usize;
+    type Action = usize;
+
+    fn spaces(&self) -> Spaces {
+        Spaces { observation: Space::Discrete(6), action: Space::Discrete(3) }
+    }
+
+    fn reset(&mut self, _seed: u64) -> Result<usize> {
+        self.room = 0;
+        self.mask = vec![false, false, true];
+        Ok(0)
+    }
+
+    fn step(&mut self, action: &usize) -> Result<Step<usize>> {
+        assert!(self.mask[*action], "a masked action was taken in room {}", self.room);
+        self.room = (self.room + action) % 6;
+        self.mask = vec![self.room == 2, self.room != 0, self.room != 2];
+        if self.room == 3
+            && let Some(broken) = &self.broken
+        {
+            self.mask.clone_from(broken);
+        }
+        let observation = if self.outside { 6 + self.room } else { self.room };
+        Ok(Step::new(observation, -1.0).terminated(self.room == 5))
+    }
+
+    fn mask(&self) -> Option<&[bool]> {
+        Some(&self.mask)
+    }
+}
+
+#[test]
+fn policies_and_values_keep_to_the_masks() {
+    for method in METHODS {
+        let mut ring = Ring::new();
+        // All that is done costs: actions that were never possible have the highest value, 0.
+        let config = TabularConfig::new(method).with_epsilon(Schedule::Constant(0.5));
+        let mut agent = Tabular::new(config.with_discount(1.0), &ring).unwrap();
+        // This world has no state to show: each call begins an episode.
+        for steps in 1..400 {
+            agent.learn(&mut ring, Budget::steps(steps * 25), &mut Silent).unwrap();
+        }
+        let policy = agent.policy();
+        assert_eq!(policy[0], 2, "{method:?}: the one that is possible");
+        assert_ne!(policy[2], 2, "{method:?}");
+        assert!([3, 4].iter().all(|room| policy[*room] != 0), "{method:?}: {policy:?}");
+        assert!([0, 2, 3, 4].iter().all(|room| agent.values()[*room] < 0.0), "{method:?}");
+        let error = agent.act(&0, Some(&[true])).unwrap_err().to_string();
+        assert!(error.contains("it has 1 entries, expected 3"), "{error}");
+        let error = agent.act(&0, Some(&[false; 3])).unwrap_err().to_string();
+        assert!(error.contains("it allows nothing"), "{error}");
+        assert_eq!(agent.act(&2, Some(&[false, true, false])).unwrap(), 1);
+        for table in [agent.table().act(&9, None), agent.act(&9, None)] {
+            assert!(table.unwrap_err().to_string().contains("expected one of 0..6"));
+        }
+    }
+}
+
+#[test]
+fn worlds_that_break_their_promises_are_named() {
+    for method in METHODS {
+        let told = |ring: Ring| {
+            let mut ring = ring;
+            let mut agent = Tabular::new(TabularConfig::new(method), &ring).unwrap();
+            agent.learn(&mut ring, Budget::steps(500), &mut Silent).unwrap_err().to_string()
+        };
+        let outside = told(Ring { outside: true, ..Ring::new() });
+        assert!(outside.contains("observation space is 8, expected one of 0..6"), "{outside}");
+        let nothing = told(Ring { broken: Some(vec![false; 3]), ..Ring::new() });
+        assert!(nothing.contains("action mask: it allows nothing"), "{nothing}");
+        let short = told(Ring { broken: Some(vec![true]), ..Ring::new() });
+        assert!(short.contains("action mask: it has 1 entries, expected 3"), "{short}");
+    }
+    let huge = OneState { reward: f64::MAX };
+    let config = TabularConfig::new(Method::QLearning).with_discount(1.0);
+    let config = config.with_learning_rate(Schedule::Constant(1.0));
+    let mut agent = Tabular::new(config, &huge).unwrap();
+    let error = agent.learn(&mut huge.clone(), Budget::steps(9), &mut Silent).unwrap_err();
+    assert_eq!(error.to_string(), "value of an action of environment 0 is inf at step 2");
+}
+
+/// One state, for ever.
+#[derive(Debug, Clone)]
+struct OneState {
+    reward: f64,
+}
+
+impl Environment for OneState {
+    type Observation = usize;
+    type Action = usize;
+
+    fn spaces(&self) -> Spaces {
+        Spaces { observation: Space::Discrete(1), action: Space::Discrete(1) }
+    }
+
+    fn reset(&mut self, _seed: u64) -> Result<usize> {
+        Ok(0)
+    }
+
+    fn step(&mut self, _action: &usize) -> Result<Step<usize>> {
+        Ok(Step::new(0, self.reward))
+    }
+}
+
+/// Everything in a value that can be changed: `at` counts through its leaves and lists.
+fn changed(value: &mut serde_json::Value, at: &mut usize, random: &mut rl::random::Random) {
+    use serde_json::{Value, json};
+    let here = *at == 0;
+    *at = at.wrapping_sub(1);
+    let odd = [
+        json!(null),
+        json!(-1),
+        json!(1e300),
+        json!(-1e300),
+        json!(u64::MAX),
+        json!(7_777_777),
+        json!(0),
+        json!(true),
+        json!("x"),
+        json!([]),
+    ];
+    match value {
+        Value::Array(list) if here && !list.is_empty() && random.bernoulli(0.7) => {
+            let place = random.below(list.len());
+            match random.below(3) {
+                0 => drop(list.remove(place)),
+                1 => list.push(list[place].clone()),
+                _ => list.truncate(place),
+            }
+        }
+        _ if here => *value = odd[random.below(odd.len())].clone(),
+        Value::Array(list) => list.iter_mut().for_each(|item| changed(item, at, random)),
+        Value::Object(map) => map.values_mut().for_each(|item| changed(item, at, random)),
+        _ => {}
+    }
+}
+
+/// Thousands of damaged files: each is refused with the environment as it was, or goes on.
+#[test]
+fn damaged_files_are_refused_or_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, damaged) = (folder.path().join("agent.json"), folder.path().join("damaged.json"));
+    let mut random = rl::random::Random::new(1);
+    let (mut refused, mut taken) = (0, 0);
+    for method in METHODS {
+        let world = || TimeLimit::new(Maze::three_by_three().environment(), 100).unwrap();
+        let mut first = world();
+        let mut agent = Tabular::new(TabularConfig::new(method), &first).unwrap();
+        agent.learn(&mut first, Budget::steps(103), &mut Silent).unwrap();
+        agent.save(&path, &first).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+        for number in 0..400 {
+            let mut bytes = whole.clone();
+            if number % 4 == 0 {
+                let at = random.below(bytes.len());
+                bytes[at] = random.below(128) as u8;
+            } else {
+                let mut value = value.clone();
+                // Most of the file is the table: half of the changes hit what comes behind it.
+                let part = if random.bernoulli(0.5) { &mut value } else { &mut value["agent"] };
+                changed(part, &mut random.below(500), &mut random);
+                if number % 4 == 1 {
+                    let map =
+                        value.get_mut("agent").and_then(|agent| agent.as_object_mut()).into_iter();
+                    let mut parts: Vec<_> = map.flat_map(|map| map.values_mut()).collect();
+                    let count = parts.len().max(1);
+                    if let Some(part) = parts.get_mut(random.below(count)) {
+                        changed(part, &mut random.below(12), &mut random);
+                    }
+                }
+                bytes = serde_json::to_vec(&value).unwrap();
+            }
+            std::fs::write(&damaged, &bytes).unwrap();
+            let mut second = world();
+            second.reset(3).unwrap();
+            let before = second.state().unwrap();
+            match Tabular::load(&damaged, &mut second) {
+                Err(Error::Resume(_)) => {
+                    assert_eq!(second.state().unwrap(), before, "the environment has moved");
+                    refused += 1;
+                }
+                Err(other) => panic!("not `Error::Resume`: {other}"),
+                Ok(mut agent) => {
+                    taken += 1;
+                    let until = Budget::steps(agent.steps().saturating_add(30));
+                    // An action that is impossible in a changed environment is an error of its own.
+                    let _ = agent.learn(&mut second, until, &mut Silent);
+                    assert_eq!(agent.policy().len(), 9);
+                }
+            }
+        }
+    }
+    println!("{refused} refused, {taken} taken");
+    assert!(refused > 1000 && taken > 100);
+}
+
+#[test]
+fn values_without_end_are_an_error_by_name() {
+    let state = |happens: Vec<Vec<Vec<Outcome>>>| {
+        let mut starts = vec![0.0; happens.len()];
+        starts[0] = 1.0;
+        Mdp::new(happens[0].len(), starts, |s, a| happens[s][a].clone()).unwrap()
+    };
+    let go = |next, reward| vec![Outcome::certain(next, reward, false)];
+    let end = vec![Outcome::certain(0, 0.0, true)];
+    let pays = state(vec![vec![go(0, 1.0), end.clone()]]);
+    // Three rooms in a circle, of which one door pays, against the order of the sweep.
+    let circle = state(vec![vec![go(1, 0.0)], vec![go(2, 0.0)], vec![go(0, 0.5)]]);
+    let costs = state(vec![vec![go(1, -1.0)], vec![go(0, 0.0)]]);
+    let chance =
+        |next, reward| Outcome { probability: 0.5, ..Outcome::certain(next, reward, false) };
+    let gamble = state(vec![
+        vec![vec![chance(0, 2.0), chance(1, -1.5)]],
+        vec![vec![chance(0, 0.0), chance(1, 0.0)]],
+    ]);
+    for (name, mdp, how) in [
+        ("pays", &pays, "grow"),
+        ("circle", &circle, "grow"),
+        ("costs", &costs, "fall"),
+        ("gamble", &gamble, "grow"),
+    ] {
+        let mut shares = vec![0.0; mdp.states() * mdp.actions()];
+        shares.iter_mut().step_by(mdp.actions()).for_each(|share| *share = 1.0);
+        for error in [
+            value_iteration(mdp, 1.0, 1e-9).unwrap_err(),
+            policy_iteration(mdp, 1.0, 1e-9).unwrap_err(),
+            evaluate_policy(mdp, &shares, 1.0, 1e-9).unwrap_err(),
+        ] {
+            let text = error.to_string();
+            let says = text.contains(how) && text.contains("expected a discount below 1");
+            assert!(matches!(error, Error::World { .. }) && says, "{name}: {text}");
+        }
+        assert!(value_iteration(mdp, 0.9, 1e-9).is_ok());
+    }
+    // Loops that neither pay nor cost, and costs with a way out, have values.
+    let swings = state(vec![vec![go(1, 1.0), end.clone()], vec![go(0, -1.0), end]]);
+    let solution = value_iteration(&swings, 1.0, 1e-9).unwrap();
+    assert!((solution.values[0] - 1.0).abs() < 1e-6, "{:?}", solution.values);
+    let world = GridWorld::new(&["...G", ".#.X", "S..."]).unwrap().step_cost(0.04).unwrap();
+    let by_values = value_iteration(&world.mdp(), 1.0, 1e-10).unwrap();
+    let by_policies = policy_iteration(&world.mdp(), 1.0, 1e-10).unwrap();
+    for (a, b) in by_values.values.iter().zip(&by_policies.values) {
+        assert!((a - b).abs() < 1e-7, "{a} {b}");
+    }
+    // Where rounding is the limit, no tolerance is too small.
+    assert!(value_iteration(&Maze::three_by_three().mdp(), 0.8, 1e-300).is_ok());
+    let error = value_iteration(&pays, 1.0 - 1e-12, 1e-9).unwrap_err().to_string();
+    assert!(error.contains("after 1000000 sweeps"), "{error}");
+    let lake = FrozenLake::four_by_four().mdp();
+    for shares in [vec![0.3; 64], vec![f64::NAN; 64], vec![0.25; 63]] {
+        let error = evaluate_policy(&lake, &shares, 0.9, 1e-9).unwrap_err().to_string();
+        assert!(error.contains("`policy`"), "{error}");
+    }
+}
+
+/// Nine rooms on a grid, as in the course: 0 is a wall, 1 a door.
+const COURSE: [[u8; 9]; 9] = [
+    [0, 1, 0, 0, 0, 0, 0, 0, 0],
+    [1, 0, 1, 0, 1, 0, 0, 0, 0],
+    [0, 1, 0, 0, 0, 1, 0, 0, 0],
+    [0, 0, 0, 0, 0, 0, 1, 0, 0],
+    [0, 1, 0, 0, 0, 0, 0, 1, 0],
+    [0, 0, 1, 0, 0, 0, 0, 0, 0],
+    [0, 0, 0, 1, 0, 0, 0, 1, 0],
+    [0, 0, 0, 0, 1, 0, 1, 0, 1],
+    [0, 0, 0, 0, 0, 0, 0, 1, 0],
+];
+
+#[test]
+fn zeros_are_walls_where_a_matrix_has_no_negative_entries() {
+    let mut rewards: Vec<Vec<f64>> =
+        COURSE.iter().map(|row| row.iter().map(|x| f64::from(*x)).collect()).collect();
+    rewards[0][0] = 999.0;
+    let walls = Walls::of(&rewards).unwrap();
+    assert_eq!(walls, Walls::BelowOne);
+    let maze = Maze::from_rewards(rewards.clone(), walls, 8, 0).unwrap();
+    assert_eq!(maze.doors(7).collect::<Vec<_>>(), [4, 6, 8]);
+    assert_eq!(maze.columns(), Some(3));
+    let solution = value_iteration(&maze.endless_mdp(), 0.75, 1e-9).unwrap();
+    assert_eq!(maze.path(&solution.policy), [8, 7, 4, 1, 0]);
+    // 999 at each step in the goal, and 1 for each door before it.
+    let goal = 999.0 / 0.25;
+    assert!((solution.values[0] - goal).abs() < 1e-6);
+    assert!((solution.values[4] - (1.0 + 0.75 * (1.0 + 0.75 * goal))).abs() < 1e-6);
+    // As if 0 were a door, it would be a maze without walls.
+    let open = Maze::from_rewards(rewards.clone(), Walls::BelowZero, 8, 0).unwrap();
+    assert!(open.has_door(8, 0));
+    let negative = vec![vec![-1.0, 0.0], vec![0.0, 100.0]];
+    assert_eq!(Walls::of(&negative).unwrap(), Walls::BelowZero);
+    let both = vec![vec![-1.0, 0.0, 1.0], vec![0.0, -1.0, 1.0], vec![1.0, 1.0, 100.0]];
+    assert!(Walls::of(&both).unwrap_err().to_string().contains("say which"));
+    // A goal without doors is an end, and rooms in no grid have none.
+    let end = vec![vec![0.0, 1.0, 1.0], vec![1.0, 0.0, 1.0], vec![0.0; 3]];
+    let maze = Maze::from_rewards(end, Walls::BelowOne, 0, 2).unwrap();
+    assert_eq!((maze.columns(), maze.endless_mdp() == maze.mdp()), (None, true));
+    assert!(maze.grid_mdp().is_err());
 }

@@ -3,7 +3,9 @@
 use burn::tensor::Tensor;
 
 use super::host::{Array, Host, Kernel, one};
+use super::kernels::parallel::vectorised;
 use super::kernels::tangent;
+use crate::layers;
 
 /// max(x, 0).
 pub fn relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
@@ -83,6 +85,22 @@ impl Kernel<1> for Activation {
             Self::Tanh => gradient.changed(|at, g| tangent::backward(g, &saved[at..])),
         })]
     }
+}
+
+/// The function of a `Relu` or `Tanh`, on slices.
+pub(super) fn activate(activation: layers::Activation, x: &mut [f32]) {
+    vectorised(|| match activation {
+        layers::Activation::Tanh => tangent::tanh(x),
+        _ => relu_in_place(x),
+    });
+}
+
+/// Multiplies by the slope of a `Relu` or `Tanh` at this output.
+pub(super) fn slope(activation: layers::Activation, gradient: &mut [f32], output: &[f32]) {
+    vectorised(|| match activation {
+        layers::Activation::Tanh => tangent::backward(gradient, output),
+        _ => relu_backward(gradient, output),
+    });
 }
 
 #[inline(always)]

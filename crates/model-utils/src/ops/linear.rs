@@ -131,7 +131,11 @@ impl<const N: usize> Kernel<N> for Affine {
         std::array::from_fn(|at| {
             wanted[at].then(|| match at {
                 0 => Array::new(of_x(gradient, rows, weight), x.shape()),
-                1 => Array::new(of_weight(gradient, x.numbers(), rows, weight), weights.shape()),
+                1 => {
+                    let mut to = vec![0.0; weight.numbers.len()];
+                    of_weight(gradient, x.numbers(), rows, weight, &mut to);
+                    Array::new(to, weights.shape())
+                }
                 _ => Array::new(of_bias(gradient, weight.outputs), [weight.outputs]),
             })
         })
@@ -152,7 +156,7 @@ fn multiply(a: Matrix, b: Matrix, to: &mut [f32], work: usize, add: bool) {
 }
 
 /// `x · weight + bias` of each row.
-fn forward(x: &[f32], rows: usize, weight: Weight, bias: Option<&[f32]>) -> Vec<f32> {
+pub(super) fn forward(x: &[f32], rows: usize, weight: Weight, bias: Option<&[f32]>) -> Vec<f32> {
     if few_rows::applies(rows, weight) {
         return few_rows::forward(x, weight, bias);
     }
@@ -167,7 +171,7 @@ fn forward(x: &[f32], rows: usize, weight: Weight, bias: Option<&[f32]>) -> Vec<
 }
 
 /// The gradient of the input.
-fn of_x(gradient: &[f32], rows: usize, weight: Weight) -> Vec<f32> {
+pub(super) fn of_x(gradient: &[f32], rows: usize, weight: Weight) -> Vec<f32> {
     let mut of_x = vec![0.0; rows * weight.inputs];
     let work = gradient.len() * weight.inputs;
     let gradient = Matrix::new(gradient, rows, weight.outputs);
@@ -176,21 +180,19 @@ fn of_x(gradient: &[f32], rows: usize, weight: Weight) -> Vec<f32> {
 }
 
 /// The gradient of the weight, in its own order.
-fn of_weight(gradient: &[f32], x: &[f32], rows: usize, weight: Weight) -> Vec<f32> {
-    let mut of_weight = vec![0.0; weight.numbers.len()];
+pub(super) fn of_weight(gradient: &[f32], x: &[f32], rows: usize, weight: Weight, to: &mut [f32]) {
     let work = gradient.len() * weight.inputs;
     let gradient = Matrix::new(gradient, rows, weight.outputs);
     let x = Matrix::new(x, rows, weight.inputs);
     if weight.is_table {
-        multiply(gradient.transposed(), x, &mut of_weight, work, false);
+        multiply(gradient.transposed(), x, to, work, false);
     } else {
-        multiply(x.transposed(), gradient, &mut of_weight, work, false);
+        multiply(x.transposed(), gradient, to, work, false);
     }
-    of_weight
 }
 
 /// The gradient of the bias: the sum of the rows, in the same order whatever the threads.
-fn of_bias(gradient: &[f32], outputs: usize) -> Vec<f32> {
+pub(super) fn of_bias(gradient: &[f32], outputs: usize) -> Vec<f32> {
     if gradient.is_empty() {
         return vec![0.0; outputs];
     }

@@ -1,28 +1,23 @@
 use burn::config::Config;
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use model_utils::layers::Activation;
+use burn::tensor::Device;
 use model_utils::ops;
-use model_utils::train::{Budget, Observer, Run};
-use model_utils_core::config::{self, ConfigError};
+use model_utils_core::config;
 use model_utils_core::random::Random;
-use serde_json::json;
 
-use super::adam::{Adam, clip, step_all};
-use super::agent::{Agent, Snapshot, acts};
-use super::journal::{Counted, Journal, Learned};
-use super::network::{Network, Start, widths};
-use super::off_policy::remember;
-use crate::environment::{Choice, from_state, to_state};
+use super::adam::clip;
+use super::agent::Agent as _;
+use super::network::{Network, NetworkShape};
+use super::off_policy::{
+    Make, Moment, OffPolicy, OffPolicyAlgorithm, Part, Prioritized, Settings, Update, tensor,
+};
 use crate::error::{Error, Result};
-use crate::memory::{Batch, NStep, ReplayBuffer};
+use crate::memory::Batch;
 use crate::space::{Space, Spaces};
-use crate::vector::{Actions, VectorEnvironment};
+use crate::vector::{Actions, Transitions, VectorEnvironment};
 
-/// How often observers are told, in environment steps.
-const REPORT_EVERY: u64 = 1000;
-
-/// How a [`Dqn`] learns. The defaults are those of stable-baselines3 but for a smaller buffer, an
-/// earlier target and ReLU layers of 64.
+/// How a [`Dqn`] learns. The defaults are those of stable-baselines3 but for a buffer of 100,000 (there
+/// 1,000,000), batches of 64 (32), 1,000 steps before the first update (100), copies to the target every
+/// 500 steps (10,000) and exploration over 10,000 steps (a tenth of the training).
 #[derive(Config, Debug, PartialEq)]
 pub struct DqnConfig {
     /// Widths of the hidden layers.
@@ -44,10 +39,10 @@ pub struct DqnConfig {
     /// Transitions that are remembered.
     #[config(default = 100_000)]
     pub buffer: usize,
-    /// Environment steps before the first update.
+    /// Environment steps before the first update, which also waits for a batch.
     #[config(default = 1000)]
     pub learning_starts: u64,
-    /// Environment steps between rounds of updates.
+    /// Environment steps between rounds of updates, however many are made at once.
     #[config(default = 4)]
     pub train_every: u64,
     /// Updates a round.
@@ -72,6 +67,10 @@ pub struct DqnConfig {
     /// The value of a state and the advantages of its actions apart (Wang et al. 2016).
     #[config(default = false)]
     pub dueling: bool,
+    /// How many quantiles of an action's return the network gives in place of its mean, and learns
+    /// by quantile Huber loss with κ = 1 (QR-DQN, Dabney et al. 2018); none: the mean.
+    #[config(default = "None")]
+    pub quantiles: Option<usize>,
     /// Rewards before the value of what comes after counts.
     #[config(default = 1)]
     pub n_step: usize,
@@ -134,6 +133,16 @@ impl DqnConfig {
             .with_epsilon(0.1)
     }
 
+    /// The tuned settings of rl-baselines3-zoo for QR-DQN on `CartPole`, 50,000 steps.
+    pub fn cart_pole_quantiles() -> Self {
+        Self::cart_pole().with_quantiles(Some(10))
+    }
+
+    /// The tuned settings of rl-baselines3-zoo for QR-DQN on `Acrobot`, 100,000 steps.
+    pub fn acrobot_quantiles() -> Self {
+        Self::acrobot().with_quantiles(Some(25))
+    }
+
     /// A fresh agent for these spaces.
     ///
     /// # Errors
@@ -144,178 +153,138 @@ impl DqnConfig {
         Dqn::from_config(self, spaces, device)
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
-        config::positive("learning_rate", self.learning_rate)?;
-        config::at_least("anneal_steps", self.anneal_steps.unwrap_or(1), 1)?;
-        config::share("discount", self.discount)?;
-        config::share("epsilon", self.epsilon)?;
-        config::share("prioritized", self.prioritized.unwrap_or(0.0))?;
-        config::share("beta", self.beta)?;
-        config::at_least("batch_size", self.batch_size, 1)?;
-        config::at_least("train_every", self.train_every, 1)?;
-        config::at_least("target_every", self.target_every, 1)?;
-        config::at_least("n_step", self.n_step, 1)?;
-        config::require(self.max_grad_norm > 0.0, "max_grad_norm", self.max_grad_norm, "above 0")?;
-        let (batch, buffer) = (self.batch_size, self.buffer);
-        config::require(
-            batch <= buffer,
-            "batch_size",
-            batch,
-            format!("at most the buffer, {buffer}"),
-        )
+    /// A fresh agent whose network, `q`, is the user's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`init`](Self::init), and of [`Agent::from_networks`](super::Agent::from_networks).
+    pub fn init_with(
+        &self,
+        spaces: &Spaces,
+        device: &Device,
+        build: &mut dyn FnMut(&NetworkShape) -> Result<Network>,
+    ) -> Result<Dqn> {
+        Dqn::from_networks(self, spaces, device, build)
     }
 }
 
 /// Deep Q-learning (Mnih et al. 2015), with its refinements as switches.
 ///
 /// Differences from the paper: Adam, the Huber loss, one global norm for clipping.
+pub type Dqn = OffPolicy<DeepQ>;
+
+/// What [`Dqn`] learns.
 #[derive(Debug)]
-pub struct Dqn {
+pub struct DeepQ {
     config: DqnConfig,
-    spaces: Spaces,
     /// With autodiff.
     device: Device,
+    features: usize,
     actions: usize,
-    online: Network,
-    target: Network,
-    adam: Adam,
-    replay: ReplayBuffer,
-    n_steps: Vec<NStep>,
-    random: Random,
-    journal: Journal,
-    trained_at: u64,
-    copied_at: u64,
+    q: Part,
 }
 
 impl Dqn {
     /// The value of each action. `[rows, features]` → `[rows, actions]`
     pub fn values(&self, rows: &[f32]) -> Vec<f32> {
-        let values = self.online.forward(rows);
-        if !self.config.dueling {
-            return values;
-        }
-        let mut out = Vec::with_capacity(values.len());
-        for row in values.chunks(self.actions + 1) {
-            let (value, advantages) = (row[0], &row[1..]);
-            let mean = advantages.iter().sum::<f32>() / self.actions as f32;
-            out.extend(advantages.iter().map(|a| value + a - mean));
-        }
-        out
+        self.algorithm.values(rows)
     }
 
-    /// The same on a device.
-    fn values_on(&self, output: Tensor<2>) -> Tensor<2> {
-        if !self.config.dueling {
-            return output;
-        }
-        let value = output.clone().narrow(1, 0, 1);
-        let advantages = output.narrow(1, 1, self.actions);
-        value + advantages.clone() - advantages.mean_dim(1)
+    /// The quantiles of the return of each action, one where the mean is learned.
+    /// `[rows, features]` → `[rows, actions, quantiles]`
+    pub fn quantiles(&self, rows: &[f32]) -> Vec<f32> {
+        self.algorithm.returns(self.algorithm.q.network.forward(rows))
     }
 
     /// The network, for inspection.
     pub fn network(&self) -> &Network {
-        &self.online
+        &self.algorithm.q.network
+    }
+}
+
+impl DeepQ {
+    /// Numbers that stand for the return of an action.
+    fn atoms(&self) -> usize {
+        self.config.quantiles.unwrap_or(1)
     }
 
-    fn explore(&mut self, observations: &[f32]) -> Vec<usize> {
-        let share = self.journal.steps() as f64 / self.config.exploration_steps.max(1) as f64;
-        let epsilon = 1.0 + (self.config.epsilon - 1.0) * share.min(1.0);
-        let features = self.spaces.observation.features();
-        let mut choices = Vec::new();
-        for row in observations.chunks(features) {
-            let starting = self.journal.steps() < self.config.learning_starts;
-            if starting || self.random.bernoulli(epsilon) {
-                choices.push(self.random.below(self.actions));
-            } else {
-                choices.push(arg_max(&self.values(row), None));
+    fn values(&self, rows: &[f32]) -> Vec<f32> {
+        self.means(&self.returns(self.q.network.forward(rows)))
+    }
+
+    /// The mean of the atoms of each action.
+    fn means(&self, returns: &[f32]) -> Vec<f32> {
+        returns.chunks_exact(self.atoms()).map(mean).collect()
+    }
+
+    /// What the network gives as returns of the actions: under `dueling` V + A − mean A, atom by
+    /// atom. `[rows, streams, atoms]` → `[rows, actions, atoms]`
+    fn returns(&self, output: Vec<f32>) -> Vec<f32> {
+        if !self.config.dueling {
+            return output;
+        }
+        let atoms = self.atoms();
+        let mut returns = Vec::with_capacity(output.len());
+        for row in output.chunks_exact((self.actions + 1) * atoms) {
+            let (value, advantages) = row.split_at(atoms);
+            for action in advantages.chunks_exact(atoms) {
+                returns.extend(action.iter().zip(value).enumerate().map(|(atom, (a, v))| {
+                    let all = advantages[atom..].iter().step_by(atoms);
+                    v + a - all.sum::<f32>() / self.actions as f32
+                }));
             }
         }
-        choices
+        returns
     }
 
-    /// What the network is to say of each transition, computed without gradients:
-    /// `r + discount · Q(next)`. `discount` is 0 only where the task terminated.
+    /// What the network gives has these slopes where the returns of an action have those.
+    fn slopes(&self, action: usize, slopes: &[f32], out: &mut [f32]) {
+        let atoms = self.atoms();
+        for (atom, slope) in slopes.iter().enumerate() {
+            if self.config.dueling {
+                out[atom] += slope;
+                let advantages = out[atoms + atom..].iter_mut().step_by(atoms);
+                advantages.for_each(|out| *out -= slope / self.actions as f32);
+            }
+            let stream = action + usize::from(self.config.dueling);
+            out[stream * atoms + atom] += slope;
+        }
+    }
+
+    /// The row of masks.
+    fn mask<'m>(&self, masks: Option<&'m [bool]>, row: usize) -> Option<&'m [bool]> {
+        masks.and_then(|masks| masks.chunks_exact(self.actions).nth(row))
+    }
+
+    fn epsilon(&self, steps: u64) -> f64 {
+        let share = steps as f64 / self.config.exploration_steps.max(1) as f64;
+        1.0 + (self.config.epsilon - 1.0) * share.min(1.0)
+    }
+
+    /// What the network is to say of each transition: `r + discount · Z(next)`, `[batch, atoms]`.
+    /// `discount` is 0 only where the task terminated.
     fn targets(&self, batch: &Batch) -> Vec<f32> {
         let plain = self.device.clone().inner();
-        let count = batch.rewards.len();
-        let shape = [count, self.spaces.observation.features()];
-        let nexts = Tensor::<2>::from_data(TensorData::new(batch.nexts.clone(), shape), &plain);
-        let judged = self.values_on(self.target.on(&plain, false).forward(nexts.clone()));
-        let later = if self.config.double {
-            let chosen = self.values_on(self.online.on(&plain, false).forward(nexts)).argmax(1);
-            judged.gather(1, chosen)
-        } else {
-            judged.max_dim(1)
+        let nexts = tensor(batch.nexts.clone(), self.features, &plain);
+        let returns = |network: &Network| {
+            let output = network.on(&plain, false).forward(nexts.clone());
+            self.returns(ops::to_vec(output))
         };
-        let later = ops::to_vec(later);
-        let rewards = batch.rewards.iter().zip(&batch.discounts).zip(&later);
-        rewards.map(|((reward, discount), later)| reward + discount * later).collect()
+        let (atoms, judged) = (self.atoms(), returns(self.q.target()));
+        let means =
+            self.means(&if self.config.double { returns(&self.q.network) } else { judged.clone() });
+        let rows = judged.chunks_exact(self.actions * atoms);
+        let rows = rows.zip(means.chunks_exact(self.actions)).enumerate();
+        let later = rows.flat_map(|(row, (judged, means))| {
+            let best = arg_max(means, self.mask(batch.masks.as_deref(), row));
+            judged[best * atoms..][..atoms].iter().copied()
+        });
+        batch.returns(&later.collect::<Vec<_>>())
     }
+}
 
-    /// One update on a batch of the replay; the loss.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Batch`] before there are enough transitions, and for a loss that is not finite.
-    pub fn update(&mut self) -> Result<f64> {
-        let config = &self.config;
-        let share = self.journal.steps() as f64 / config.beta_steps.max(1) as f64;
-        let beta = config.beta + (1.0 - config.beta) * share.min(1.0);
-        let batch = self.replay.sample(config.batch_size, beta, &mut self.random)?;
-        let targets = self.targets(&batch);
-
-        let (count, features) = (config.batch_size, self.spaces.observation.features());
-        let layers = self.online.on(&self.device, true);
-        let shape = [count, features];
-        let x = Tensor::<2>::from_data(TensorData::new(batch.observations, shape), &self.device);
-        let chosen: Vec<i32> = batch.actions.iter().map(|a| *a as i32).collect();
-        let chosen = Tensor::<2, Int>::from_data(TensorData::new(chosen, [count, 1]), &self.device);
-        let said = self.values_on(layers.forward(x)).gather(1, chosen);
-
-        // Huber's loss has the gradient clamp(said − target, −1, 1): what is weighed and averaged
-        // is that, as a number, times what the network said.
-        let errors: Vec<f32> =
-            ops::to_vec(said.clone().inner()).iter().zip(&targets).map(|(a, b)| a - b).collect();
-        let slopes: Vec<f32> = errors
-            .iter()
-            .zip(&batch.weights)
-            .map(|(error, weight)| weight * error.clamp(-1.0, 1.0) / count as f32)
-            .collect();
-        let huber = |error: &f32| {
-            let error = f64::from(error.abs());
-            if error < 1.0 { 0.5 * error * error } else { error - 0.5 }
-        };
-        let loss = errors.iter().zip(&batch.weights).map(|(e, w)| huber(e) * f64::from(*w));
-        let loss = loss.sum::<f64>() / count as f64;
-        if !loss.is_finite() {
-            let (what, step) = ("loss".to_owned(), self.journal.updates + 1);
-            return Err(model_utils_core::Error::NotFinite { what, value: loss, step }.into());
-        }
-        let slopes = Tensor::<2>::from_data(TensorData::new(slopes, [count, 1]), &self.device);
-        let mut gradients = layers.gradients(&(said * slopes).sum().backward())?;
-        clip(&mut gradients, config.max_grad_norm);
-        let left = config
-            .anneal_steps
-            .map_or(1.0, |over| (1.0 - self.journal.steps() as f64 / over as f64).max(0.0));
-        let rate = config.learning_rate * left;
-        step_all(&mut self.adam, &mut [&mut self.online], &gradients, rate);
-        self.replay.set_priorities(&batch.indices, &errors);
-        self.journal.updates += 1;
-        Ok(loss)
-    }
-
-    /// One step in all environments, remembered.
-    fn collect(&mut self, environments: &mut dyn VectorEnvironment) -> Result<()> {
-        let before = environments.observations().to_vec();
-        let choices = self.explore(&before);
-        let transitions = environments.step(Actions::Indices(&choices))?.clone();
-        let after = environments.observations();
-        let actions: Vec<f32> = choices.iter().map(|choice| *choice as f32).collect();
-        remember(&mut self.replay, &mut self.n_steps, (&before, &actions), &transitions, after);
-        self.journal.note(choices.len(), &transitions.episodes);
-        Ok(())
-    }
+fn mean(numbers: &[f32]) -> f32 {
+    numbers.iter().sum::<f32>() / numbers.len() as f32
 }
 
 /// The largest that the mask allows.
@@ -330,140 +299,175 @@ pub(super) fn arg_max(row: &[f32], mask: Option<&[bool]>) -> usize {
     best.unwrap_or(0)
 }
 
-impl Agent for Dqn {
+impl OffPolicyAlgorithm for DeepQ {
     type Config = DqnConfig;
     const MODEL: &'static str = "dqn";
+    const REPORT_EVERY: u64 = 1000;
 
-    fn from_config(config: &DqnConfig, spaces: &Spaces, device: &Device) -> Result<Self> {
-        config.check()?;
+    fn settings(config: &DqnConfig) -> Settings {
+        let DqnConfig { beta, beta_steps, .. } = *config;
+        Settings {
+            hidden: config.hidden.clone(),
+            learning_rate: config.learning_rate,
+            discount: config.discount,
+            batch_size: config.batch_size,
+            buffer: config.buffer,
+            learning_starts: config.learning_starts,
+            train_every: config.train_every,
+            gradient_steps: config.gradient_steps,
+            n_step: config.n_step,
+            prioritized: config.prioritized.map(|alpha| Prioritized { alpha, beta, beta_steps }),
+            seed: config.seed,
+        }
+    }
+
+    fn new(
+        config: &DqnConfig,
+        spaces: &Spaces,
+        device: &Device,
+        make: &mut Make<'_>,
+    ) -> Result<Self> {
+        config::at_least("anneal_steps", config.anneal_steps.unwrap_or(1), 1)?;
+        config::share("epsilon", config.epsilon)?;
+        config::share("prioritized", config.prioritized.unwrap_or(0.0))?;
+        config::share("beta", config.beta)?;
+        config::at_least("target_every", config.target_every, 1)?;
+        config::at_least("quantiles", config.quantiles.unwrap_or(1), 1)?;
+        let most = config.max_grad_norm;
+        config::require(most > 0.0, "max_grad_norm", most, "above 0")?;
         let Space::Discrete(actions) = spaces.action else {
             return Err(Error::spaces("action", &spaces.action, "an index"));
         };
         let features = spaces.observation.features();
-        let outputs = actions + usize::from(config.dueling);
-        let sizes = widths(features, &config.hidden, outputs)?;
-        let mut random = Random::new(config.seed);
-        let online = Network::new(sizes, Activation::Relu, Start::Even, &mut random);
-        let mut replay = ReplayBuffer::new(config.buffer, features, 1)?;
-        if let Some(alpha) = config.prioritized {
-            replay = replay.prioritized(alpha)?;
-        }
-        Ok(Self {
-            config: config.clone(),
-            spaces: spaces.clone(),
-            device: device.clone().autodiff(),
-            actions,
-            target: online.clone(),
-            adam: Adam::new(online.values().len(), 1e-8),
-            online,
-            replay,
-            n_steps: Vec::new(),
-            random,
-            journal: Journal::new(Self::MODEL, config, spaces)?,
-            trained_at: 0,
-            copied_at: 0,
-        })
+        let outputs = (actions + usize::from(config.dueling)) * config.quantiles.unwrap_or(1);
+        // Adam's ε for quantiles is the paper's.
+        let epsilon = config.quantiles.map_or(1e-8, |_| 0.01 / config.batch_size as f32);
+        let q = Part::new("q", make("q", features, outputs)?, epsilon).with_target();
+        Ok(Self { config: config.clone(), device: device.clone(), features, actions, q })
     }
 
     fn config(&self) -> &DqnConfig {
         &self.config
     }
 
-    fn spaces(&self) -> &Spaces {
-        &self.spaces
+    fn width(&self) -> usize {
+        1
     }
 
-    fn run(&self) -> &Run {
-        &self.journal.run
+    fn decide(&self, observation: &[f32], mask: Option<&[bool]>) -> Vec<f64> {
+        vec![arg_max(&self.values(observation), mask) as f64]
     }
 
-    fn run_mut(&mut self) -> &mut Run {
-        &mut self.journal.run
-    }
-
-    fn decide(&self, observation: &[f32], mask: Option<&[bool]>) -> Choice<'static> {
-        Choice::Index(arg_max(&self.values(observation), mask))
-    }
-
-    fn learn(
+    fn explore(
         &mut self,
-        environments: &mut dyn VectorEnvironment,
-        budget: Budget,
-        progress: &mut dyn Observer,
-    ) -> Result<Learned> {
-        self.spaces.expect(environments.spaces())?;
-        if environments.masks().is_some() {
-            return Err(Error::spaces("action", "masked", "every action possible"));
-        }
-        if self.n_steps.len() != environments.count() {
-            let steps = NStep::new(self.config.n_step, self.config.discount);
-            self.n_steps = vec![steps; environments.count()];
-        }
-        self.journal.start(budget, progress)?;
-        let mut loss = f64::NAN;
-        while self.journal.run.next(progress) {
-            self.collect(environments)?;
-            let steps = self.journal.steps();
-            if steps - self.copied_at >= self.config.target_every {
-                self.target.clone_from(&self.online);
-                self.copied_at = steps;
+        rows: &[f32],
+        masks: Option<&[bool]>,
+        steps: u64,
+        random: &mut Random,
+    ) -> Vec<f32> {
+        let epsilon = self.epsilon(steps);
+        let starting = steps < self.config.learning_starts;
+        let rows = rows.chunks(self.features).enumerate();
+        let choose = |(at, row)| {
+            let mask = self.mask(masks, at);
+            if starting || random.bernoulli(epsilon) {
+                let allowed = |action: &usize| mask.is_none_or(|mask| mask[*action]);
+                let count = (0..self.actions).filter(allowed).count();
+                (0..self.actions).filter(allowed).nth(random.below(count)).unwrap_or(0) as f32
+            } else {
+                arg_max(&self.values(row), mask) as f32
             }
-            let ready =
-                steps > self.config.learning_starts && self.replay.len() >= self.config.batch_size;
-            if ready && steps - self.trained_at >= self.config.train_every {
-                self.trained_at = steps;
-                for _ in 0..self.config.gradient_steps {
-                    loss = self.update()?;
-                }
-            }
-            if self.journal.run.is_report_due(REPORT_EVERY) {
-                self.journal.report(&[("loss", loss)], progress);
-            }
-            self.save_when_due(environments, progress)?;
-        }
-        self.save_at_end(environments, progress)?;
-        Ok(self.journal.finish(progress))
+        };
+        rows.map(choose).collect()
     }
 
-    fn snapshot(&self) -> Result<Snapshot> {
-        let mut columns = self.adam.columns("adam");
-        columns.push(("target".to_owned(), self.target.values().to_vec()));
-        columns.extend(self.replay.columns().into_iter().map(|(n, c)| (n.to_owned(), c)));
-        Ok(Snapshot {
-            networks: vec![("q", self.online.clone())],
-            acting: json!(null),
-            columns,
-            learning: to_state(&(
-                &self.random,
-                &self.journal,
-                &self.n_steps,
-                (self.trained_at, self.copied_at, self.replay.position()),
-            ))?,
-        })
+    fn step<'e>(
+        &self,
+        environments: &'e mut dyn VectorEnvironment,
+        actions: &[f32],
+    ) -> Result<&'e Transitions> {
+        let indices: Vec<usize> = actions.iter().map(|action| *action as usize).collect();
+        environments.step(Actions::Indices(&indices))
     }
 
-    fn restore(&mut self, mut snapshot: Snapshot) -> Result<()> {
-        if let Some((_, network)) = snapshot.networks.pop() {
-            self.target.clone_from(&network);
-            self.online = network;
+    fn update(&mut self, batch: Batch, now: &Moment, _random: &mut Random) -> Result<Update> {
+        let targets = self.targets(&batch);
+        let layers = self.q.network.on(&self.device, true);
+        let output = layers.forward(tensor(batch.observations, self.features, &self.device));
+        let [count, outputs] = output.dims();
+        let (atoms, returns) = (self.atoms(), self.returns(ops::to_vec(output.clone().inner())));
+
+        // The loss has known slopes at what the network gives: what goes backward is the sum of
+        // slopes, as numbers, times that.
+        let mut slopes = vec![0.0; count * outputs];
+        let (mut loss, mut q_mean, mut errors) = (0.0, 0.0, Vec::with_capacity(count));
+        for row in 0..count {
+            let action = batch.actions[row] as usize;
+            let said = &returns[(row * self.actions + action) * atoms..][..atoms];
+            let wanted = &targets[row * atoms..][..atoms];
+            let weight = batch.weights[row] / count as f32;
+            let (huber, mut slope) = huber(said, wanted, self.config.quantiles.is_some());
+            for slope in &mut slope {
+                *slope *= weight;
+            }
+            self.slopes(action, &slope, &mut slopes[row * outputs..][..outputs]);
+            loss += f64::from(weight) * huber;
+            q_mean += f64::from(mean(said)) / count as f64;
+            errors.push(mean(said) - mean(wanted));
         }
-        if snapshot.learning.is_null() {
-            return Ok(());
+        let td_error = errors.iter().map(|e| f64::from(e.abs())).sum::<f64>() / count as f64;
+        let slopes = tensor(slopes, outputs, &self.device);
+        let mut gradients = layers.gradients(&(output * slopes).sum().backward())?;
+        clip(&mut gradients, self.config.max_grad_norm);
+        let left = self
+            .config
+            .anneal_steps
+            .map_or(1.0, |over| (1.0 - now.steps as f64 / over as f64).max(0.0));
+        self.q.step(&gradients, self.config.learning_rate * left);
+        let epsilon = ("epsilon", self.epsilon(now.steps));
+        let metrics = vec![("loss", loss), ("q_mean", q_mean), ("td_error", td_error), epsilon];
+        Ok(Update { metrics, errors })
+    }
+
+    fn holds(&self, actions: &[f32]) -> bool {
+        actions.iter().all(|a| *a >= 0.0 && *a < self.actions as f32 && a.fract() == 0.0)
+    }
+
+    fn parts(&self) -> Vec<&Part> {
+        vec![&self.q]
+    }
+
+    fn parts_mut(&mut self) -> Vec<&mut Part> {
+        vec![&mut self.q]
+    }
+
+    fn pass(&mut self, step: u64) {
+        if step.is_multiple_of(self.config.target_every) {
+            self.q.follow(1.0);
         }
-        let (counted, position): (Counted, _);
-        (self.random, counted, self.n_steps, (self.trained_at, self.copied_at, position)) =
-            from_state(&snapshot.learning)?;
-        self.journal.restore(counted);
-        let bad = || Error::Resume("moments or target of another shape".to_owned());
-        let target = snapshot.column("target").ok_or_else(bad)?;
-        if target.len() != self.target.values().len()
-            || !self.adam.restore("adam", |name| snapshot.column(name))
-        {
-            return Err(bad());
-        }
-        self.target.values_mut().copy_from_slice(&target);
-        self.replay.restore(position, |name| snapshot.column(name))
     }
 }
 
-acts!(Dqn);
+/// Huber's loss with κ = 1 between each number that was said and each that is wanted, averaged
+/// over these and summed over those, and its slope at each of those. Quantiles weigh what is said
+/// too much by 1 − τ and what is said too little by τ, with τ = (i + ½) / n.
+fn huber(said: &[f32], wanted: &[f32], quantiles: bool) -> (f64, Vec<f32>) {
+    let share = 1.0 / wanted.len() as f32;
+    let (mut loss, mut slopes) = (0.0, vec![0.0; said.len()]);
+    for (i, (said, slope)) in said.iter().zip(&mut slopes).enumerate() {
+        let level = (i as f32 + 0.5) * share;
+        for wanted in wanted {
+            let error = said - wanted;
+            let weight = match (quantiles, error > 0.0) {
+                (false, _) => share,
+                (true, true) => share * (1.0 - level),
+                (true, false) => share * level,
+            };
+            let size = f64::from(error.abs());
+            let huber = if size < 1.0 { 0.5 * size * size } else { size - 0.5 };
+            loss += f64::from(weight) * huber;
+            *slope += weight * error.clamp(-1.0, 1.0);
+        }
+    }
+    (loss, slopes)
+}

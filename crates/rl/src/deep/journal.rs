@@ -5,7 +5,9 @@ use model_utils::train::{Budget, Observer, Run, Spent, StopReason};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::error::Result;
+use super::evaluation::PeriodicEvaluation;
+use crate::environment::Info;
+use crate::error::{Error, Result};
 use crate::space::Spaces;
 use crate::vector::Episode;
 
@@ -41,13 +43,16 @@ impl Learned {
     }
 }
 
-/// What an agent counts, beside its run.
-#[derive(Debug, Clone)]
-pub(super) struct Journal {
+/// What an agent counts, beside its run, and how it is judged meanwhile.
+#[derive(Debug)]
+pub struct Journal {
     pub(super) run: Run,
     pub(super) updates: u64,
     rewards: VecDeque<f64>,
     lengths: VecDeque<u64>,
+    /// What environments said beside the last steps of episodes.
+    infos: VecDeque<Info>,
+    pub(super) evaluation: Option<PeriodicEvaluation>,
 }
 
 /// The same as it is saved.
@@ -58,7 +63,17 @@ pub(super) struct Counted {
     episodes: u64,
     rewards: VecDeque<f64>,
     lengths: VecDeque<u64>,
+    #[serde(default)]
+    infos: VecDeque<Info>,
     wall_s: f64,
+}
+
+/// Takes in one of the last so many.
+fn push<T>(recent: &mut VecDeque<T>, new: T) {
+    if recent.len() >= RECENT {
+        recent.pop_front();
+    }
+    recent.push_back(new);
 }
 
 impl Serialize for Journal {
@@ -69,6 +84,7 @@ impl Serialize for Journal {
             episodes: self.run.episodes(),
             rewards: self.rewards.clone(),
             lengths: self.lengths.clone(),
+            infos: self.infos.clone(),
             wall_s: self.run.wall_s(),
         }
         .serialize(serializer)
@@ -83,14 +99,18 @@ impl Journal {
             about.insert("spaces".to_owned(), crate::environment::to_state(spaces)?);
         }
         let run = Run::new(model, &about)?.counting(&["steps", "episodes", "time"]);
-        Ok(Self { run, updates: 0, rewards: VecDeque::new(), lengths: VecDeque::new() })
+        let (rewards, lengths, infos) = Default::default();
+        Ok(Self { run, updates: 0, rewards, lengths, infos, evaluation: None })
     }
 
-    pub(super) fn restore(&mut self, counted: Counted) {
-        let Counted { steps, updates, episodes, rewards, lengths, wall_s } = counted;
-        let time = Duration::from_secs_f64(wall_s.max(0.0));
+    /// Goes on from what was counted.
+    pub(super) fn restore(&mut self, counted: Counted) -> Result<()> {
+        let Counted { steps, updates, episodes, rewards, lengths, infos, wall_s } = counted;
+        let time = Duration::try_from_secs_f64(wall_s)
+            .map_err(|error| Error::Resume(format!("{wall_s} s: {error}")))?;
         self.run.set_spent(Spent { steps, episodes, time, ..Spent::default() });
-        (self.updates, self.rewards, self.lengths) = (updates, rewards, lengths);
+        (self.updates, self.rewards, self.lengths, self.infos) = (updates, rewards, lengths, infos);
+        Ok(())
     }
 
     /// Environment steps.
@@ -103,12 +123,11 @@ impl Journal {
         self.run.steps_done(environments as u64, 1, environments);
         self.run.episodes_done(episodes.len() as u64);
         for episode in episodes {
-            if self.rewards.len() == RECENT {
-                self.rewards.pop_front();
-                self.lengths.pop_front();
-            }
-            self.rewards.push_back(episode.reward);
-            self.lengths.push_back(episode.length);
+            push(&mut self.rewards, episode.reward);
+            push(&mut self.lengths, episode.length);
+            // JSON holds no others.
+            let finite = episode.info.iter().filter(|(_, value)| value.is_finite());
+            push(&mut self.infos, finite.cloned().collect());
         }
     }
 
@@ -120,6 +139,19 @@ impl Journal {
         self.lengths.iter().sum::<u64>() as f64 / self.lengths.len() as f64
     }
 
+    /// The mean of each number that environments said at the ends of episodes.
+    fn recent_infos(&self) -> Vec<(String, f64)> {
+        let mut means: Vec<(String, f64, f64)> = Vec::new();
+        for (name, value) in self.infos.iter().flatten() {
+            let name = format!("info_{name}");
+            match means.iter_mut().find(|(known, ..)| *known == name) {
+                Some((_, sum, count)) => (*sum, *count) = (*sum + value, *count + 1.0),
+                None => means.push((name, *value, 1.0)),
+            }
+        }
+        means.into_iter().map(|(name, sum, count)| (name, sum / count)).collect()
+    }
+
     /// Starts a part of the run.
     pub(super) fn start(&mut self, budget: Budget, progress: &mut dyn Observer) -> Result<()> {
         Ok(self.run.start(budget, None, progress)?)
@@ -127,12 +159,13 @@ impl Journal {
 
     /// Tells of an update.
     pub(super) fn report(&mut self, metrics: &[(&str, f64)], progress: &mut dyn Observer) {
-        let mut all = Vec::new();
+        let (infos, mut all) = (self.recent_infos(), Vec::new());
         if self.run.episodes() > 0 {
             all.push(("episode_reward_mean", self.recent_reward()));
             all.push(("episode_length_mean", self.recent_length()));
         }
         all.extend_from_slice(metrics);
+        all.extend(infos.iter().map(|(name, mean)| (name.as_str(), *mean)));
         all.push(("steps_per_s", self.run.items_per_s()));
         self.run.report(&all, progress);
     }

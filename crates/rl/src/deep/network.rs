@@ -1,12 +1,13 @@
-use burn::module::Param;
-use burn::nn::Linear;
+use std::sync::{Arc, OnceLock};
+
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use model_utils::layers::Activation;
 use model_utils::ops;
 use model_utils_core::config;
 use model_utils_core::random::Random;
 
-use crate::error::Result;
+use super::module::{self, AnyBody, Body, Parameter, Read};
+use crate::error::{Error, Result};
 
 /// How the weights begin.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,21 +18,133 @@ pub(super) enum Start {
     Orthogonal(f64),
 }
 
-/// A multi-layer perceptron whose weights lie on the host.
+/// A network whose weights lie on the host: a multi-layer perceptron, or any module of Burn.
 ///
-/// For each layer the weights `[inputs, outputs]`, then the biases `[outputs]`.
-#[derive(Debug, Clone, PartialEq)]
+/// A module's parameters of any rank become one vector, [`values`](Self::values): what the
+/// optimiser, copies, files and checkpoints work on. They are saved under the module's own paths.
+///
+/// ```
+/// use burn::module::Module;
+/// use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
+/// use burn::tensor::Tensor;
+/// use burn::tensor::activation::relu;
+/// use rl::deep::{Agent, Body, Dqn, DqnConfig, Network};
+/// use rl::prelude::*;
+///
+/// #[derive(Module, Debug)]
+/// struct Normed {
+///     first: Linear,
+///     norm: LayerNorm,
+///     last: Linear,
+/// }
+///
+/// impl Body for Normed {
+///     fn forward(&self, rows: Tensor<2>) -> Tensor<2> {
+///         self.last.forward(relu(self.norm.forward(self.first.forward(rows))))
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let device = "flex".parse::<DeviceSpec>()?.open()?;
+/// let mut environments = CartPole::make_vec(4, 42)?;
+/// let mut build = |shape: &rl::deep::NetworkShape| {
+///     let module = Normed {
+///         first: LinearConfig::new(shape.inputs, 32).init(&device),
+///         norm: LayerNormConfig::new(32).init(&device),
+///         last: LinearConfig::new(32, shape.outputs).init(&device),
+///     };
+///     Network::from_module(module, shape.inputs, shape.outputs)
+/// };
+/// let config = DqnConfig::new().with_learning_starts(100);
+/// let mut agent = config.init_with(environments.spaces(), &device, &mut build)?;
+/// agent.learn(&mut environments, Budget::steps(200), &mut Silent)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
 pub struct Network {
-    sizes: Vec<usize>,
-    activation: Activation,
+    kind: Kind,
+    /// The widths, from input to output; of a module the first and the last.
+    sizes: Arc<[usize]>,
+    /// Of a perceptron for each layer the weights `[inputs, outputs]`, then the biases
+    /// `[outputs]`.
     values: Vec<f32>,
 }
 
-/// The layers of a [`Network`] on a device.
+#[derive(Debug, Clone)]
+enum Kind {
+    Perceptron(Activation),
+    Module(Arc<Prototype>, Acting),
+}
+
+/// A module, and what it is known by.
 #[derive(Debug)]
-pub(super) struct Layers {
-    layers: Vec<Linear>,
-    activation: Activation,
+struct Prototype {
+    body: Box<dyn AnyBody>,
+    parameters: Vec<Parameter>,
+    /// Where it acts: its own, without autodiff.
+    device: Device,
+}
+
+/// The module with the present values, as soon as it has acted with them.
+type Acting = OnceLock<Arc<dyn AnyBody>>;
+
+/// Which network is built for an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NetworkShape {
+    /// `q`, `actor`, `critic`, `actor_critic`, `critic_1`, …
+    pub name: &'static str,
+    /// Numbers that it reads of a row.
+    pub inputs: usize,
+    /// Numbers that it gives.
+    pub outputs: usize,
+}
+
+/// The user's own way to build networks.
+pub(super) type Build<'a> = dyn FnMut(&NetworkShape) -> Result<Network> + 'a;
+
+impl NetworkShape {
+    /// The user's own network of this shape, or without a builder a perceptron of the
+    /// configuration.
+    pub(super) fn build(
+        name: &'static str,
+        sizes: &[usize],
+        own: &mut Option<&mut Build<'_>>,
+        perceptron: impl FnOnce(Vec<usize>) -> Network,
+    ) -> Result<Network> {
+        let [inputs, .., outputs] = *sizes else { unreachable!("a network has a layer") };
+        let Some(own) = own else { return Ok(perceptron(sizes.to_vec())) };
+        let network = own(&Self { name, inputs, outputs })?;
+        let found = [network.inputs(), network.outputs()];
+        if found == [inputs, outputs] {
+            return Ok(network);
+        }
+        let [reads, gives] = found;
+        let reason = format!(
+            "`{name}` takes {reads} and gives {gives} numbers, expected {inputs} and {outputs}"
+        );
+        Err(model_utils_core::Error::data("network", reason).into())
+    }
+}
+
+/// A [`Network`] on a device.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // There are few of them.
+pub(super) enum Layers {
+    Perceptron { sizes: Arc<[usize]>, activation: Activation, values: Tensor<1> },
+    Module(Box<dyn AnyBody>),
+}
+
+impl PartialEq for Network {
+    fn eq(&self, other: &Self) -> bool {
+        let kinds = match (&self.kind, &other.kind) {
+            (Kind::Perceptron(a), Kind::Perceptron(b)) => a == b,
+            (Kind::Module(a, _), Kind::Module(b, _)) => a.parameters == b.parameters,
+            _ => false,
+        };
+        kinds && self.sizes == other.sizes && self.values == other.values
+    }
 }
 
 impl Network {
@@ -60,7 +173,21 @@ impl Network {
                 }
             }
         }
-        Self { sizes, activation, values }
+        Self { kind: Kind::Perceptron(activation), sizes: sizes.into(), values }
+    }
+
+    /// A network that computes what a module does, with its parameters. What it draws while it
+    /// trains (dropout) it does not draw while it acts.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not make `[rows, outputs]` of `[rows, inputs]`, and with the parameter's path
+    /// where one is a running statistic (batch norm) or does not reach the output.
+    pub fn from_module(module: impl Body, inputs: usize, outputs: usize) -> Result<Self> {
+        let Read { parameters, values, device } = module::read(&module, inputs, outputs)?;
+        let prototype = Prototype { body: Box::new(module), parameters, device };
+        let kind = Kind::Module(Arc::new(prototype), OnceLock::new());
+        Ok(Self { kind, sizes: [inputs, outputs].into(), values })
     }
 
     /// A layer that reads nothing of its single input and gives these numbers: how numbers that
@@ -68,24 +195,55 @@ impl Network {
     pub(super) fn constant(numbers: &[f32]) -> Self {
         let mut values = vec![0.0; numbers.len()];
         values.extend_from_slice(numbers);
-        Self { sizes: vec![1, numbers.len()], activation: Activation::Tanh, values }
+        let sizes = [1, numbers.len()].into();
+        Self { kind: Kind::Perceptron(Activation::Tanh), sizes, values }
     }
 
-    /// The widths, from input to output.
+    /// Numbers that it reads of a row.
+    pub fn inputs(&self) -> usize {
+        self.sizes[0]
+    }
+
+    /// Numbers that it gives.
+    pub fn outputs(&self) -> usize {
+        self.sizes[self.sizes.len() - 1]
+    }
+
+    /// The width of what a perceptron's last layer reads.
+    pub(super) fn latent(&self) -> Option<usize> {
+        matches!(self.kind, Kind::Perceptron(_)).then(|| self.sizes[self.sizes.len() - 2])
+    }
+
+    /// The widths, from input to output; of a module the first and the last.
     pub fn sizes(&self) -> &[usize] {
         &self.sizes
     }
 
-    /// All weights and biases, layer by layer.
+    /// All weights and biases, layer by layer; of a module all parameters, one after the other.
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
+    /// Takes over the values of a network of this shape.
+    pub(super) fn set(&mut self, values: &[f32]) -> Result<()> {
+        if values.len() != self.values.len() {
+            let (found, expected) = (values.len(), self.values.len());
+            return Err(Error::Resume(format!(
+                "a network of {found} weights, expected {expected}"
+            )));
+        }
+        self.values_mut().copy_from_slice(values);
+        Ok(())
+    }
+
     pub(super) fn values_mut(&mut self) -> &mut [f32] {
+        if let Kind::Module(_, acting) = &mut self.kind {
+            acting.take();
+        }
         &mut self.values
     }
 
-    /// The weights' and the biases' part of [`values`](Self::values) for each layer.
+    /// A perceptron's weights' and biases' part of [`values`](Self::values) for each layer.
     fn parts(&self) -> impl Iterator<Item = (usize, usize, &[f32], &[f32])> {
         let mut at = 0;
         self.sizes.windows(2).map(move |pair| {
@@ -98,12 +256,20 @@ impl Network {
         })
     }
 
-    /// `[rows, inputs]` → `[rows, outputs]`, on the host without gradients.
+    /// `[rows, inputs]` → `[rows, outputs]` without gradients: of a perceptron on the host, of a
+    /// module on its own device.
     pub fn forward(&self, rows: &[f32]) -> Vec<f32> {
-        self.forward_from_latent(rows).1
+        let Kind::Module(prototype, acting) = &self.kind else {
+            return self.forward_from_latent(rows).1;
+        };
+        let Prototype { body, device, .. } = &**prototype;
+        let acting = acting.get_or_init(|| body.on(device, false, &self.values).into());
+        let shape = [rows.len() / self.inputs(), self.inputs()];
+        let rows = Tensor::from_data(TensorData::new(rows.to_vec(), shape), device);
+        ops::to_vec(acting.forward(rows))
     }
 
-    /// What the last layer reads, `[rows, last hidden width]`, and what it gives.
+    /// Of a perceptron what the last layer reads, `[rows, last hidden width]`, and what it gives.
     pub(super) fn forward_from_latent(&self, rows: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let count = rows.len() / self.sizes[0];
         let (mut latent, mut x) = (Vec::new(), rows.to_vec());
@@ -116,10 +282,10 @@ impl Network {
                 accumulate(&mut y[from..], row, weights);
             }
             if number < last {
-                match self.activation {
-                    Activation::Relu => y.iter_mut().for_each(|x| *x = x.max(0.0)),
+                let is_relu = matches!(self.kind, Kind::Perceptron(Activation::Relu));
+                for x in &mut y {
                     // The configurations refuse all others.
-                    _ => y.iter_mut().for_each(|x| *x = x.tanh()),
+                    *x = if is_relu { x.max(0.0) } else { x.tanh() };
                 }
             }
             latent = std::mem::replace(&mut x, y);
@@ -127,38 +293,53 @@ impl Network {
         (latent, x)
     }
 
-    /// The layers on a device; with gradients where it has autodiff and `trained` is set.
+    /// The same on a device; with gradients where it has autodiff and `trained` is set.
     pub(super) fn on(&self, device: &Device, trained: bool) -> Layers {
-        let layer = |(inputs, outputs, weights, biases): (usize, usize, &[f32], &[f32])| {
-            let weight = TensorData::new(weights.to_vec(), [inputs, outputs]);
-            let weight = Tensor::<2>::from_data(weight, device);
-            let bias = TensorData::new(biases.to_vec(), [outputs]);
-            let bias = Tensor::<1>::from_data(bias, device);
-            if trained {
-                Linear { weight: Param::from_tensor(weight), bias: Some(Param::from_tensor(bias)) }
-            } else {
-                let id = burn::module::ParamId::from(0);
-                Linear {
-                    weight: Param::initialized(id, weight),
-                    bias: Some(Param::initialized(id, bias)),
-                }
+        match &self.kind {
+            Kind::Perceptron(activation) => {
+                let values = TensorData::new(self.values.clone(), [self.values.len()]);
+                let values = Tensor::from_data(values, device);
+                let values = if trained { values.require_grad() } else { values };
+                Layers::Perceptron { sizes: self.sizes.clone(), activation: *activation, values }
             }
-        };
-        Layers { layers: self.parts().map(layer).collect(), activation: self.activation }
+            Kind::Module(prototype, _) => {
+                Layers::Module(prototype.body.on(device, trained, &self.values))
+            }
+        }
     }
 
-    /// Its tensors in PyTorch's names and layouts, as of an `nn.Sequential` of that name.
-    pub(super) fn tensors(&self, name: &str) -> Vec<(String, Vec<f32>, Vec<usize>)> {
-        let mut tensors = Vec::new();
-        for (number, (inputs, outputs, weights, biases)) in self.parts().enumerate() {
-            let transposed = (0..outputs * inputs)
-                .map(|at| weights[at % inputs * outputs + at / inputs])
-                .collect();
-            let layer = 2 * number;
-            tensors.push((format!("{name}.{layer}.weight"), transposed, vec![outputs, inputs]));
-            tensors.push((format!("{name}.{layer}.bias"), biases.to_vec(), vec![outputs]));
+    /// Where each tensor of a file lies in [`values`](Self::values): a perceptron's in PyTorch's
+    /// names and layouts, as of an `nn.Sequential` of that name, a module's by its own paths.
+    fn stored(&self, name: &str) -> Vec<Stored> {
+        let mut stored = Vec::new();
+        let mut at = 0;
+        let mut push = |key: String, shape: Vec<usize>, transposed| {
+            stored.push(Stored { name: format!("{name}.{key}"), at, shape, transposed });
+            at += stored[stored.len() - 1].count();
+        };
+        match &self.kind {
+            Kind::Perceptron(_) => {
+                for (number, pair) in self.sizes.windows(2).enumerate() {
+                    push(format!("{}.weight", 2 * number), vec![pair[1], pair[0]], true);
+                    push(format!("{}.bias", 2 * number), vec![pair[1]], false);
+                }
+            }
+            Kind::Module(prototype, _) => {
+                for Parameter { name, shape } in &prototype.parameters {
+                    push(name.clone(), shape.clone(), false);
+                }
+            }
         }
-        tensors
+        stored
+    }
+
+    /// Its tensors as files have them.
+    pub(super) fn tensors(&self, name: &str) -> Vec<(String, Vec<f32>, Vec<usize>)> {
+        let read = |stored: Stored| {
+            let values = (0..stored.count()).map(|place| self.values[stored.place(place)]);
+            (stored.name.clone(), values.collect(), stored.shape)
+        };
+        self.stored(name).into_iter().map(read).collect()
     }
 
     /// Takes over tensors of [`tensors`](Self::tensors); the names of those that do not fit.
@@ -167,40 +348,28 @@ impl Network {
         name: &str,
         mut tensor: impl FnMut(&str) -> Option<(Vec<f32>, Vec<usize>)>,
     ) -> Vec<String> {
-        let (mut at, mut wrong) = (0, Vec::new());
-        for (number, pair) in self.sizes.clone().windows(2).enumerate() {
-            let (inputs, outputs) = (pair[0], pair[1]);
-            let key = format!("{name}.{}.weight", 2 * number);
-            match tensor(&key) {
-                Some((values, shape)) if shape == [outputs, inputs] => {
+        let mut wrong = Vec::new();
+        for stored in self.stored(name) {
+            let Stored { name: key, shape: expected, .. } = &stored;
+            match tensor(key) {
+                Some((values, shape)) if shape == *expected => {
+                    let to = self.values_mut();
                     for (place, value) in values.into_iter().enumerate() {
-                        self.values[at + place % inputs * outputs + place / inputs] = value;
+                        to[stored.place(place)] = value;
                     }
                 }
                 Some((_, shape)) => {
-                    wrong.push(format!("`{key}` is {shape:?}, expected {:?}", [outputs, inputs]));
+                    wrong.push(format!("`{key}` is {shape:?}, expected {expected:?}"));
                 }
                 None => wrong.push(format!("`{key}` is missing")),
             }
-            at += inputs * outputs;
-            let key = format!("{name}.{}.bias", 2 * number);
-            match tensor(&key) {
-                Some((values, shape)) if shape == [outputs] => {
-                    self.values[at..at + outputs].copy_from_slice(&values);
-                }
-                Some((_, shape)) => {
-                    wrong.push(format!("`{key}` is {shape:?}, expected [{outputs}]"));
-                }
-                None => wrong.push(format!("`{key}` is missing")),
-            }
-            at += outputs;
         }
         wrong
     }
 
     /// Moves towards another network: `self += share · (other − self)`.
     pub(super) fn move_towards(&mut self, other: &Self, share: f32) {
-        for (a, b) in self.values.iter_mut().zip(&other.values) {
+        for (a, b) in self.values_mut().iter_mut().zip(&other.values) {
             *a += share * (b - *a);
         }
     }
@@ -216,43 +385,64 @@ fn accumulate(y: &mut [f32], row: &[f32], weights: &[f32]) {
     }
 }
 
+/// A tensor of a file.
+struct Stored {
+    name: String,
+    /// Where the values of it begin.
+    at: usize,
+    shape: Vec<usize>,
+    /// Whether a matrix is stored as its transpose.
+    transposed: bool,
+}
+
+impl Stored {
+    fn count(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Where a number of the tensor is among the values.
+    fn place(&self, number: usize) -> usize {
+        if !self.transposed {
+            return self.at + number;
+        }
+        let [rows, columns] = self.shape[..] else { unreachable!("a matrix") };
+        self.at + number % columns * rows + number / columns
+    }
+}
+
 impl Layers {
     /// `[rows, inputs]` → `[rows, outputs]`
     pub(super) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        self.forward_from_latent(x).1
+        match self {
+            Self::Perceptron { sizes, activation, values } => {
+                ops::perceptron(x, values.clone(), sizes, *activation)
+            }
+            Self::Module(body) => body.forward(x),
+        }
     }
 
-    /// What the last layer reads, `[rows, last hidden width]`, and what it gives.
-    pub(super) fn forward_from_latent(&self, mut x: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-        let (last, hidden) = self.layers.split_last().expect("a network has a layer");
-        for layer in hidden {
-            x = ops::linear(layer, x);
-            x = match self.activation {
-                Activation::Relu => ops::relu(x),
-                _ => ops::tanh(x),
-            };
+    /// Of a perceptron what the last layer reads, `[rows, last hidden width]`, and what it gives.
+    pub(super) fn forward_from_latent(&self, x: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        match self {
+            Self::Perceptron { sizes, activation, values } => {
+                ops::perceptron_with_latent(x, values.clone(), sizes, *activation)
+            }
+            Self::Module(body) => (x.clone(), body.forward(x)),
         }
-        (x.clone(), ops::linear(last, x))
     }
 
     /// The gradients in the order of [`Network::values`].
     pub(super) fn gradients(&self, gradients: &Gradients) -> Result<Vec<f32>> {
-        let mut out = Vec::new();
-        for layer in &self.layers {
-            push(&mut out, layer.weight.val().grad(gradients))?;
-            if let Some(bias) = &layer.bias {
-                push(&mut out, bias.val().grad(gradients))?;
-            }
+        match self {
+            Self::Perceptron { values, .. } => match values.grad(gradients) {
+                Some(gradient) => Ok(ops::to_vec(gradient)),
+                None => {
+                    Err(model_utils_core::Error::data("gradients", "a network has none").into())
+                }
+            },
+            Self::Module(body) => body.gradients(gradients),
         }
-        Ok(out)
     }
-}
-
-fn push<const D: usize>(out: &mut Vec<f32>, gradient: Option<Tensor<D>>) -> Result<()> {
-    let gradient =
-        gradient.ok_or_else(|| model_utils_core::Error::data("gradients", "a weight has none"))?;
-    out.extend(ops::to_vec(gradient));
-    Ok(())
 }
 
 /// A matrix whose rows or columns, whichever are fewer, are orthonormal: Gram and Schmidt on

@@ -1,18 +1,20 @@
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, TensorData};
 use derive_setters::Setters;
 use model_utils::layers::Activation;
-use model_utils::train::{Budget, Observer, Run};
+use model_utils::train::{Budget, Observer};
 use model_utils_core::config::{self, ConfigError};
 use model_utils_core::random::Random;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::actor_critic::{ActorCritic, Minibatch};
+use super::actor_critic::{ActorCritic, Live, Rows};
 use super::adam::{Adam, clip};
-use super::agent::{Agent, Snapshot, acts};
+use super::agent::{Agent, Columns, Parts, acts};
+use super::distribution::{Distribution, Heads};
 use super::journal::{Counted, Journal, Learned};
-use super::network::Network;
-use crate::environment::{Choice, from_state, to_state};
+use super::network::{Build, Network, NetworkShape, Start, widths};
+use crate::environment::{Element, from_state, to_state};
 use crate::error::{Error, Result};
 use crate::memory::{Bootstrap, generalized_advantages};
 use crate::space::{Space, Spaces};
@@ -25,6 +27,9 @@ use crate::wrappers::Moments;
 pub struct OnPolicyConfig<A> {
     /// Widths of the hidden layers, the same for policy and value.
     pub hidden: Vec<usize>,
+    /// Whether one network gives policy and value, in place of one each.
+    #[serde(default)]
+    pub shared: bool,
     /// What stands between them: ReLU or the hyperbolic tangent.
     pub activation: Activation,
     /// Adam's learning rate.
@@ -42,7 +47,7 @@ pub struct OnPolicyConfig<A> {
     pub value: f64,
     /// The most that the norm of all gradients may be.
     pub max_grad_norm: f64,
-    /// The logarithm of the deviation of continuous actions at first.
+    /// The logarithm of the deviation of continuous actions at first, in halves of their ranges.
     pub log_std: f64,
     /// Observations with mean 0 and deviation 1; the statistics are saved with the agent.
     pub normalize_observations: bool,
@@ -64,9 +69,10 @@ impl<A: Algorithm> OnPolicyConfig<A> {
 
     /// Two hidden layers of 64 with the hyperbolic tangent, γ = 0.99, λ = 1, no entropy, half of
     /// the value's error, a norm of at most 0.5, log σ = 0, nothing normalised, seed 0.
-    pub(super) fn from_algorithm(algorithm: A, learning_rate: f64, steps: usize) -> Self {
+    pub fn from_algorithm(algorithm: A, learning_rate: f64, steps: usize) -> Self {
         Self {
             hidden: vec![64, 64],
+            shared: false,
             activation: Activation::Tanh,
             learning_rate,
             steps,
@@ -92,6 +98,21 @@ impl<A: Algorithm> OnPolicyConfig<A> {
         OnPolicy::from_config(self, spaces, device)
     }
 
+    /// A fresh agent whose networks are the user's own: `actor` and `critic`, or where they are
+    /// shared `actor_critic`, whose last output is the value.
+    ///
+    /// # Errors
+    ///
+    /// As [`init`](Self::init), and of [`Agent::from_networks`].
+    pub fn init_with(
+        &self,
+        spaces: &Spaces,
+        device: &Device,
+        build: &mut dyn FnMut(&NetworkShape) -> Result<Network>,
+    ) -> Result<OnPolicy<A>> {
+        OnPolicy::from_networks(self, spaces, device, build)
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let known = matches!(self.activation, Activation::Relu | Activation::Tanh);
         config::require(known, "activation", self.activation, "Relu or Tanh")?;
@@ -114,12 +135,59 @@ impl<A: Algorithm> Default for OnPolicyConfig<A> {
 }
 
 /// An algorithm that learns from rollouts of the present policy, and what it alone is configured
-/// by.
+/// by. One of the user's own:
+///
+#[cfg_attr(feature = "flex", doc = "```")]
+#[cfg_attr(not(feature = "flex"), doc = "```ignore")]
+/// use rl::deep::{Agent as _, Algorithm, OnPolicy, OnPolicyConfig, Rollout};
+/// use rl::prelude::*;
+/// use serde::{Deserialize, Serialize};
+///
+/// /// One update a rollout, by the advantage's sign alone.
+/// #[derive(Debug, Clone, Serialize, Deserialize)]
+/// struct SignUpdate {
+///     bonus: f64,
+/// }
+///
+/// impl Algorithm for SignUpdate {
+///     const MODEL: &'static str = "sign";
+///
+///     fn defaults() -> OnPolicyConfig<Self> {
+///         OnPolicyConfig::from_algorithm(Self { bonus: 0.01 }, 3e-3, 32).with_lambda(0.9)
+///     }
+///
+///     fn update(
+///         config: &OnPolicyConfig<Self>,
+///         agent: &mut OnPolicy<Self>,
+///         rollout: &Rollout,
+///     ) -> rl::Result<Vec<(&'static str, f64)>> {
+///         let all: Vec<usize> = (0..rollout.len()).collect();
+///         let (rows, live) = (agent.rows(rollout, &all), agent.live());
+///         let judged = live.judge(&rows);
+///         let entropy = judged.entropy();
+///         let policy = (judged.log_probs * rows.advantages.sign()).mean().neg();
+///         let value = (judged.values - rows.returns).powi_scalar(2).mean();
+///         let loss = policy + value * config.value - entropy * config.algorithm.bonus;
+///         agent.descend(&live, &loss, config.learning_rate)?;
+///         Ok(vec![("loss", f64::from(loss.into_scalar::<f32>()))])
+///     }
+/// }
+///
+/// let device = "flex".parse::<DeviceSpec>()?.open()?;
+/// let mut poles = CartPole::make_vec(8, 42)?;
+/// let mut agent = OnPolicyConfig::<SignUpdate>::new().init(poles.spaces(), &device)?;
+/// agent.learn(&mut poles, Budget::steps(20_000), &mut Silent)?;
+/// let score = evaluate(&agent, &mut CartPole::new(), 10, 7)?;
+/// assert!(score.mean() > 60.0, "{score}"); // a random policy: 22
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Algorithm: Clone + std::fmt::Debug + Serialize + DeserializeOwned {
     /// Its name in files.
     const MODEL: &'static str;
     /// Adam's ε.
-    const ADAM_EPSILON: f32;
+    const ADAM_EPSILON: f32 = 1e-8;
+    /// The steps that a rollout of all environments has to have.
+    const LEAST_STEPS: usize = 1;
 
     /// The configuration that it begins with.
     fn defaults() -> OnPolicyConfig<Self>;
@@ -133,7 +201,7 @@ pub trait Algorithm: Clone + std::fmt::Debug + Serialize + DeserializeOwned {
         Ok(())
     }
 
-    /// Learns from a rollout; what it measured.
+    /// Learns from a rollout; what it measured, as metrics.
     ///
     /// # Errors
     ///
@@ -151,11 +219,11 @@ pub struct OnPolicy<A> {
     config: OnPolicyConfig<A>,
     spaces: Spaces,
     /// With autodiff.
-    pub(super) device: Device,
+    device: Device,
     pub(super) networks: ActorCritic,
     adam: Adam,
-    pub(super) random: Random,
-    pub(super) journal: Journal,
+    random: Random,
+    journal: Journal,
     moments: Normalizers,
 }
 
@@ -169,15 +237,50 @@ struct Normalizers {
 
 /// Steps of all environments under one policy, `[steps, environments]`, step after step.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Rollout {
-    pub(super) observations: Vec<f32>,
-    pub(super) actions: Vec<f32>,
-    pub(super) masks: Option<Vec<bool>>,
-    pub(super) log_p: Vec<f32>,
-    /// The advantages.
+    /// What the policy read. `[steps, environments, features]`
+    pub observations: Vec<f32>,
+    /// What it drew: indices and bits as they are, numbers in halves of their ranges from the middle.
+    /// `[steps, environments, numbers]`
+    pub actions: Vec<f32>,
+    /// Which choices were possible, where not all were. `[steps, environments, choices]`
+    pub masks: Option<Vec<bool>>,
+    /// log π(a|s) when it was drawn.
+    pub log_probs: Vec<f32>,
+    /// What the value was.
+    pub values: Vec<f32>,
+    /// The generalised advantages.
     pub advantages: Vec<f32>,
     /// What the value is to become: advantage + value.
     pub returns: Vec<f32>,
+}
+
+impl Rollout {
+    /// How many steps it has, of all environments.
+    pub fn len(&self) -> usize {
+        self.returns.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.returns.is_empty()
+    }
+
+    /// The share of the returns' variance that the values explain: 1 for all, 0 for what a constant
+    /// explains, NaN where the returns do not vary.
+    pub fn explained_variance(&self) -> f64 {
+        let variance = |each: &dyn Fn(usize) -> f64| {
+            let count = self.len() as f64;
+            let mean = (0..self.len()).map(each).sum::<f64>() / count;
+            (0..self.len()).map(|i| (each(i) - mean).powi(2)).sum::<f64>() / count
+        };
+        let of = variance(&|i| f64::from(self.returns[i]));
+        if of == 0.0 {
+            return f64::NAN;
+        }
+        1.0 - variance(&|i| f64::from(self.returns[i] - self.values[i])) / of
+    }
 }
 
 impl<A: Algorithm> OnPolicy<A> {
@@ -186,36 +289,84 @@ impl<A: Algorithm> OnPolicy<A> {
         &self.networks
     }
 
+    /// The policy's distribution for an observation.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Observation`], [`Error::NotFinite`] and [`Error::Mask`] for what is not of its
+    /// spaces.
+    pub fn distribution<O: Element>(
+        &self,
+        observation: &O,
+        mask: Option<&[bool]>,
+    ) -> Result<Distribution<'_>> {
+        let row = super::agent::features(&self.spaces, observation, mask)?;
+        Ok(self.distribution_of(&row, mask))
+    }
+
+    fn distribution_of(&self, row: &[f32], mask: Option<&[bool]>) -> Distribution<'_> {
+        match &self.moments.observations {
+            None => self.networks.distribution(row, mask),
+            Some(moments) => self.networks.distribution(&moments.normalized(row), mask),
+        }
+    }
+
+    /// The generator of what the agent draws.
+    pub fn random(&mut self) -> &mut Random {
+        &mut self.random
+    }
+
+    /// Environment steps before the rollout that is learned from.
+    pub(super) fn steps_before(&self, rollout: &Rollout) -> u64 {
+        self.journal.steps().saturating_sub(rollout.len() as u64)
+    }
+
     /// A rollout under the present policy.
     fn collect(&mut self, environments: &mut dyn VectorEnvironment) -> Result<Rollout> {
         let (count, steps) = (environments.count(), self.config.steps);
         let features = self.spaces.observation.features();
+        let choices = self.spaces.action.choices();
         let mut rollout = Rollout::default();
-        let (mut rewards, mut values, mut after) = (Vec::new(), Vec::new(), Vec::new());
-        self.moments.sums.resize(count, 0.0);
-        let mut observations = self.normalized(environments.observations(), true);
-        let mut value = self.networks.values(&observations);
-        for _ in 0..steps {
-            if let Some(masks) = environments.masks() {
-                rollout.masks.get_or_insert_with(Vec::new).extend_from_slice(masks);
+        let (mut rewards, mut after) = (Vec::new(), Vec::new());
+        if self.moments.sums.len() != count {
+            self.moments.sums = vec![0.0; count];
+        }
+        // What the rollout before ended with was counted there.
+        let first = self.journal.steps() == 0;
+        let mut observations = self.normalized(environments.observations(), first);
+        let (mut outputs, mut values) = self.networks.outputs_and_values(&observations);
+        for step in 0..steps {
+            // What came before the first mask was free.
+            match (environments.masks(), &mut rollout.masks) {
+                (Some(masks), None) => {
+                    let mut all = vec![true; step * count * choices];
+                    all.extend_from_slice(masks);
+                    rollout.masks = Some(all);
+                }
+                (Some(masks), Some(all)) => all.extend_from_slice(masks),
+                (None, Some(all)) => all.resize(all.len() + count * choices, true),
+                (None, None) => {}
             }
-            let (actions, log_p) =
-                self.networks.sample(&observations, environments.masks(), &mut self.random);
+            let (actions, log_probs) =
+                self.networks.sample(&outputs, environments.masks(), &mut self.random);
             let transitions = if matches!(self.spaces.action, Space::Discrete(_)) {
                 let indices: Vec<usize> = actions.iter().map(|a| *a as usize).collect();
                 environments.step(Actions::Indices(&indices))?.clone()
             } else {
-                environments.step(Actions::Numbers(&self.networks.clipped(&actions)))?.clone()
+                let mut numbers = Vec::with_capacity(actions.len());
+                let heads = &self.networks.heads;
+                actions.chunks(heads.width()).for_each(|row| heads.action(row, &mut numbers));
+                environments.step(Actions::Numbers(&numbers))?.clone()
             };
             rollout.observations.extend_from_slice(&observations);
             rollout.actions.extend_from_slice(&actions);
-            rollout.log_p.extend_from_slice(&log_p);
-            values.extend_from_slice(&value);
+            rollout.log_probs.extend_from_slice(&log_probs);
+            rollout.values.extend_from_slice(&values);
             let scaled = self.scaled(&transitions.rewards, |i| transitions.ended(i));
             rewards.extend_from_slice(&scaled);
             observations = self.normalized(environments.observations(), true);
-            value = self.networks.values(&observations);
-            for i in 0..count {
+            (outputs, values) = self.networks.outputs_and_values(&observations);
+            for (i, value) in values.iter().enumerate() {
                 let (terminated, truncated) = (transitions.terminated[i], transitions.truncated[i]);
                 // Nothing comes after termination alone; after a truncation what the final
                 // observation is worth, for the next one is of another episode.
@@ -226,7 +377,7 @@ impl<A: Algorithm> OnPolicy<A> {
                     let row = self.normalized(row, false);
                     f64::from(self.networks.values(&row)[0])
                 } else {
-                    f64::from(value[i])
+                    f64::from(*value)
                 };
                 after.push(Bootstrap { value, ended: terminated || truncated });
             }
@@ -234,8 +385,9 @@ impl<A: Algorithm> OnPolicy<A> {
         }
         let OnPolicyConfig { discount, lambda, .. } = self.config;
         rollout.advantages =
-            generalized_advantages(&rewards, &values, &after, count, discount, lambda);
-        rollout.returns = rollout.advantages.iter().zip(&values).map(|(a, v)| a + v).collect();
+            generalized_advantages(&rewards, &rollout.values, &after, count, discount, lambda);
+        let sums = rollout.advantages.iter().zip(&rollout.values);
+        rollout.returns = sums.map(|(a, v)| a + v).collect();
         Ok(rollout)
     }
 
@@ -246,8 +398,7 @@ impl<A: Algorithm> OnPolicy<A> {
         if learning {
             rows.chunks(features).for_each(|row| moments.push(row));
         }
-        let each = rows.iter().enumerate();
-        each.map(|(at, x)| moments.normal(at % features, f64::from(*x)) as f32).collect()
+        moments.normalized(rows)
     }
 
     /// Rewards as the algorithm sees them.
@@ -264,73 +415,79 @@ impl<A: Algorithm> OnPolicy<A> {
         rewards.iter().map(|r| (f64::from(*r) / deviation).clamp(-10.0, 10.0) as f32).collect()
     }
 
-    /// Rows of a rollout as a minibatch.
-    pub(super) fn minibatch(&self, rollout: &Rollout, rows: &[usize]) -> Minibatch {
-        let features = self.spaces.observation.features();
-        let (width, actions) = (self.networks.width(), self.spaces.action.features());
-        let mut batch = Minibatch::default();
-        for &at in rows {
-            batch
-                .observations
-                .extend_from_slice(&rollout.observations[at * features..(at + 1) * features]);
-            batch.actions.extend_from_slice(&rollout.actions[at * width..(at + 1) * width]);
-            batch.old_log_p.push(rollout.log_p[at]);
-            batch.advantages.push(rollout.advantages[at]);
-            batch.returns.push(rollout.returns[at]);
-        }
-        batch.masks = rollout.masks.as_ref().map(|masks| {
-            rows.iter().flat_map(|at| &masks[at * actions..(at + 1) * actions]).copied().collect()
-        });
-        batch
+    /// Rows of a rollout on the agent's device.
+    pub fn rows(&self, rollout: &Rollout, rows: &[usize]) -> Rows {
+        self.networks.rows(rollout, rows, &self.device)
     }
 
-    /// Clips the gradients and moves the weights.
-    pub(super) fn apply(
-        &mut self,
-        mut gradients: Vec<f32>,
-        max_norm: f64,
-        learning_rate: f64,
-    ) -> Result<()> {
-        let norm = clip(&mut gradients, max_norm);
+    /// The networks on the agent's device, with gradients.
+    pub fn live(&self) -> Live {
+        self.networks.on(&self.device)
+    }
+
+    /// Moves the weights against the gradients of a loss, whose norm is clipped.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFinite`](model_utils_core::Error::NotFinite) for gradients that are not.
+    pub fn descend(&mut self, live: &Live, loss: &Tensor<1>, learning_rate: f64) -> Result<()> {
+        let mut gradients = live.gradients(loss)?;
+        let norm = clip(&mut gradients, self.config.max_grad_norm);
         self.journal.updates += 1;
         if !norm.is_finite() {
             let (what, step) = ("norm of the gradients".to_owned(), self.journal.updates);
             return Err(model_utils_core::Error::NotFinite { what, value: norm, step }.into());
         }
-        self.adam.step(&mut self.networks.parts(), &gradients, learning_rate);
+        self.networks.step(&mut self.adam, &gradients, learning_rate);
         Ok(())
     }
 }
 
 /// Subtracts the mean and divides by the deviation.
-pub(super) fn standardize(values: &mut [f32]) {
+pub(super) fn standardized(values: &[f32]) -> Vec<f32> {
     let count = values.len() as f32;
     if values.len() < 2 {
-        return;
+        return values.to_vec();
     }
     let mean = values.iter().sum::<f32>() / count;
     let squares: f32 = values.iter().map(|x| (x - mean).powi(2)).sum();
     let deviation = (squares / (count - 1.0)).sqrt() + 1e-8;
-    for x in values {
-        *x = (*x - mean) / deviation;
-    }
+    values.iter().map(|x| (x - mean) / deviation).collect()
+}
+
+/// A column beside another.
+pub(super) fn on_device(values: &[f32], beside: &Tensor<1>) -> Tensor<1> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), &beside.device())
 }
 
 impl<A: Algorithm> Agent for OnPolicy<A> {
     type Config = OnPolicyConfig<A>;
     const MODEL: &'static str = A::MODEL;
 
-    fn from_config(config: &Self::Config, spaces: &Spaces, device: &Device) -> Result<Self> {
+    fn build(
+        config: &Self::Config,
+        spaces: &Spaces,
+        device: &Device,
+        mut own: Option<&mut Build<'_>>,
+    ) -> Result<Self> {
         config.check()?;
+        spaces.check()?;
         let mut random = Random::new(config.seed);
-        let networks = ActorCritic::new(
-            spaces,
-            &config.hidden,
-            config.activation,
-            config.log_std,
-            &mut random,
-        )?;
         let features = spaces.observation.features();
+        let heads = Heads::new(&spaces.action);
+        let mut network = |name, outputs, gain| {
+            let sizes = widths(features, &config.hidden, outputs)?;
+            NetworkShape::build(name, &sizes, &mut own, |sizes| {
+                Network::new(sizes, config.activation, Start::Orthogonal(gain), &mut random)
+            })
+        };
+        let (actor, critic) = if config.shared {
+            (network("actor_critic", heads.outputs() + 1, 0.01)?, None)
+        } else {
+            (network("actor", heads.outputs(), 0.01)?, Some(network("critic", 1, 1.0)?))
+        };
+        let log_std = vec![config.log_std as f32; heads.numbers()];
+        let networks = ActorCritic { actor, critic, log_std, heads };
         let moments = Normalizers {
             observations: config.normalize_observations.then(|| Moments::new(features)),
             rewards: config.normalize_rewards.then(|| Moments::new(1)),
@@ -356,24 +513,20 @@ impl<A: Algorithm> Agent for OnPolicy<A> {
         &self.spaces
     }
 
-    fn run(&self) -> &Run {
-        &self.journal.run
+    fn journal(&self) -> &Journal {
+        &self.journal
     }
 
-    fn run_mut(&mut self) -> &mut Run {
-        &mut self.journal.run
+    fn journal_mut(&mut self) -> &mut Journal {
+        &mut self.journal
     }
 
-    fn decide(&self, observation: &[f32], mask: Option<&[bool]>) -> Choice<'static> {
-        match &self.moments.observations {
-            None => self.networks.decide(observation, mask),
-            Some(moments) => {
-                let each = observation.iter().enumerate();
-                let row: Vec<f32> =
-                    each.map(|(at, x)| moments.normal(at, f64::from(*x)) as f32).collect();
-                self.networks.decide(&row, mask)
-            }
-        }
+    fn decide(&self, observation: &[f32], mask: Option<&[bool]>) -> Vec<f64> {
+        self.distribution_of(observation, mask).mode()
+    }
+
+    fn draw(&self, observation: &[f32], mask: Option<&[bool]>, random: &mut Random) -> Vec<f64> {
+        self.distribution_of(observation, mask).sample(random)
     }
 
     fn learn(
@@ -383,51 +536,71 @@ impl<A: Algorithm> Agent for OnPolicy<A> {
         progress: &mut dyn Observer,
     ) -> Result<Learned> {
         self.spaces.expect(environments.spaces())?;
+        let rows = self.config.steps.saturating_mul(environments.count());
+        let what = "at least 2 steps of all environments";
+        config::require(rows >= A::LEAST_STEPS, "steps", self.config.steps, what)?;
         self.journal.start(budget, progress)?;
         let config = self.config.clone();
         while self.journal.run.next(progress) {
             let rollout = self.collect(environments)?;
-            let metrics = A::update(&config, self, &rollout)?;
+            let mut metrics = A::update(&config, self, &rollout)?;
+            metrics.push(("explained_variance", rollout.explained_variance()));
             self.journal.report(&metrics, progress);
+            self.evaluate_when_due(progress)?;
             self.save_when_due(environments, progress)?;
         }
-        self.save_at_end(environments, progress)?;
-        Ok(self.journal.finish(progress))
+        self.end(environments, progress)
     }
 
-    fn snapshot(&self) -> Result<Snapshot> {
-        let mut networks =
-            vec![("actor", self.networks.actor.clone()), ("critic", self.networks.critic.clone())];
+    fn acting(&self) -> Result<Parts> {
+        let mut networks = vec![("actor", self.networks.actor.clone())];
+        networks.extend(self.networks.critic.clone().map(|critic| ("critic", critic)));
         if !self.networks.log_std.is_empty() {
             networks.push(("deviation", Network::constant(&self.networks.log_std)));
         }
-        Ok(Snapshot {
-            networks,
-            acting: to_state(&self.moments)?,
-            columns: self.adam.columns("adam"),
-            learning: to_state(&(&self.random, &self.journal))?,
-        })
+        Ok(Parts { networks, other: to_state(&self.moments)? })
     }
 
-    fn restore(&mut self, mut snapshot: Snapshot) -> Result<()> {
-        for (name, network) in std::mem::take(&mut snapshot.networks) {
-            match name {
-                "actor" => self.networks.actor = network,
-                "critic" => self.networks.critic = network,
-                _ => {
+    fn restore_acting(&mut self, acting: Parts) -> Result<()> {
+        let moments: Normalizers = from_state(&acting.other)?;
+        let lengths = |moments: &Option<Moments>| moments.as_ref().map(|m| m.mean().len());
+        if lengths(&moments.observations) != lengths(&self.moments.observations)
+            || lengths(&moments.rewards) != lengths(&self.moments.rewards)
+            || !moments.sums.iter().all(|sum| sum.is_finite())
+        {
+            return Err(Error::Resume("statistics of another shape".to_owned()));
+        }
+        for moments in moments.observations.iter().chain(&moments.rewards) {
+            moments.expect(moments.mean().len())?;
+        }
+        for (name, network) in acting.networks {
+            match (name, &mut self.networks.critic) {
+                ("actor", _) => self.networks.actor.set(network.values())?,
+                ("critic", Some(critic)) => critic.set(network.values())?,
+                ("deviation", _) => {
                     let count = self.networks.log_std.len();
-                    self.networks.log_std.copy_from_slice(&network.values()[count..]);
+                    let values = network.values();
+                    if values.len() != 2 * count {
+                        return Err(Error::Resume("deviations of another shape".to_owned()));
+                    }
+                    self.networks.log_std.copy_from_slice(&values[count..]);
                 }
+                (name, _) => return Err(Error::Resume(format!("a network {name}"))),
             }
         }
-        self.moments = from_state(&snapshot.acting)?;
-        if snapshot.learning.is_null() {
-            return Ok(());
-        }
+        self.moments = moments;
+        Ok(())
+    }
+
+    fn learning(&self) -> Result<(Columns, Value)> {
+        Ok((Columns(self.adam.columns("adam")), to_state(&(&self.random, &self.journal))?))
+    }
+
+    fn restore_learning(&mut self, mut columns: Columns, learning: &Value) -> Result<()> {
         let counted: Counted;
-        (self.random, counted) = from_state(&snapshot.learning)?;
-        self.journal.restore(counted);
-        if self.adam.restore("adam", |name| snapshot.column(name)) {
+        (self.random, counted) = from_state(learning)?;
+        self.journal.restore(counted)?;
+        if self.adam.restore("adam", |name| columns.take(name)) {
             return Ok(());
         }
         Err(Error::Resume("moments of another shape".to_owned()))

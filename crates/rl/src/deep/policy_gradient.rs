@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::on_policy::{Algorithm, OnPolicy, OnPolicyConfig, Rollout, standardize};
+use super::on_policy::{Algorithm, OnPolicy, OnPolicyConfig, Rollout, on_device, standardized};
 use crate::error::Result;
 
 /// Advantage actor-critic (Mnih et al. 2016), synchronous.
@@ -59,23 +59,22 @@ fn update<A: Algorithm>(
     config: &OnPolicyConfig<A>,
     agent: &mut OnPolicy<A>,
     rollout: &Rollout,
-    standardized: bool,
+    standardizes: bool,
 ) -> Result<Vec<(&'static str, f64)>> {
-    let rows: Vec<usize> = (0..rollout.returns.len()).collect();
-    let mut batch = agent.minibatch(rollout, &rows);
-    if standardized {
-        standardize(&mut batch.advantages);
+    let all: Vec<usize> = (0..rollout.len()).collect();
+    let (mut rows, live) = (agent.rows(rollout, &all), agent.live());
+    if standardizes {
+        rows.advantages = on_device(&standardized(&rollout.advantages), &rows.advantages);
     }
-    let batch = agent.networks.upload(&batch, &agent.device);
-    let live = agent.networks.on(&agent.device);
-    let judged = live.judge(&batch, config.entropy > 0.0);
-    let policy = (judged.log_p * batch.advantages).mean().neg();
-    let value = (judged.values - batch.returns).powi_scalar(2).mean();
-    let loss = policy.clone() + value.clone() * config.value - judged.entropy * config.entropy;
-    let gradients = live.gradients(&loss)?;
-    agent.apply(gradients, config.max_grad_norm, config.learning_rate)?;
+    let judged = live.judge(&rows);
+    let entropy = judged.entropy();
+    let policy = (judged.log_probs * rows.advantages).mean().neg();
+    let value = (judged.values - rows.returns).powi_scalar(2).mean();
+    let loss = policy.clone() + value.clone() * config.value - entropy.clone() * config.entropy;
+    agent.descend(&live, &loss, config.learning_rate)?;
     Ok(vec![
         ("policy_loss", f64::from(policy.into_scalar::<f32>())),
         ("value_loss", f64::from(value.into_scalar::<f32>())),
+        ("entropy", f64::from(entropy.into_scalar::<f32>())),
     ])
 }

@@ -3,7 +3,7 @@ use model_utils::ops;
 use model_utils_core::config::{self, ConfigError};
 use serde::{Deserialize, Serialize};
 
-use super::on_policy::{Algorithm, OnPolicy, OnPolicyConfig, Rollout, standardize};
+use super::on_policy::{Algorithm, OnPolicy, OnPolicyConfig, Rollout, on_device, standardized};
 use crate::error::Result;
 
 /// Proximal policy optimisation (Schulman et al. 2017).
@@ -26,6 +26,14 @@ pub struct PpoUpdate {
     /// Learning rate and clipping fall to 0 over so many environment steps, on a straight line;
     /// none: they stay.
     pub anneal_steps: Option<u64>,
+    /// How far the new value may go from the old one before it stops to count, in units of the
+    /// return; none: any way.
+    #[serde(default)]
+    pub clip_value: Option<f64>,
+    /// The passes over a rollout end where the policy has moved so far: 1.5 times this estimate of
+    /// the Kullback–Leibler divergence; none: never.
+    #[serde(default)]
+    pub target_kl: Option<f64>,
 }
 
 impl PpoConfig {
@@ -48,12 +56,23 @@ impl PpoConfig {
 /// L = -\min\big(\rho A,\ \mathrm{clip}(\rho, 1-\epsilon, 1+\epsilon) A\big)
 ///     + c_v (R - V)^2 - c_e H, \qquad \rho = \pi(a|s) / \pi_{\text{old}}(a|s)
 /// ```
+///
+/// With `clip_value` the V in it is the old one and what is left of the difference after clipping, as
+/// in stable-baselines3.
 impl Algorithm for PpoUpdate {
     const MODEL: &'static str = "ppo";
     const ADAM_EPSILON: f32 = 1e-5;
+    const LEAST_STEPS: usize = 2;
 
     fn defaults() -> PpoConfig {
-        let own = Self { batch_size: 64, epochs: 10, clip: 0.2, anneal_steps: None };
+        let own = Self {
+            batch_size: 64,
+            epochs: 10,
+            clip: 0.2,
+            anneal_steps: None,
+            clip_value: None,
+            target_kl: None,
+        };
         OnPolicyConfig::from_algorithm(own, 3e-4, 2048).with_lambda(0.95)
     }
 
@@ -61,7 +80,9 @@ impl Algorithm for PpoUpdate {
         config::at_least("batch_size", self.batch_size, 2)?;
         config::at_least("epochs", self.epochs, 1)?;
         config::require(self.clip > 0.0, "clip", self.clip, "above 0")?;
-        config::at_least("anneal_steps", self.anneal_steps.unwrap_or(1), 1)
+        config::at_least("anneal_steps", self.anneal_steps.unwrap_or(1), 1)?;
+        config::positive("clip_value", self.clip_value.unwrap_or(1.0))?;
+        config::positive("target_kl", self.target_kl.unwrap_or(1.0))
     }
 
     fn update(
@@ -70,60 +91,82 @@ impl Algorithm for PpoUpdate {
         rollout: &Rollout,
     ) -> Result<Vec<(&'static str, f64)>> {
         let own = &config.algorithm;
-        let count = rollout.returns.len();
+        let count = rollout.len();
         // As in stable-baselines3, what is left is taken before this rollout counts.
-        let left = own.anneal_steps.map_or(1.0, |over| {
-            let before = agent.journal.steps().saturating_sub(count as u64);
-            (1.0 - before as f64 / over as f64).max(0.0)
-        });
+        let left = own
+            .anneal_steps
+            .map_or(1.0, |over| (1.0 - agent.steps_before(rollout) as f64 / over as f64).max(0.0));
         let (learning_rate, clip) = (config.learning_rate * left, own.clip * left);
-        let mut rows: Vec<usize> = (0..count).collect();
+        let mut order: Vec<usize> = (0..count).collect();
         let whole = own.batch_size >= count;
         let mut uploaded = None;
         let mut last = Vec::new();
-        for epoch in 0..own.epochs {
+        'passes: for epoch in 0..own.epochs {
             if !whole {
                 for i in (1..count).rev() {
-                    rows.swap(i, agent.random.below(i + 1));
+                    order.swap(i, agent.random().below(i + 1));
                 }
             }
-            for (number, rows) in rows.chunks(own.batch_size).enumerate() {
-                if rows.len() < 2 {
+            for (number, these) in order.chunks(own.batch_size).enumerate() {
+                if these.len() < 2 {
                     continue;
                 }
                 // A rollout that is one batch is uploaded once for all epochs.
                 if !whole || uploaded.is_none() {
-                    let mut batch = agent.minibatch(rollout, rows);
-                    standardize(&mut batch.advantages);
-                    uploaded = Some(agent.networks.upload(&batch, &agent.device));
+                    let advantages: Vec<f32> =
+                        these.iter().map(|at| rollout.advantages[*at]).collect();
+                    let mut rows = agent.rows(rollout, these);
+                    rows.advantages = on_device(&standardized(&advantages), &rows.advantages);
+                    uploaded = Some(rows);
                 }
-                let Some(batch) = &uploaded else { continue };
-                let live = agent.networks.on(&agent.device);
-                let judged = live.judge(batch, config.entropy > 0.0);
-                let log_ratio = judged.log_p - batch.old_log_p.clone();
+                let Some(rows) = &uploaded else { continue };
+                let live = agent.live();
+                let judged = live.judge(rows);
+                let reported = (epoch + 1 == own.epochs || own.target_kl.is_some()) && number == 0;
+                let entropy = (config.entropy > 0.0 || reported).then(|| judged.entropy());
+                let log_ratio = judged.log_probs - rows.log_probs.clone();
                 let ratio = log_ratio.clone().exp();
-                let free = ratio.clone() * batch.advantages.clone();
-                let bound = ratio.clamp(1.0 - clip, 1.0 + clip) * batch.advantages.clone();
+                let free = ratio.clone() * rows.advantages.clone();
+                let bound = ratio.clamp(1.0 - clip, 1.0 + clip) * rows.advantages.clone();
                 let policy = free.min_pair(bound).mean().neg();
-                let value = (judged.values - batch.returns.clone()).powi_scalar(2).mean();
+                let values = match own.clip_value {
+                    None => judged.values,
+                    Some(most) => {
+                        let moved = (judged.values - rows.values.clone()).clamp(-most, most);
+                        rows.values.clone() + moved
+                    }
+                };
+                let value = (values - rows.returns.clone()).powi_scalar(2).mean();
                 let mut loss = policy.clone() + value.clone() * config.value;
-                if config.entropy > 0.0 {
-                    loss = loss - judged.entropy.clone() * config.entropy;
+                if let Some(entropy) = entropy.clone().filter(|_| config.entropy > 0.0) {
+                    loss = loss - entropy * config.entropy;
                 }
-                let gradients = live.gradients(&loss)?;
-                agent.apply(gradients, config.max_grad_norm, learning_rate)?;
-                if epoch + 1 == own.epochs && number == 0 {
+                let measured = (reported || own.target_kl.is_some()).then(|| {
                     let log_ratio = ops::to_vec(log_ratio.inner());
                     let kl = |x: &f32| f64::from(x.exp() - 1.0 - x);
                     let far = |x: &&f32| f64::from((x.exp() - 1.0).abs()) > clip;
                     let rows = log_ratio.len() as f64;
+                    let kl = log_ratio.iter().map(kl).sum::<f64>() / rows;
+                    (kl, log_ratio.iter().filter(far).count() as f64 / rows)
+                });
+                if let (true, Some((kl, far))) = (reported, measured) {
+                    let entropy = entropy.map_or(f64::NAN, |e| f64::from(e.into_scalar::<f32>()));
                     last = vec![
                         ("policy_loss", f64::from(policy.into_scalar::<f32>())),
                         ("value_loss", f64::from(value.into_scalar::<f32>())),
-                        ("approx_kl", log_ratio.iter().map(kl).sum::<f64>() / rows),
-                        ("clip_fraction", log_ratio.iter().filter(far).count() as f64 / rows),
+                        ("entropy", entropy),
+                        ("approx_kl", kl),
+                        ("clip_fraction", far),
+                        ("learning_rate", learning_rate),
+                        ("passes", (epoch + 1) as f64),
                     ];
                 }
+                if let (Some(most), Some((kl, _))) = (own.target_kl, measured)
+                    && kl > 1.5 * most
+                {
+                    break 'passes;
+                }
+                agent.descend(&live, &loss, learning_rate)?;
             }
         }
         Ok(last)

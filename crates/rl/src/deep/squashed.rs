@@ -3,15 +3,63 @@
 use burn::tensor::activation::softplus;
 use burn::tensor::{Gradients, Tensor};
 
+use super::distribution::{LOG_ROOT_TAU, unit};
 use super::network::Layers;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::space::{Head, Space};
+use crate::vector::{Actions, Transitions, VectorEnvironment};
+
+/// The ends between which actions lie; agents choose in −1 to 1.
+#[derive(Debug, Clone)]
+pub(super) struct Ranges {
+    ends: Vec<(f64, f64)>,
+}
+
+impl Ranges {
+    /// Of a space of numbers with ends.
+    pub(super) fn new(space: &Space) -> Result<Self> {
+        let ends = |head: Head| match head {
+            Head::Number { low, high } if (high - low).is_finite() => Some((low, high)),
+            _ => None,
+        };
+        let ends = space.heads().into_iter().map(ends).collect::<Option<_>>();
+        let bad = || Error::spaces("action", space, "numbers with finite ends");
+        Ok(Self { ends: ends.ok_or_else(bad)? })
+    }
+
+    /// How many numbers an action is.
+    pub(super) fn width(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// From −1 to 1 into the ranges.
+    pub(super) fn scaled(&self, actions: &[f32]) -> Vec<f64> {
+        let one = |(a, (low, high)): (&f32, &(f64, f64))| {
+            let (middle, half) = unit(*low, *high);
+            (middle + half * f64::from(*a)).clamp(*low, *high)
+        };
+        actions.iter().zip(self.ends.iter().cycle()).map(one).collect()
+    }
+
+    /// A step with an action for each environment.
+    pub(super) fn step<'e>(
+        &self,
+        environments: &'e mut dyn VectorEnvironment,
+        actions: &[f32],
+    ) -> Result<&'e Transitions> {
+        environments.step(Actions::Numbers(&self.scaled(actions)))
+    }
+
+    /// Whether these are actions before they are scaled.
+    pub(super) fn hold(actions: &[f32]) -> bool {
+        actions.iter().all(|a| (-1.0..=1.0).contains(a))
+    }
+}
 
 /// The ends of the logarithm of the deviation.
 pub(super) const LOG_STD: (f32, f32) = (-20.0, 2.0);
 /// The ends of the mean under state-dependent exploration.
 pub(super) const CLIP_MEAN: f32 = 2.0;
-/// ln √(2π)
-const LOG_ROOT_TAU: f32 = 0.918_938_5;
 
 /// The actor and its state-dependent exploration on a device.
 pub(super) struct Players {
@@ -38,10 +86,9 @@ impl Players {
     /// actor's last hidden layer (Raffin et al. 2022).
     pub(super) fn draw(&self, observations: Tensor<2>, noise: Tensor<2>) -> Drawn {
         let [rows, width] = noise.dims();
-        let (latent, output) = self.actor.forward_from_latent(observations);
-        let mean = output.clone().narrow(1, 0, width);
         let (raw, each) = if let Some(exploration) = &self.exploration {
-            let nothing = Tensor::zeros([1, 1], &output.device());
+            let (latent, mean) = self.actor.forward_from_latent(observations);
+            let nothing = Tensor::zeros([1, 1], &mean.device());
             let deviation = exploration.forward(nothing).reshape([rows, width]).exp();
             let variance =
                 latent.clone().powi_scalar(2).matmul(deviation.clone().powi_scalar(2)) + 1e-6;
@@ -51,6 +98,8 @@ impl Players {
                 - variance.log() * 0.5;
             (mean.clamp(-CLIP_MEAN, CLIP_MEAN) + noise, each)
         } else {
+            let output = self.actor.forward(observations);
+            let mean = output.clone().narrow(1, 0, width);
             let log_std = output.narrow(1, width, width).clamp(LOG_STD.0, LOG_STD.1);
             let raw = mean + log_std.clone().exp() * noise.clone();
             (raw, noise.powi_scalar(2) * -0.5 - LOG_ROOT_TAU - log_std)
@@ -60,13 +109,10 @@ impl Players {
         Drawn { action: raw.tanh(), log_p: (each + squash).sum_dim(1) }
     }
 
-    /// The gradients of the actor, then of the exploration.
-    pub(super) fn gradients(&self, gradients: &Gradients) -> Result<Vec<f32>> {
-        let mut all = self.actor.gradients(gradients)?;
-        if let Some(exploration) = &self.exploration {
-            all.extend(exploration.gradients(gradients)?);
-        }
-        Ok(all)
+    /// The gradients of the actor and of the exploration.
+    pub(super) fn gradients(&self, gradients: &Gradients) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
+        let exploration = self.exploration.as_ref().map(|layers| layers.gradients(gradients));
+        Ok((self.actor.gradients(gradients)?, exploration.transpose()?))
     }
 }
 

@@ -123,7 +123,7 @@ impl Environment for Advertising {
         }
         self.next_person();
         let observation = self.person.clone();
-        Ok(Step { observation, reward, terminated: false, truncated: false })
+        Ok(Step::new(observation, reward))
     }
 
     fn state(&self) -> Result<Value> {

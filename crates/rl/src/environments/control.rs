@@ -95,7 +95,7 @@ impl<D: Dynamics> Environment for ControlEnvironment<D> {
         let truncated = !terminated && self.limit.is_some_and(|limit| self.elapsed >= limit);
         self.running = !(terminated || truncated);
         let observation = self.dynamics.observe(&self.state);
-        Ok(Step { observation, reward, terminated, truncated })
+        Ok(Step::new(observation, reward).terminated(terminated).truncated(truncated))
     }
 
     fn state(&self) -> Result<Value> {
@@ -103,7 +103,12 @@ impl<D: Dynamics> Environment for ControlEnvironment<D> {
     }
 
     fn restore(&mut self, state: &Value) -> Result<()> {
-        *self = from_state(state)?;
+        let saved: Self = from_state(state)?;
+        let state = saved.state.as_ref();
+        if !state.iter().all(|x| x.is_finite()) {
+            return Err(Error::Resume(format!("a state that is not finite: {state:?}")));
+        }
+        *self = saved;
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::dynamics::Dynamics;
-use crate::environment::{Act, Choice, from_state, refused, to_state};
+use crate::environment::{action, from_state, refused, to_state};
 use crate::error::{Error, Result};
 use crate::space::Spaces;
 use crate::vector::{Actions, Episode, Transitions, VectorEnvironment, episode_seed};
@@ -103,14 +103,13 @@ impl<D: Dynamics> ControlVectorEnvironment<D> {
                 if let Some(index) = indices.iter().find(|index| !space.holds_index(**index)) {
                     return Err(refused(index, space));
                 }
-                self.actions.extend(
-                    indices.iter().filter_map(|i| D::Action::from_choice(&Choice::Index(*i))),
-                );
+                for index in indices {
+                    self.actions.push(action(&[*index as f64], space)?);
+                }
             }
-            Actions::Numbers(numbers) if numbers.len() == count * space.features() => {
-                for row in numbers.chunks(space.features()) {
-                    let action = D::Action::from_choice(&Choice::Numbers(row.into()));
-                    let action = action.ok_or_else(|| refused(&row, space))?;
+            Actions::Numbers(numbers) if numbers.len() == count * space.numbers() => {
+                for row in numbers.chunks(space.numbers()) {
+                    let action = action(row, space)?;
                     self.dynamics.check(&action)?;
                     self.actions.push(action);
                 }
@@ -182,6 +181,7 @@ impl<D: Dynamics> VectorEnvironment for ControlVectorEnvironment<D> {
                     environment,
                     reward: self.state.returns[environment],
                     length: self.state.elapsed[environment],
+                    info: Vec::new(),
                 });
                 let last = self.dynamics.observe(&self.state_of(environment));
                 let row = &mut self.transitions.final_observations[environment * features..];
@@ -200,12 +200,19 @@ impl<D: Dynamics> VectorEnvironment for ControlVectorEnvironment<D> {
 
     fn restore(&mut self, state: &Value) -> Result<()> {
         let (dynamics, saved): (D, State) = from_state(state)?;
-        if (saved.elapsed.len(), saved.columns.len()) != (self.count(), self.state.columns.len()) {
+        let (found, count) = (saved.elapsed.len(), self.count());
+        if found != count {
             return Err(Error::Resume(format!(
-                "the state is of {} environments, expected {}",
-                saved.elapsed.len(),
-                self.count()
+                "the state is of {found} environments, expected {count}"
             )));
+        }
+        let whole = |column: &Vec<f64>| column.len() == count && finite(column);
+        let sound = saved.columns.len() == self.state.columns.len()
+            && saved.columns.iter().all(whole)
+            && saved.episodes.len() == count
+            && whole(&saved.returns);
+        if !sound {
+            return Err(Error::Resume(format!("a column that is not {count} finite numbers")));
         }
         (self.dynamics, self.state) = (dynamics, saved);
         self.dynamics.observe_columns(&self.state.columns, &mut self.observations);

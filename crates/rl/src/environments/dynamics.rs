@@ -6,7 +6,7 @@ use model_utils_core::random::Random;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::environment::{Act, Features, refused};
+use crate::environment::{Element, refused};
 use crate::error::Result;
 use crate::space::{Space, Spaces};
 
@@ -35,9 +35,9 @@ pub trait Dynamics: Clone + Debug + Default + Serialize + DeserializeOwned + Sen
     /// What the world is in: `[f64; N]`.
     type State: Columns;
     /// What is observed: `[f64; N]`.
-    type Observation: Columns + Features;
+    type Observation: Columns + Element;
     /// What can be done: an index or `[f64; N]`.
-    type Action: Act + Clone + Debug + Send + Sync;
+    type Action: Element + Clone + Debug + Send + Sync;
     /// Its name in Gymnasium.
     const NAME: &'static str;
     /// The steps after which Gymnasium truncates an episode.

@@ -214,12 +214,7 @@ impl Environment for Finite {
         };
         self.now.state = outcome.next;
         self.now.running = !outcome.terminated;
-        Ok(Step {
-            observation: outcome.next,
-            reward: outcome.reward,
-            terminated: outcome.terminated,
-            truncated: false,
-        })
+        Ok(Step::new(outcome.next, outcome.reward).terminated(outcome.terminated))
     }
 
     #[inline]

@@ -32,7 +32,7 @@ pub use control_vector::ControlVectorEnvironment;
 pub use dynamics::{Columns, Dynamics};
 pub use finite::{Finite, Mdp, Outcome};
 pub use grid::{CliffWalking, FrozenLake, GridWorld};
-pub use maze::Maze;
+pub use maze::{Maze, Walls};
 pub use mountain_car::{
     MountainCar, MountainCarContinuous, MountainCarContinuousDynamics, MountainCarDynamics,
 };

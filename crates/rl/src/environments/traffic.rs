@@ -197,7 +197,7 @@ impl Environment for Traffic {
         let truncated = self.elapsed_s >= self.config.episode_s;
         self.running = !truncated;
         let reward = -(waited as f64);
-        Ok(Step { observation: self.observe(), reward, terminated: false, truncated })
+        Ok(Step::new(self.observe(), reward).truncated(truncated))
     }
 
     fn state(&self) -> Result<Value> {

@@ -18,7 +18,16 @@ pub struct ReplayBuffer {
     actions: Vec<f32>,
     rewards: Vec<f32>,
     discounts: Vec<f32>,
+    /// From the first transition on that has a mask.
+    masks: Option<Masks>,
     priorities: Option<Priorities>,
+}
+
+/// Which of so many actions are possible after each transition.
+#[derive(Debug, Clone, PartialEq)]
+struct Masks {
+    actions: usize,
+    possible: Vec<bool>,
 }
 
 /// Prioritised replay in proportion to the error (Schaul et al. 2016).
@@ -45,6 +54,8 @@ pub struct Batch {
     pub rewards: Vec<f32>,
     /// What the value of `nexts` counts. `[batch]`
     pub discounts: Vec<f32>,
+    /// Which actions are possible after each; none: all. `[batch, actions]`
+    pub masks: Option<Vec<bool>>,
     /// What the error of each counts: 1, or less for what is drawn more often. `[batch]`
     pub weights: Vec<f32>,
     /// Where they lie, for [`ReplayBuffer::set_priorities`].
@@ -70,6 +81,7 @@ impl ReplayBuffer {
             actions: Vec::new(),
             rewards: Vec::new(),
             discounts: Vec::new(),
+            masks: None,
             priorities: None,
         })
     }
@@ -97,8 +109,25 @@ impl ReplayBuffer {
     }
 
     /// Takes in a transition.
+    ///
+    /// # Panics
+    ///
+    /// For one of another shape.
     pub fn push(&mut self, transition: &Transition) {
+        let Transition { observation, next, action, .. } = transition;
+        let shape = (observation.len(), next.len(), action.len());
+        assert_eq!(shape, (self.features, self.features, self.width), "a transition's shape");
         let at = self.next;
+        if let (None, Some(mask)) = (&self.masks, &transition.mask) {
+            let (actions, possible) = (mask.len(), vec![true; self.stored * mask.len()]);
+            self.masks = Some(Masks { actions, possible });
+        }
+        if let Some(Masks { actions, possible }) = &mut self.masks {
+            let mask = transition.mask.as_deref().unwrap_or_default();
+            let new = (0..*actions).map(|action| mask.get(action) != Some(&false));
+            let end = possible.len().min((at + 1) * *actions);
+            possible.splice(at * *actions..end, new);
+        }
         if self.stored < self.capacity {
             self.stored += 1;
             self.observations.extend(&transition.observation);
@@ -147,6 +176,10 @@ impl ReplayBuffer {
             out.actions.extend_from_slice(&self.actions[at * self.width..(at + 1) * self.width]);
             out.rewards.push(self.rewards[at]);
             out.discounts.push(self.discounts[at]);
+            if let Some(Masks { actions, possible }) = &self.masks {
+                let row = &possible[at * actions..(at + 1) * actions];
+                out.masks.get_or_insert_default().extend_from_slice(row);
+            }
             out.indices.push(at);
         }
         out.weights = match &self.priorities {
@@ -162,10 +195,14 @@ impl ReplayBuffer {
         Ok(out)
     }
 
-    /// Takes note of the errors of a batch; nothing where replay is not prioritised.
+    /// Takes note of the errors of a batch; nothing where replay is not prioritised, of a place that
+    /// is empty, and of an error that is not finite.
     pub fn set_priorities(&mut self, indices: &[usize], errors: &[f32]) {
         let Some(Priorities { tree, alpha, most }) = &mut self.priorities else { return };
         for (at, error) in indices.iter().zip(errors) {
+            if *at >= self.stored || !error.is_finite() {
+                continue;
+            }
             let priority = (f64::from(error.abs()) + 1e-6).powf(*alpha);
             *most = most.max(priority);
             tree.set(*at, priority);
@@ -181,6 +218,11 @@ impl ReplayBuffer {
             ("replay_rewards", self.rewards.clone()),
             ("replay_discounts", self.discounts.clone()),
         ];
+        if let Some(Masks { actions, possible }) = &self.masks {
+            // The number of actions first.
+            let possible = possible.iter().map(|possible| f32::from(u8::from(*possible)));
+            columns.push((MASKS, std::iter::once(*actions as f32).chain(possible).collect()));
+        }
         if let Some(Priorities { tree, most, .. }) = &self.priorities {
             // f64 as two halves, so that nothing is rounded.
             let halves = |x: f64| {
@@ -208,38 +250,89 @@ impl ReplayBuffer {
         position: usize,
         mut column: impl FnMut(&str) -> Option<Vec<f32>>,
     ) -> Result<()> {
-        let missing = |name: &str| Error::Resume(format!("the column {name} does not fit"));
-        let mut take = |name: &str| column(name).ok_or_else(|| missing(name));
+        let unfit = |name: &str| Error::Resume(format!("the column {name} does not fit"));
+        let mut take = |name: &str| column(name).ok_or_else(|| unfit(name));
         let rewards = take("replay_rewards")?;
         let stored = rewards.len();
         let mut sized = |name: &str, width: usize| {
             let values = take(name)?;
-            if values.len() == stored * width { Ok(values) } else { Err(missing(name)) }
+            let fits = values.len() == stored * width && values.iter().all(|x| x.is_finite());
+            if fits { Ok(values) } else { Err(unfit(name)) }
         };
-        self.observations = sized("replay_observations", self.features)?;
-        self.nexts = sized("replay_nexts", self.features)?;
-        self.actions = sized("replay_actions", self.width)?;
-        self.discounts = sized("replay_discounts", 1)?;
-        if stored > self.capacity || position >= self.capacity {
-            return Err(missing("replay_rewards"));
+        let observations = sized("replay_observations", self.features)?;
+        let nexts = sized("replay_nexts", self.features)?;
+        let actions = sized("replay_actions", self.width)?;
+        let discounts = sized("replay_discounts", 1)?;
+        if stored > self.capacity || !rewards.iter().all(|x| x.is_finite()) {
+            return Err(unfit("replay_rewards"));
         }
-        (self.rewards, self.stored, self.next) = (rewards, stored, position);
+        if !discounts.iter().all(|x| (0.0..=1.0).contains(x)) {
+            return Err(unfit("replay_discounts"));
+        }
+        let masks = column(MASKS).map(|column| masks(&column, stored).ok_or_else(|| unfit(MASKS)));
+        let masks = masks.transpose()?;
+        let full = stored == self.capacity;
+        if if full { position >= self.capacity } else { position != stored } {
+            let place = format!("the replay goes on at {position} of {stored} transitions");
+            return Err(Error::Resume(place));
+        }
         if let Some(priorities) = &mut self.priorities {
             let halves = column("replay_priorities").unwrap_or_default();
-            if halves.len() != 2 * (stored + 1) {
-                return Err(missing("replay_priorities"));
+            let (halves, rest) = halves.as_chunks::<2>();
+            let bits = |[high, low]: &[f32; 2]| {
+                f64::from_bits(u64::from(high.to_bits()) << 32 | u64::from(low.to_bits()))
+            };
+            let values: Vec<f64> = halves.iter().map(bits).collect();
+            // Sums of them stay finite.
+            let possible = |x: &f64| (0.0..=1e100).contains(x) && *x > 0.0;
+            if values.len() != stored + 1 || !rest.is_empty() || !values.iter().all(possible) {
+                return Err(unfit("replay_priorities"));
             }
-            for (at, pair) in halves.chunks_exact(2).enumerate() {
-                let bits = u64::from(pair[0].to_bits()) << 32 | u64::from(pair[1].to_bits());
-                let value = f64::from_bits(bits);
-                if at == stored {
-                    priorities.most = value;
-                } else {
-                    priorities.tree.set(at, value);
-                }
-            }
+            priorities.tree = SumTree::new(self.capacity);
+            priorities.most = values[stored];
+            values[..stored].iter().enumerate().for_each(|(at, x)| priorities.tree.set(at, *x));
         }
+        (self.observations, self.nexts, self.actions) = (observations, nexts, actions);
+        (self.rewards, self.discounts, self.masks) = (rewards, discounts, masks);
+        (self.stored, self.next) = (stored, position);
         Ok(())
+    }
+
+    /// How many actions the masks are for; none where no transition has one.
+    #[cfg(feature = "burn")]
+    pub(crate) fn masked_actions(&self) -> Option<usize> {
+        self.masks.as_ref().map(|masks| masks.actions)
+    }
+
+    /// What was done. `[stored, width]`
+    pub fn actions(&self) -> &[f32] {
+        &self.actions
+    }
+}
+
+const MASKS: &str = "replay_masks";
+
+/// Masks from their column.
+fn masks(column: &[f32], stored: usize) -> Option<Masks> {
+    let (actions, possible) = column.split_first()?;
+    let actions = *actions as usize;
+    let shaped = actions > 0 && possible.len() == stored.checked_mul(actions)?;
+    let read = |x: &f32| [0.0, 1.0].contains(x).then_some(*x > 0.5);
+    let possible: Vec<bool> = possible.iter().map(read).collect::<Option<_>>()?;
+    shaped.then_some(Masks { actions, possible })
+}
+
+impl Batch {
+    /// What each transition is worth where what comes after is worth `later`, `[batch, atoms]`:
+    /// `r + discount · later`.
+    #[cfg(feature = "burn")]
+    pub(crate) fn returns(&self, later: &[f32]) -> Vec<f32> {
+        let atoms = later.len() / self.rewards.len().max(1);
+        let rows = self.rewards.iter().zip(&self.discounts).zip(later.chunks(atoms.max(1)));
+        rows.flat_map(|((reward, discount), later)| {
+            later.iter().map(move |x| reward + discount * x)
+        })
+        .collect()
     }
 }
 
@@ -257,6 +350,7 @@ mod tests {
                 action: vec![x],
                 reward: x,
                 next: vec![x + 1.0, 0.0],
+                mask: (i == 5).then(|| vec![false, true]),
                 discount: 0.9,
             });
         }
@@ -271,6 +365,8 @@ mod tests {
             assert!((3.0..7.0).contains(reward));
             assert_eq!(batch.observations[2 * i..2 * i + 2], [*reward, -reward]);
             assert_eq!((batch.nexts[2 * i], batch.actions[i]), (reward + 1.0, *reward));
+            let masks = batch.masks.as_ref().unwrap();
+            assert_eq!(masks[2 * i..2 * i + 2], [*reward != 5.0, true]);
         }
         let error = replay.sample(5, 0.0, &mut Random::new(1)).unwrap_err();
         assert!(matches!(error, Error::Batch { batch: 5, stored: 4 }), "{error}");
@@ -288,6 +384,7 @@ mod tests {
                 action: vec![0.0],
                 reward: row.rewards[i],
                 next: vec![0.0; 2],
+                mask: None,
                 discount: 1.0,
             });
         }
@@ -309,5 +406,11 @@ mod tests {
         again.restore(replay.position(), take).unwrap();
         assert_eq!(again, replay);
         assert!(ReplayBuffer::new(2, 2, 1).unwrap().restore(0, take).is_err());
+        let replay = filled(7, 4);
+        let columns = replay.columns();
+        let take = |name: &str| columns.iter().find(|(n, _)| *n == name).map(|(_, c)| c.clone());
+        let mut again = ReplayBuffer::new(4, 2, 1).unwrap();
+        again.restore(replay.position(), take).unwrap();
+        assert_eq!(again, replay);
     }
 }

@@ -1,4 +1,5 @@
-use std::collections::VecDeque;
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::config::{Method, TabularConfig, Traces};
-use super::table::QTable;
+use super::table::{self, QTable, best_of_equals, known, possible};
 use crate::environment::{Environment, Policy, to_state};
 use crate::error::{Error, Result};
 use crate::space::{Space, Spaces};
@@ -19,6 +20,10 @@ use crate::vector::Episode;
 
 /// Steps between two questions whether to go on.
 const SOME_STEPS: u64 = 256;
+/// States times actions of the largest table.
+const MOST_PAIRS: usize = 1 << 32;
+/// Of saved agents.
+const FORMAT_VERSION: u32 = 2;
 /// A trace below this is forgotten.
 const FAINTEST: f64 = 1e-4;
 
@@ -32,13 +37,19 @@ pub struct Tabular {
     random: Random,
     steps: u64,
     episodes: u64,
+    /// Episodes that it has begun, those included that somebody else cut short.
+    begun: u64,
     /// The episode that it is in.
     episode: Option<Running>,
     /// The last steps, for Monte Carlo and n-step returns.
     recent: VecDeque<(usize, usize, f64)>,
     /// Pairs with a trace.
     traces: Vec<(usize, f64)>,
+    masks: Masks,
     model: Model,
+    /// How the environment stood when learning paused within an episode; saved beside the agent.
+    #[serde(skip)]
+    left: Option<Value>,
     /// Spent on learning; not saved, for it differs from run to run.
     #[serde(skip)]
     time: Duration,
@@ -58,7 +69,29 @@ struct Running {
 struct Model {
     known: Vec<usize>,
     last: Vec<Option<(f64, usize, bool)>>,
-    masks: Vec<Option<Vec<bool>>>,
+}
+
+/// Which actions were possible in each state when it was last there; empty until there is a mask.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Masks(Vec<Option<Vec<bool>>>);
+
+impl Masks {
+    #[inline]
+    fn of(&self, state: usize) -> Option<&[bool]> {
+        self.0.get(state)?.as_deref()
+    }
+
+    #[inline]
+    fn note(&mut self, state: usize, states: usize, mask: Option<&[bool]>) {
+        if self.0.is_empty() && mask.is_some() {
+            self.0 = vec![None; states];
+        }
+        match (self.0.get_mut(state), mask) {
+            (Some(Some(known)), Some(mask)) => known.copy_from_slice(mask),
+            (Some(known), mask) => *known = mask.map(<[bool]>::to_vec),
+            (None, _) => {}
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -82,7 +115,6 @@ impl Tabular {
         let mut model = Model::default();
         if matches!(config.method, Method::DynaQ { .. }) {
             model.last = vec![None; states * actions];
-            model.masks = vec![None; states];
         }
         Ok(Self {
             random: Random::new(config.seed),
@@ -91,10 +123,13 @@ impl Tabular {
             second,
             steps: 0,
             episodes: 0,
+            begun: 0,
             episode: None,
             recent: VecDeque::new(),
             traces: Vec::new(),
+            masks: Masks::default(),
             model,
+            left: None,
             time: Duration::ZERO,
         })
     }
@@ -109,11 +144,17 @@ impl Tabular {
         table
     }
 
-    /// The best action in each state, without regard to masks.
+    /// The best action in each state, of those that were possible when it was last there; where it
+    /// has never been it knows of no mask.
     pub fn policy(&self) -> Vec<usize> {
         let table = self.table();
-        let [states, _] = table.shape();
-        (0..states).map(|state| table.best(state, None)).collect()
+        (0..table.shape()[0]).map(|state| table.best(state, self.masks.of(state))).collect()
+    }
+
+    /// The value of each state: of the best action that was possible when it was last there.
+    pub fn values(&self) -> Vec<f64> {
+        let table = self.table();
+        (0..table.shape()[0]).map(|state| table.most(state, self.masks.of(state))).collect()
     }
 
     /// Steps that it has learned from, the parts before a resume included.
@@ -129,13 +170,20 @@ impl Tabular {
     /// Learns until the budget is spent or `progress` asks to stop: steps and episodes count in all,
     /// the parts before a resume included, time since it was made or loaded.
     ///
+    /// Between two calls it stays in its episode. It goes on there where the environment's
+    /// [`state`](Environment::state) is still the one that it left; where somebody else has moved the
+    /// environment, where another one is given, or where it cannot tell because the environment has
+    /// no state to show, the episode is dropped, with what was not yet learned of it, and a fresh one
+    /// begins.
+    ///
     /// Metrics, told of every episode that ends: `episode_reward`, `episode_length`.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] for a budget without steps, episodes and time, [`Error::Spaces`] for an
-    /// environment of another size, [`Error::NotFinite`] for a reward, and what the environment
-    /// refuses.
+    /// environment of another size and an observation that it should not have, [`Error::World`] for a
+    /// mask of another length or one that allows nothing, [`Error::NotFinite`] for a reward or a value,
+    /// and what the environment refuses.
     pub fn learn<E>(
         &mut self,
         environment: &mut E,
@@ -157,6 +205,10 @@ impl Tabular {
         let (steps, episodes, time) = (self.steps, self.episodes, self.time);
         run.set_spent(Spent { steps, episodes, time, ..Spent::default() });
         run.start(budget, None, progress)?;
+        let left = self.left.take();
+        if left.is_none() || left != environment.state().ok() {
+            self.episode = None;
+        }
         let mut ended = Vec::new();
         while run.next(progress) {
             // A step takes less time than asking whether to go on: that is done now and then.
@@ -184,6 +236,9 @@ impl Tabular {
             }
             run.steps_done(steps - told, 0, (steps - told) as usize);
         }
+        if self.episode.is_some() {
+            self.left = environment.state().ok();
+        }
         let ended = run.finish(progress);
         self.time = Duration::from_secs_f64(ended.wall_s);
         Ok(ended)
@@ -193,7 +248,10 @@ impl Tabular {
     where
         E: Environment<Observation = usize, Action = usize>,
     {
-        let state = environment.reset(mix(self.config.seed, self.episodes))?;
+        let [states, actions] = self.table.shape();
+        let state = known(environment.reset(mix(self.config.seed, self.begun))?, states)?;
+        self.begun += 1;
+        self.masks.note(state, states, possible(environment.mask(), actions)?);
         self.recent.clear();
         self.traces.clear();
         let running = Running { state, action: None, reward: 0.0, length: 0 };
@@ -205,7 +263,7 @@ impl Tabular {
     #[inline]
     fn choose(&mut self, state: usize, mask: Option<&[bool]>, epsilon: f64) -> usize {
         if epsilon > 0.0 && self.random.bernoulli(epsilon) {
-            let actions = self.table.shape()[1];
+            let actions = self.table.actions();
             return match mask {
                 None => self.random.below(actions),
                 Some(mask) => {
@@ -214,17 +272,8 @@ impl Tabular {
                 }
             };
         }
-        match &self.second {
-            None => self.table.best_of_equals(state, mask, &mut self.random),
-            Some(second) => {
-                let sum = |(a, b): (&f64, &f64)| a + b;
-                let row: Vec<f64> =
-                    self.table.row(state).iter().zip(second.row(state)).map(sum).collect();
-                let mut sums = QTable::new(1, row.len(), 0.0);
-                sums.values_mut().copy_from_slice(&row);
-                sums.best_of_equals(0, mask, &mut self.random)
-            }
-        }
+        let row = row(&self.table, self.second.as_ref(), state);
+        best_of_equals(&row, mask, &mut self.random)
     }
 
     #[inline]
@@ -234,26 +283,33 @@ impl Tabular {
     {
         let epsilon = self.config.epsilon.at(self.steps);
         let state = running.state;
-        let action = match running.action {
-            Some(action) => action,
-            None => self.choose(state, environment.mask(), epsilon),
+        let action = if let Some(action) = running.action {
+            action
+        } else {
+            let mask = possible(environment.mask(), self.table.actions())?;
+            self.choose(state, mask, epsilon)
         };
-        if matches!(self.config.method, Method::DynaQ { .. })
-            && let Some(mask) = environment.mask()
-        {
-            self.model.masks[state].get_or_insert_with(|| mask.to_vec());
-        }
         let step = environment.step(&action)?;
         self.steps += 1;
-        if !step.reward.is_finite() {
-            let (value, step) = (step.reward, self.steps);
-            return Err(Error::NotFinite { what: "reward", value, environment: 0, step });
-        }
+        let finite = |what, value: f64, step| {
+            let error = Error::NotFinite { what, value, environment: 0, step };
+            if value.is_finite() { Ok(()) } else { Err(error) }
+        };
+        finite("reward", step.reward, self.steps)?;
         running.reward += step.reward;
         running.length += 1;
-        let next = step.observation;
+        let [states, actions] = self.table.shape();
+        let next = known(step.observation, states)?;
+        // After the end there is nothing to choose.
+        let mask = if step.terminated { None } else { possible(environment.mask(), actions)? };
+        if !step.terminated {
+            self.masks.note(next, states, mask);
+        }
         let seen = Seen { state, action, reward: step.reward, next, terminated: step.terminated };
-        running.action = self.update(seen, step.ended(), environment.mask(), epsilon);
+        running.action = self.update(seen, step.ended(), mask, epsilon);
+        for table in self.second.iter().chain([&self.table]) {
+            finite("value of an action", table.get(state, action), self.steps)?;
+        }
         running.state = next;
         if !step.ended() {
             self.episode = Some(running);
@@ -262,7 +318,7 @@ impl Tabular {
         self.episode = None;
         self.episodes += 1;
         let Running { reward, length, .. } = running;
-        Ok(Some(Episode { environment: 0, reward, length }))
+        Ok(Some(Episode { environment: 0, reward, length, info: step.info }))
     }
 
     /// Learns from a step; the next action where it had to be chosen for that.
@@ -282,9 +338,6 @@ impl Tabular {
                 let later = if terminated { 0.0 } else { discount * self.table.most(next, mask) };
                 self.table.move_towards(state, action, reward + later, rate);
                 if let Method::DynaQ { planning } = self.config.method {
-                    if !terminated && let Some(mask) = mask {
-                        self.model.masks[next].get_or_insert_with(|| mask.to_vec());
-                    }
                     self.plan(seen, planning, rate);
                 }
                 None
@@ -360,7 +413,7 @@ impl Tabular {
     }
 
     fn plan(&mut self, seen: Seen, planning: usize, rate: f64) {
-        let actions = self.table.shape()[1];
+        let actions = self.table.actions();
         let pair = seen.state * actions + seen.action;
         if self.model.last[pair].is_none() {
             self.model.known.push(pair);
@@ -369,7 +422,7 @@ impl Tabular {
         for _ in 0..planning {
             let pair = self.model.known[self.random.below(self.model.known.len())];
             let Some((reward, next, terminated)) = self.model.last[pair] else { continue };
-            let mask = self.model.masks[next].as_deref();
+            let mask = self.masks.of(next);
             let later = self.config.discount * self.table.most(next, mask);
             let goal = reward + if terminated { 0.0 } else { later };
             let value = &mut self.table.values_mut()[pair];
@@ -378,7 +431,7 @@ impl Tabular {
     }
 
     fn along_traces(&mut self, state: usize, action: usize, kind: Traces, by: f64, fade: f64) {
-        let pair = state * self.table.shape()[1] + action;
+        let pair = state * self.table.actions() + action;
         match (self.traces.iter_mut().find(|(at, _)| *at == pair), kind) {
             (Some((_, trace)), Traces::Accumulating) => *trace += 1.0,
             (Some((_, trace)), Traces::Replacing) => *trace = 1.0,
@@ -395,7 +448,7 @@ impl Tabular {
     /// First-visit returns, from the end to the beginning.
     fn whole_return(&mut self, later: f64, rate: f64) {
         let discount = self.config.discount;
-        let mut first = std::collections::HashMap::new();
+        let mut first = HashMap::new();
         for (at, (state, action, _)) in self.recent.iter().enumerate() {
             first.entry((*state, *action)).or_insert(at);
         }
@@ -409,15 +462,22 @@ impl Tabular {
         self.recent.clear();
     }
 
-    /// Saves the agent and the environment that it is in, whole or not at all.
+    /// Saves the agent and the environment that it is in, whole or not at all. Where the environment
+    /// is no longer where the agent left it, the episode is not saved.
     ///
     /// # Errors
     ///
     /// [`Error::Utils`] where it cannot be written, [`Error::Resume`] for an environment that
-    /// cannot save itself.
+    /// cannot save itself and for values that are not finite.
     pub fn save<E: Environment>(&self, path: impl AsRef<Path>, environment: &E) -> Result<()> {
         let environment = environment.state()?;
-        let saved = Saved { format_version: 1, agent: self.clone(), environment };
+        let mut agent = self.clone();
+        if self.left.as_ref() != Some(&environment) {
+            agent.episode = None;
+        }
+        let [states, actions] = agent.table.shape();
+        agent.check(states, actions)?;
+        let saved = Saved { format_version: FORMAT_VERSION, agent, environment };
         let bytes = serde_json::to_vec(&saved).map_err(|error| Error::Resume(error.to_string()))?;
         Ok(atomic::write(path, &bytes)?)
     }
@@ -426,26 +486,93 @@ impl Tabular {
     ///
     /// # Errors
     ///
-    /// [`Error::Utils`] where it cannot be read, [`Error::Resume`] for a file of another kind or
-    /// an environment of another shape.
+    /// [`Error::Utils`] where it cannot be read, [`Error::Resume`] for a file of another kind, a
+    /// damaged one, or an environment of another shape, which is then as before.
     pub fn load<E: Environment>(path: impl AsRef<Path>, environment: &mut E) -> Result<Self> {
         let path = path.as_ref();
         let bytes = fs::read(path).map_err(model_utils_core::Error::io("read", path))?;
         let saved: Saved = serde_json::from_slice(&bytes)
             .map_err(|error| Error::Resume(format!("{}: {error}", path.display())))?;
-        if saved.format_version != 1 {
+        if saved.format_version != FORMAT_VERSION {
             let version = saved.format_version;
-            return Err(Error::Resume(format!("format version {version}, this build reads 1")));
+            let reason = format!("format version {version}, this build reads {FORMAT_VERSION}");
+            return Err(Error::Resume(reason));
         }
         let (states, actions) = counts(&environment.spaces())?;
-        if saved.agent.table.shape() != [states, actions] {
-            let [found, with] = saved.agent.table.shape();
-            return Err(Error::Resume(format!(
-                "a table of {found} states and {with} actions, expected {states} and {actions}"
-            )));
+        let mut agent = saved.agent;
+        agent.check(states, actions)?;
+        let before = environment.state();
+        let restored = environment.restore(&saved.environment).and_then(|()| environment.state());
+        match restored {
+            Ok(state) => agent.left = Some(state),
+            Err(error) => {
+                // What was restored in part is put back.
+                if let Ok(before) = before {
+                    environment.restore(&before)?;
+                }
+                return Err(error);
+            }
         }
-        environment.restore(&saved.environment)?;
-        Ok(saved.agent)
+        Ok(agent)
+    }
+
+    /// Refuses what no agent for so many states and actions holds.
+    fn check(&self, states: usize, actions: usize) -> Result<()> {
+        let bad = |reason: String| Err(Error::Resume(reason));
+        if self.table.shape() != [states, actions] {
+            let [found, with] = self.table.shape();
+            return bad(format!(
+                "a table of {found} states and {with} actions, expected {states} and {actions}"
+            ));
+        }
+        if let Err(error) = self.config.check() {
+            return bad(error.to_string());
+        }
+        let pairs = states * actions;
+        let is_table = |table: &QTable| {
+            let values = table.values();
+            table.shape() == [states, actions]
+                && values.len() == pairs
+                && values.iter().all(|value| value.is_finite())
+        };
+        let is_pair = |state: usize, action: usize| state < states && action < actions;
+        let is_episode = |now: &Running| {
+            is_pair(now.state, now.action.unwrap_or(0))
+                && now.reward.is_finite()
+                && now.length <= self.steps
+        };
+        let Model { known, last } = &self.model;
+        let is_dyna = matches!(self.config.method, Method::DynaQ { .. });
+        let mut remembered = vec![false; last.len()];
+        let is_model = last.len() == if is_dyna { pairs } else { 0 }
+            && known.len() == last.iter().flatten().count()
+            && last.iter().flatten().all(|(reward, next, _)| reward.is_finite() && *next < states)
+            && known.iter().all(|pair| {
+                // Each that is remembered, once.
+                matches!(last.get(*pair), Some(Some(_)))
+                    && !std::mem::replace(&mut remembered[*pair], true)
+            });
+        let is_mask = |mask: &Vec<bool>| mask.len() == actions && mask.contains(&true);
+        let is_masks = |masks: &Vec<_>| masks.is_empty() || masks.len() == states;
+        let is_double = self.config.method == Method::DoubleQ;
+        for (holds, what) in [
+            (self.steps.max(self.begun) < u64::MAX / 2, "the number of steps or episodes"),
+            (self.episodes <= self.begun, "the number of episodes"),
+            (is_table(&self.table), "a value of the table"),
+            (self.second.is_some() == is_double, "the second table"),
+            (self.second.iter().all(is_table), "the second table"),
+            (self.episode.iter().all(is_episode), "the episode that the agent is in"),
+            (self.recent.iter().all(|(s, a, r)| is_pair(*s, *a) && r.is_finite()), "a step"),
+            (self.traces.iter().all(|(at, x)| *at < pairs && x.is_finite()), "a trace"),
+            (is_model, "the remembered steps"),
+            (is_masks(&self.masks.0), "the masks"),
+            (self.masks.0.iter().flatten().all(is_mask), "a mask"),
+        ] {
+            if !holds {
+                return bad(format!("{what} cannot be of an agent as this"));
+            }
+        }
+        Ok(())
     }
 
     /// All of the agent as JSON.
@@ -468,19 +595,31 @@ struct Seen {
     terminated: bool,
 }
 
+/// The values of a state's actions; of two tables, the mean of both.
+#[inline]
+fn row<'a>(table: &'a QTable, second: Option<&QTable>, state: usize) -> Cow<'a, [f64]> {
+    let row = table.row(state);
+    let Some(second) = second else { return Cow::Borrowed(row) };
+    row.iter().zip(second.row(state)).map(|(a, b)| f64::midpoint(*a, *b)).collect()
+}
+
 fn counts(spaces: &Spaces) -> Result<(usize, usize)> {
-    match (&spaces.observation, &spaces.action) {
-        (Space::Discrete(states), Space::Discrete(actions)) => Ok((*states, *actions)),
-        (Space::Discrete(_), other) => Err(Error::spaces("action", other, "an index")),
-        (other, _) => Err(Error::spaces("observation", other, "an index")),
+    let (states, actions) = match (&spaces.observation, &spaces.action) {
+        (Space::Discrete(states), Space::Discrete(actions)) => (*states, *actions),
+        (Space::Discrete(_), other) => return Err(Error::spaces("action", other, "an index")),
+        (other, _) => return Err(Error::spaces("observation", other, "an index")),
+    };
+    if let Some(1..=MOST_PAIRS) = states.checked_mul(actions) {
+        return Ok((states, actions));
     }
+    let found = format!("{states} states, {actions} actions");
+    Err(Error::spaces("observation", found, format!("1 to {MOST_PAIRS} pairs of them")))
 }
 
 impl Policy<usize, usize> for Tabular {
     fn act(&self, observation: &usize, mask: Option<&[bool]>) -> Result<usize> {
-        match &self.second {
-            None => self.table.act(observation, mask),
-            Some(_) => self.table().act(observation, mask),
-        }
+        let [states, actions] = self.table.shape();
+        let row = row(&self.table, self.second.as_ref(), known(*observation, states)?);
+        Ok(table::best(&row, possible(mask, actions)?))
     }
 }

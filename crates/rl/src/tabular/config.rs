@@ -1,6 +1,9 @@
 use model_utils_core::config::{self, ConfigError};
 use serde::{Deserialize, Serialize};
 
+/// Remembered steps after each real one, at most.
+const MOST_PLANNING: usize = 1_000_000;
+
 /// A number that may change as learning goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Schedule {
@@ -145,6 +148,9 @@ impl TabularConfig {
         match self.method {
             Method::NStepSarsa(steps) => config::at_least("steps", steps, 1),
             Method::SarsaLambda { lambda, .. } => config::share("lambda", lambda),
+            Method::DynaQ { planning } => {
+                config::require(planning <= MOST_PLANNING, "planning", planning, "at most 1000000")
+            }
             _ => Ok(()),
         }
     }

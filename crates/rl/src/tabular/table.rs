@@ -23,6 +23,12 @@ impl QTable {
         [self.values.len() / self.actions.max(1), self.actions]
     }
 
+    /// How many actions there are.
+    #[inline]
+    pub(super) fn actions(&self) -> usize {
+        self.actions
+    }
+
     /// The values of a state's actions.
     #[inline]
     pub fn row(&self, state: usize) -> &[f64] {
@@ -66,41 +72,11 @@ impl QTable {
             Some(_) => row[best(row, mask)],
         }
     }
-
-    /// The best possible action, one of equals at random.
-    #[inline]
-    #[allow(clippy::float_cmp)] // Equal values are meant.
-    pub(super) fn best_of_equals(
-        &self,
-        state: usize,
-        mask: Option<&[bool]>,
-        random: &mut Random,
-    ) -> usize {
-        let row = self.row(state);
-        let (mut choice, mut most, mut equals) = (0, f64::NEG_INFINITY, 0_usize);
-        for (action, value) in row.iter().enumerate() {
-            if mask.is_some_and(|mask| !mask[action]) {
-                continue;
-            }
-            if *value > most {
-                (choice, most, equals) = (action, *value, 1);
-            } else if *value == most {
-                equals += 1;
-            }
-        }
-        if equals <= 1 {
-            return choice;
-        }
-        let pick = random.below(equals);
-        let equal = |(action, value): (usize, &f64)| {
-            (*value == most && mask.is_none_or(|mask| mask[action])).then_some(action)
-        };
-        row.iter().enumerate().filter_map(equal).nth(pick).unwrap_or(choice)
-    }
 }
 
+/// The best possible action, the first of equals.
 #[inline]
-fn best(row: &[f64], mask: Option<&[bool]>) -> usize {
+pub(super) fn best(row: &[f64], mask: Option<&[bool]>) -> usize {
     let (mut choice, mut most) = (0, f64::NEG_INFINITY);
     for (action, value) in row.iter().enumerate() {
         if *value > most && mask.is_none_or(|mask| mask[action]) {
@@ -110,12 +86,56 @@ fn best(row: &[f64], mask: Option<&[bool]>) -> usize {
     choice
 }
 
+/// The best possible action, one of equals at random.
+#[inline]
+#[allow(clippy::float_cmp)] // Equal values are meant.
+pub(super) fn best_of_equals(row: &[f64], mask: Option<&[bool]>, random: &mut Random) -> usize {
+    let (mut choice, mut most, mut equals) = (0, f64::NEG_INFINITY, 0_usize);
+    for (action, value) in row.iter().enumerate() {
+        if mask.is_some_and(|mask| !mask[action]) {
+            continue;
+        }
+        if *value > most {
+            (choice, most, equals) = (action, *value, 1);
+        } else if *value == most {
+            equals += 1;
+        }
+    }
+    if equals <= 1 {
+        return choice;
+    }
+    let pick = random.below(equals);
+    let equal = |(action, value): (usize, &f64)| {
+        (*value == most && mask.is_none_or(|mask| mask[action])).then_some(action)
+    };
+    row.iter().enumerate().filter_map(equal).nth(pick).unwrap_or(choice)
+}
+
+/// A state that the table has.
+#[inline]
+pub(super) fn known(state: usize, states: usize) -> Result<usize> {
+    if state < states {
+        return Ok(state);
+    }
+    Err(Error::spaces("observation", state, format!("one of 0..{states}")))
+}
+
+/// A mask with an entry for each action, that allows one.
+#[inline]
+pub(super) fn possible(mask: Option<&[bool]>, actions: usize) -> Result<Option<&[bool]>> {
+    let reason = match mask {
+        Some(mask) if mask.len() != actions => {
+            format!("it has {} entries, expected {actions}", mask.len())
+        }
+        Some(mask) if !mask.contains(&true) => "it allows nothing".to_owned(),
+        _ => return Ok(mask),
+    };
+    Err(Error::world("action mask", reason))
+}
+
 impl Policy<usize, usize> for QTable {
     fn act(&self, observation: &usize, mask: Option<&[bool]>) -> Result<usize> {
         let [states, actions] = self.shape();
-        if *observation >= states || mask.is_some_and(|mask| mask.len() != actions) {
-            return Err(Error::spaces("observation", observation, format!("one of 0..{states}")));
-        }
-        Ok(self.best(*observation, mask))
+        Ok(self.best(known(*observation, states)?, possible(mask, actions)?))
     }
 }

@@ -1,13 +1,15 @@
 use model_utils_core::config::{self, ConfigError};
+use model_utils_core::random::Random;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Actions, Episode, Transitions, VectorEnvironment, episode_seed};
-use crate::environment::{Act, Choice, Environment, Features, action, from_state, to_state};
+use super::{Actions, Episode, Transitions, VectorEnvironment, chosen, episode_seed};
+use crate::environment::{
+    Element, Environment, action, check_reward, from_state, misfit, to_state,
+};
 use crate::error::{Error, Result};
-use crate::evaluate::check;
-use crate::space::{Space, Spaces};
+use crate::space::Spaces;
 
 /// Any environments side by side, on one thread or on several for slow ones.
 ///
@@ -48,7 +50,14 @@ struct Outcome<O> {
     reward: f64,
     terminated: bool,
     truncated: bool,
-    ended: Option<(O, Episode)>,
+    ended: Option<Ended<O>>,
+}
+
+#[derive(Debug)]
+struct Ended<O> {
+    last: O,
+    mask: Option<Vec<bool>>,
+    episode: Episode,
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -67,23 +76,28 @@ struct Saved {
 
 impl<E: Environment + Send> SyncVectorEnvironment<E>
 where
-    E::Observation: Features,
-    E::Action: Act,
+    E::Observation: Element,
+    E::Action: Element,
 {
     /// These environments, started from a seed.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for none, [`Error::Spaces`] where they differ, and what a reset refuses.
+    /// [`Error::Config`] for none and for spaces without elements, [`Error::Spaces`] where they differ,
+    /// [`Error::Action`] where the action space does not hold the actions' type,
+    /// [`Error::Observation`], and what a reset refuses.
     pub fn new(environments: Vec<E>, seed: u64) -> Result<Self> {
         let count = environments.len();
         let Some(first) = environments.first() else {
             return Err(ConfigError::new("environments", 0, "at least 1").into());
         };
         let spaces = first.spaces();
+        spaces.check()?;
         for other in &environments {
             spaces.expect(&other.spaces())?;
         }
+        let any = spaces.action.sample(None, &mut Random::new(seed));
+        action::<E::Action>(&any, &spaces.action)?;
         let mut cells = Vec::with_capacity(count);
         for (index, mut environment) in environments.into_iter().enumerate() {
             let observation = environment.reset(episode_seed(seed, index, 0))?;
@@ -125,21 +139,21 @@ where
     /// Writes observations and masks of all.
     fn observe(&mut self) -> Result<()> {
         let space = &self.spaces.observation;
-        let features = space.features();
-        let actions = self.spaces.action.features();
-        let count = self.cells.len();
-        let mut masked = false;
+        let (features, choices) = (space.features(), self.spaces.action.choices());
+        let mut masked = self.masks.is_some();
         for (cell, row) in self.cells.iter().zip(self.observations.chunks_mut(features)) {
-            if let Some(value) = cell.observation.not_finite() {
-                let (environment, step) = (cell.index, cell.progress.steps);
-                return Err(Error::NotFinite { what: "observation", value, environment, step });
+            let written = cell.observation.encode(space, row);
+            written.map_err(|fault| misfit(fault, space, cell.index, cell.progress.steps))?;
+            if let Some(mask) = cell.environment.mask() {
+                self.spaces.check_mask(mask)?;
+                masked |= choices > 0;
             }
-            cell.observation.write(space, row);
-            masked |= cell.environment.mask().is_some();
         }
         if masked {
-            let masks = self.masks.get_or_insert_with(|| vec![true; count * actions]);
-            for (cell, row) in self.cells.iter().zip(masks.chunks_mut(actions)) {
+            let count = self.cells.len();
+            let masks = self.masks.get_or_insert_with(|| vec![true; count * choices]);
+            for (cell, row) in self.cells.iter().zip(masks.chunks_mut(choices)) {
+                // One at one step says nothing of the next.
                 match cell.environment.mask() {
                     Some(mask) => row.copy_from_slice(mask),
                     None => row.fill(true),
@@ -152,30 +166,23 @@ where
 
 impl<E: Environment> Cell<E>
 where
-    E::Observation: Features,
-    E::Action: Act,
+    E::Observation: Element,
+    E::Action: Element,
 {
-    fn step(&mut self, choice: Choice<'_>, space: &Space, seed: u64) {
-        self.outcome = self.try_step(choice, space, seed);
+    fn step(&mut self, chosen: Result<E::Action>, spaces: &Spaces, seed: u64) {
+        self.outcome = chosen.and_then(|action| self.try_step(&action, spaces, seed));
     }
 
     fn try_step(
         &mut self,
-        choice: Choice<'_>,
-        space: &Space,
+        action: &E::Action,
+        spaces: &Spaces,
         seed: u64,
     ) -> Result<Outcome<E::Observation>> {
-        if let Choice::Numbers(numbers) = &choice
-            && let Some(value) = numbers.iter().find(|x| !x.is_finite())
-        {
-            let (value, environment) = (f64::from(*value), self.index);
-            let step = self.progress.steps + 1;
-            return Err(Error::NotFinite { what: "action", value, environment, step });
-        }
-        let step = self.environment.step(&action(&choice, space)?)?;
+        let step = self.environment.step(action)?;
         let progress = &mut self.progress;
         progress.steps += 1;
-        check(&step, self.index, progress.steps)?;
+        check_reward(step.reward, self.index, progress.steps)?;
         progress.length += 1;
         progress.reward += step.reward;
         let mut outcome = Outcome {
@@ -185,9 +192,18 @@ where
             ended: None,
         };
         if step.ended() {
+            let space = &spaces.observation;
+            let fits = step.observation.form(space);
+            fits.map_err(|fault| misfit(fault, space, self.index, progress.steps))?;
             let Progress { length, reward, .. } = *progress;
-            let episode = Episode { environment: self.index, reward, length };
-            outcome.ended = Some((step.observation, episode));
+            let episode = Episode { environment: self.index, reward, length, info: step.info };
+            // What is possible after the end of the task does not matter.
+            let mask = self.environment.mask().filter(|_| outcome.truncated);
+            if let Some(mask) = mask {
+                spaces.check_mask(mask)?;
+            }
+            let mask = mask.map(<[bool]>::to_vec);
+            outcome.ended = Some(Ended { last: step.observation, mask, episode });
             progress.episode += 1;
             (progress.length, progress.reward) = (0, 0.0);
             let seed = episode_seed(seed, self.index, progress.episode);
@@ -201,8 +217,8 @@ where
 
 impl<E: Environment + Send> VectorEnvironment for SyncVectorEnvironment<E>
 where
-    E::Observation: Features,
-    E::Action: Act,
+    E::Observation: Element,
+    E::Action: Element,
 {
     fn spaces(&self) -> &Spaces {
         &self.spaces
@@ -230,41 +246,32 @@ where
     }
 
     fn step(&mut self, actions: Actions<'_>) -> Result<&Transitions> {
-        let (space, seed, count) = (&self.spaces.action, self.seed, self.cells.len());
-        let width = space.features();
-        let fits = match actions {
-            Actions::Indices(indices) => indices.len() == count,
-            Actions::Numbers(numbers) => numbers.len() == count * width,
-        };
-        if !fits {
-            let expected = format!("{count} actions, each {space}");
-            return Err(Error::Action { action: format!("{actions:?}"), expected });
-        }
+        let (spaces, seed, count) = (&self.spaces, self.seed, self.cells.len());
+        let space = &spaces.action;
+        actions.expect(count, space)?;
         let step = |cell: &mut Cell<E>| {
-            let choice = match actions {
-                Actions::Indices(indices) => Choice::Index(indices[cell.index]),
-                Actions::Numbers(numbers) => {
-                    Choice::Numbers(numbers[cell.index * width..][..width].into())
-                }
-            };
-            cell.step(choice, space, seed);
+            let chosen = chosen(actions, cell.index, space, cell.progress.steps + 1);
+            cell.step(chosen, spaces, seed);
         };
         match &self.threads {
             Some(threads) => threads.install(|| self.cells.par_iter_mut().for_each(step)),
             None => self.cells.iter_mut().for_each(step),
         }
-        let features = self.spaces.observation.features();
-        self.transitions.episodes.clear();
+        let (features, choices) = (spaces.observation.features(), space.choices());
+        let transitions = &mut self.transitions;
+        transitions.episodes.clear();
         for cell in &mut self.cells {
             let outcome = std::mem::replace(&mut cell.outcome, Err(Error::Ended))?;
             let i = cell.index;
-            self.transitions.rewards[i] = outcome.reward as f32;
-            self.transitions.terminated[i] = outcome.terminated;
-            self.transitions.truncated[i] = outcome.truncated;
-            if let Some((last, episode)) = outcome.ended {
-                let row = &mut self.transitions.final_observations[i * features..][..features];
-                last.write(&self.spaces.observation, row);
-                self.transitions.episodes.push(episode);
+            transitions.rewards[i] = outcome.reward as f32;
+            transitions.terminated[i] = outcome.terminated;
+            transitions.truncated[i] = outcome.truncated;
+            if let Some(Ended { last, mask, episode }) = outcome.ended {
+                let row = &mut transitions.final_observations[i * features..][..features];
+                // Its form was looked at.
+                let _ = last.encode(&spaces.observation, row);
+                transitions.write_final_mask(i, choices, mask.as_deref());
+                transitions.episodes.push(episode);
             }
         }
         self.observe()?;
@@ -287,12 +294,27 @@ where
                 "the state is of {found} environments, expected {expected}"
             )));
         }
+        let space = &self.spaces.observation;
+        let observation = |numbers: &[f64]| {
+            space.form(numbers).ok().and_then(|()| E::Observation::read(space, numbers))
+        };
+        let all: Option<Vec<_>> = saved.cells.iter().map(|cell| observation(&cell.2)).collect();
+        let Some(all) = all else {
+            return Err(Error::Resume(format!("an observation is not {space}")));
+        };
+        let before: Vec<Value> =
+            self.cells.iter().map(|cell| cell.environment.state()).collect::<Result<_>>()?;
+        for (at, (_, state, _)) in saved.cells.iter().enumerate() {
+            if let Err(error) = self.cells[at].environment.restore(state) {
+                for (cell, state) in self.cells.iter_mut().zip(&before).take(at) {
+                    cell.environment.restore(state)?;
+                }
+                return Err(error);
+            }
+        }
         self.seed = saved.seed;
-        for (cell, (progress, state, numbers)) in self.cells.iter_mut().zip(saved.cells) {
-            cell.environment.restore(&state)?;
-            cell.progress = progress;
-            cell.observation = E::Observation::from_numbers(&numbers)
-                .ok_or_else(|| Error::Resume("an observation of another shape".to_owned()))?;
+        for ((cell, saved), observation) in self.cells.iter_mut().zip(saved.cells).zip(all) {
+            (cell.progress, cell.observation) = (saved.0, observation);
         }
         self.observe()
     }

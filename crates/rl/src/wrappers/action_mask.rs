@@ -1,10 +1,11 @@
 use serde_json::Value;
 
-use crate::environment::{Environment, Step};
+use crate::environment::{Element, Environment, Step};
 use crate::error::{Error, Result};
 use crate::space::Spaces;
 
-/// Says which of an environment's indexed actions are possible, and refuses the others.
+/// Says which of an environment's actions are possible, an entry for each of its
+/// [`choices`](crate::Space::choices), and refuses the others.
 ///
 /// ```
 /// use rl::environments::CartPole;
@@ -29,32 +30,35 @@ pub struct ActionMask<E, F> {
 
 impl<E, F> ActionMask<E, F>
 where
-    E: Environment<Action = usize>,
+    E: Environment,
+    E::Action: Element,
     F: Fn(&E, &E::Observation, &mut [bool]),
 {
-    /// The environment with a rule, which is given a mask that allows everything.
+    /// The environment with a rule, which is given the mask of the environment within, or one that
+    /// allows everything.
     pub fn new(inner: E, allow: F) -> Self {
-        let mask = vec![true; inner.spaces().action.features()];
+        let mask = vec![true; inner.spaces().action.choices()];
         Self { inner, allow, mask }
     }
 
     fn observe(&mut self, observation: &E::Observation) -> Result<()> {
-        self.mask.fill(true);
-        (self.allow)(&self.inner, observation, &mut self.mask);
-        if self.mask.contains(&true) {
-            return Ok(());
+        match self.inner.mask() {
+            Some(mask) => self.mask.copy_from_slice(mask),
+            None => self.mask.fill(true),
         }
-        Err(Error::world("action mask", format!("it allows nothing at {observation:?}")))
+        (self.allow)(&self.inner, observation, &mut self.mask);
+        self.inner.spaces().check_mask(&self.mask)
     }
 }
 
 impl<E, F> Environment for ActionMask<E, F>
 where
-    E: Environment<Action = usize>,
+    E: Environment,
+    E::Action: Element,
     F: Fn(&E, &E::Observation, &mut [bool]),
 {
     type Observation = E::Observation;
-    type Action = usize;
+    type Action = E::Action;
 
     fn spaces(&self) -> Spaces {
         self.inner.spaces()
@@ -66,14 +70,15 @@ where
         Ok(observation)
     }
 
-    fn step(&mut self, action: &usize) -> Result<Step<E::Observation>> {
-        if self.mask.get(*action) == Some(&false) {
+    fn step(&mut self, action: &E::Action) -> Result<Step<E::Observation>> {
+        if !self.inner.spaces().action.allows(&action.numbers(), &self.mask) {
             let allowed: Vec<usize> = (0..self.mask.len()).filter(|a| self.mask[*a]).collect();
             let expected = format!("one of {allowed:?}, the others are masked");
-            return Err(Error::Action { action: action.to_string(), expected });
+            return Err(Error::Action { action: format!("{action:?}"), expected });
         }
         let step = self.inner.step(action)?;
-        if !step.ended() {
+        // Also at an end: what is possible after a truncated step is to be known.
+        if !step.terminated {
             self.observe(&step.observation)?;
         }
         Ok(step)
@@ -88,8 +93,10 @@ where
     }
 
     fn restore(&mut self, state: &Value) -> Result<()> {
-        let inner: Value;
-        (self.mask, inner) = crate::environment::from_state(state)?;
-        self.inner.restore(&inner)
+        let (mask, inner): (Vec<bool>, Value) = crate::environment::from_state(state)?;
+        self.inner.spaces().check_mask(&mask).map_err(|e| Error::Resume(e.to_string()))?;
+        self.inner.restore(&inner)?;
+        self.mask = mask;
+        Ok(())
     }
 }

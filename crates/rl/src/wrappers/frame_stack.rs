@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use model_utils_core::config;
 use serde_json::Value;
 
-use crate::environment::{Environment, Features, Step, from_state, to_state};
+use crate::environment::{Element, Environment, Step, from_state, to_state};
 use crate::error::{Error, Result};
 use crate::space::{Space, Spaces};
 
@@ -17,18 +17,19 @@ pub struct FrameStack<E> {
 
 impl<E: Environment> FrameStack<E>
 where
-    E::Observation: Features,
+    E::Observation: Element,
 {
     /// The environment seen through its last `count` observations.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for none, [`Error::Spaces`] for observations that are an index.
+    /// [`Error::Config`] for none, [`Error::Spaces`] for observations that are neither numbers nor an
+    /// image.
     pub fn new(inner: E, count: usize) -> Result<Self> {
         config::at_least("count", count, 1)?;
         let space = inner.spaces().observation;
-        if let Space::Discrete(_) = space {
-            return Err(Error::spaces("observation", space, "numbers"));
+        if !matches!(space, Space::Continuous { .. } | Space::Image { .. }) {
+            return Err(Error::spaces("observation", space, "numbers or an image"));
         }
         Ok(Self { inner, count, frames: VecDeque::new() })
     }
@@ -46,7 +47,7 @@ where
 
 impl<E: Environment> Environment for FrameStack<E>
 where
-    E::Observation: Features,
+    E::Observation: Element,
 {
     type Observation = Vec<f64>;
     type Action = E::Action;
@@ -57,7 +58,11 @@ where
             Space::Continuous { low, high } => {
                 Space::Continuous { low: low.repeat(self.count), high: high.repeat(self.count) }
             }
-            other @ Space::Discrete(_) => other,
+            // The frames' channels one after the other.
+            Space::Image { shape: [channels, height, width], most } => {
+                Space::Image { shape: [channels * self.count, height, width], most }
+            }
+            other => other,
         };
         Spaces { observation, action }
     }
@@ -83,8 +88,13 @@ where
     }
 
     fn restore(&mut self, state: &Value) -> Result<()> {
-        let inner: Value;
-        (self.frames, inner) = from_state(state)?;
-        self.inner.restore(&inner)
+        let (frames, inner): (VecDeque<Vec<f64>>, Value) = from_state(state)?;
+        let length = self.inner.spaces().observation.numbers();
+        if frames.len() > self.count || frames.iter().any(|frame| frame.len() != length) {
+            return Err(Error::Resume(format!("frames that are not {length} numbers each")));
+        }
+        self.inner.restore(&inner)?;
+        self.frames = frames;
+        Ok(())
     }
 }

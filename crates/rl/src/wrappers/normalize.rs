@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::environment::{Environment, Features, Step, from_state, to_state};
-use crate::error::Result;
+use crate::environment::{Element, Environment, Step, from_state, to_state};
+use crate::error::{Error, Result};
 use crate::space::{Space, Spaces};
 
 /// The running mean and variance of vectors (Chan, Golub and `LeVeque` 1979).
@@ -14,10 +14,10 @@ pub struct Moments {
     squares: Vec<f64>,
 }
 
-/// Normalised values are kept within ± this.
-const MOST: f64 = 10.0;
-
 impl Moments {
+    /// Normalised values are kept within ± this.
+    pub const MOST: f64 = 10.0;
+
     /// Of vectors of this length, none seen yet.
     pub fn new(length: usize) -> Self {
         Self { count: 0.0, mean: vec![0.0; length], squares: vec![0.0; length] }
@@ -46,15 +46,35 @@ impl Moments {
 
     /// A value of a place, less the mean and over the deviation, within ±10.
     pub fn normal(&self, place: usize, value: f64) -> f64 {
-        ((value - self.mean[place]) / self.deviation(place)).clamp(-MOST, MOST)
+        ((value - self.mean[place]) / self.deviation(place)).clamp(-Self::MOST, Self::MOST)
+    }
+
+    /// [`normal`](Self::normal) of rows.
+    pub(crate) fn normalized(&self, rows: &[f32]) -> Vec<f32> {
+        let length = self.mean.len();
+        let each = rows.iter().enumerate();
+        each.map(|(at, x)| self.normal(at % length, f64::from(*x)) as f32).collect()
+    }
+
+    /// Refuses saved ones of vectors of another length, and what no vectors have.
+    pub(crate) fn expect(&self, length: usize) -> Result<()> {
+        let found = self.mean.len();
+        let sound = self.count >= 0.0
+            && self.mean.iter().all(|x| x.is_finite())
+            && self.squares.iter().all(|x| x.is_finite() && *x >= 0.0);
+        if sound && (found, self.squares.len()) == (length, length) {
+            return Ok(());
+        }
+        Err(Error::Resume(format!("statistics of {found} numbers, expected {length} sound ones")))
     }
 }
 
 /// Observations with mean 0 and deviation 1 and, if wished, rewards over the deviation of the
-/// discounted return, both by what was seen so far.
+/// discounted return, both by what was seen so far in this environment.
 ///
-/// Stop learning with [`freeze`](Self::freeze) to evaluate. The agents of `deep` have the same as
-/// a switch, and save the statistics with their weights.
+/// Stop learning with [`freeze`](Self::freeze) to evaluate. Side by side each has statistics of its
+/// own: [`NormalizedVector`](crate::vector::NormalizedVector) shares them, and the on-policy agents of
+/// `deep` have the same as a switch and save them with their weights.
 #[derive(Debug, Clone)]
 pub struct Normalize<E> {
     inner: E,
@@ -72,11 +92,11 @@ struct Statistics {
 
 impl<E: Environment> Normalize<E>
 where
-    E::Observation: Features,
+    E::Observation: Element,
 {
     /// The environment with normalised observations.
     pub fn new(inner: E) -> Self {
-        let length = inner.spaces().observation.features();
+        let length = inner.spaces().observation.numbers();
         let statistics = Statistics {
             observations: Moments::new(length),
             returns: Moments::new(1),
@@ -84,6 +104,18 @@ where
             learning: true,
         };
         Self { inner, statistics, discount: None }
+    }
+
+    /// The environment seen by statistics that were gathered elsewhere and stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Resume`] for those of another length.
+    pub fn frozen(inner: E, moments: Moments) -> Result<Self> {
+        let mut all = Self::new(inner).freeze();
+        moments.expect(all.moments().mean().len())?;
+        all.statistics.observations = moments;
+        Ok(all)
     }
 
     /// Rewards are normalised too, for returns of this discount.
@@ -117,14 +149,14 @@ where
 
 impl<E: Environment> Environment for Normalize<E>
 where
-    E::Observation: Features,
+    E::Observation: Element,
 {
     type Observation = Vec<f64>;
     type Action = E::Action;
 
     fn spaces(&self) -> Spaces {
         let Spaces { observation, action } = self.inner.spaces();
-        Spaces { observation: Space::symmetric(observation.features(), MOST), action }
+        Spaces { observation: Space::symmetric(observation.numbers(), Moments::MOST), action }
     }
 
     fn reset(&mut self, seed: u64) -> Result<Vec<f64>> {
@@ -141,7 +173,8 @@ where
             if statistics.learning {
                 statistics.returns.push(&[statistics.sum]);
             }
-            step.reward = (step.reward / statistics.returns.deviation(0)).clamp(-MOST, MOST);
+            step.reward = (step.reward / statistics.returns.deviation(0))
+                .clamp(-Moments::MOST, Moments::MOST);
         }
         let observation = self.normal(&step.observation);
         Ok(step.map(|_| observation))
@@ -156,8 +189,11 @@ where
     }
 
     fn restore(&mut self, state: &Value) -> Result<()> {
-        let inner: Value;
-        (self.statistics, inner) = from_state(state)?;
-        self.inner.restore(&inner)
+        let (statistics, inner): (Statistics, Value) = from_state(state)?;
+        statistics.observations.expect(self.statistics.observations.mean().len())?;
+        statistics.returns.expect(1)?;
+        self.inner.restore(&inner)?;
+        self.statistics = statistics;
+        Ok(())
     }
 }

@@ -67,8 +67,9 @@ impl<E: Environment> Environment for TimeLimit<E> {
     }
 
     fn restore(&mut self, state: &Value) -> Result<()> {
-        let inner: Value;
-        (self.elapsed, self.running, inner) = from_state(state)?;
-        self.inner.restore(&inner)
+        let (elapsed, running, inner): (_, _, Value) = from_state(state)?;
+        self.inner.restore(&inner)?;
+        (self.elapsed, self.running) = (elapsed, running);
+        Ok(())
     }
 }

@@ -9,6 +9,7 @@ mod heads;
 mod linear;
 mod losses;
 mod norm;
+mod perceptron;
 mod pointwise;
 mod pool;
 mod quantization;
@@ -31,6 +32,7 @@ pub fn operations() -> Vec<Operation> {
     let mut all = Vec::new();
     all.extend(convolution::operations());
     all.extend(linear::operations());
+    all.extend(perceptron::operations());
     all.extend(norm::operations());
     all.extend(pool::operations());
     all.extend(pointwise::operations());

@@ -27,6 +27,7 @@ enum Fault {
     NotFinite,
     NarrowActions,
     Reward,
+    Info,
     MaskLength,
     MaskForbidsAll,
     TakesForbidden,
@@ -119,7 +120,8 @@ impl Environment for Walk {
         let late = self.steps >= 50;
         self.running = !(arrived || late);
         let reward = if self.fault == Fault::Reward { f64::INFINITY } else { 1.0 };
-        let step = Step::new(self.seen(), reward);
+        let wind = if self.fault == Fault::Info { f64::NAN } else { gust };
+        let step = Step::new(self.seen(), reward).info("wind", wind);
         Ok(match self.fault {
             Fault::BothEnds => step.terminated(arrived || late).truncated(late),
             Fault::Clock => step.terminated(late),
@@ -162,6 +164,7 @@ fn each_breach_of_the_contract_is_found_by_name() {
     finds(Fault::NotFinite, &|b| matches!(b, B::ObservationNotFinite(_)), "NaN");
     finds(Fault::NarrowActions, &|b| matches!(b, B::ActionSpace(_)), "action 2");
     finds(Fault::Reward, &|b| matches!(b, B::Reward(_)), "inf at step 1");
+    finds(Fault::Info, &|b| matches!(b, B::Info(_)), "`wind` is NaN at step 1");
     finds(Fault::MaskLength, &|b| matches!(b, B::MaskLength(_)), "3 entries after reset");
     finds(Fault::MaskForbidsAll, &|b| matches!(b, B::MaskForbidsAll(_)), "all false");
     finds(Fault::TakesForbidden, &|b| matches!(b, B::ForbiddenAccepted(_)), "mask [");

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::dynamics::Dynamics;
-use crate::environment::{action, from_state, refused, to_state};
+use crate::environment::{Element as _, action, from_state, refused, to_state};
 use crate::error::{Error, Result};
 use crate::space::Spaces;
 use crate::vector::{Actions, Episode, Transitions, VectorEnvironment, episode_seed};
@@ -104,7 +104,9 @@ impl<D: Dynamics> ControlVectorEnvironment<D> {
                     return Err(refused(index, space));
                 }
                 for index in indices {
-                    self.actions.push(action(&[*index as f64], space)?);
+                    // Its form was looked at.
+                    let read = D::Action::read(space, &[*index as f64]);
+                    self.actions.push(read.ok_or_else(|| refused(index, space))?);
                 }
             }
             Actions::Numbers(numbers) if numbers.len() == count * space.numbers() => {

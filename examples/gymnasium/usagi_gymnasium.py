@@ -187,7 +187,15 @@ def of_box(space, acts):
         return row.astype(space.dtype).reshape(space.shape)
 
     size = math.prod(space.shape)
-    return Codec(space, described, size, 0, lambda x: np.asarray(x, np.float64).ravel(), element)
+    return Codec(space, described, size, 0, lambda x: shaped(x, space).ravel(), element)
+
+
+def shaped(x, space):
+    """Numbers in the shape of their space, which NumPy would otherwise spread."""
+    x = np.asarray(x, np.float64)
+    if x.shape != space.shape:
+        raise ValueError(f"an element of shape {x.shape}, expected {space.shape}")
+    return x
 
 
 def of_image(space, most, channels_first):
@@ -197,7 +205,7 @@ def of_image(space, most, channels_first):
         shape = (shape[2], *shape[:2])
 
     def flat(x):
-        x = np.asarray(x, np.float64)
+        x = shaped(x, space)
         return (x if channels_first else x.transpose(2, 0, 1)).ravel()
 
     def element(row):
@@ -244,7 +252,7 @@ def of_space(space, acts=False):
             {"MultiDiscrete": counts.tolist()},
             len(counts),
             int(counts.sum()),
-            lambda x: (np.asarray(x) - space.start).astype(np.float64).ravel(),
+            lambda x: (shaped(x, space) - space.start).ravel(),
             lambda row: (row.reshape(space.shape) + space.start).astype(space.dtype),
         )
     if isinstance(space, spaces.MultiBinary):
@@ -254,7 +262,7 @@ def of_space(space, acts=False):
             {"MultiBinary": size},
             size,
             2 * size,
-            lambda x: np.asarray(x, np.float64).ravel(),
+            lambda x: shaped(x, space).ravel(),
             lambda row: row.reshape(space.shape).astype(space.dtype),
         )
     if isinstance(space, spaces.Box):
@@ -347,6 +355,10 @@ class Worlds:
             raise ValueError(f"a mask of {len(mask)} entries, expected {self.action.choices}")
         return mask
 
+    def close(self):
+        for env in self.envs:
+            env.close()
+
     def seen(self, rows, masks):
         """Observations and masks of some."""
         body = np.ascontiguousarray(rows, "<f8").tobytes()
@@ -377,7 +389,10 @@ class Worlds:
         rows, masks = np.empty((self.count, self.observation.size)), [None] * self.count
         finals, infos = [], []
         for i, env in enumerate(self.envs):
-            observation, rewards[i], terminated, truncated, info = env.step(self.action.element(actions[i]))
+            observation, reward, terminated, truncated, info = env.step(self.action.element(actions[i]))
+            if np.ndim(reward) > 0:
+                raise ValueError(f"the reward of environment {i} is {reward!r}, expected a number")
+            rewards[i] = reward
             flags[i] = bool(terminated) | bool(truncated) << 1
             infos.append(numbers_of(info))
             if flags[i] and self.autoreset:
@@ -419,23 +434,30 @@ def serve(sock, timeout=60.0):
     except Exception as error:  # Whatever a world's making raises is said to who asked for it.
         channel.send_json(b"E", {"message": f"{type(error).__name__}: {error}"})
         return
-    own = {"environment": asked["environment"], "count": worlds.count, "spaces": worlds.spaces()}
-    channel.send_json(b"H", PROTOCOL | own)
-    while (found := channel.receive(idle=True)) is not None:
-        kind, body = found
-        try:
-            if kind == b"R":
-                channel.send(b"O", worlds.reset(body))
-            elif kind == b"S":
-                channel.send(b"T", worlds.step(body))
-            else:
-                raise ProtocolError(f"a frame of the kind {kind}")
-        except OSError:
+    try:
+        own = {"environment": asked["environment"], "count": worlds.count, "spaces": worlds.spaces()}
+        channel.send_json(b"H", PROTOCOL | own)
+        while (found := channel.receive(idle=True)) is not None:
+            answer(channel, worlds, *found)
+    finally:
+        worlds.close()
+
+
+def answer(channel, worlds, kind, body):
+    """Does what a frame asks for."""
+    try:
+        if kind == b"R":
+            channel.send(b"O", worlds.reset(body))
+        elif kind == b"S":
+            channel.send(b"T", worlds.step(body))
+        else:
+            raise ProtocolError(f"a frame of the kind {kind}")
+    except OSError:
+        raise
+    except Exception as error:
+        channel.send_json(b"E", {"message": f"{type(error).__name__}: {error}"})
+        if isinstance(error, ProtocolError):
             raise
-        except Exception as error:
-            channel.send_json(b"E", {"message": f"{type(error).__name__}: {error}"})
-            if isinstance(error, ProtocolError):
-                raise
 
 
 # Worlds of Rust for Python.
@@ -580,6 +602,8 @@ class UsagiVectorEnv(VectorEnv):
         return self._batch(self.link.reset(start)), self._masks({})
 
     def step(self, actions):
+        if not self.action_space.contains(actions):
+            raise ValueError(f"actions {actions!r} are not in {self.action_space}")
         actions = list(iterate(self.action_space, actions))
         observations, rewards, terminated, truncated, finals, all_infos = self.link.step(actions)
         infos = {}

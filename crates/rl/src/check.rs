@@ -355,16 +355,24 @@ impl Checker {
         E::Observation: Element,
         E::Action: Element,
     {
-        let (_, first) = self.reset(environment, random.below(1 << 30) as u64)?;
-        let mut mask = first.mask.clone();
-        for at in 1..=random.below(AGAIN) {
-            let numbers = self.draw(mask.as_deref(), random);
-            let taken = self.step(environment, &numbers, &format!("at step {at}"))?;
-            if taken.step.ended() {
-                return Ok(());
+        let mut walk = random.below(AGAIN);
+        // Where an episode ends on the way, a shorter one; without a step one is always there.
+        let mask = 'walks: loop {
+            let (_, first) = self.reset(environment, random.below(1 << 30) as u64)?;
+            let mut mask = first.mask.clone();
+            let mut gone = 0;
+            while gone < walk {
+                let numbers = self.draw(mask.as_deref(), random);
+                let taken = self.step(environment, &numbers, &format!("at step {}", gone + 1))?;
+                if taken.step.ended() {
+                    walk = gone;
+                    continue 'walks;
+                }
+                mask = taken.seen.mask;
+                gone += 1;
             }
-            mask = taken.seen.mask;
-        }
+            break mask;
+        };
         let Ok(state) = environment.state() else { return Ok(()) };
         // As it comes back from a file.
         let Ok(state) = serde_json::from_str(&state.to_string()) else { return Ok(()) };

@@ -23,6 +23,12 @@ pub enum Error {
     /// A step after the end of an episode.
     #[error("the episode has ended: call `reset` before the next step")]
     Ended,
+    /// A step of environments side by side after one of them failed.
+    #[error("an environment has failed, the others went on: call `reset` before the next step")]
+    Broken,
+    /// A network that cannot be one of an agent.
+    #[error("network: {0}")]
+    Network(String),
     /// An observation or reward that is NaN or infinite.
     #[error("{what} of environment {environment} is {value} at step {step}")]
     NotFinite {

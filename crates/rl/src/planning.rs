@@ -249,8 +249,14 @@ pub fn policy_iteration<'a>(
     check(discount, tolerance)?;
     let (mdp, stop) = mdp.into().into_parts();
     let mut values = vec![0.0; mdp.states()];
-    // Any action is as good as the other: the policy ends soon, and so do those that improve it.
-    let mut policy = greedy(mdp, &values, discount, f64::INFINITY);
+    let mut policy = if discount < 1.0 {
+        // Any action is as good as the other: the policy ends soon, and so do those that improve it.
+        greedy(mdp, &values, discount, f64::INFINITY)
+    } else {
+        // A loop that costs nothing is no better in one step, so a policy that ends dearly never
+        // learns of it; and one that ends may not be there. Sweeps know both.
+        value_iteration(stop.around(mdp), discount, tolerance)?.policy
+    };
     let tie = TIE.max(tolerance * 10.0);
     for iterations in 1..=MOST_SWEEPS {
         sweep((mdp, &stop), &mut values, discount, tolerance, Acts::One(&policy))?;

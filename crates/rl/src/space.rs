@@ -252,8 +252,13 @@ impl Space {
     /// # Errors
     ///
     /// As [`form`](Self::form).
+    ///
+    /// # Panics
+    ///
+    /// Where there is not room for exactly [`features`](Self::features) numbers.
     pub fn encode(&self, numbers: &[f64], out: &mut [f32]) -> Result<(), Misfit> {
         self.form(numbers)?;
+        assert_eq!(out.len(), self.features(), "room for the features of {self}");
         self.write_features(numbers, out);
         Ok(())
     }
@@ -287,17 +292,19 @@ impl Space {
         }
     }
 
-    /// An element at random in its flat form: choices even among those that the mask allows, numbers
-    /// even between their ends, or standard normal where there is none.
+    /// An element at random in its flat form: choices even among those that the mask does not forbid,
+    /// among all of a part where it forbids all, numbers even between their ends, or standard normal
+    /// where there is none.
     pub fn sample(&self, mask: Option<&[bool]>, random: &mut Random) -> Vec<f64> {
         let mut at = 0;
         let mut draw = |head: Head| match head {
             Head::Category(count) => {
                 let from = at;
                 at += count;
-                let allowed = |choice: &usize| mask.is_none_or(|mask| mask[from + choice]);
-                let pick = random.below((0..count).filter(allowed).count());
-                (0..count).filter(allowed).nth(pick).unwrap_or(0) as f64
+                let free = |at: usize| mask.and_then(|mask| mask.get(at)) != Some(&false);
+                let allowed: Vec<usize> = (0..count).filter(|choice| free(from + choice)).collect();
+                let pick = random.below(if allowed.is_empty() { count } else { allowed.len() });
+                allowed.get(pick).map_or(pick, |choice| *choice) as f64
             }
             Head::Number { low, high } => match (low.is_finite(), high.is_finite()) {
                 (true, true) => random.uniform_in(low..high),
@@ -344,12 +351,18 @@ impl Space {
                 config::require(fits, field, self, expected)?;
             }
             Self::Image { shape, most } => {
-                let fits = !shape.contains(&0) && most.is_finite() && *most > 0.0;
-                config::require(fits, field, self, "sides of at least 1 and a value above 0")?;
+                let fits = !shape.contains(&0) && (*most as f32).is_finite() && *most > 0.0;
+                let expected = "sides of at least 1 and a value above 0, within single precision";
+                config::require(fits, field, self, expected)?;
             }
             Self::Tuple(_) | Self::Dict(_) => {
                 config::require(self.parts().next().is_some(), field, self, "at least 1 part")?;
                 self.parts().try_for_each(|part| part.check(field))?;
+                if let Self::Dict(parts) = self {
+                    let names: std::collections::BTreeSet<_> =
+                        parts.iter().map(|(name, _)| name).collect();
+                    config::require(names.len() == parts.len(), field, self, "a name each")?;
+                }
             }
         }
         let size = self.features().max(self.choices());

@@ -420,7 +420,7 @@ fn wrappers_limit_stack_normalise_and_mask() {
     assert_eq!(doubled.step(&2).unwrap().observation, next.observation);
     assert!(changed(Space::symmetric(0, 1.0), 1.0).is_err());
 
-    let mut normal = Normalize::new(MountainCar::new()).rewards(0.99);
+    let mut normal = Normalize::new(MountainCar::new()).rewards(0.99).unwrap();
     let mut sums = [0.0; 2];
     let mut count = 0.0;
     for episode in 0..20 {
@@ -439,7 +439,7 @@ fn wrappers_limit_stack_normalise_and_mask() {
     }
     assert!(sums.iter().all(|sum| (0.3..3.0).contains(&(sum / count))), "{sums:?} {count}");
     let saved = normal.state().unwrap();
-    let mut again = Normalize::new(MountainCar::new()).rewards(0.99);
+    let mut again = Normalize::new(MountainCar::new()).rewards(0.99).unwrap();
     again.restore(&saved).unwrap();
     assert_eq!(again.moments(), normal.moments());
 
@@ -666,7 +666,7 @@ fn worlds_that_break_their_promises_are_named() {
             agent.learn(&mut ring, Budget::steps(500), &mut Silent).unwrap_err().to_string()
         };
         let outside = told(Ring { outside: true, ..Ring::new() });
-        assert!(outside.contains("observation space is 8, expected one of 0..6"), "{outside}");
+        assert!(outside.contains("`observation` is 8, expected one of 0..6"), "{outside}");
         let nothing = told(Ring { broken: Some(vec![false; 3]), ..Ring::new() });
         assert!(nothing.contains("action mask: it allows nothing"), "{nothing}");
         let short = told(Ring { broken: Some(vec![true]), ..Ring::new() });

@@ -115,7 +115,8 @@ impl<const N: usize> Kernel<N> for Affine {
         let last = shape.num_dims() - 1;
         shape[last] = weight.outputs;
         let bias = inputs.get(2).map(Array::numbers);
-        let output = Array::new(forward(x.numbers(), rows, weight, bias), shape);
+        let threads = rayon::current_num_threads();
+        let output = Array::new(forward(x.numbers(), rows, weight, bias, threads), shape);
         (output, saves.then(|| [x.clone(), weights.clone()]))
     }
 
@@ -130,7 +131,10 @@ impl<const N: usize> Kernel<N> for Affine {
         let gradient = gradient.numbers();
         std::array::from_fn(|at| {
             wanted[at].then(|| match at {
-                0 => Array::new(of_x(gradient, rows, weight), x.shape()),
+                0 => {
+                    let threads = rayon::current_num_threads();
+                    Array::new(of_x(gradient, rows, weight, threads), x.shape())
+                }
                 1 => {
                     let mut to = vec![0.0; weight.numbers.len()];
                     of_weight(gradient, x.numbers(), rows, weight, &mut to);
@@ -155,10 +159,16 @@ fn multiply(a: Matrix, b: Matrix, to: &mut [f32], work: usize, add: bool) {
     }
 }
 
-/// `x · weight + bias` of each row.
-pub(super) fn forward(x: &[f32], rows: usize, weight: Weight, bias: Option<&[f32]>) -> Vec<f32> {
+/// `x · weight + bias` of each row; of few rows on at most so many threads.
+pub(super) fn forward(
+    x: &[f32],
+    rows: usize,
+    weight: Weight,
+    bias: Option<&[f32]>,
+    threads: usize,
+) -> Vec<f32> {
     if few_rows::applies(rows, weight) {
-        return few_rows::forward(x, weight, bias);
+        return few_rows::forward(x, weight, bias, threads);
     }
     let mut output = match bias {
         Some(bias) => bias.repeat(rows),
@@ -171,7 +181,16 @@ pub(super) fn forward(x: &[f32], rows: usize, weight: Weight, bias: Option<&[f32
 }
 
 /// The gradient of the input.
-pub(super) fn of_x(gradient: &[f32], rows: usize, weight: Weight) -> Vec<f32> {
+pub(super) fn of_x(gradient: &[f32], rows: usize, weight: Weight, threads: usize) -> Vec<f32> {
+    let back = Weight {
+        inputs: weight.outputs,
+        outputs: weight.inputs,
+        is_table: !weight.is_table,
+        ..weight
+    };
+    if few_rows::applies(rows, back) {
+        return few_rows::forward(gradient, back, None, threads);
+    }
     let mut of_x = vec![0.0; rows * weight.inputs];
     let work = gradient.len() * weight.inputs;
     let gradient = Matrix::new(gradient, rows, weight.outputs);

@@ -44,9 +44,10 @@ pub use dropout::dropout;
 pub use embedding::{embed, embedding};
 pub use fake_quantize::{FakeQuantize, fake_quantize};
 pub use gradients::{clip_grad_norm, grad_norm, learnable_parameters};
+pub use kernels::parallel::vectorised;
 pub use layer_norm::{layer_norm, normalize_rows};
 pub use linear::{affine, linear, linear_transposed};
-pub use perceptron::{perceptron, perceptron_with_latent};
+pub use perceptron::{perceptron, perceptron_gradients, perceptron_layers, perceptron_with_latent};
 pub use pool::{
     adaptive_avg_pool2d, avg_pool2d, global_avg_pool, largest_of_windows, max_pool2d,
     mean_of_windows,

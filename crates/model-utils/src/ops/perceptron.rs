@@ -103,6 +103,71 @@ fn layers(widths: &[usize]) -> impl Iterator<Item = Layer> {
     })
 }
 
+/// [`perceptron`] over numbers in this process's memory, with ReLU or the hyperbolic tangent: what
+/// each layer gives, after its activation. On one thread, so that callers can share out rows, unless
+/// a single product is worth more.
+///
+/// # Panics
+///
+/// Where the lengths do not fit together.
+pub fn perceptron_layers(
+    x: &[f32],
+    weights: &[f32],
+    widths: &[usize],
+    activation: Activation,
+) -> Vec<Vec<f32>> {
+    let rows = x.len() / widths[0].max(1);
+    let mut all: Vec<Vec<f32>> = Vec::with_capacity(widths.len() - 1);
+    for (number, layer) in layers(widths).enumerate() {
+        let bias = Some(&weights[layer.bias.clone()]);
+        let x = all.last().map_or(x, Vec::as_slice);
+        let mut y = linear::forward(x, rows, layer.weight(weights), bias, 1);
+        if number + 2 < widths.len() {
+            activation::activate(activation, &mut y);
+        }
+        all.push(y);
+    }
+    all
+}
+
+/// The gradients of input and weights, those that are wanted, where the last of
+/// [`perceptron_layers`] has that gradient and the others are `hidden`.
+///
+/// # Panics
+///
+/// Where the lengths do not fit together.
+pub fn perceptron_gradients(
+    [x, weights]: [&[f32]; 2],
+    hidden: &[Vec<f32>],
+    gradient: &[f32],
+    (widths, activation): (&[usize], Activation),
+    wanted: [bool; 2],
+) -> [Option<Vec<f32>>; 2] {
+    let rows = x.len() / widths[0].max(1);
+    let read = std::iter::once(x).chain(hidden.iter().map(Vec::as_slice));
+    let layers: Vec<(Layer, &[f32])> = zip(layers(widths), read).collect();
+    let mut of_weights = if wanted[1] { vec![0.0; weights.len()] } else { Vec::new() };
+    let mut below = Vec::new();
+    for (number, (layer, x)) in layers.iter().enumerate().rev() {
+        let is_last = number + 1 == layers.len();
+        let of_output = if is_last { gradient } else { &below[..] };
+        if wanted[1] {
+            let to = &mut of_weights[layer.weight.clone()];
+            linear::of_weight(of_output, x, rows, layer.weight(weights), to);
+            let of_bias = linear::of_bias(of_output, layer.outputs);
+            of_weights[layer.bias.clone()].copy_from_slice(&of_bias);
+        }
+        if number > 0 || wanted[0] {
+            let mut of_x = linear::of_x(of_output, rows, layer.weight(weights), 1);
+            if number > 0 {
+                activation::slope(activation, &mut of_x, x);
+            }
+            below = of_x;
+        }
+    }
+    [wanted[0].then_some(below), wanted[1].then_some(of_weights)]
+}
+
 #[derive(Debug, Clone)]
 struct Perceptron {
     widths: Arc<[usize]>,
@@ -122,19 +187,10 @@ impl Kernel<2> for Perceptron {
     ) -> (Array<B>, Option<Self::Saved<B>>) {
         let [x, weights] = inputs.each_ref().map(Array::numbers);
         let [rows, _] = inputs[0].dims();
-        let mut hidden: Vec<Vec<f32>> = Vec::new();
-        for (number, layer) in layers(&self.widths).enumerate() {
-            let bias = Some(&weights[layer.bias.clone()]);
-            let x = hidden.last().map_or(x, Vec::as_slice);
-            let mut y = linear::forward(x, rows, layer.weight(weights), bias);
-            if number + 2 < self.widths.len() {
-                activation::activate(self.activation, &mut y);
-            }
-            hidden.push(y);
-        }
-        let output = hidden.pop().expect("a layer");
+        let mut layers = perceptron_layers(x, weights, &self.widths, self.activation);
+        let output = layers.pop().expect("a layer");
         let output = Array::new(output, [rows, self.widths[self.widths.len() - 1]]);
-        (output, saves.then_some((inputs, hidden)))
+        (output, saves.then_some((inputs, layers)))
     }
 
     fn backward<B: Host>(
@@ -143,30 +199,11 @@ impl Kernel<2> for Perceptron {
         gradient: Array<B>,
         wanted: [bool; 2],
     ) -> [Option<Array<B>>; 2] {
-        let [x, weights] = inputs.each_ref().map(Array::numbers);
-        let [rows, _] = inputs[0].dims();
-        let read = std::iter::once(x).chain(hidden.iter().map(Vec::as_slice));
-        let layers: Vec<(Layer, &[f32])> = zip(layers(&self.widths), read).collect();
-        let mut of_weights = if wanted[1] { vec![0.0; weights.len()] } else { Vec::new() };
-        let mut below = Vec::new();
-        for (number, (layer, x)) in layers.iter().enumerate().rev() {
-            let is_last = number + 1 == layers.len();
-            let of_output = if is_last { gradient.numbers() } else { &below[..] };
-            if wanted[1] {
-                let to = &mut of_weights[layer.weight.clone()];
-                linear::of_weight(of_output, x, rows, layer.weight(weights), to);
-                let of_bias = linear::of_bias(of_output, layer.outputs);
-                of_weights[layer.bias.clone()].copy_from_slice(&of_bias);
-            }
-            if number > 0 || wanted[0] {
-                let mut of_x = linear::of_x(of_output, rows, layer.weight(weights));
-                if number > 0 {
-                    activation::slope(self.activation, &mut of_x, x);
-                }
-                below = of_x;
-            }
-        }
-        let of_weights = wanted[1].then(|| Array::new(of_weights, [weights.len()]));
-        [wanted[0].then(|| Array::new(below, inputs[0].shape())), of_weights]
+        let numbers = inputs.each_ref().map(Array::numbers);
+        let network = (&*self.widths, self.activation);
+        let [of_x, of_weights] =
+            perceptron_gradients(numbers, &hidden, gradient.numbers(), network, wanted);
+        let [x, weights] = inputs.each_ref().map(Array::shape);
+        [of_x.map(|of_x| Array::new(of_x, x)), of_weights.map(|of| Array::new(of, weights))]
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn none() -> Error {
 
 impl<T: Clone> Arms<T> {
     pub(super) fn new(arms: usize, arm: T) -> Result<Self> {
-        config::at_least("arms", arms, 1)?;
+        config::require((1..=1 << 20).contains(&arms), "arms", arms, "1 to 1048576")?;
         Ok(Self(vec![Some(arm); arms]))
     }
 

@@ -19,7 +19,7 @@ pub(super) struct Linear {
 
 impl Linear {
     pub(super) fn new(arms: usize, features: usize) -> Result<Self> {
-        config::at_least("features", features, 1)?;
+        config::require((1..=1 << 12).contains(&features), "features", features, "1 to 4096")?;
         Ok(Self {
             arms: Arms::new(arms, Ridge::new(features, 1.0))?,
             features,

@@ -1,3 +1,5 @@
+use model_utils::ops::vectorised;
+
 use super::network::Network;
 
 /// Adam (Kingma and Ba 2015) over weights that lie on the host, in one pass.
@@ -32,7 +34,7 @@ impl Adam {
             let range = at..at + part.len();
             at = range.end;
             let (first, second) = (&mut self.first[range.clone()], &mut self.second[range.clone()]);
-            rule.apply(part, first, second, &gradients[range]);
+            vectorised(|| rule.apply(part, first, second, &gradients[range]));
         }
     }
 
@@ -58,6 +60,9 @@ impl Adam {
         else {
             return false;
         };
+        if !first.iter().chain(&second).chain(&steps).all(|x| x.is_finite()) {
+            return false;
+        }
         let [high, low] = steps[..] else { return false };
         if (first.len(), second.len()) != (self.first.len(), self.second.len()) {
             return false;
@@ -82,6 +87,8 @@ const LANES: usize = 16;
 const TINY: f32 = 1e-30;
 
 impl Rule {
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // Becomes vector code only where it is inlined.
     fn apply(&self, weights: &mut [f32], first: &mut [f32], second: &mut [f32], gradients: &[f32]) {
         let (weights, rest_weights) = weights.as_chunks_mut::<LANES>();
         let (first, rest_first) = first.as_chunks_mut::<LANES>();
@@ -111,20 +118,21 @@ impl Rule {
 
 /// Scales gradients so that their common L2 norm is at most `most`; the norm before.
 pub fn clip(gradients: &mut [f32], most: f64) -> f64 {
-    // Eight sums side by side become vectors.
-    let mut sums = [0.0_f32; 8];
-    let (chunks, rest) = gradients.as_chunks::<8>();
-    for chunk in chunks {
-        sums.iter_mut().zip(chunk).for_each(|(sum, g)| *sum += g * g);
-    }
-    let square: f64 =
-        sums.iter().chain(&[rest.iter().map(|g| g * g).sum()]).map(|x| f64::from(*x)).sum();
-    let norm = square.sqrt();
+    let norm = vectorised(|| {
+        // Sums side by side become vectors.
+        let mut sums = [0.0_f32; 4 * LANES];
+        let (chunks, rest) = gradients.as_chunks::<{ 4 * LANES }>();
+        for chunk in chunks {
+            for lane in 0..4 * LANES {
+                sums[lane] += chunk[lane] * chunk[lane];
+            }
+        }
+        let rest = rest.iter().map(|g| g * g).sum();
+        sums.iter().chain(&[rest]).map(|x| f64::from(*x)).sum::<f64>().sqrt()
+    });
     let factor = (most / (norm + 1e-6)).min(1.0) as f32;
     if factor < 1.0 {
-        for g in gradients {
-            *g *= factor;
-        }
+        vectorised(|| gradients.iter_mut().for_each(|g| *g *= factor));
     }
     norm
 }

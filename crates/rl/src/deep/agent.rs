@@ -289,13 +289,16 @@ pub trait Agent: Sized {
     /// # Errors
     ///
     /// [`model_utils::Error::Mismatch`] with each field in which the checkpoint is of another
-    /// algorithm, configuration or spaces, and where it is damaged.
+    /// algorithm, configuration or spaces, and where it is damaged; and where the environments
+    /// cannot save their state.
     fn resume_in(
         mut self,
         checkpoints: Checkpoints,
         every: u64,
         environments: &mut dyn VectorEnvironment,
     ) -> Result<Self> {
+        // Known now, rather than when the first checkpoint is due.
+        environments.state()?;
         let run = &mut self.journal_mut().run;
         let Some(saved) = run.resume_in(checkpoints, Some(every))? else {
             return Ok(self);
@@ -318,7 +321,8 @@ pub trait Agent: Sized {
         self.restore(Snapshot { acting, columns, learning: state.learning })?;
         let steps = self.steps();
         if let Some(evaluation) = &mut self.journal_mut().evaluation {
-            evaluation.passed = steps;
+            // One that was stopped is made up for.
+            (evaluation.passed, evaluation.judged_at) = state.judged.unwrap_or((steps, None));
             evaluation.best = best.map(|(best, networks)| {
                 (best, Parts { networks, other: state.best_acting.unwrap_or_default() })
             });
@@ -385,6 +389,9 @@ struct Resumed {
     best: Option<Best>,
     #[serde(default)]
     best_acting: Option<Value>,
+    /// How far evaluations are done, and the step of the last one.
+    #[serde(default)]
+    judged: Option<(u64, Option<u64>)>,
 }
 
 const COLUMNS: &str = "columns";
@@ -413,6 +420,7 @@ fn save<G: Agent>(
         environments: environments.state()?,
         best: kept.map(|(best, _)| *best),
         best_acting: kept.map(|(_, parts)| parts.other.clone()),
+        judged: agent.journal().evaluation.as_ref().map(|all| (all.passed, all.judged_at)),
     };
     Ok(agent.journal_mut().run.save(progress, |checkpoint| {
         checkpoint.bytes(COLUMNS, columns::write(&columns.0))?.state(&state)
@@ -489,6 +497,11 @@ fn networks(
             let data = &state.tensors.get(key)?.data;
             Some((data.iter::<f32>().collect(), data.shape().to_vec()))
         }));
+    }
+    for (name, network) in &networks {
+        if !network.values().iter().all(|value| value.is_finite()) {
+            wrong.push(format!("`{name}` has weights that are not finite"));
+        }
     }
     if wrong.is_empty() { Ok(networks) } else { Err(mismatch(path, wrong)) }
 }

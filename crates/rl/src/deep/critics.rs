@@ -1,7 +1,10 @@
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor};
 
 use super::off_policy::{Make, Part};
 use crate::error::Result;
+use crate::memory::Batch;
 
 /// Judges of an observation and an action, with targets that follow them; the least value counts
 /// (Fujimoto et al. 2018).
@@ -9,6 +12,14 @@ use crate::error::Result;
 pub(super) struct Critics(pub(super) Vec<Part>);
 
 impl Critics {
+    /// What they read: each observation with its action behind it.
+    pub(super) fn pairs(batch: &Batch) -> Vec<f32> {
+        let rows = batch.rewards.len().max(1);
+        let features = batch.observations.chunks(batch.observations.len() / rows);
+        let actions = batch.actions.chunks(batch.actions.len() / rows);
+        features.zip(actions).flat_map(|(row, action)| [row, action].concat()).collect()
+    }
+
     /// One of each name.
     pub(super) fn new(names: &[&'static str], inputs: usize, make: &mut Make<'_>) -> Result<Self> {
         let part =
@@ -19,6 +30,8 @@ impl Critics {
     /// The least value on the host.
     pub(super) fn value(&self, observation: &[f32], action: &[f32]) -> f32 {
         let row = [observation, action].concat();
+        let (found, expected) = (row.len(), self.0[0].network.inputs());
+        assert_eq!(found, expected, "the numbers of an observation and an action");
         self.0.iter().map(|part| part.network.forward(&row)[0]).fold(f32::INFINITY, f32::min)
     }
 
@@ -37,27 +50,35 @@ impl Critics {
         self.0[0].network.on(device, false).forward(pairs.clone())
     }
 
-    /// A step towards `goals`, `[rows, 1]`, by the mean of the squared error times `scale`; the
-    /// loss, the mean value and the mean absolute error.
+    /// A step towards `goals`, `[rows]`, by the mean of the squared error times `scale`; the loss,
+    /// the mean value and the mean absolute error.
     pub(super) fn step(
         &mut self,
-        pairs: &Tensor<2>,
-        goals: &Tensor<2>,
-        (scale, rate): (f64, f64),
+        pairs: &[f32],
+        goals: &[f32],
+        (scale, rate): (f32, f64),
         device: &Device,
     ) -> Result<[f64; 3]> {
+        let share = 1.0 / goals.len() as f64;
+        let judge = |rows: Range<usize>, said: &[f32]| {
+            let errors = || said.iter().zip(&goals[rows.clone()]).map(|(said, goal)| said - goal);
+            let slopes = errors().map(|error| 2.0 * scale * error / goals.len() as f32).collect();
+            let mean =
+                |each: &mut dyn Iterator<Item = f32>| each.map(f64::from).sum::<f64>() * share;
+            let loss = mean(&mut errors().map(|error| scale * error * error));
+            let size = mean(&mut errors().map(f32::abs));
+            (slopes, [loss, mean(&mut said.iter().copied()), size])
+        };
         let count = self.0.len() as f64;
         let mut all = [0.0; 3];
         for part in &mut self.0 {
-            let layers = part.network.on(device, true);
-            let said = layers.forward(pairs.clone());
-            let error = said.clone() - goals.clone();
-            let loss = error.clone().powi_scalar(2).mean() * scale;
-            part.step(&layers.gradients(&loss.backward())?, rate);
-            let number = |tensor: Tensor<1>| f64::from(tensor.into_scalar::<f32>());
-            all[0] += number(loss);
-            all[1] += number(said.mean()) / count;
-            all[2] += number(error.abs().mean()) / count;
+            let (gradients, told) = part.network.gradients(pairs, device, judge)?;
+            part.step(&gradients, rate);
+            for [loss, value, size] in told {
+                all[0] += loss;
+                all[1] += value / count;
+                all[2] += size / count;
+            }
         }
         Ok(all)
     }

@@ -1,6 +1,7 @@
+use std::ops::Range;
+
 use burn::config::Config;
 use burn::tensor::Device;
-use model_utils::ops;
 use model_utils_core::config;
 use model_utils_core::random::Random;
 
@@ -8,7 +9,7 @@ use super::adam::clip;
 use super::agent::Agent as _;
 use super::network::{Network, NetworkShape};
 use super::off_policy::{
-    Make, Moment, OffPolicy, OffPolicyAlgorithm, Part, Prioritized, Settings, Update, tensor,
+    Make, Moment, OffPolicy, OffPolicyAlgorithm, Part, Prioritized, Settings, Update,
 };
 use crate::error::{Error, Result};
 use crate::memory::Batch;
@@ -261,25 +262,23 @@ impl DeepQ {
         1.0 + (self.config.epsilon - 1.0) * share.min(1.0)
     }
 
-    /// What the network is to say of each transition: `r + discount · Z(next)`, `[batch, atoms]`.
+    /// What the network is to say of some transitions: `r + discount · Z(next)`, `[rows, atoms]`.
     /// `discount` is 0 only where the task terminated.
-    fn targets(&self, batch: &Batch) -> Vec<f32> {
-        let plain = self.device.clone().inner();
-        let nexts = tensor(batch.nexts.clone(), self.features, &plain);
-        let returns = |network: &Network| {
-            let output = network.on(&plain, false).forward(nexts.clone());
-            self.returns(ops::to_vec(output))
-        };
+    fn targets(&self, batch: &Batch, rows: Range<usize>) -> Vec<f32> {
+        let nexts = &batch.nexts[rows.start * self.features..rows.end * self.features];
+        let returns = |network: &Network| self.returns(network.forward_on(nexts, &self.device));
         let (atoms, judged) = (self.atoms(), returns(self.q.target()));
         let means =
             self.means(&if self.config.double { returns(&self.q.network) } else { judged.clone() });
-        let rows = judged.chunks_exact(self.actions * atoms);
-        let rows = rows.zip(means.chunks_exact(self.actions)).enumerate();
-        let later = rows.flat_map(|(row, (judged, means))| {
+        let judged = judged.chunks_exact(self.actions * atoms);
+        let means = means.chunks_exact(self.actions);
+        let mut targets = Vec::with_capacity(rows.len() * atoms);
+        for (row, (judged, means)) in rows.zip(judged.zip(means)) {
             let best = arg_max(means, self.mask(batch.masks.as_deref(), row));
-            judged[best * atoms..][..atoms].iter().copied()
-        });
-        batch.returns(&later.collect::<Vec<_>>())
+            let later = &judged[best * atoms..][..atoms];
+            targets.extend(later.iter().map(|z| batch.rewards[row] + batch.discounts[row] * z));
+        }
+        targets
     }
 }
 
@@ -332,7 +331,8 @@ impl OffPolicyAlgorithm for DeepQ {
         config::share("prioritized", config.prioritized.unwrap_or(0.0))?;
         config::share("beta", config.beta)?;
         config::at_least("target_every", config.target_every, 1)?;
-        config::at_least("quantiles", config.quantiles.unwrap_or(1), 1)?;
+        let quantiles = config.quantiles.unwrap_or(1);
+        config::require((1..=1 << 16).contains(&quantiles), "quantiles", quantiles, "1 to 65536")?;
         let most = config.max_grad_norm;
         config::require(most > 0.0, "max_grad_norm", most, "above 0")?;
         let Space::Discrete(actions) = spaces.action else {
@@ -391,33 +391,39 @@ impl OffPolicyAlgorithm for DeepQ {
     }
 
     fn update(&mut self, batch: Batch, now: &Moment, _random: &mut Random) -> Result<Update> {
-        let targets = self.targets(&batch);
-        let layers = self.q.network.on(&self.device, true);
-        let output = layers.forward(tensor(batch.observations, self.features, &self.device));
-        let [count, outputs] = output.dims();
-        let (atoms, returns) = (self.atoms(), self.returns(ops::to_vec(output.clone().inner())));
-
-        // The loss has known slopes at what the network gives: what goes backward is the sum of
-        // slopes, as numbers, times that.
-        let mut slopes = vec![0.0; count * outputs];
-        let (mut loss, mut q_mean, mut errors) = (0.0, 0.0, Vec::with_capacity(count));
-        for row in 0..count {
-            let action = batch.actions[row] as usize;
-            let said = &returns[(row * self.actions + action) * atoms..][..atoms];
-            let wanted = &targets[row * atoms..][..atoms];
-            let weight = batch.weights[row] / count as f32;
-            let (huber, mut slope) = huber(said, wanted, self.config.quantiles.is_some());
-            for slope in &mut slope {
-                *slope *= weight;
+        let count = batch.rewards.len();
+        let (atoms, outputs) = (self.atoms(), self.q.network.outputs());
+        // The loss has known slopes at what the network gives.
+        let judge = |rows: Range<usize>, output: &[f32]| {
+            let targets = self.targets(&batch, rows.clone());
+            let returns = self.returns(output.to_vec());
+            let mut slopes = vec![0.0; output.len()];
+            let (mut loss, mut q_mean, mut errors) = (0.0, 0.0, Vec::with_capacity(rows.len()));
+            for (at, row) in rows.enumerate() {
+                let action = batch.actions[row] as usize;
+                let said = &returns[(at * self.actions + action) * atoms..][..atoms];
+                let wanted = &targets[at * atoms..][..atoms];
+                let weight = batch.weights[row] / count as f32;
+                let (huber, mut slope) = huber(said, wanted, self.config.quantiles.is_some());
+                for slope in &mut slope {
+                    *slope *= weight;
+                }
+                self.slopes(action, &slope, &mut slopes[at * outputs..][..outputs]);
+                loss += f64::from(weight) * huber;
+                q_mean += f64::from(mean(said)) / count as f64;
+                errors.push(mean(said) - mean(wanted));
             }
-            self.slopes(action, &slope, &mut slopes[row * outputs..][..outputs]);
-            loss += f64::from(weight) * huber;
-            q_mean += f64::from(mean(said)) / count as f64;
-            errors.push(mean(said) - mean(wanted));
+            (slopes, (loss, q_mean, errors))
+        };
+        let (mut gradients, told) =
+            self.q.network.gradients(&batch.observations, &self.device, judge)?;
+        let (mut loss, mut q_mean, mut errors) = (0.0, 0.0, Vec::with_capacity(count));
+        for (of_part, mean, those) in told {
+            loss += of_part;
+            q_mean += mean;
+            errors.extend(those);
         }
         let td_error = errors.iter().map(|e| f64::from(e.abs())).sum::<f64>() / count as f64;
-        let slopes = tensor(slopes, outputs, &self.device);
-        let mut gradients = layers.gradients(&(output * slopes).sum().backward())?;
         clip(&mut gradients, self.config.max_grad_norm);
         let left = self
             .config

@@ -26,7 +26,7 @@ pub struct PeriodicEvaluation {
     /// Multiples of `every` up to this step are done.
     pub(super) passed: u64,
     /// The step at which it was last done.
-    judged_at: Option<u64>,
+    pub(super) judged_at: Option<u64>,
     pub(super) best: Option<(Best, Parts)>,
 }
 

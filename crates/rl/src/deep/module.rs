@@ -6,9 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use model_utils::ops;
-use model_utils_core::Error;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A network of the user's own.
 pub trait Body: Module + Sync + 'static {
@@ -64,7 +63,7 @@ pub(super) struct Read {
 
 /// Reads a module and tries it once.
 pub(super) fn read<M: Body>(module: &M, inputs: usize, outputs: usize) -> Result<Read> {
-    let refuse = |reason: String| Err(Error::data("network", reason).into());
+    let refuse = |reason: String| Err(Error::Network(reason));
     let Some(device) = module.devices().into_iter().next() else {
         return refuse("the module has no parameters".to_owned());
     };
@@ -110,7 +109,12 @@ pub(super) fn read<M: Body>(module: &M, inputs: usize, outputs: usize) -> Result
     if !output.is_autodiff() {
         return refuse("the module's output has no gradient".to_owned());
     }
-    live.gradients(&output.sum().backward())?;
+    // Burn panics where no parameter takes part.
+    let gradients = catch_unwind(AssertUnwindSafe(|| output.sum().backward()));
+    let Ok(gradients) = gradients else {
+        return refuse("no parameter of the module has a gradient".to_owned());
+    };
+    live.gradients(&gradients)?;
     Ok(Read { parameters, values, device })
 }
 
@@ -189,7 +193,7 @@ impl ModuleVisitor for ReadGradients<'_> {
         } else {
             let reason =
                 format!("`{}` has none: the output does not depend on it", self.path.name());
-            self.values = Err(Error::data("gradients", reason).into());
+            self.values = Err(Error::Network(reason));
         }
     }
 }

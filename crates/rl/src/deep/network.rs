@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
@@ -7,6 +8,7 @@ use model_utils_core::config;
 use model_utils_core::random::Random;
 
 use super::module::{self, AnyBody, Body, Parameter, Read};
+use super::off_policy::tensor;
 use crate::error::{Error, Result};
 
 /// How the weights begin.
@@ -124,7 +126,7 @@ impl NetworkShape {
         let reason = format!(
             "`{name}` takes {reads} and gives {gives} numbers, expected {inputs} and {outputs}"
         );
-        Err(model_utils_core::Error::data("network", reason).into())
+        Err(Error::Network(reason))
     }
 }
 
@@ -232,6 +234,9 @@ impl Network {
                 "a network of {found} weights, expected {expected}"
             )));
         }
+        if !values.iter().all(|value| value.is_finite()) {
+            return Err(Error::Resume("a network with weights that are not finite".to_owned()));
+        }
         self.values_mut().copy_from_slice(values);
         Ok(())
     }
@@ -243,22 +248,15 @@ impl Network {
         &mut self.values
     }
 
-    /// A perceptron's weights' and biases' part of [`values`](Self::values) for each layer.
-    fn parts(&self) -> impl Iterator<Item = (usize, usize, &[f32], &[f32])> {
-        let mut at = 0;
-        self.sizes.windows(2).map(move |pair| {
-            let (inputs, outputs) = (pair[0], pair[1]);
-            let weights = &self.values[at..at + inputs * outputs];
-            at += inputs * outputs;
-            let biases = &self.values[at..at + outputs];
-            at += outputs;
-            (inputs, outputs, weights, biases)
-        })
-    }
-
     /// `[rows, inputs]` → `[rows, outputs]` without gradients: of a perceptron on the host, of a
     /// module on its own device.
+    ///
+    /// # Panics
+    ///
+    /// Where the numbers are not whole rows.
     pub fn forward(&self, rows: &[f32]) -> Vec<f32> {
+        let (count, inputs) = (rows.len(), self.inputs());
+        assert!(count.is_multiple_of(inputs), "{count} numbers, expected rows of {inputs}");
         let Kind::Module(prototype, acting) = &self.kind else {
             return self.forward_from_latent(rows).1;
         };
@@ -271,26 +269,72 @@ impl Network {
 
     /// Of a perceptron what the last layer reads, `[rows, last hidden width]`, and what it gives.
     pub(super) fn forward_from_latent(&self, rows: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        let count = rows.len() / self.sizes[0];
-        let (mut latent, mut x) = (Vec::new(), rows.to_vec());
-        let last = self.sizes.len() - 2;
-        for (number, (inputs, outputs, weights, biases)) in self.parts().enumerate() {
-            let mut y = Vec::with_capacity(count * outputs);
-            for row in x.chunks_exact(inputs) {
-                let from = y.len();
-                y.extend_from_slice(biases);
-                accumulate(&mut y[from..], row, weights);
-            }
-            if number < last {
-                let is_relu = matches!(self.kind, Kind::Perceptron(Activation::Relu));
-                for x in &mut y {
-                    // The configurations refuse all others.
-                    *x = if is_relu { x.max(0.0) } else { x.tanh() };
-                }
-            }
-            latent = std::mem::replace(&mut x, y);
+        let mut layers = self.layers(rows);
+        let output = layers.pop().unwrap_or_default();
+        (layers.pop().unwrap_or_else(|| rows.to_vec()), output)
+    }
+
+    /// What each layer of a perceptron gives.
+    fn layers(&self, rows: &[f32]) -> Vec<Vec<f32>> {
+        let activation = match &self.kind {
+            Kind::Perceptron(activation) => *activation,
+            Kind::Module(..) => unreachable!("a module has no layers"),
+        };
+        ops::perceptron_layers(rows, &self.values, &self.sizes, activation)
+    }
+
+    /// `[rows, inputs]` → `[rows, outputs]` without gradients, on a device; of a perceptron on the
+    /// host where that is the device.
+    pub(super) fn forward_on(&self, rows: &[f32], device: &Device) -> Vec<f32> {
+        if matches!(self.kind, Kind::Perceptron(_)) && ops::has_kernels(device) {
+            return self.forward(rows);
         }
-        (latent, x)
+        let plain = device.clone().inner();
+        ops::to_vec(self.on(&plain, false).forward(tensor(rows.to_vec(), self.inputs(), &plain)))
+    }
+
+    /// The gradients of a loss whose slopes at the outputs `judge` tells, in the order of
+    /// [`values`](Self::values), and what else it tells. It gets a range of rows and their outputs;
+    /// where there is much to do on the host, two threads take half of the rows each, whatever the
+    /// number of processors.
+    pub(super) fn gradients<T: Send>(
+        &self,
+        rows: &[f32],
+        device: &Device,
+        judge: impl Fn(Range<usize>, &[f32]) -> (Vec<f32>, T) + Sync,
+    ) -> Result<(Vec<f32>, Vec<T>)> {
+        let width = self.inputs();
+        let count = rows.len() / width;
+        let activation = match &self.kind {
+            Kind::Perceptron(activation) if ops::has_kernels(device) => *activation,
+            _ => {
+                let layers = self.on(device, true);
+                let output = layers.forward(tensor(rows.to_vec(), width, device));
+                let (slopes, told) = judge(0..count, &ops::to_vec(output.clone().inner()));
+                let loss = (output * tensor(slopes, self.outputs(), device)).sum();
+                return Ok((layers.gradients(&loss.backward())?, vec![told]));
+            }
+        };
+        let part = |range: Range<usize>| {
+            let rows = &rows[range.start * width..range.end * width];
+            let mut layers = self.layers(rows);
+            let (slopes, told) = judge(range, &layers.pop().unwrap_or_default());
+            let network = (&*self.sizes, activation);
+            let wanted = [false, true];
+            let [_, gradients] =
+                ops::perceptron_gradients([rows, &self.values], &layers, &slopes, network, wanted);
+            (gradients.unwrap_or_default(), told)
+        };
+        if count * self.values.len() < WORTH_SHARING {
+            let (gradients, told) = part(0..count);
+            return Ok((gradients, vec![told]));
+        }
+        let (a, b) = (|| part(0..count / 2), || part(count / 2..count));
+        let alone = rayon::current_num_threads() == 1;
+        let ((mut gradients, first), (others, second)) =
+            if alone { (a(), b()) } else { rayon::join(a, b) };
+        ops::vectorised(|| gradients.iter_mut().zip(&others).for_each(|(a, b)| *a += b));
+        Ok((gradients, vec![first, second]))
     }
 
     /// The same on a device; with gradients where it has autodiff and `trained` is set.
@@ -369,21 +413,13 @@ impl Network {
 
     /// Moves towards another network: `self += share · (other − self)`.
     pub(super) fn move_towards(&mut self, other: &Self, share: f32) {
-        for (a, b) in self.values_mut().iter_mut().zip(&other.values) {
-            *a += share * (b - *a);
-        }
+        let values = self.values_mut().iter_mut().zip(&other.values);
+        ops::vectorised(|| values.for_each(|(a, b)| *a += share * (b - *a)));
     }
 }
 
-/// `y += xᵀ W` for a row.
-fn accumulate(y: &mut [f32], row: &[f32], weights: &[f32]) {
-    let outputs = y.len();
-    for (x, weights) in row.iter().zip(weights.chunks_exact(outputs)) {
-        if *x != 0.0 {
-            y.iter_mut().zip(weights).for_each(|(y, w)| *y += x * w);
-        }
-    }
-}
+/// Multiplications of a layer's pass over rows that are worth waking a thread for.
+const WORTH_SHARING: usize = 1 << 20;
 
 /// A tensor of a file.
 struct Stored {
@@ -436,9 +472,7 @@ impl Layers {
         match self {
             Self::Perceptron { values, .. } => match values.grad(gradients) {
                 Some(gradient) => Ok(ops::to_vec(gradient)),
-                None => {
-                    Err(model_utils_core::Error::data("gradients", "a network has none").into())
-                }
+                None => Err(Error::Network("it does not take part in the loss".to_owned())),
             },
             Self::Module(body) => body.gradients(gradients),
         }
@@ -473,15 +507,24 @@ fn orthogonal(inputs: usize, outputs: usize, random: &mut Random) -> Vec<f64> {
     (0..inputs * outputs).map(|place| at(place / outputs, place % outputs)).collect()
 }
 
+/// The most numbers between two layers, and the most weights in all.
+const MOST_WIDTH: usize = 1 << 20;
+const MOST_WEIGHTS: usize = 1 << 30;
+
 /// The widths of a network.
 pub(super) fn widths(inputs: usize, hidden: &[usize], outputs: usize) -> Result<Vec<usize>> {
     config::require(
-        hidden.iter().all(|width| *width > 0),
+        hidden.iter().all(|width| (1..=MOST_WIDTH).contains(width)),
         "hidden",
         hidden,
-        "widths of at least 1",
+        format!("widths of 1 to {MOST_WIDTH}"),
     )?;
-    Ok([&[inputs], hidden, &[outputs]].concat())
+    let all = [&[inputs], hidden, &[outputs]].concat();
+    let weights = all.windows(2).map(|pair| pair[0].saturating_mul(pair[1]));
+    let weights = weights.fold(0, usize::saturating_add);
+    let expected = format!("at most {MOST_WEIGHTS} weights");
+    config::require(weights <= MOST_WEIGHTS, "hidden", format!("{all:?}"), expected)?;
+    Ok(all)
 }
 
 #[cfg(test)]

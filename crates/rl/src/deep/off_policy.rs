@@ -15,7 +15,7 @@ use super::journal::{Counted, Journal, Learned};
 use super::network::{Build, Network, NetworkShape, Start, widths};
 use crate::environment::{from_state, to_state};
 use crate::error::{Error, Result};
-use crate::memory::{Batch, NStep, ReplayBuffer};
+use crate::memory::{Batch, MOST, NStep, ReplayBuffer};
 use crate::space::Spaces;
 use crate::vector::{Transitions, VectorEnvironment};
 
@@ -122,9 +122,6 @@ pub trait OffPolicyAlgorithm: Debug + Sized {
     }
 }
 
-/// The most transitions of a replay.
-const MOST: usize = 1 << 28;
-
 /// What the configurations have in common.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -155,6 +152,7 @@ impl Settings {
         config::share("discount", self.discount)?;
         config::at_least("batch_size", self.batch_size, 1)?;
         config::at_least("train_every", self.train_every, 1)?;
+        config::at_least("gradient_steps", self.gradient_steps, 1)?;
         config::at_least("n_step", self.n_step, 1)?;
         let (batch, buffer) = (self.batch_size, self.buffer);
         config::require(buffer <= MOST, "buffer", buffer, format!("at most {MOST}"))?;
@@ -471,6 +469,8 @@ impl<A: OffPolicyAlgorithm> Agent for OffPolicy<A> {
         self.spaces.expect(environments.spaces())?;
         self.journal.start(budget, progress)?;
         self.meet(environments);
+        // One that was stopped.
+        self.evaluate_when_due(progress)?;
         while self.journal.run.next(progress) {
             let before = self.journal.steps();
             self.collect(environments)?;
@@ -521,7 +521,8 @@ impl<A: OffPolicyAlgorithm> Agent for OffPolicy<A> {
             from_state(learning)?;
         let (features, width) = (self.spaces.observation.features(), self.algorithm.width());
         let Settings { n_step, discount, .. } = self.settings;
-        if !n_steps.iter().all(|steps| steps.fits(n_step, discount, (features, width))) {
+        let holds = |actions: &[f32]| self.algorithm.holds(actions);
+        if !n_steps.iter().all(|steps| steps.fits(n_step, discount, (features, width), holds)) {
             return Err(unfit("pending steps"));
         }
         for part in self.algorithm.parts_mut() {

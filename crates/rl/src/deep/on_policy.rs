@@ -541,6 +541,8 @@ impl<A: Algorithm> Agent for OnPolicy<A> {
         config::require(rows >= A::LEAST_STEPS, "steps", self.config.steps, what)?;
         self.journal.start(budget, progress)?;
         let config = self.config.clone();
+        // One that was stopped.
+        self.evaluate_when_due(progress)?;
         while self.journal.run.next(progress) {
             let rollout = self.collect(environments)?;
             let mut metrics = A::update(&config, self, &rollout)?;

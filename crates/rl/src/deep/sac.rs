@@ -158,7 +158,11 @@ impl Sac {
         self.algorithm.temperature()
     }
 
-    /// The smaller of the critics' values of an observation and an action in −1 to 1.
+    /// The smaller of the critics' values of an observation's features and an action in −1 to 1.
+    ///
+    /// # Panics
+    ///
+    /// Where they have not as many numbers as the spaces.
     pub fn value(&self, observation: &[f32], action: &[f32]) -> f32 {
         self.algorithm.critics.value(observation, action)
     }
@@ -357,14 +361,13 @@ impl OffPolicyAlgorithm for SoftActorCritic {
             self.players(&plain, false).draw(nexts.clone(), tensor(noise_next, width, &plain));
         let later = self.critics.later(&Tensor::cat(vec![nexts, drawn.action], 1), &plain);
         let soft = ops::to_vec(later - drawn.log_p * temperature);
-        let goals = tensor(batch.returns(&soft), 1, &device);
-        let observations = tensor(batch.observations, self.features, &device);
-        let actions = tensor(batch.actions, width, &device);
-        let pairs = Tensor::cat(vec![observations.clone(), actions], 1);
+        let goals = batch.returns(&soft);
+        let pairs = Critics::pairs(&batch);
         let [critic_loss, q_mean, td_error] =
             self.critics.step(&pairs, &goals, (0.5, rate), &device)?;
 
         // The actor: α log π(a|s) − min Q(s, a).
+        let observations = tensor(batch.observations, self.features, &device);
         let players = self.players(&device, true);
         let drawn = players.draw(observations.clone(), tensor(noise_now, width, &device));
         let judged = self.critics.judge(&Tensor::cat(vec![observations, drawn.action], 1), &device);

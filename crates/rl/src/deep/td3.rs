@@ -126,7 +126,11 @@ pub struct TwinDelayed {
 }
 
 impl Td3 {
-    /// The smaller of the critics' values of an observation and an action in −1 to 1.
+    /// The smaller of the critics' values of an observation's features and an action in −1 to 1.
+    ///
+    /// # Panics
+    ///
+    /// Where they have not as many numbers as the spaces.
     pub fn value(&self, observation: &[f32], action: &[f32]) -> f32 {
         self.algorithm.critics.value(observation, action)
     }
@@ -154,10 +158,8 @@ impl TwinDelayed {
         let then = ops::tanh(self.actor.target().on(&plain, false).forward(nexts.clone()));
         let then = (then + tensor(noise, width, &plain)).clamp(-1.0, 1.0);
         let later = self.critics.later(&Tensor::cat(vec![nexts, then], 1), &plain);
-        let goals = tensor(batch.returns(&ops::to_vec(later)), 1, &device);
-        let observations = tensor(batch.observations, self.features, &device);
-        let actions = tensor(batch.actions, width, &device);
-        let pairs = Tensor::cat(vec![observations.clone(), actions], 1);
+        let goals = batch.returns(&ops::to_vec(later));
+        let pairs = Critics::pairs(&batch);
         let [critic_loss, q_mean, td_error] =
             self.critics.step(&pairs, &goals, (1.0, rate), &device)?;
         let mut metrics =
@@ -165,6 +167,7 @@ impl TwinDelayed {
 
         // The actor: −Q₁(s, μ(s)); then all targets.
         if (now.updates + 1).is_multiple_of(self.config.policy_delay) {
+            let observations = tensor(batch.observations, self.features, &device);
             let layers = self.actor.network.on(&device, true);
             let actions = ops::tanh(layers.forward(observations.clone()));
             let pairs = Tensor::cat(vec![observations, actions], 1);

@@ -52,8 +52,10 @@ impl Advertising {
     /// [`Error::Config`] for no advertisements or features, a base rate outside 0 to 1, or a
     /// strength or drift below 0 or not finite.
     pub fn new(config: AdvertisingConfig) -> Result<Self> {
-        config::at_least("ads", config.ads, 1)?;
-        config::at_least("features", config.features, 1)?;
+        let most = 1 << 16;
+        config::require((1..=most).contains(&config.ads), "ads", config.ads, "1 to 65536")?;
+        let features = config.features;
+        config::require((1..=1 << 10).contains(&features), "features", features, "1 to 1024")?;
         let rate = config.base_rate;
         config::require(rate > 0.0 && rate < 1.0, "base_rate", rate, "a share between 0 and 1")?;
         config::not_negative("strength", config.strength)?;

@@ -1,3 +1,4 @@
+use model_utils_core::config;
 use model_utils_core::random::Random;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -108,7 +109,18 @@ impl<D: Dynamics> Environment for ControlEnvironment<D> {
         if !state.iter().all(|x| x.is_finite()) {
             return Err(Error::Resume(format!("a state that is not finite: {state:?}")));
         }
+        same_constants(&saved.dynamics, &self.dynamics)?;
         *self = saved;
         Ok(())
     }
+}
+
+/// Refuses the state of a world with other constants.
+pub(super) fn same_constants<D: Dynamics>(found: &D, expected: &D) -> Result<()> {
+    let differences = config::differences(&to_state(expected)?, &to_state(found)?);
+    let lines: Vec<String> = differences.iter().map(ToString::to_string).collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Resume(format!("the state is of another world: {}", lines.join("; "))))
 }

@@ -3,6 +3,7 @@ use model_utils_core::random::Random;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::control::same_constants;
 use super::dynamics::Dynamics;
 use crate::environment::{Element as _, action, from_state, refused, to_state};
 use crate::error::{Error, Result};
@@ -50,7 +51,7 @@ impl<D: Dynamics> ControlVectorEnvironment<D> {
     ///
     /// [`Error::Config`] for none.
     pub fn new(dynamics: D, count: usize, seed: u64) -> Result<Self> {
-        config::at_least("count", count, 1)?;
+        config::require((1..=1 << 20).contains(&count), "count", count, "1 to 1048576")?;
         let spaces = dynamics.spaces();
         let features = spaces.observation.features();
         let mut environments = Self {
@@ -202,6 +203,7 @@ impl<D: Dynamics> VectorEnvironment for ControlVectorEnvironment<D> {
 
     fn restore(&mut self, state: &Value) -> Result<()> {
         let (dynamics, saved): (D, State) = from_state(state)?;
+        same_constants(&dynamics, &self.dynamics)?;
         let (found, count) = (saved.elapsed.len(), self.count());
         if found != count {
             return Err(Error::Resume(format!(
@@ -216,7 +218,7 @@ impl<D: Dynamics> VectorEnvironment for ControlVectorEnvironment<D> {
         if !sound {
             return Err(Error::Resume(format!("a column that is not {count} finite numbers")));
         }
-        (self.dynamics, self.state) = (dynamics, saved);
+        self.state = saved;
         self.dynamics.observe_columns(&self.state.columns, &mut self.observations);
         Ok(())
     }

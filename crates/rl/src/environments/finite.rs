@@ -61,6 +61,9 @@ impl Mdp {
         if states == 0 || actions == 0 {
             return bad(format!("{states} states and {actions} actions, expected at least 1"));
         }
+        if states.checked_mul(actions).is_none_or(|pairs| pairs > 1 << 28) {
+            return bad(format!("{states} states and {actions} actions, at most 2²⁸ pairs"));
+        }
         let is_one = |sum: f64| (sum - 1.0).abs() < 1e-9;
         if !is_one(starts.iter().sum()) || starts.iter().any(|p| *p < 0.0) {
             return bad(format!("the probabilities of the first state are {starts:?}"));

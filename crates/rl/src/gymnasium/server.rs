@@ -1,8 +1,10 @@
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use model_utils_core::error::panic_text;
 use model_utils_core::event::Stop;
 use serde_json::{Value, json};
 
@@ -73,8 +75,14 @@ where
                     }
                     open.fetch_add(1, Ordering::SeqCst);
                     scope.spawn(move || {
-                        ended(peer, connection(stream, peer, name, make, stop));
+                        let served = || connection(stream, peer, name, make, stop);
+                        let served =
+                            catch_unwind(AssertUnwindSafe(served)).unwrap_or_else(|panic| {
+                                let reason = format!("the world panicked: {}", panic_text(&*panic));
+                                Err(peer_error(&peer.to_string(), reason))
+                            });
                         open.fetch_sub(1, Ordering::SeqCst);
+                        ended(peer, served);
                     });
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(GLANCE),

@@ -8,4 +8,6 @@ mod sum_tree;
 
 pub use advantage::{Bootstrap, generalized_advantages};
 pub use n_step::{NStep, Transition};
+#[cfg(feature = "burn")]
+pub(crate) use replay::MOST;
 pub use replay::{Batch, ReplayBuffer};

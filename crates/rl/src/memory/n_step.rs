@@ -95,20 +95,24 @@ impl NStep {
     }
 
     /// Whether it is one for so many steps, this discount, and observations and actions of so
-    /// many numbers, all of them finite.
+    /// many numbers, all of them finite, the actions such as `holds` says.
     #[cfg(feature = "burn")]
     pub(crate) fn fits(
         &self,
         steps: usize,
         discount: f64,
         (features, width): (usize, usize),
+        holds: impl Fn(&[f32]) -> bool,
     ) -> bool {
         let row = |row: &[f32], width| row.len() == width && row.iter().all(|x| x.is_finite());
         (self.steps, self.discount.to_bits()) == (steps, discount.to_bits())
             && self.recent.len() < steps
             && self.next().is_none_or(|next| row(next, features))
             && self.recent.iter().all(|(observation, action, reward)| {
-                row(observation, features) && row(action, width) && reward.is_finite()
+                row(observation, features)
+                    && row(action, width)
+                    && holds(action)
+                    && reward.is_finite()
             })
     }
 }

@@ -69,7 +69,7 @@ impl ReplayBuffer {
     ///
     /// [`Error::Config`] for none.
     pub fn new(capacity: usize, features: usize, width: usize) -> Result<Self> {
-        config::at_least("capacity", capacity, 1)?;
+        config::require((1..=MOST).contains(&capacity), "capacity", capacity, "1 to 2²⁸")?;
         Ok(Self {
             capacity,
             features,
@@ -310,6 +310,8 @@ impl ReplayBuffer {
     }
 }
 
+/// The most transitions of a replay.
+pub(crate) const MOST: usize = 1 << 28;
 const MASKS: &str = "replay_masks";
 
 /// Masks from their column.
@@ -323,16 +325,12 @@ fn masks(column: &[f32], stored: usize) -> Option<Masks> {
 }
 
 impl Batch {
-    /// What each transition is worth where what comes after is worth `later`, `[batch, atoms]`:
+    /// What each transition is worth where what comes after is worth `later`, `[batch]`:
     /// `r + discount · later`.
     #[cfg(feature = "burn")]
     pub(crate) fn returns(&self, later: &[f32]) -> Vec<f32> {
-        let atoms = later.len() / self.rewards.len().max(1);
-        let rows = self.rewards.iter().zip(&self.discounts).zip(later.chunks(atoms.max(1)));
-        rows.flat_map(|((reward, discount), later)| {
-            later.iter().map(move |x| reward + discount * x)
-        })
-        .collect()
+        let rows = self.rewards.iter().zip(&self.discounts).zip(later);
+        rows.map(|((reward, discount), later)| reward + discount * later).collect()
     }
 }
 

@@ -2,6 +2,8 @@ use model_utils_core::random::Random;
 use serde::{Deserialize, Serialize};
 
 use crate::environment::Policy;
+use model_utils_core::ConfigError;
+
 use crate::error::{Error, Result};
 
 /// A value for each state and action.
@@ -117,7 +119,7 @@ pub(super) fn known(state: usize, states: usize) -> Result<usize> {
     if state < states {
         return Ok(state);
     }
-    Err(Error::spaces("observation", state, format!("one of 0..{states}")))
+    Err(ConfigError::new("observation", state, format!("one of 0..{states}")).into())
 }
 
 /// A mask with an entry for each action, that allows one.

@@ -107,18 +107,18 @@ impl<V: VectorEnvironment> VectorEnvironment for NormalizedVector<V> {
     }
 
     fn state(&self) -> Result<Value> {
-        to_state(&(&self.moments, self.learning, &self.observations, self.inner.state()?))
+        to_state(&(&self.moments, &self.observations, self.inner.state()?))
     }
 
     fn restore(&mut self, state: &Value) -> Result<()> {
-        let (moments, learning, observations, inner): (Moments, bool, Vec<f32>, Value) =
-            from_state(state)?;
+        let (moments, observations, inner): (Moments, Vec<f32>, Value) = from_state(state)?;
         moments.expect(self.moments.mean().len())?;
         if observations.len() != self.observations.len() {
             return Err(Error::Resume("observations of another shape".to_owned()));
         }
         self.inner.restore(&inner)?;
-        (self.moments, self.learning, self.observations) = (moments, learning, observations);
+        // Whether the statistics stay is not theirs to say.
+        (self.moments, self.observations) = (moments, observations);
         Ok(())
     }
 }

@@ -33,6 +33,8 @@ pub struct SyncVectorEnvironment<E: Environment> {
     observations: Vec<f32>,
     masks: Option<Vec<bool>>,
     transitions: Transitions,
+    /// Whether all have come as far as each other: not once one has failed.
+    running: bool,
 }
 
 /// An environment and the episode that it is in.
@@ -113,6 +115,7 @@ where
             threads: None,
             observations: vec![0.0; count * features],
             masks: None,
+            running: true,
             transitions: Transitions::new(count, features),
         };
         all.observe()?;
@@ -198,7 +201,7 @@ where
             let Progress { length, reward, .. } = *progress;
             let episode = Episode { environment: self.index, reward, length, info: step.info };
             // What is possible after the end of the task does not matter.
-            let mask = self.environment.mask().filter(|_| outcome.truncated);
+            let mask = self.environment.mask().filter(|mask| outcome.truncated && !mask.is_empty());
             if let Some(mask) = mask {
                 spaces.check_mask(mask)?;
             }
@@ -237,18 +240,23 @@ where
     }
 
     fn reset(&mut self, seed: u64) -> Result<()> {
-        self.seed = seed;
+        (self.seed, self.running) = (seed, false);
         for cell in &mut self.cells {
             cell.progress = Progress::default();
             cell.observation = cell.environment.reset(episode_seed(seed, cell.index, 0))?;
         }
-        self.observe()
+        self.observe()?;
+        self.running = true;
+        Ok(())
     }
 
     fn step(&mut self, actions: Actions<'_>) -> Result<&Transitions> {
         let (spaces, seed, count) = (&self.spaces, self.seed, self.cells.len());
         let space = &spaces.action;
         actions.expect(count, space)?;
+        if !std::mem::replace(&mut self.running, false) {
+            return Err(Error::Broken);
+        }
         let step = |cell: &mut Cell<E>| {
             let chosen = chosen(actions, cell.index, space, cell.progress.steps + 1);
             cell.step(chosen, spaces, seed);
@@ -275,6 +283,7 @@ where
             }
         }
         self.observe()?;
+        self.running = true;
         Ok(&self.transitions)
     }
 
@@ -316,6 +325,8 @@ where
         for ((cell, saved), observation) in self.cells.iter_mut().zip(saved.cells).zip(all) {
             (cell.progress, cell.observation) = (saved.0, observation);
         }
-        self.observe()
+        self.observe()?;
+        self.running = true;
+        Ok(())
     }
 }

@@ -43,7 +43,8 @@ where
 
     fn observe(&mut self, observation: &E::Observation) -> Result<()> {
         match self.inner.mask() {
-            Some(mask) => self.mask.copy_from_slice(mask),
+            Some(mask) if mask.len() == self.mask.len() => self.mask.copy_from_slice(mask),
+            Some(mask) => return self.inner.spaces().check_mask(mask),
             None => self.mask.fill(true),
         }
         (self.allow)(&self.inner, observation, &mut self.mask);

@@ -26,7 +26,7 @@ where
     /// [`Error::Config`] for none, [`Error::Spaces`] for observations that are neither numbers nor an
     /// image.
     pub fn new(inner: E, count: usize) -> Result<Self> {
-        config::at_least("count", count, 1)?;
+        config::require((1..=1 << 10).contains(&count), "count", count, "1 to 1024")?;
         let space = inner.spaces().observation;
         if !matches!(space, Space::Continuous { .. } | Space::Image { .. }) {
             return Err(Error::spaces("observation", space, "numbers or an image"));

@@ -1,3 +1,4 @@
+use model_utils_core::config;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -119,10 +120,14 @@ where
     }
 
     /// Rewards are normalised too, for returns of this discount.
-    #[must_use]
-    pub fn rewards(mut self, discount: f64) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for one outside 0..=1.
+    pub fn rewards(mut self, discount: f64) -> Result<Self> {
+        config::share("discount", discount)?;
         self.discount = Some(discount);
-        self
+        Ok(self)
     }
 
     /// The statistics stay as they are.
@@ -193,7 +198,8 @@ where
         statistics.observations.expect(self.statistics.observations.mean().len())?;
         statistics.returns.expect(1)?;
         self.inner.restore(&inner)?;
-        self.statistics = statistics;
+        // Whether they stay is not theirs to say.
+        self.statistics = Statistics { learning: self.statistics.learning, ..statistics };
         Ok(())
     }
 }

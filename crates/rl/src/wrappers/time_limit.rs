@@ -41,8 +41,10 @@ impl<E: Environment> Environment for TimeLimit<E> {
 
     #[inline]
     fn reset(&mut self, seed: u64) -> Result<E::Observation> {
+        self.running = false;
+        let observation = self.inner.reset(seed)?;
         (self.elapsed, self.running) = (0, true);
-        self.inner.reset(seed)
+        Ok(observation)
     }
 
     #[inline]

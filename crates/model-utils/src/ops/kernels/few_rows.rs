@@ -29,14 +29,19 @@ pub(in crate::ops) fn applies(rows: usize, weight: Weight) -> bool {
     (least..=MOST_ROWS).contains(&rows) && weight.inputs > 0 && weight.outputs >= LANES
 }
 
-/// `x · weight + bias` of each row. Each sum is taken in the order of the inputs, whatever the
-/// number of rows and threads.
-pub(in crate::ops) fn forward(x: &[f32], weight: Weight, bias: Option<&[f32]>) -> Vec<f32> {
+/// `x · weight + bias` of each row, on at most so many threads. Each sum is taken in the order of
+/// the inputs, whatever the number of rows and threads.
+pub(in crate::ops) fn forward(
+    x: &[f32],
+    weight: Weight,
+    bias: Option<&[f32]>,
+    threads: usize,
+) -> Vec<f32> {
     let rows = x.len() / weight.inputs;
     let len = rows * weight.outputs;
     let mut output = Vec::with_capacity(len);
     let worth = x.len() * weight.outputs / WORTH_SHARING;
-    let parts = worth.clamp(1, rayon::current_num_threads());
+    let parts = worth.clamp(1, threads);
     let arch = Arch::new();
     let run = |part| arch.dispatch(part);
     let room = &mut output.spare_capacity_mut()[..len];
@@ -268,7 +273,7 @@ mod tests {
         let weight = Weight { numbers: &numbers_of_weight, inputs, outputs, is_table };
         assert!(applies(rows, weight));
         let bias = with_bias.then(|| numbers(outputs, 3));
-        let found = forward(&x, weight, bias.as_deref());
+        let found = forward(&x, weight, bias.as_deref(), 2);
         assert_eq!(found.len(), rows * outputs);
         for row in 0..rows {
             for output in 0..outputs {
@@ -317,8 +322,8 @@ mod tests {
             let numbers_of_weight = numbers(inputs * outputs, 2);
             let weight = Weight { numbers: &numbers_of_weight, inputs, outputs, is_table };
             let x = numbers(64 * inputs, 1);
-            let all = forward(&x, weight, None);
-            let few = forward(&x[..4 * inputs], weight, None);
+            let all = forward(&x, weight, None, 2);
+            let few = forward(&x[..4 * inputs], weight, None, 2);
             assert_eq!(all[..4 * outputs], few[..]);
         }
     }

@@ -104,7 +104,7 @@ pub(in crate::ops) fn channel_sums<const K: usize>(
 
 /// Runs `work`, and what is inlined into it, with the widest vectors that the processor has.
 #[inline(always)]
-pub(in crate::ops) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     Arch::new().dispatch(work)
 }
 

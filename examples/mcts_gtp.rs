@@ -8,7 +8,7 @@
 //! It searches with priors and playouts that know a little of the game, or with nets; the tree is
 //! kept from move to move. Where the controller sets a clock, that counts; else `--seconds` a move.
 
-use std::io::{stdin, stdout};
+use std::io::{BufReader, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -98,6 +98,6 @@ where
     if let Some(value) = args.resign {
         player = player.with_resignation(value);
     }
-    Engine::with_rules(player, args.rules.rules()).run(stdin().lock(), stdout().lock())?;
+    Engine::with_rules(player, args.rules.rules()).run(BufReader::new(stdin()), stdout().lock())?;
     Ok(())
 }

@@ -25,6 +25,7 @@ use mcts::arena::Score;
 use mcts::go::Color;
 use mcts::gtp::{Client, Engine, Searcher};
 use mcts::sgf::{Record, Sgf};
+use model_utils::config;
 
 /// Play Go against another engine
 #[derive(Debug, Parser)]
@@ -55,6 +56,9 @@ struct Args {
     /// Seconds a move: how well it plays in them depends on the processor
     #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = positive(TIME_S))]
     seconds: f64,
+    /// Seconds that the opponent may take for an answer
+    #[arg(long, value_name = "S", default_value_t = 300.0, value_parser = positive(TIME_S))]
+    patience: f64,
     /// Threads that search the tree
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = within(1..=256_usize))]
     threads: usize,
@@ -73,10 +77,14 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, session: &Session) -> anyhow::Result<()> {
-    // An opponent that is not there is known before anything is cleared.
-    drop(opponent(&args, 0)?);
+    // An opponent that is not there, or no engine, is known before anything is cleared.
+    opponent(&args, 0)?.ask("name").context("--opponent")?;
     let out = session.out();
     let folder = out.join("games");
+    let settings = folder.join("settings.json");
+    if args.resume.resume && folder.exists() {
+        same_settings(&args, &settings)?;
+    }
     if !args.resume.resume && folder.exists() {
         std::fs::remove_dir_all(&folder)
             .with_context(|| format!("cannot clear {}", folder.display()))?;
@@ -85,6 +93,7 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         println!("nothing to resume in {}: it begins anew", out.display());
     }
     std::fs::create_dir_all(&folder)?;
+    model_utils::atomic::write(&settings, &serde_json::to_vec_pretty(&args.settings())?)?;
     println!("{} s a move: the result depends on the processor", args.seconds);
     let started = Instant::now();
     let (mut score, mut moves) = (Score::default(), 0);
@@ -127,14 +136,45 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     session.finish(&metrics)
 }
 
+impl Args {
+    /// All that a result depends on, but for the number of games.
+    fn settings(&self) -> serde_json::Value {
+        let Self { opponent, size, seconds, threads, common, .. } = self;
+        let rules = self.rules.rules();
+        let komi = self.komi.unwrap_or(rules.komi);
+        serde_json::json!({
+            "opponent": opponent, "size": size, "rules": format!("{:?}", rules.with_komi(komi)),
+            "seconds": seconds, "threads": threads, "seed": common.seed,
+        })
+    }
+}
+
+/// Refuses to go on with games of other settings.
+fn same_settings(args: &Args, path: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read(path)
+        .with_context(|| format!("what the games were played with: {}", path.display()))?;
+    let found = serde_json::from_slice(&text)
+        .with_context(|| format!("damaged settings: {}", path.display()))?;
+    let differences = config::differences(&args.settings(), &found);
+    let lines: Vec<String> = differences.iter().map(ToString::to_string).collect();
+    anyhow::ensure!(
+        lines.is_empty(),
+        "--resume: the games in {} were played with other settings: {}",
+        path.with_file_name("").display(),
+        lines.join("; ")
+    );
+    Ok(())
+}
+
 /// Starts the opponent for a game.
 fn opponent(args: &Args, number: usize) -> anyhow::Result<Client> {
     let command = args.opponent.replace("{seed}", &(number + 1).to_string());
     let mut words = command.split_whitespace();
     let program = words.next().context("the opponent's command is empty")?;
-    Client::start(program, &words.collect::<Vec<_>>()).context(
+    let client = Client::start(program, &words.collect::<Vec<_>>()).context(
         "--opponent: it is GNU Go (Debian: gnugo) unless the command of another engine is given",
-    )
+    )?;
+    Ok(client.with_limit(Duration::try_from_secs_f64(args.patience)?))
 }
 
 /// Plays one game. A move that either side takes for illegal is an error.

@@ -400,6 +400,10 @@ fn games_are_played_timed_and_learned_from_the_command_line() {
     assert!(run("mcts_speed", &args, "").0["sims_per_s"].as_f64().unwrap() > 100.0);
     let playout = ["--game", "connect_four", "--evaluator", "playout", "--seconds", "0.1"];
     assert!(run("mcts_speed", &playout, "").0["playouts_per_s"].as_f64().unwrap() > 100.0);
+    let (metrics, said) = run("mcts_own_game", &["--simulations", "200", "--pairs", "10"], "");
+    assert_eq!(metrics["breaches"], 0);
+    assert!(metrics["score_against_random"].as_f64().unwrap() > 0.8, "{metrics}");
+    assert!(said.contains("player 0 to move") && said.contains("simulations"), "{said}");
 
     let learn = ["--game", "tic_tac_toe", "--generations", "2", "--games", "20", "--channels", "8"];
     let small = ["--blocks", "1", "--simulations", "16", "--self-play-simulations", "8"];

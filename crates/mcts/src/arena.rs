@@ -205,7 +205,7 @@ impl fmt::Display for Score {
 ///
 /// # Errors
 ///
-/// [`Error::Config`] for 0 pairs, [`Error::Illegal`] for an action that a player may not play,
+/// [`Error::Config`] for 0 pairs and a game that is not of two players, [`Error::Illegal`] for an action that a player may not play,
 /// [`Error::NoActions`] where chance has none.
 pub fn play_pairs<G: Game>(
     start: &G,
@@ -216,6 +216,8 @@ pub fn play_pairs<G: Game>(
     seed: u64,
 ) -> Result<Score> {
     config::at_least("pairs", pairs, 1)?;
+    let players = start.players();
+    config::require(players == 2, "players", players, "2, who are compared")?;
     // (game, whether `first` has the seat of the player to move at the start)
     let mut open = Vec::new();
     for pair in 0..pairs {

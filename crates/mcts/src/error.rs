@@ -74,6 +74,16 @@ pub enum Error {
         /// What would do.
         expected: &'static str,
     },
+    /// A value that is larger than the game says.
+    #[error("{game}: a value of {value}, expected at most {most} in size, by `Game::most_value`")]
+    Value {
+        /// The game.
+        game: String,
+        /// What came up.
+        value: f32,
+        /// What the game says.
+        most: f32,
+    },
     /// A game, a rule or an evaluator panicked in a thread of a search.
     #[error("a thread of the search panicked: {message}")]
     Panicked {

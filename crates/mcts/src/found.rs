@@ -3,12 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::game::Action;
 use crate::nodes::Proven;
 use crate::random::Random;
 
 /// What a search knows about one action at the root.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Choice {
     /// The action.
@@ -30,7 +32,7 @@ pub struct Choice {
 }
 
 /// All that a search found. It prints itself as a table.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Found {
     /// The game.
@@ -66,13 +68,21 @@ impl Found {
     }
 
     /// An action drawn in proportion to its visits to the power of 1 / `temperature`: 1 follows
-    /// the visits, towards 0 the best action is played.
+    /// the visits, towards 0 the best action is played. Where the position is proven, of the actions
+    /// that keep the result alone, and never one that is proven to lose while others are left.
     pub fn sample(&self, temperature: f32, random: &mut Random) -> Action {
         let most = self.choices.iter().map(|choice| choice.visits).max().unwrap_or(0).max(1);
         if temperature <= 1e-3 {
             return self.best();
         }
-        let weight = |choice: &Choice| (choice.visits as f32 / most as f32).powf(1.0 / temperature);
+        let keeps = |choice: &Choice| match self.proven {
+            Some(_) => choice.proven == self.proven,
+            None => choice.proven != Some(Proven::Loss),
+        };
+        let weight = |choice: &Choice| {
+            let share = choice.visits as f32 / most as f32;
+            f32::from(keeps(choice)) * share.powf(1.0 / temperature)
+        };
         let weights: Vec<f32> = self.choices.iter().map(weight).collect();
         random.weighted_f32(&weights).map_or(self.best(), |index| self.choices[index].action)
     }

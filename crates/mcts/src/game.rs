@@ -61,12 +61,6 @@ impl Values {
         }))
     }
 
-    /// Whether one of two players gets exactly what the other loses.
-    #[allow(clippy::float_cmp)] // Results are exact.
-    pub(crate) fn sums_to_zero(&self) -> bool {
-        self.0[0] == -self.0[1]
-    }
-
     /// `paid` + `discount` · `self`.
     pub(crate) fn discounted(&self, discount: f32, paid: &Self) -> Self {
         Self(std::array::from_fn(|player| paid.0[player] + discount * self.0[player]))
@@ -79,6 +73,17 @@ impl Neg for Values {
     fn neg(self) -> Self {
         Self(self.0.map(|value| -value))
     }
+}
+
+/// How the outcomes of a game's players hang together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payoff {
+    /// In no way that a search could use.
+    General,
+    /// Two players, and what one gets the other loses.
+    ZeroSum,
+    /// The same, and the outcomes are −1, 0 and 1 alone: wins, draws and losses can be proven.
+    WinDrawLoss,
 }
 
 /// Who acts next.
@@ -183,6 +188,16 @@ pub trait Game: Clone + PartialEq + Send + Sync {
             };
             self.play(*actions.get(index)?);
         }
+    }
+
+    /// What a search may take for granted about the outcomes. Where it is not
+    /// [`Payoff::WinDrawLoss`], nothing is proven.
+    const PAYOFF: Payoff = Payoff::General;
+
+    /// The most that a position can be worth for a player, in size, rewards to come included: 1,
+    /// unless said otherwise. A search refuses values beyond twice that.
+    fn most_value(&self) -> f32 {
+        1.0
     }
 
     /// Whether positions pay rewards on the way ([`Game::rewards`]).

@@ -24,7 +24,7 @@
 //! ```
 //! use mcts::rule::Uct;
 //! use mcts::tree::Proven;
-//! use mcts::{Action, Limits, Game, Rollout, Search, Turn, Values};
+//! use mcts::{Action, Game, Limits, Payoff, Rollout, Search, Turn, Values};
 //!
 //! #[derive(Clone, PartialEq)]
 //! struct Nim {
@@ -33,6 +33,9 @@
 //! }
 //!
 //! impl Game for Nim {
+//!     // Wins and losses can be proven.
+//!     const PAYOFF: Payoff = Payoff::WinDrawLoss;
+//!
 //!     fn name(&self) -> String {
 //!         "nim".to_owned()
 //!     }
@@ -83,7 +86,8 @@
 //! | [`clock`] | a player's clock in a game: how long to think |
 //! | [`tree`] | the three verbs: select leaves, evaluate, back up; for one tree or a thousand |
 //! | [`rule`] | UCT, PUCT, AlphaGo's APV, Gumbel with sequential halving |
-//! | [`evaluator`], [`leaves`], [`rollout`] | how leaves are judged, in batches |
+//! | [`evaluator`], [`leaves`], [`rollout`], [`Cached`] | how leaves are judged, in batches |
+//! | [`check`] | whether a game keeps what searches rely on |
 //! | [`arena`] | players against each other, Elo with its interval |
 //! | [`stopping`] | searches, matches and self-play that can be stopped |
 //! | `deep` | the two-headed net, self-play, AlphaZero (feature `burn`, on by default) |
@@ -108,6 +112,8 @@
 
 pub mod alphago;
 pub mod arena;
+mod cache;
+pub mod check;
 pub mod clock;
 #[cfg(feature = "burn")]
 pub mod deep;
@@ -131,11 +137,12 @@ pub mod stopping;
 pub mod symmetry;
 pub mod tree;
 
+pub use cache::Cached;
 pub use clock::{Clock, Overtime};
 pub use error::{Error, Result};
 pub use evaluator::{Deferred, Evaluator, Fork};
 pub use found::{Choice, Found};
-pub use game::{Action, Encode, Game, Hashed, Symmetry, Turn, Values};
+pub use game::{Action, Encode, Game, Hashed, Payoff, Symmetry, Turn, Values};
 pub use leaves::Leaves;
 pub use limits::Limits;
 pub use model_utils_core::{ConfigError, random};

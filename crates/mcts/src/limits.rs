@@ -64,6 +64,12 @@ impl Limits {
         config::require(self.time != Some(none), "limits.time", none, "more than 0 s")
     }
 
+    /// The same, but not beyond this time since the start.
+    pub(crate) fn until(mut self, time: Duration) -> Self {
+        self.time = Some(self.time.map_or(time, |limit| limit.min(time)));
+        self
+    }
+
     /// How many simulations may be begun now; 0 at the end. Time is looked at by whoever asks.
     pub(crate) fn left(&self, done: u64, nodes: usize, started: Instant) -> u64 {
         let simulations = self.simulations.map_or(u64::MAX, |limit| limit.saturating_sub(done));

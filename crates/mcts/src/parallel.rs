@@ -1,10 +1,11 @@
 //! Several threads: in one tree, or in a tree each.
 
 use std::any::Any;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::thread::ScopedJoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use model_utils_core::error::panic_text;
 use model_utils_core::{ConfigError, config};
@@ -19,7 +20,7 @@ use crate::nodes::Apart;
 use crate::random::{Random, mix};
 use crate::rule::Rule;
 use crate::search::{Look, Search};
-use crate::tree::{Context, Request, Selected, Worker, check};
+use crate::tree::{Context, Request, Selected, Tree, Worker, check};
 
 /// Simulations that a thread takes from the common number at once.
 const CLAIM: u64 = 16;
@@ -39,7 +40,7 @@ where
     E: Evaluator<G> + Fork,
 {
     /// Searches with several threads in one tree: statistics are atomic, and simulations on their
-    /// way count as lost visits. What is found depends on how the threads run; one thread gives
+    /// way count as lost visits where an evaluator has priors. What is found depends on how the threads run; one thread gives
     /// what [`Search::run`] gives.
     ///
     /// # Errors
@@ -47,10 +48,79 @@ where
     /// As [`Search::run`]; [`Error::Config`] for 0 threads.
     pub fn run_tree_parallel(&mut self, game: &G, limits: Limits, threads: usize) -> Result<Found> {
         config::at_least("threads", threads, 1)?;
-        if threads == 1 {
-            return self.run(game, limits);
+        let started = Instant::now();
+        self.open(game, limits)?;
+        let done = self.simulate_by(threads, limits, started, 0)?;
+        self.close(done, started)
+    }
+
+    /// [`Search::run_tree_parallel`] that tells what it has found so far about every `every`, and
+    /// ends where it is told to: the stop handle, the progress and the pondering of a search. What
+    /// was found until then is returned.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use std::time::Duration;
+    ///
+    /// use mcts::games::Othello;
+    /// use mcts::rule::Uct;
+    /// use mcts::{Limits, Rollout, Search};
+    ///
+    /// let mut search = Search::new(Uct::default(), Rollout::new(42));
+    /// let (endless, every) = (Limits::simulations(u64::MAX), Duration::from_millis(5));
+    /// let mut told = 0;
+    /// let found = search.watch(&Othello::new(), endless, 2, every, |found| {
+    ///     assert!(found.simulations > 0);
+    ///     told += 1;
+    ///     if told < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    /// })?;
+    /// assert!(found.elapsed >= 3 * every);
+    /// # Ok::<(), mcts::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Search::run_tree_parallel`]; [`Error::Config`] for an `every` of 0.
+    pub fn watch(
+        &mut self,
+        game: &G,
+        limits: Limits,
+        threads: usize,
+        every: Duration,
+        mut see: impl FnMut(&Found) -> ControlFlow<()>,
+    ) -> Result<Found> {
+        config::at_least("threads", threads, 1)?;
+        config::require(every > Duration::ZERO, "every", every, "more than 0 s")?;
+        let started = Instant::now();
+        self.open(game, limits)?;
+        let mut done = 0;
+        loop {
+            let part = limits.until(started.elapsed().saturating_add(every));
+            done = self.simulate_by(threads, part, started, done)?;
+            let nodes = self.tree().map_or(0, Tree::nodes);
+            let proven = self.tree().and_then(Tree::proven).is_some();
+            let over = proven || limits.left(done, nodes, started) == 0;
+            match self.close(done, started) {
+                Ok(found) if over || see(&found).is_break() => return Ok(found),
+                Err(error) if over => return Err(error),
+                _ => {}
+            }
         }
-        self.share_tree(game, limits, threads, |teams, context, shared| {
+    }
+
+    /// Goes on with an open search of which so many simulations are done, to the limits. How many
+    /// are done then.
+    fn simulate_by(
+        &mut self,
+        threads: usize,
+        limits: Limits,
+        started: Instant,
+        done: u64,
+    ) -> Result<u64> {
+        if threads == 1 {
+            return self.simulate(limits, started, done, 0);
+        }
+        self.share_tree(limits, threads, started, done, |teams, context, shared| {
             std::thread::scope(|scope| {
                 let run = |thread: &mut Thread<G, E>| thread.run(context, shared, Thread::simulate);
                 join_all(teams.iter_mut().map(|thread| scope.spawn(move || run(thread))).collect())
@@ -75,7 +145,9 @@ where
         config::at_least("threads", threads, 1)?;
         let batch = self.settings.batch;
         let mut nets = self.evaluator.fork(mix(self.settings.seed, u64::MAX));
-        self.share_tree(game, limits, threads, |teams, context, shared| {
+        let started = Instant::now();
+        self.open(game, limits)?;
+        let done = self.share_tree(limits, threads, started, 0, |teams, context, shared| {
             std::thread::scope(|scope| {
                 let (requests, waiting) = sync_channel(batch);
                 let nets = &mut nets;
@@ -92,36 +164,35 @@ where
                 drop(requests);
                 join_all(handles)
             })
-        })
+        })?;
+        self.close(done, started)
     }
 
-    /// Searches one tree in rounds, each run by threads.
+    /// Goes on with an open search in rounds, each run by threads.
     fn share_tree(
         &mut self,
-        game: &G,
         limits: Limits,
         threads: usize,
+        started: Instant,
+        mut done: u64,
         mut run_round: impl FnMut(&mut [Thread<G, E>], &Context<'_, G, R>, &Shared) -> Result<Vec<()>>,
-    ) -> Result<Found> {
-        let started = Instant::now();
-        self.open(game, limits)?;
+    ) -> Result<u64> {
         // Threads meet at a root that has children.
-        let mut done = 0;
         while self.tree.as_ref().is_none_or(|tree| tree.children().is_none()) {
-            match self.simulate(limits, started, 1)? {
-                0 => break,
-                simulations => done += simulations,
+            match self.simulate(limits, started, done, 1)? {
+                now if now == done => return Ok(done),
+                now => done = now,
             }
         }
         let (seed, forks) = (self.settings.seed, &self.evaluator);
-        let Some(tree) = &mut self.tree else { return self.close(done, started) };
+        let Some(tree) = &mut self.tree else { return Ok(done) };
         if tree.children().is_some() && !tree.is_prepared() {
             tree.prepare();
         }
-        let (random, was) = (mix(seed, u64::from(tree.visits())), tree.share());
+        let (random, was) = (mix(seed, u64::from(tree.visits())), tree.share_with_threads());
         let mut teams: Vec<_> = (0..threads as u64)
             .map(|thread| Thread {
-                worker: Worker::new(game, Random::new(mix(random, thread))),
+                worker: Worker::new(tree.game(), Random::new(mix(random, thread))),
                 leaves: Leaves::new(),
                 evaluator: forks.fork(mix(random, thread)),
             })
@@ -133,8 +204,7 @@ where
                 break;
             }
             let round = left.min(1 << 16);
-            // Never less than the threads' reserve: they would stop before they began.
-            tree.make_room((round as usize).clamp(threads + 1, (1 << 14).max(threads + 1)));
+            tree.make_shared_room();
             let shared = Shared {
                 claimed: Apart(AtomicU64::new(0)),
                 done: Apart(AtomicU64::new(0)),
@@ -143,13 +213,12 @@ where
                 started,
                 limits,
                 before: done,
-                reserve: (threads + 1) * game.actions().max(1),
             };
             failed = run_round(&mut teams, &tree.context(), &shared).err();
             done += shared.done.0.into_inner();
         }
         tree.unshare(was);
-        let Some(error) = failed else { return self.close(done, started) };
+        let Some(error) = failed else { return Ok(done) };
         if matches!(error, Error::Panicked { .. }) {
             // What was on its way in that thread cannot be taken back.
             self.tree = None;
@@ -243,7 +312,6 @@ struct Shared {
     started: Instant,
     limits: Limits,
     before: u64,
-    reserve: usize,
 }
 
 /// Stops all threads where one panics: they might wait for its leaf.
@@ -268,7 +336,6 @@ impl<G: Game, E: Evaluator<G>> Thread<G, E> {
         let _stop = StopOnPanic(&shared.stop.0);
         let mut look = Look::default();
         let mut result = Ok(());
-        let mut since = 0;
         let mut until_look = 1;
         while !shared.stop.0.load(Ordering::Relaxed) {
             let claimed = shared.claimed.0.fetch_add(CLAIM, Ordering::Relaxed);
@@ -277,11 +344,20 @@ impl<G: Game, E: Evaluator<G>> Thread<G, E> {
                 break;
             }
             let mut done = 0;
-            while mine > 0 && !context.is_full(shared.reserve) {
+            while mine > 0 && !context.is_full() {
                 match simulate(self, context) {
                     Ok(true) => {
                         mine -= 1;
                         done += 1;
+                        until_look -= 1;
+                        if until_look == 0 {
+                            until_look = look.rounds(shared.limits.has_time());
+                            let (nodes, before) = (context.arena.used(), shared.before + done);
+                            if shared.limits.left(before, nodes, shared.started) == 0 {
+                                shared.stop.0.store(true, Ordering::Relaxed);
+                                break;
+                            }
+                        }
                     }
                     Ok(false) if shared.stop.0.load(Ordering::Relaxed) => break,
                     // Another thread has the leaf that everybody wants.
@@ -294,15 +370,8 @@ impl<G: Game, E: Evaluator<G>> Thread<G, E> {
                     }
                 }
             }
-            let total = shared.done.0.fetch_add(done, Ordering::Relaxed) + done + shared.before;
-            since += done;
-            if since >= until_look {
-                since = 0;
-                until_look = look.simulations(shared.limits.has_time(), u64::MAX);
-                if shared.limits.left(total, context.arena.used(), shared.started) == 0 {
-                    shared.stop.0.store(true, Ordering::Relaxed);
-                }
-            }
+            self.worker.flush::<true>(context.arena);
+            shared.done.0.fetch_add(done, Ordering::Relaxed);
             if mine > 0 || context.is_proven() {
                 // Full, failed or proven: whoever owns the tree looks after it.
                 shared.stop.0.store(true, Ordering::Relaxed);

@@ -12,7 +12,7 @@ pub use crate::deep::{AlphaZeroConfig, NetEvaluator, PolicyValueConfig};
 pub use crate::error::Error;
 pub use crate::evaluator::Evaluator;
 pub use crate::found::Found;
-pub use crate::game::{Action, Game, Turn, Values};
+pub use crate::game::{Action, Game, Payoff, Turn, Values};
 pub use crate::games::{ConnectFour, Othello, TicTacToe};
 pub use crate::leaves::Leaves;
 pub use crate::limits::Limits;

@@ -36,6 +36,7 @@ pub struct Search<G: Game, R: Rule, E> {
     pub(crate) evaluator: E,
     pub(crate) settings: SearchSettings,
     pub(crate) tree: Option<Tree<G, R>>,
+    allowed: Option<Vec<Action>>,
     leaves: Leaves<G>,
 }
 
@@ -60,7 +61,7 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
             most_nodes: None,
             early_stop: false,
         };
-        Self { rule, evaluator, settings, tree: None, leaves: Leaves::new() }
+        Self { rule, evaluator, settings, tree: None, allowed: None, leaves: Leaves::new() }
     }
 
     /// What the order of untried actions, noise and chance follow: 0 unless set.
@@ -111,6 +112,15 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
         self
     }
 
+    /// Looks at these actions of the root alone from now on; none: at all. Where that is another
+    /// choice than before, the tree begins anew.
+    pub fn allow(&mut self, actions: Option<Vec<Action>>) {
+        if actions != self.allowed {
+            self.allowed = actions;
+            self.tree = None;
+        }
+    }
+
     /// Searches a position. What is known of it from before is kept, if the search was
     /// [advanced](Self::advance) to it, or has searched it before.
     ///
@@ -123,7 +133,7 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
     pub fn run(&mut self, game: &G, limits: Limits) -> Result<Found> {
         let started = Instant::now();
         self.open(game, limits)?;
-        let done = self.simulate(limits, started, 0)?;
+        let done = self.simulate(limits, started, 0, 0)?;
         self.close(done, started)
     }
 
@@ -148,6 +158,7 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
         let mut tree = Tree::new(self.rule.clone(), game, seed)?
             .with_priors(self.evaluator.has_priors())
             .with_solver(settings.solver)
+            .with_allowed(self.allowed.clone())
             .with_discount(settings.discount)?;
         if let Some(nodes) = settings.most_nodes {
             tree = tree.with_most_nodes(nodes)?;
@@ -155,31 +166,35 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
         Ok(if settings.batch > 1 { tree.with_virtual_loss() } else { tree })
     }
 
-    /// Runs simulations up to the limits, or to `at_most` where that is not 0. How many.
+    /// Goes on after so many simulations, up to the limits, or with `at_most` where that is not 0.
+    /// How many are done then.
     pub(crate) fn simulate(
         &mut self,
         limits: Limits,
         started: Instant,
+        before: u64,
         at_most: u64,
     ) -> Result<u64> {
         let Self { evaluator, tree: Some(tree), leaves, settings, .. } = self else {
-            return Ok(0);
+            return Ok(before);
         };
-        let mut done = 0;
+        let last = if at_most > 0 { before + at_most } else { u64::MAX };
+        let mut done = before;
         let mut look = Look::default();
         while tree.proven().is_none() {
             let left = limits.left(done, tree.nodes(), started);
             let stop = left == 0
-                || (at_most > 0 && done >= at_most)
+                || done >= last
                 || (settings.early_stop && done > 0 && is_decided(tree, left));
             if stop {
                 break;
             }
-            // As many rounds as go without a look at the clock.
-            let limit = left.min(if at_most > 0 { at_most - done } else { u64::MAX });
-            let end = done + look.simulations(limits.has_time(), limit);
+            // As many batches as go without a look at the clock.
+            let limit = left.min(last - done);
+            let batch = settings.batch as u64;
+            let end = done + look.rounds(limits.has_time()).saturating_mul(batch).min(limit);
             while done < end && tree.proven().is_none() {
-                let batch = (settings.batch as u64).min(end - done);
+                let batch = batch.min(end - done);
                 let round = round(tree, evaluator, leaves, batch);
                 done += round.inspect_err(|_| tree.cancel())?;
                 if limits.is_full(tree.nodes()) {
@@ -210,16 +225,22 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
         let seed = mix(self.settings.seed, thread);
         let settings = SearchSettings { seed, ..self.settings };
         let evaluator = self.evaluator.fork(thread);
-        Self { settings, ..Self::new(self.rule.clone(), evaluator) }
+        let allowed = self.allowed.clone();
+        Self { settings, allowed, ..Self::new(self.rule.clone(), evaluator) }
     }
 
     /// Plays an action in the tree and keeps what is known below it. Before a first search there
-    /// is nothing to keep.
+    /// is nothing to keep; after one of [some actions](Self::allow) nothing is kept, and all are
+    /// allowed again.
     ///
     /// # Errors
     ///
     /// [`Error::Illegal`](crate::Error::Illegal) for an action that the rules do not allow.
     pub fn advance(&mut self, action: Action) -> Result<()> {
+        if self.allowed.is_some() {
+            // The next root has other actions.
+            self.allow(None);
+        }
         self.tree.as_mut().map_or(Ok(()), |tree| tree.advance(action))
     }
 
@@ -256,11 +277,12 @@ fn round<G: Game, R: Rule, E: Evaluator<G>>(
     batch: u64,
 ) -> Result<u64> {
     leaves.clear();
-    let mut done = 0;
-    while done < batch {
+    let (mut done, mut blocked) = (0, 0);
+    // Where leaves meet, virtual loss sends the next ones elsewhere.
+    while done < batch && blocked < batch {
         match tree.select(leaves)? {
             Selected::Leaf | Selected::Known => done += 1,
-            Selected::Blocked => break,
+            Selected::Blocked => blocked += 1,
         }
     }
     if !leaves.is_empty() {
@@ -285,34 +307,34 @@ fn is_decided<G: Game, R: Rule>(tree: &Tree<G, R>, left: u64) -> bool {
     left != u64::MAX && u64::from(first - second) > left && !tree.rule().needs_simulations()
 }
 
-/// How many simulations pass between two looks at the clock.
+/// How many rounds, of a batch each, pass between two looks at the clock.
 #[derive(Debug)]
 pub(crate) struct Look {
     last: Option<Instant>,
-    simulations: u64,
+    rounds: u64,
 }
 
 impl Default for Look {
     fn default() -> Self {
-        Self { last: None, simulations: 1 }
+        Self { last: None, rounds: 1 }
     }
 }
 
 impl Look {
     /// Doubles where less than 0.1 ms went by, halves where more than 0.4 ms did.
-    pub(crate) fn simulations(&mut self, timed: bool, left: u64) -> u64 {
+    pub(crate) fn rounds(&mut self, timed: bool) -> u64 {
         if timed {
             let now = Instant::now();
             if let Some(last) = self.last.replace(now) {
                 match (now - last).as_micros() {
-                    0..100 => self.simulations = (self.simulations * 2).min(1 << 12),
-                    400.. => self.simulations = (self.simulations / 2).max(1),
+                    0..100 => self.rounds = (self.rounds * 2).min(1 << 12),
+                    400.. => self.rounds = (self.rounds / 2).max(1),
                     _ => {}
                 }
             }
         } else {
-            self.simulations = 1 << 8;
+            self.rounds = 1 << 8;
         }
-        self.simulations.min(left)
+        self.rounds
     }
 }

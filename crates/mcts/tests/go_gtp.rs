@@ -1,5 +1,6 @@
 //! GTP: every command, every refusal, anything at all, and GNU Go as a client and an opponent.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -221,6 +222,114 @@ fn a_searcher_passes_when_that_wins() {
 }
 
 #[test]
+fn komi_is_no_move() {
+    let mut engine = Engine::new(First);
+    ask(&mut engine, &["boardsize 9", "komi 6.5", "play b e5", "komi 0.5", "undo"]);
+    assert_eq!(last(&mut engine, &["get_komi"]), "= 0.5");
+    assert_eq!(engine.game().moves().len(), 0);
+}
+
+#[test]
+fn numbers_and_boards_stand_where_they_belong() {
+    let mut engine = Engine::new(First);
+    let replies = ask(&mut engine, &["17", "12345678901 name", "boardsize 2", "showboard"]);
+    assert_eq!(replies[0], "?17 unknown command");
+    assert_eq!(replies[1], "=12345678901 first");
+    let lines: Vec<&str> = replies[3].lines().collect();
+    assert_eq!(lines[..3], ["=", "   A B", " 2 . .  2"]);
+}
+
+#[test]
+fn a_position_has_one_score() {
+    let mut engine = Engine::new(First);
+    ask(&mut engine, &["boardsize 9", "play b c3", "play w g7", "play b c7", "play w g3"]);
+    let questions = ["final_score", "final_status_list alive", "final_status_list dead"];
+    let first = ask(&mut engine, &questions);
+    let listed = ["alive", "dead", "seki"].map(|status| {
+        let list = last(&mut engine, &[&format!("final_status_list {status}")]);
+        list.trim_start_matches('=').split_whitespace().count()
+    });
+    assert_eq!(listed.iter().sum::<usize>(), 4, "every stone has a status");
+    for _ in 0..5 {
+        assert_eq!(ask(&mut engine, &questions), first);
+    }
+}
+
+#[test]
+fn kgs_has_commands_of_its_own() {
+    let player = Searcher::knowing(3).with_limits(Limits::simulations(200));
+    let mut engine = Engine::with_rules(player, Rules::computer());
+    for (line, reply) in [
+        ("kgs-time_settings none", "="),
+        ("kgs-time_settings absolute 5", "="),
+        ("kgs-time_settings byoyomi 1 2 3", "="),
+        ("kgs-time_settings canadian 1 30 10", "="),
+        ("kgs-time_settings", "? syntax error: kgs-time_settings expects a kind of clock"),
+        ("kgs-time_settings byoyomi 1 2", "? syntax error: kgs-time_settings expects a number"),
+        (
+            "kgs-time_settings fischer",
+            "? invalid clock `fischer`: none, absolute, byoyomi, canadian",
+        ),
+        ("kgs-time_settings none", "="),
+    ] {
+        assert_eq!(last(&mut engine, &[line]), reply);
+    }
+    // Black holds all, a white stone is dead: it is taken off before Black passes.
+    ask(&mut engine, &["boardsize 5", "komi 0.5"]);
+    for point in ["b1", "b2", "b3", "b4", "b5", "d1", "d2", "d3", "d4", "d5"] {
+        ask(&mut engine, &[&format!("play b {point}")]);
+    }
+    ask(&mut engine, &["play w a2", "play w pass"]);
+    assert_eq!(last(&mut engine, &["genmove b"]), "= pass");
+    ask(&mut engine, &["undo"]);
+    assert_ne!(last(&mut engine, &["kgs-genmove_cleanup b"]), "= pass");
+}
+
+#[test]
+fn an_analysis_is_one_report_or_a_stream() {
+    let player = || Searcher::knowing(5).with_threads(2);
+    let mut engine = Engine::with_rules(player(), Rules::computer());
+    ask(&mut engine, &["boardsize 5"]);
+    let report = last(&mut engine, &["lz-analyze b 5"]);
+    let words: Vec<&str> = report.split_whitespace().collect();
+    assert_eq!(words[..3], ["=", "info", "move"], "{report}");
+    let field = |name: &str| words[words.iter().position(|word| *word == name).unwrap() + 1];
+    let rate: u32 = field("winrate").parse().unwrap();
+    assert!(rate <= 10_000 && field("visits").parse::<u32>().unwrap() > 0, "{report}");
+    assert_eq!((field("order"), field("pv")), ("0", words[3]));
+    let report = last(&mut engine, &["kata-analyze 5 avoid b C3,C2 1 minmoves 2 ownership true"]);
+    assert!(report.contains("utility") && !report.contains("move C3"), "{report}");
+    let report = last(&mut engine, &["kata-analyze w interval 5 allow w A1,pass 10"]);
+    assert!(report.contains("move A1") && !report.contains("move C3"), "{report}");
+    for line in ["lz-analyze b avoid b Z9 1", "lz-analyze b allow b C3", "kata-analyze interval x"]
+    {
+        assert!(last(&mut engine, &[line]).starts_with("? "), "{line}");
+    }
+    let replies = ask(&mut Engine::new(First), &["boardsize 5", "lz-analyze 5"]);
+    assert!(replies[1].contains("cannot analyze"), "{}", replies[1]);
+
+    // As a controller sees it: reports until the next line, which is answered.
+    let (input, mut lines) = std::io::pipe().unwrap();
+    let (output, replies) = std::io::pipe().map(|(reader, writer)| (writer, reader)).unwrap();
+    let engine = std::thread::spawn(move || {
+        Engine::with_rules(player(), Rules::computer()).run(BufReader::new(input), output)
+    });
+    write!(lines, "boardsize 5\n7 lz-analyze b 2\n").unwrap();
+    let mut replies = BufReader::new(replies).lines().map(Result::unwrap);
+    assert_eq!(replies.by_ref().take(3).collect::<Vec<_>>(), ["=", "", "=7"]);
+    for report in replies.by_ref().take(3) {
+        assert!(report.starts_with("info move "), "{report}");
+    }
+    writeln!(lines, "8 name").unwrap();
+    let end = replies.by_ref().find(|line| !line.starts_with("info ")).unwrap();
+    assert_eq!([end, replies.next().unwrap()], [String::new(), "=8 usagi".to_owned()]);
+    // It ends at `quit`, while the input stays open.
+    writeln!(lines, "kata-analyze 2\nquit").unwrap();
+    engine.join().unwrap().unwrap();
+    drop(lines);
+}
+
+#[test]
 fn lines_are_read_until_quit() {
     let mut output = Vec::new();
     let input = b"1 name\r\n\n\xFF\xFE\n2 quit\n3 name\n".as_slice();
@@ -358,6 +467,12 @@ fn an_engine_that_is_not_there_or_refuses_is_an_error() {
             .to_string()
             .contains("/no/such/engine")
     );
+    // What is no engine, and one that does not answer.
+    let error = Client::start("cat", &[""; 0]).unwrap().ask("boardsize 9").unwrap_err().to_string();
+    assert!(error.contains("it says `boardsize 9`, expected"), "{error}");
+    let silent = Client::start("sleep", &["100"]).unwrap();
+    let error = silent.with_limit(Duration::from_millis(50)).ask("name").unwrap_err().to_string();
+    assert!(error.contains("no answer within 50ms"), "{error}");
     let Some(mut other) = gnu_go(&[]) else { return };
     let refused = other.ask("play black z99").unwrap_err().to_string();
     assert!(refused.contains("play black z99"), "{refused}");

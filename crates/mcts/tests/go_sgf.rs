@@ -47,7 +47,7 @@ fn errors_name_line_and_column() {
     for (text, place, reason) in [
         ("", "line 1, column 1", "the end of the text"),
         ("no game", "line 1, column 8", "`(`"),
-        ("()", "line 1, column 2", "`;`"),
+        ("()", "line 1, column 3", "`(`"),
         ("(;B[aa]", "line 1, column 8", "the end of the text"),
         ("(;SZ[9]\n  ;B[aa", "line 2, column 8", "`]`"),
         ("(;SZ[9]\n;B aa)", "line 2, column 4", "`[`"),
@@ -58,6 +58,10 @@ fn errors_name_line_and_column() {
         ("(;SZ[nine])", "line 1, column 3", "nine"),
         ("(;GM[2])", "line 1, column 3", "expected 1"),
         ("(;SZ[9]KM[six])", "line 1, column 8", "six"),
+        ("(;SZ[9]KM[6.5目])", "line 1, column 8", "expected a number"),
+        ("(;SZ[9]HA[对子])", "line 1, column 8", "expected a number"),
+        ("(;SZ[9]KM[375])", "line 1, column 8", "7.5, as it seems"),
+        ("(;a4[x])", "line 1, column 5", "capital"),
         ("(;SZ[9];B[jj])", "line 1, column 9", "jj"),
         ("(;SZ[9];B[a1])", "line 1, column 9", "a1"),
         ("(;SZ[9];PL[x])", "line 1, column 9", "B or W"),
@@ -73,9 +77,105 @@ fn errors_name_line_and_column() {
 }
 
 #[test]
-fn latin_1_is_read_where_it_is_no_utf_8() {
-    let sgf = Sgf::from_bytes(b"(;SZ[9]PB[M\xFCller])").unwrap();
-    assert_eq!(Record::from_sgf(&sgf).unwrap().black, "Müller");
+fn every_character_set_is_read() {
+    // (label, with CA or without, names)
+    for (label, names) in [
+        ("Shift_JIS", ["本因坊秀策", "井上幻庵因碩"]),
+        ("EUC-JP", ["本因坊秀策", "井上幻庵因碩"]),
+        ("ISO-2022-JP", ["本因坊秀策", "井上幻庵因碩"]),
+        ("Big5", ["許功蓋", "周俊勳"]),
+        ("GB18030", ["柯洁", "聂卫平"]),
+        ("gb2312", ["柯洁", "聂卫平"]),
+        ("EUC-KR", ["이창호", "조훈현"]),
+        ("windows-1252", ["Müller", "Ørsted"]),
+        ("UTF-8", ["本因坊秀策", "Müller"]),
+    ] {
+        let encoding = encoding_rs::Encoding::for_label(label.as_bytes()).unwrap();
+        let [black, white] = names;
+        // Bytes 5C and 5D of a name are no escape and no bracket.
+        let comment = if label == "windows-1252" { "la défense était là" } else { black };
+        for charset in [format!("CA[{label}]"), String::new()] {
+            let text = format!(
+                "(;GM[1]FF[4]{charset}SZ[19]PB[{black}]PW[{white}]C[{comment}、{white}];B[pd];W[dd])"
+            )
+            .replace('、', if label.ends_with("1252") { "," } else { "、" });
+            let (bytes, _, lossy) = encoding.encode(&text);
+            assert!(!lossy, "{label}");
+            let sgf = Sgf::from_bytes(&bytes).unwrap();
+            let record = Record::from_sgf(&sgf).unwrap();
+            assert_eq!([&record.black, &record.white], names, "{label}, {charset}");
+            assert_eq!(record.steps.len(), 2, "{label}, {charset}");
+            let written = sgf.to_string();
+            let again = Sgf::from_bytes(written.as_bytes()).unwrap();
+            assert_eq!(again, sgf);
+            assert_eq!(written.contains("CA[UTF-8]"), !charset.is_empty());
+        }
+    }
+    // Named wrongly, or by a name of its own.
+    let gbk = encoding_rs::GBK.encode("(;CA[UTF-8]PB[柯洁]PW[聂卫平]C[中国围棋甲级联赛])").0;
+    let record = Record::from_sgf(&Sgf::from_bytes(&gbk).unwrap()).unwrap();
+    assert_eq!(record.black, "柯洁");
+    let sjis = encoding_rs::SHIFT_JIS.encode("(;CA[CP932]PB[表示能力])").0;
+    assert_eq!(Record::from_sgf(&Sgf::from_bytes(&sjis).unwrap()).unwrap().black, "表示能力");
+    let marked = "\u{feff}(;PB[許])".as_bytes();
+    assert_eq!(Record::from_sgf(&Sgf::from_bytes(marked).unwrap()).unwrap().black, "許");
+    let wide: Vec<u8> = "\u{feff}(;PB[許])".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(Record::from_sgf(&Sgf::from_bytes(&wide).unwrap()).unwrap().black, "許");
+    for bytes in [&b"\xff\xfe\xfd(;B[pd"[..], b"\x80\x81\xff", b""] {
+        assert!(Sgf::from_bytes(bytes).is_err());
+    }
+}
+
+#[test]
+fn what_stands_around_games_is_skipped() {
+    let text = "To: us (all of us)\nSubject: [Go] (see below)\n\n(;SZ[9];B[ee])\n\
+        and the second (lost):\n(;SZ[13];B[aa];W[bb]) -- \nsent (from) somewhere";
+    let sgf: Sgf = text.parse().unwrap();
+    assert_eq!(sgf.games().len(), 2);
+    assert_eq!(Record::from_sgf_game(&sgf, 1).unwrap().steps.len(), 2);
+}
+
+#[test]
+fn a_lenient_record_says_what_it_passed_over() {
+    for (text, komi, faults) in [
+        ("KM[6.5]", Some(6.5), 0),
+        ("KM[6.5目]", Some(6.5), 1),
+        ("KM[半目]", None, 1),
+        ("KM[375]", Some(7.5), 1),
+        ("KM[650]", Some(6.5), 1),
+        ("KM[3.75]", Some(7.5), 1),
+        ("KM[0]", Some(0.0), 0),
+        ("KM[-7.5]", Some(-7.5), 0),
+        ("HA[对子]", None, 1),
+    ] {
+        let sgf: Sgf = format!("(;SZ[9]{text};B[ee];W[zz];W[cc])").parse().unwrap();
+        let (record, passed) = Record::lenient(&sgf, 0).unwrap();
+        let faults_in_all: Vec<String> = passed.iter().map(ToString::to_string).collect();
+        assert_eq!((record.komi, record.handicap), (komi, 0), "{text}");
+        // The point off the board is one.
+        assert_eq!(passed.len(), faults + 1, "{text}: {faults_in_all:?}");
+        assert!(faults_in_all.last().unwrap().contains("`zz` is no point"));
+        assert_eq!(record.steps.len(), 2);
+        assert!(Record::from_sgf(&sgf).is_err());
+    }
+    for text in ["(;SZ[nine])", "(;GM[2])"] {
+        assert!(Record::lenient(&text.parse().unwrap(), 0).is_err());
+    }
+    assert!(Record::lenient(&"(;SZ[9])".parse().unwrap(), 1).is_err());
+}
+
+#[test]
+fn whose_turn_it_was_stays_before_a_move() {
+    let sgf: Sgf = "(;SZ[9]HA[2]AB[cc][gg];W[ee];B[cg])".parse().unwrap();
+    for (number, color) in [(1, Color::White), (2, Color::Black), (3, Color::White)] {
+        let mut record = Record::from_sgf(&sgf).unwrap();
+        record.keep_before_move(number);
+        let game = record.replay(Rules::chinese()).unwrap();
+        assert_eq!((game.moves().len(), game.to_play()), (number - 1, color), "{number}");
+    }
+    let mut record = Record::from_sgf(&"(;SZ[9];W[ee])".parse().unwrap()).unwrap();
+    record.keep_before_move(1);
+    assert_eq!(record.replay(Rules::chinese()).unwrap().to_play(), Color::White);
 }
 
 #[test]

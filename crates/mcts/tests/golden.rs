@@ -51,6 +51,10 @@ impl Game for Walk<'_> {
         18
     }
 
+    fn most_value(&self) -> f32 {
+        10.0
+    }
+
     fn turn(&self) -> Turn {
         Turn::Player(0)
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use rand_core::Rng as _;
 
 use crate::error::{Error, Result};
-use crate::game::{Action, Encode, Game, Hashed, Symmetry, Turn, Values};
+use crate::game::{Action, Encode, Game, Hashed, Payoff, Symmetry, Turn, Values};
 use crate::random::{Random, mix};
 use crate::symmetry;
 
@@ -101,6 +101,8 @@ impl ConnectFour {
 }
 
 impl Game for ConnectFour {
+    const PAYOFF: Payoff = Payoff::WinDrawLoss;
+
     fn name(&self) -> String {
         "connect_four".to_owned()
     }

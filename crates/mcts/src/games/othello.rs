@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::square;
-use crate::game::{Action, Encode, Game, Hashed, Symmetry, Turn, Values};
+use crate::game::{Action, Encode, Game, Hashed, Payoff, Symmetry, Turn, Values};
 use crate::random::{Random, mix};
 use crate::symmetry;
 
@@ -134,6 +134,8 @@ impl Othello {
 }
 
 impl Game for Othello {
+    const PAYOFF: Payoff = Payoff::WinDrawLoss;
+
     fn name(&self) -> String {
         "othello".to_owned()
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::square;
-use crate::game::{Action, Encode, Game, Hashed, Symmetry, Turn, Values};
+use crate::game::{Action, Encode, Game, Hashed, Payoff, Symmetry, Turn, Values};
 use crate::random::mix;
 use crate::symmetry;
 
@@ -32,6 +32,8 @@ impl TicTacToe {
 }
 
 impl Game for TicTacToe {
+    const PAYOFF: Payoff = Payoff::WinDrawLoss;
+
     fn name(&self) -> String {
         "tic_tac_toe".to_owned()
     }

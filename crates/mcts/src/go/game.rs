@@ -13,7 +13,7 @@ use super::rules::{Ko, Rules};
 use super::score::{self, Area};
 use super::zobrist;
 use crate::error::{Error, Result};
-use crate::game::{Action, Game, Hashed, Turn, Values};
+use crate::game::{Action, Game, Hashed, Payoff, Turn, Values};
 use crate::random::Random;
 
 /// A game of Go, from 1×1 to 19×19.
@@ -460,6 +460,8 @@ impl Go {
 }
 
 impl Game for Go {
+    const PAYOFF: Payoff = Payoff::WinDrawLoss;
+
     fn name(&self) -> String {
         format!("go {}x{}", self.board.width(), self.board.height())
     }

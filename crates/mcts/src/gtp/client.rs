@@ -2,7 +2,9 @@
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
@@ -12,8 +14,13 @@ pub struct Client {
     program: PathBuf,
     child: Child,
     input: ChildStdin,
-    output: BufReader<ChildStdout>,
+    /// What a thread reads of its output; none where it is closed.
+    lines: Receiver<io::Result<String>>,
+    limit: Duration,
 }
+
+/// How long an answer may take.
+const LIMIT: Duration = Duration::from_mins(10);
 
 impl Client {
     /// Starts an engine, for example `gnugo --mode gtp`.
@@ -33,38 +40,69 @@ impl Client {
             let closed = io::Error::from(io::ErrorKind::BrokenPipe);
             return Err(model_utils_core::Error::io("speak to", program)(closed).into());
         };
-        Ok(Self { program: program.into(), child, input, output: BufReader::new(output) })
+        let (send, lines) = sync_channel(1 << 10);
+        std::thread::spawn(move || {
+            // It ends with the engine, or with the client.
+            for line in BufReader::new(output).lines() {
+                if send.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { program: program.into(), child, input, lines, limit: LIMIT })
+    }
+
+    /// How long an answer may take: 10 minutes unless set.
+    #[must_use]
+    pub fn with_limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
     }
 
     /// Sends a command and waits for its answer.
     ///
     /// # Errors
     ///
-    /// [`Error::Parse`] where the engine answers `? reason`, [`Error::Utils`] where it has ended.
+    /// [`Error::Parse`] where the engine answers `? reason` or does not speak the protocol,
+    /// [`Error::Utils`] where it has ended or takes too long.
     pub fn ask(&mut self, command: &str) -> Result<String> {
         let failed = |action| model_utils_core::Error::io(action, &self.program);
         writeln!(self.input, "{command}")
             .and_then(|()| self.input.flush())
             .map_err(failed("write to"))?;
+        let refused = |reason: String| {
+            Err(Error::Parse { what: "answer of the engine", text: command.to_owned(), reason })
+        };
         let mut answer = String::new();
+        let until = Instant::now() + self.limit;
         loop {
-            let mut line = String::new();
-            let read = self.output.read_line(&mut line).map_err(failed("read from"))?;
-            if read == 0 {
-                let end = io::Error::from(io::ErrorKind::UnexpectedEof);
-                return Err(failed("read from")(end).into());
-            }
+            let left = until.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left).unwrap_or_else(|error| {
+                Err(match error {
+                    RecvTimeoutError::Timeout => {
+                        let late = format!("no answer within {:?}", self.limit);
+                        io::Error::new(io::ErrorKind::TimedOut, late)
+                    }
+                    RecvTimeoutError::Disconnected => io::ErrorKind::UnexpectedEof.into(),
+                })
+            });
+            let line = line.map_err(failed("read from"))?;
             match (line.trim().is_empty(), answer.is_empty()) {
-                (true, true) => {}
+                (true, true) => continue,
                 (true, false) => break,
-                (false, _) => answer.push_str(&line),
+                (false, true) if !line.starts_with(['=', '?']) => {
+                    return refused(format!("it says `{line}`, expected `=` or `?`"));
+                }
+                (false, _) => {}
             }
+            answer.push_str(&line);
+            answer.push('\n');
         }
         let text = answer.get(1..).unwrap_or_default().trim().to_owned();
         if answer.starts_with('=') {
             return Ok(text);
         }
-        Err(Error::Parse { what: "answer of the engine", text: command.to_owned(), reason: text })
+        refused(text)
     }
 }
 

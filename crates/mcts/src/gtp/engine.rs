@@ -1,18 +1,22 @@
 //! The engine: a game, a player, clocks, and an answer to every command.
 
 use std::io::{BufRead, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
+use super::analysis::Analysis;
 use super::line::{Command, Reply};
 use super::move_generator::{Decision, MoveGenerator};
 use crate::clock::{Clock, Overtime};
-use crate::go::{Color, Go, Move, Point, Rules, Status, statuses};
+use crate::game::Game as _;
+use crate::go::{Color, Go, Move, Point, Rules, Status, Statuses, statuses};
 use crate::random::Random;
 use crate::sgf::{Record, Sgf};
 
 /// The commands that an [`Engine`] knows.
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 30] = [
     "boardsize",
     "clear_board",
     "cputime",
@@ -21,10 +25,14 @@ const COMMANDS: [&str; 26] = [
     "fixed_handicap",
     "genmove",
     "get_komi",
+    "kata-analyze",
+    "kgs-genmove_cleanup",
+    "kgs-time_settings",
     "known_command",
     "komi",
     "list_commands",
     "loadsgf",
+    "lz-analyze",
     "name",
     "place_free_handicap",
     "play",
@@ -41,6 +49,9 @@ const COMMANDS: [&str; 26] = [
     "version",
 ];
 
+/// How long an analysis does not look for the next command.
+const GLANCE: Duration = Duration::from_millis(20);
+
 /// A GTP engine: rules, board and clocks; a [`MoveGenerator`] chooses its moves.
 ///
 /// A command that fails is answered by `? reason`, and the game stays as it was.
@@ -52,7 +63,6 @@ pub struct Engine<P> {
     /// The game before each change that can be undone.
     past: Vec<Go>,
     clocks: Option<[Clock; 2]>,
-    random: Random,
     quit: bool,
     thought: Duration,
 }
@@ -72,7 +82,6 @@ impl<P: MoveGenerator> Engine<P> {
             game: Go::empty(19, 19, rules),
             past: Vec::new(),
             clocks: None,
-            random: Random::new(0x6774_7032),
             quit: false,
             thought: Duration::ZERO,
         }
@@ -93,30 +102,115 @@ impl<P: MoveGenerator> Engine<P> {
         self.quit
     }
 
-    /// Answers a line; `None` where there is no command in it.
+    /// Answers a line; `None` where there is no command in it. An analysis is one report of it.
     pub fn answer(&mut self, line: &str) -> Option<Reply> {
         let command = Command::parse(line)?;
         let result = self.run_command(&command);
         Some(Reply { id: command.id, result })
     }
 
-    /// Reads commands and writes replies until `quit` or the end of the input.
+    /// Reads commands and writes replies until `quit` or the end of the input. Another thread reads,
+    /// so that an analysis, which goes on until the next command, sees it come.
     ///
     /// # Errors
     ///
     /// Where reading or writing fails.
-    pub fn run(&mut self, mut input: impl BufRead, mut output: impl Write) -> std::io::Result<()> {
-        let mut line = Vec::new();
-        while !self.quit {
-            line.clear();
-            if input.read_until(b'\n', &mut line)? == 0 {
-                break;
+    pub fn run(
+        &mut self,
+        mut input: impl BufRead + Send + 'static,
+        mut output: impl Write,
+    ) -> std::io::Result<()> {
+        let (send, lines) = sync_channel(1 << 10);
+        // It is left to itself after `quit`: the other side may keep the input open.
+        std::thread::spawn(move || {
+            loop {
+                let mut line = Vec::new();
+                let read =
+                    input.read_until(b'\n', &mut line).map(|count| (count > 0).then_some(line));
+                let is_last = !matches!(read, Ok(Some(_)));
+                if send.send(read).is_err() || is_last {
+                    break;
+                }
             }
-            if let Some(reply) = self.answer(&String::from_utf8_lossy(&line)) {
+        });
+        let mut next = None;
+        while !self.quit {
+            let line = next.take().unwrap_or_else(|| lines.recv().unwrap_or(Ok(None)));
+            let Some(line) = line? else { break };
+            let line = String::from_utf8_lossy(&line);
+            let analysis = Command::parse(&line).filter(Analysis::is_asked);
+            if let Some(command) = analysis {
+                next = self.stream(&command, &lines, &mut output)?;
+            } else if let Some(reply) = self.answer(&line) {
                 write!(output, "{reply}")?;
-                output.flush()?;
+            }
+            output.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Writes reports until the next line comes; that line.
+    fn stream(
+        &mut self,
+        command: &Command,
+        lines: &Receiver<std::io::Result<Option<Vec<u8>>>>,
+        output: &mut impl Write,
+    ) -> std::io::Result<Option<std::io::Result<Option<Vec<u8>>>>> {
+        let (mut next, mut written) = (None, Ok(()));
+        let mut begun = false;
+        let id = command.id.map(|id| id.to_string()).unwrap_or_default();
+        let analyzed = self.analyze(command, &mut |report| {
+            if let Some(report) = report {
+                let head = if begun { String::new() } else { format!("={id}\n") };
+                begun = true;
+                written = writeln!(output, "{head}{report}").and_then(|()| output.flush());
+            }
+            next = next.take().or_else(|| lines.try_recv().ok());
+            if next.is_some() || written.is_err() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        written?;
+        match (analyzed, begun) {
+            // What was begun can only be ended.
+            (_, true) => writeln!(output)?,
+            (Ok(()), false) => write!(output, "={id}\n\n")?,
+            (Err(reason), false) => {
+                write!(output, "{}", Reply { id: command.id, result: Err(reason) })?;
             }
         }
+        Ok(next)
+    }
+
+    /// Analyses the position: reports in the interval that is asked for, and in between, often, none;
+    /// until it is told to stop, or the position is proven.
+    fn analyze(
+        &mut self,
+        command: &Command,
+        see: &mut dyn FnMut(Option<String>) -> ControlFlow<()>,
+    ) -> Result<(), String> {
+        let mut game = self.game.clone();
+        game.resume();
+        let analysis = Analysis::read(command, &game)?;
+        game.set_to_play(analysis.color);
+        self.player.accepts(&game).map_err(|error| error.to_string())?;
+        let allowed = analysis.allowed(&game)?;
+        let glance = analysis.every.min(GLANCE);
+        let mut due = analysis.every;
+        let started = Instant::now();
+        let found = self.player.analyze(&game, allowed, glance, &mut |found| {
+            let report = (started.elapsed() >= due).then(|| {
+                due = started.elapsed() + analysis.every;
+                analysis.report(&game, found)
+            });
+            see(report)
+        });
+        self.thought += started.elapsed();
+        let found = found.map_err(|error| error.to_string())?;
+        // A proven position is searched no further.
+        let _ = see(Some(analysis.report(&game, &found)));
         Ok(())
     }
 
@@ -151,10 +245,14 @@ impl<P: MoveGenerator> Engine<P> {
             }
             "get_komi" => Ok(self.game.rules().komi.to_string()),
             "play" => self.play(command).map(|()| done),
-            "genmove" => self.generate(command, true),
-            "reg_genmove" => self.generate(command, false),
+            "genmove" => self.generate(command, true, false),
+            "kgs-genmove_cleanup" => self.generate(command, true, true),
+            "reg_genmove" => self.generate(command, false, false),
             "undo" => {
+                let komi = self.game.rules().komi;
                 self.game = self.past.pop().ok_or("cannot undo")?;
+                // Moves alone are undone.
+                self.game.set_komi(komi).map_err(|error| error.to_string())?;
                 self.player.changed(&self.game);
                 Ok(done)
             }
@@ -176,8 +274,20 @@ impl<P: MoveGenerator> Engine<P> {
                 self.handicap(&points?).map(|_| done)
             }
             "time_settings" => self.time_settings(command).map(|()| done),
+            "kgs-time_settings" => self.kgs_time_settings(command).map(|()| done),
             "time_left" => self.time_left(command).map(|()| done),
             "cputime" => Ok(format!("{:.3}", self.thought.as_secs_f64())),
+            name if Analysis::is_known(name) => {
+                let mut text = String::new();
+                self.analyze(command, &mut |report| match report {
+                    Some(report) => {
+                        text = format!("\n{report}");
+                        ControlFlow::Break(())
+                    }
+                    None => ControlFlow::Continue(()),
+                })?;
+                Ok(text)
+            }
             "final_score" => Ok(self.final_score()),
             "final_status_list" => self.final_status_list(command),
             "loadsgf" => self.load(command).map(|()| done),
@@ -236,8 +346,9 @@ impl<P: MoveGenerator> Engine<P> {
         })
     }
 
-    /// Chooses a move, and plays it where the command says so.
-    fn generate(&mut self, command: &Command, play: bool) -> Result<String, String> {
+    /// Chooses a move, and plays it where the command says so. Once both have passed and do not
+    /// agree on what is dead, it does not pass before the other's dead stones are taken off.
+    fn generate(&mut self, command: &Command, play: bool, clean: bool) -> Result<String, String> {
         let color = color(command, 0)?;
         let started = Instant::now();
         let mut game = self.game.clone();
@@ -246,7 +357,18 @@ impl<P: MoveGenerator> Engine<P> {
         self.player.accepts(&game).map_err(|error| error.to_string())?;
         let clock = self.clocks.as_mut().map(|clocks| &mut clocks[color.index()]);
         let time = if play { clock.map(|clock| clock.allot(moves_to_come(&game))) } else { None };
-        let decision = self.player.choose(&game, time);
+        let mut decision = self.player.choose(&game, time);
+        if clean && matches!(decision, Ok(Decision::Move(Move::Pass))) && self.is_littered(color) {
+            let mut moves = Vec::new();
+            game.legal_actions(&mut moves);
+            moves.retain(|action| *action != game.pass());
+            if !moves.is_empty() {
+                let every = time.unwrap_or(Duration::from_secs(1));
+                let found =
+                    self.player.analyze(&game, Some(moves), every, &mut |_| ControlFlow::Break(()));
+                decision = found.map(|found| Decision::Move(game.move_of(found.best())));
+            }
+        }
         self.thought += started.elapsed();
         if play && let Some(clocks) = &mut self.clocks {
             clocks[color.index()].spend(started.elapsed());
@@ -266,6 +388,16 @@ impl<P: MoveGenerator> Engine<P> {
                 Ok(chosen.name(height))
             }
         }
+    }
+
+    /// Whether the opponent has dead stones on the board.
+    fn is_littered(&self, color: Color) -> bool {
+        let board = self.game.board();
+        let other = |points: &[Point]| {
+            points.first().and_then(|point| board.stone(*point)) == Some(color.opponent())
+        };
+        let chains = self.statuses().chains;
+        chains.iter().any(|(status, points)| *status == Status::Dead && other(points))
     }
 
     fn handicap(&mut self, points: &[Point]) -> Result<String, String> {
@@ -298,6 +430,29 @@ impl<P: MoveGenerator> Engine<P> {
         Ok(())
     }
 
+    /// `none`, `absolute MAIN`, `byoyomi MAIN PERIOD PERIODS` or `canadian MAIN PERIOD STONES`.
+    fn kgs_time_settings(&mut self, command: &Command) -> Result<(), String> {
+        let seconds = |index| command.number::<u32>(index, "seconds").map(u64::from);
+        let overtime = match command.argument(0, "a kind of clock")? {
+            "none" => {
+                self.clocks = None;
+                return Ok(());
+            }
+            "absolute" => Overtime::None,
+            kind @ ("byoyomi" | "canadian") => {
+                let (time, count) = (seconds(2)?, command.number(3, "a number")?);
+                // One move a period; further periods are a reserve that is not counted on.
+                let moves = if kind == "byoyomi" { 1 } else { count };
+                Overtime::Period { time: Duration::from_secs(time), moves }
+            }
+            other => {
+                return Err(format!("invalid clock `{other}`: none, absolute, byoyomi, canadian"));
+            }
+        };
+        self.clocks = Some([Clock::new(Duration::from_secs(seconds(1)?), overtime); 2]);
+        Ok(())
+    }
+
     fn time_left(&mut self, command: &Command) -> Result<(), String> {
         let color = color(command, 0)?;
         let seconds: u32 = command.number(1, "seconds")?;
@@ -309,8 +464,8 @@ impl<P: MoveGenerator> Engine<P> {
     }
 
     /// The score with dead stones taken off.
-    fn final_score(&mut self) -> String {
-        let score = statuses(&self.game, &mut self.random).score;
+    fn final_score(&self) -> String {
+        let score = self.statuses().score;
         match score {
             0.0 => "0".to_owned(),
             score if score > 0.0 => format!("B+{score}"),
@@ -318,7 +473,12 @@ impl<P: MoveGenerator> Engine<P> {
         }
     }
 
-    fn final_status_list(&mut self, command: &Command) -> Result<String, String> {
+    /// The same for the same position, however often it is asked for.
+    fn statuses(&self) -> Statuses {
+        statuses(&self.game, &mut Random::new(0x6774_7032))
+    }
+
+    fn final_status_list(&self, command: &Command) -> Result<String, String> {
         let wanted = match command.argument(0, "alive, dead or seki")? {
             "alive" => Status::Alive,
             "dead" => Status::Dead,
@@ -326,7 +486,7 @@ impl<P: MoveGenerator> Engine<P> {
             other => return Err(format!("invalid status `{other}`: alive, dead or seki")),
         };
         let height = self.game.board().height();
-        let chains = statuses(&self.game, &mut self.random).chains;
+        let chains = self.statuses().chains;
         let lines = chains.into_iter().filter(|(status, _)| *status == wanted).map(|(_, chain)| {
             let names: Vec<_> = chain.iter().map(|point| point.name(height)).collect();
             names.join(" ")
@@ -339,7 +499,7 @@ impl<P: MoveGenerator> Engine<P> {
         let failed = |error: crate::Error| format!("cannot load file: {error}");
         let path = command.argument(0, "a file")?;
         let mut record =
-            Sgf::open(Path::new(path)).and_then(|sgf| Record::from_sgf(&sgf)).map_err(failed)?;
+            Sgf::open(Path::new(path)).and_then(|sgf| Record::lenient(&sgf, 0)).map_err(failed)?.0;
         if command.arguments.len() > 1 {
             let before: usize = command.number(1, "a move number")?;
             record.keep_before_move(before);
@@ -365,7 +525,7 @@ fn illegal(error: crate::Error) -> String {
     }
 }
 
-fn color(command: &Command, index: usize) -> Result<Color, String> {
+pub(super) fn color(command: &Command, index: usize) -> Result<Color, String> {
     let text = command.argument(index, "a colour")?;
     match text.to_ascii_lowercase().as_str() {
         "b" | "black" => Ok(Color::Black),

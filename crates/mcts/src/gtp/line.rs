@@ -6,8 +6,8 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     /// The number that the controller wrote before it.
-    pub id: Option<u32>,
-    /// Its name.
+    pub id: Option<u64>,
+    /// Its name; empty where a number stands alone.
     pub name: String,
     /// What follows, split at spaces.
     pub arguments: Vec<String>,
@@ -29,7 +29,8 @@ impl Command {
         if id.is_some() {
             words.next();
         }
-        Some(Self { id, name: words.next()?, arguments: words.collect() })
+        let name = words.next().or_else(|| id.map(|_| String::new()))?;
+        Some(Self { id, name, arguments: words.collect() })
     }
 
     /// An argument by its place; an error text where it is missing.
@@ -53,7 +54,7 @@ impl Command {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The number of the command.
-    pub id: Option<u32>,
+    pub id: Option<u64>,
     /// The text, or the reason why there is none.
     pub result: Result<String, String>,
 }
@@ -68,7 +69,8 @@ impl fmt::Display for Reply {
         if let Some(id) = self.id {
             write!(f, "{id}")?;
         }
-        let mut separator = " ";
+        // A board begins on a line of its own.
+        let mut separator = if text.starts_with('\n') { "\n" } else { " " };
         // An empty line would end the reply.
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             write!(f, "{separator}{line}")?;

@@ -22,6 +22,7 @@
 //! The protocol: Gunnar Farnebäck, "Specification of the Go Text Protocol, version 2, draft 2",
 //! 2002.
 
+mod analysis;
 mod client;
 mod engine;
 mod line;

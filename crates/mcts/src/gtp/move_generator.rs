@@ -1,8 +1,11 @@
 //! Who chooses the engine's moves.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::found::Found;
+use crate::game::Action;
 use crate::go::{Go, Move};
 
 /// What is done when it is the engine's turn.
@@ -25,6 +28,24 @@ pub trait MoveGenerator {
     ///
     /// What it runs on may fail; the engine answers with the reason and goes on.
     fn choose(&mut self, game: &Go, time: Option<Duration>) -> Result<Decision>;
+
+    /// Thinks about the moves of the player to move, of `allowed` alone where there are some, and
+    /// tells about every `every` what it has found, until it is told to stop; what it has found then.
+    ///
+    /// # Errors
+    ///
+    /// Unless it can, that it cannot; and what it runs on may fail.
+    fn analyze(
+        &mut self,
+        _game: &Go,
+        _allowed: Option<Vec<Action>>,
+        _every: Duration,
+        _see: &mut dyn FnMut(&Found) -> ControlFlow<()>,
+    ) -> Result<Found> {
+        let (what, text) = ("command", "analyze".to_owned());
+        let reason = format!("{} cannot analyze", self.name());
+        Err(Error::Parse { what, text, reason })
+    }
 
     /// Told after every change of the game that was not [`MoveGenerator::choose`]'s doing as well as
     /// after its own moves, so that it can keep what it knows.

@@ -1,12 +1,13 @@
 //! A player that searches.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::move_generator::{Decision, MoveGenerator};
 use crate::error::Result;
 use crate::evaluator::{Evaluator, Fork};
 use crate::found::Found;
-use crate::game::Game as _;
+use crate::game::{Action, Game as _};
 use crate::go::{Color, Go, Knowledge, Move};
 use crate::limits::Limits;
 use crate::rule::{Fpu, Puct, Rule};
@@ -97,6 +98,20 @@ impl<R: Rule, E: Evaluator<Go> + Fork> MoveGenerator for Searcher<R, E> {
             return Ok(Decision::Resign);
         }
         Ok(Decision::Move(game.move_of(best)))
+    }
+
+    fn analyze(
+        &mut self,
+        game: &Go,
+        allowed: Option<Vec<Action>>,
+        every: Duration,
+        see: &mut dyn FnMut(&Found) -> ControlFlow<()>,
+    ) -> Result<Found> {
+        self.search.allow(allowed);
+        let endless = Limits::simulations(u64::MAX);
+        let found = self.search.watch(game, endless, self.threads, every, see);
+        self.search.allow(None);
+        found
     }
 
     /// Keeps the subtree of what was played; of another game nothing.

@@ -7,14 +7,9 @@ use super::link::Link;
 /// The slot of the root.
 pub(crate) const ROOT: u32 = 0;
 
-/// Sums of values are integers of this unit: additions are exact, whatever their order.
-const UNIT: f64 = (1_u64 << 30) as f64;
-
-/// A value as a number of units.
-#[inline]
-pub(crate) fn units(value: f32) -> i64 {
-    (f64::from(value) * UNIT) as i64
-}
+/// Units in the most that a value can be. Sums of values are integers of that unit: additions are
+/// exact, whatever their order, and no sum of 2³¹ values of twice the most overflows.
+const UNITS: f64 = (1_u64 << 30) as f64;
 
 /// Alone in its cache lines: what a thread writes here does not slow down what others read beside.
 #[derive(Debug, Default)]
@@ -40,6 +35,38 @@ pub(crate) struct Arena {
     net_visits: Vec<AtomicU32>,
     net_sums: Vec<AtomicI64>,
     used: Apart<AtomicU32>,
+    /// How many slots the last group had that did not fit; 0 where all did.
+    full: Apart<AtomicU32>,
+    /// The most that a value can be, in size.
+    most: f32,
+    /// How many units 1 is.
+    scale: f64,
+}
+
+impl Clone for Arena {
+    fn clone(&self) -> Self {
+        macro_rules! copy {
+            ($kind:ident, $array:ident) => {
+                self.$array.iter().map(|cell| $kind::new(cell.load(Ordering::Relaxed))).collect()
+            };
+        }
+        let single =
+            |cell: &Apart<AtomicU32>| Apart(AtomicU32::new(cell.0.load(Ordering::Relaxed)));
+        Self {
+            visits: copy!(AtomicU32, visits),
+            sums: copy!(AtomicI64, sums),
+            links: copy!(AtomicU64, links),
+            actions: copy!(AtomicU16, actions),
+            priors: copy!(AtomicU32, priors),
+            raw: copy!(AtomicU32, raw),
+            net_visits: copy!(AtomicU32, net_visits),
+            net_sums: copy!(AtomicI64, net_sums),
+            used: single(&self.used),
+            full: single(&self.full),
+            most: self.most,
+            scale: self.scale,
+        }
+    }
 }
 
 /// Nothing was free for the children of a node.
@@ -61,7 +88,7 @@ macro_rules! add {
 
 impl Arena {
     /// An arena with an empty root; `net` says whether it keeps a net's values apart.
-    pub(crate) fn new(net: bool) -> Self {
+    pub(crate) fn new(net: bool, most: f32) -> Self {
         let mut arena = Self {
             visits: Vec::new(),
             sums: Vec::new(),
@@ -72,6 +99,9 @@ impl Arena {
             net_visits: Vec::new(),
             net_sums: Vec::new(),
             used: Apart(AtomicU32::new(1)),
+            full: Apart(AtomicU32::new(0)),
+            most,
+            scale: UNITS / f64::from(most),
         };
         if net {
             arena.net_visits.push(AtomicU32::new(0));
@@ -94,6 +124,7 @@ impl Arena {
     /// Makes room for so many slots in all.
     pub(crate) fn grow(&mut self, capacity: usize) {
         let capacity = capacity.min(u32::MAX as usize / 2);
+        self.full.0.store(0, Ordering::Relaxed);
         if capacity <= self.capacity() {
             return;
         }
@@ -109,8 +140,32 @@ impl Arena {
         }
     }
 
-    /// Empties the tree and keeps the memory.
-    pub(crate) fn clear(&mut self) {
+    /// The most that a value can be, in size.
+    pub(crate) const fn most(&self) -> f32 {
+        self.most
+    }
+
+    /// A value as a number of units.
+    #[inline]
+    pub(crate) fn units(&self, value: f32) -> i64 {
+        (f64::from(value) * self.scale) as i64
+    }
+
+    /// A sum of units as a mean; 0 without visits.
+    #[inline]
+    pub(crate) fn mean_of(&self, sum: i64, visits: u32) -> f32 {
+        if visits == 0 { 0.0 } else { (sum as f64 / (self.scale * f64::from(visits))) as f32 }
+    }
+
+    /// How many slots the last group had that did not fit; 0 where all did.
+    pub(crate) fn full(&self) -> usize {
+        self.full.0.load(Ordering::Relaxed) as usize
+    }
+
+    /// Empties the tree and keeps the memory; values are at most so large from now on.
+    pub(crate) fn clear(&mut self, most: f32) {
+        (self.most, self.scale) = (most, UNITS / f64::from(most));
+        self.full.0.store(0, Ordering::Relaxed);
         self.used.0.store(1, Ordering::Relaxed);
         self.reset(ROOT, 0, 1.0);
     }
@@ -190,7 +245,7 @@ impl Arena {
     /// The mean value of a slot; 0 without visits.
     #[inline]
     pub(crate) fn mean(&self, slot: u32) -> f32 {
-        mean(self.sum(slot), self.visits(slot))
+        self.mean_of(self.sum(slot), self.visits(slot))
     }
 
     /// The statistics of a group of slots: visits and sums.
@@ -205,7 +260,8 @@ impl Arena {
         match self.net_visits.get(slot as usize) {
             Some(visits) => {
                 let visits = visits.load(Ordering::Relaxed);
-                (visits, mean(self.net_sums[slot as usize].load(Ordering::Relaxed), visits))
+                let sum = self.net_sums[slot as usize].load(Ordering::Relaxed);
+                (visits, self.mean_of(sum, visits))
             }
             None => (0, 0.0),
         }
@@ -229,6 +285,7 @@ impl Arena {
         if used as usize + count > self.capacity() {
             if SHARED {
                 self.used.0.fetch_sub(count as u32, Ordering::Relaxed);
+                self.full.0.store(count as u32, Ordering::Relaxed);
             }
             return Err(Full);
         }
@@ -255,6 +312,20 @@ impl Arena {
             self.net_visits[slot].store(0, Ordering::Relaxed);
             self.net_sums[slot].store(0, Ordering::Relaxed);
         }
+    }
+
+    /// Takes children of a node away whose actions are not to be kept.
+    pub(crate) fn restrict(&self, slot: u32, keeps: impl Fn(u16) -> bool) {
+        let link = self.link(slot);
+        let mut to = link.first();
+        for child in link.children() {
+            if keeps(self.action(child)) {
+                self.copy(child, to);
+                to += 1;
+            }
+        }
+        let count = (to - link.first()) as u16;
+        self.links[slot as usize].store(link.of_count(count).0, Ordering::Relaxed);
     }
 
     /// Makes a node the root and keeps only what lies below it and has a parent with at least
@@ -310,20 +381,15 @@ impl Arena {
         kept
     }
 
-    /// Sees the statistics of the root with the eyes of its own mover.
-    pub(crate) fn turn_root(&self, chooser: usize, mover: usize, players: usize) {
+    /// Sees the statistics of the root with the eyes of its own mover; where the players' values do
+    /// not sum to zero, through its children.
+    pub(crate) fn turn_root(&self, chooser: usize, mover: usize, sums_to_zero: bool) {
         if chooser == mover {
             return;
         }
         let mut sum = -self.sum(ROOT);
-        if players > 2 {
-            // What the children say, and for the rest the node's own value.
-            let link = self.link(ROOT);
-            let children = || link.children();
-            let visits: u32 = children().map(|child| self.visits(child)).sum();
-            let rest = self.visits(ROOT).saturating_sub(visits);
-            sum = children().map(|child| self.sum(child)).sum::<i64>()
-                + units(self.raw(ROOT)) * i64::from(rest);
+        if !sums_to_zero {
+            sum = self.sum_of_children(self.link(ROOT), ROOT);
         } else if self.has_net() {
             let net = self.net_sums[0].load(Ordering::Relaxed);
             self.net_sums[0].store(-net, Ordering::Relaxed);
@@ -331,6 +397,15 @@ impl Arena {
         self.sums[0].store(sum, Ordering::Relaxed);
         let link = self.link(ROOT);
         self.links[0].store(link.turned().0, Ordering::Relaxed);
+    }
+
+    /// The sum of a node's visits for its own mover: what the children say, and for the rest the
+    /// node's own value.
+    pub(crate) fn sum_of_children(&self, link: Link, slot: u32) -> i64 {
+        let visits: u32 = link.children().map(|child| self.visits(child)).sum();
+        let rest = self.visits(slot).saturating_sub(visits);
+        let children = link.children().map(|child| self.sum(child)).sum::<i64>();
+        children + self.units(self.raw(slot)) * i64::from(rest)
     }
 
     fn copy(&self, from: u32, to: u32) {
@@ -348,10 +423,4 @@ impl Arena {
             copy!(net_visits, net_sums);
         }
     }
-}
-
-/// A sum of units as a mean; 0 without visits.
-#[inline]
-pub(crate) fn mean(sum: i64, visits: u32) -> f32 {
-    if visits == 0 { 0.0 } else { (sum as f64 / (UNIT * f64::from(visits))) as f32 }
 }

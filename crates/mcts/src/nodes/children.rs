@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
-use super::arena::{Arena, mean};
+use super::arena::Arena;
 use super::link::{Link, SOLVED_CHILD};
 use super::proven::Proven;
 
@@ -15,13 +15,14 @@ pub struct Children<'a> {
     sums: &'a [AtomicI64],
     slot: u32,
     link: Link,
-    value: f32,
+    value: Option<f32>,
 }
 
 impl<'a> Children<'a> {
-    /// The children of an expanded slot; `value` is the mean of the slot for its own mover.
+    /// The children of an expanded slot; `value` is the mean of the slot for its own mover, where it
+    /// is known otherwise than from the children.
     #[inline]
-    pub(crate) fn new(arena: &'a Arena, slot: u32, link: Link, value: f32) -> Self {
+    pub(crate) fn new(arena: &'a Arena, slot: u32, link: Link, value: Option<f32>) -> Self {
         let (visits, sums) = arena.group(link.first(), link.count());
         Self { arena, visits, sums, slot, link, value }
     }
@@ -41,8 +42,11 @@ impl<'a> Children<'a> {
 
     /// The mean of all that was found below the node.
     #[inline]
-    pub const fn node_value(&self) -> f32 {
-        self.value
+    pub fn node_value(&self) -> f32 {
+        self.value.unwrap_or_else(|| {
+            let sum = self.arena.sum_of_children(self.link, self.slot);
+            self.arena.mean_of(sum, self.node_visits())
+        })
     }
 
     /// What the evaluator said of the node itself; 0 for rollouts.
@@ -69,7 +73,7 @@ impl<'a> Children<'a> {
         {
             return proven.value();
         }
-        mean(self.sums[child].load(Ordering::Relaxed), self.visits(child))
+        self.arena.mean_of(self.sums[child].load(Ordering::Relaxed), self.visits(child))
     }
 
     /// Its prior probability.

@@ -17,7 +17,8 @@ pub(crate) const SOLVED_CHILD: u64 = 8;
 /// A net has seen the node.
 pub(crate) const NET: u64 = 64;
 
-const PROVEN: u64 = 48;
+/// What is proven about the node.
+pub(crate) const PROVEN: u64 = 48;
 
 impl Link {
     pub(crate) const fn expanded(first: u32, count: u16, mover: u8) -> u64 {
@@ -80,6 +81,10 @@ impl Link {
 
     pub(crate) const fn moved_to(self, first: u32) -> Self {
         Self(self.0 & 0xFFFF_FFFF | (first as u64) << 32)
+    }
+
+    pub(crate) const fn of_count(self, count: u16) -> Self {
+        Self(self.0 & !(0xFFFF << 16) | (count as u64) << 16)
     }
 
     /// The proof for the other player.

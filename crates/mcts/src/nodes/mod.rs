@@ -6,7 +6,7 @@ mod children;
 mod link;
 mod proven;
 
-pub(crate) use arena::{Apart, Arena, ROOT, units};
+pub(crate) use arena::{Apart, Arena, ROOT};
 pub use children::Children;
-pub(crate) use link::{CHANCE, EXPANDING, Link, NET, SOLVED_CHILD};
+pub(crate) use link::{CHANCE, EXPANDING, Link, NET, PROVEN, SOLVED_CHILD};
 pub use proven::Proven;

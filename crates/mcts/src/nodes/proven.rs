@@ -1,7 +1,9 @@
 //! Results that are certain.
 
+use serde::{Deserialize, Serialize};
+
 /// What is proven about a node, for the player who chose it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Proven {
     /// Lost, whatever is played.
     Loss,

@@ -39,30 +39,52 @@ pub struct GumbelRoot {
     noise: Vec<f32>,
     /// Visits that every child had when the search began.
     before: Vec<u32>,
-    /// How many new visits the considered child must have at each simulation.
-    schedule: Vec<u32>,
+    schedule: Schedule,
 }
 
-/// How many visits the action chosen at each simulation has, for sequential halving among
-/// `considered` actions.
-fn schedule(considered: usize, simulations: usize) -> Vec<u32> {
-    if considered <= 1 {
-        return (0..simulations as u32).collect();
-    }
-    let rounds = (considered as f32).log2().ceil() as usize;
-    let mut visits = vec![0; considered];
-    let mut schedule = Vec::with_capacity(simulations);
-    let mut left = considered;
-    while schedule.len() < simulations {
-        let extra = (simulations / (rounds * left)).max(1);
-        for _ in 0..extra {
-            schedule.extend_from_slice(&visits[..left]);
-            visits[..left].iter_mut().for_each(|n| *n += 1);
+/// Sequential halving: how many new visits the considered child must have at each simulation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Schedule {
+    simulations: u64,
+    phases: Vec<Phase>,
+}
+
+/// Some actions are visited in turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Phase {
+    /// The simulation with which it begins.
+    start: u64,
+    /// How many actions are left.
+    left: u64,
+    /// The visits that each of them has before.
+    visits: u64,
+}
+
+impl Schedule {
+    /// Of so many actions by so many simulations.
+    fn new(considered: usize, simulations: u64) -> Self {
+        let mut phases = Vec::new();
+        let rounds = u64::from(considered.max(1).next_power_of_two().ilog2().max(1));
+        let (mut start, mut left, mut visits) = (0, considered.max(1) as u64, 0);
+        while start < simulations {
+            phases.push(Phase { start, left, visits });
+            if left == 1 {
+                break;
+            }
+            let extra = (simulations / (rounds * left)).max(1);
+            visits = visits.saturating_add(extra);
+            start = start.saturating_add(extra.saturating_mul(left));
+            left = (left / 2).max(2);
         }
-        left = (left / 2).max(2);
+        Self { simulations, phases }
     }
-    schedule.truncate(simulations);
-    schedule
+
+    /// The visits of the action that is chosen at a simulation; none beyond the last.
+    fn wanted(&self, simulation: u64) -> Option<u64> {
+        let next = self.phases.partition_point(|phase| phase.start <= simulation);
+        let phase = self.phases[..next].last().filter(|_| simulation < self.simulations)?;
+        Some(phase.visits + (simulation - phase.start) / phase.left)
+    }
 }
 
 impl Gumbel {
@@ -163,11 +185,13 @@ impl Rule for Gumbel {
     fn choose_at_root(&self, root: &Self::Root, children: &Children<'_>) -> usize {
         let new = |child| children.visits(child).saturating_sub(root.before[child]);
         let simulation: u32 = (0..children.len()).map(new).sum();
-        let wanted = root.schedule.get(simulation as usize).copied();
+        let wanted = root.schedule.wanted(simulation.into());
         let (mut best, mut highest) = (None, f32::NEG_INFINITY);
         self.improved(children, |child, logit| {
             let score = root.noise[child] + logit;
-            if wanted.is_none_or(|n| new(child) == n) && !children.is_lost(child) && score > highest
+            if wanted.is_none_or(|n| u64::from(new(child)) == n)
+                && !children.is_lost(child)
+                && score > highest
             {
                 (best, highest) = (Some(child), score);
             }
@@ -182,11 +206,11 @@ impl Rule for Gumbel {
         simulations: Option<u64>,
         random: &mut Random,
     ) -> Self::Root {
-        let simulations = simulations.unwrap_or(0) as usize;
+        let simulations = simulations.unwrap_or(0);
         GumbelRoot {
             noise: (0..children.len()).map(|_| self.noise * random.gumbel()).collect(),
             before: (0..children.len()).map(|child| children.visits(child)).collect(),
-            schedule: schedule(self.considered.min(children.len()), simulations),
+            schedule: Schedule::new(self.considered.min(children.len()), simulations),
         }
     }
 
@@ -231,13 +255,21 @@ pub(crate) fn softmax(logits: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    use super::schedule;
+    use super::Schedule;
 
     #[test]
     fn sequential_halving_gives_the_papers_schedule() {
+        let schedule = |considered, simulations| -> Vec<u64> {
+            let schedule = Schedule::new(considered, simulations);
+            (0..simulations).map(|simulation| schedule.wanted(simulation).unwrap()).collect()
+        };
         assert_eq!(schedule(4, 8), [0, 0, 0, 0, 1, 1, 2, 2]);
         assert_eq!(schedule(1, 3), [0, 1, 2]);
         // 2 rounds, 16 simulations: 2 visits for each of 4, then 4 for each of 2.
         assert_eq!(schedule(4, 16), [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]);
+        assert_eq!(schedule(3, 7), [0, 0, 0, 1, 1, 2, 2]);
+        let most = Schedule::new(16, u64::MAX);
+        assert!(most.phases.len() < 20 && most.wanted(u64::MAX - 1).is_some());
+        assert_eq!(most.wanted(u64::MAX), None);
     }
 }

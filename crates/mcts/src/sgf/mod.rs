@@ -2,7 +2,8 @@
 //! Go in them.
 //!
 //! [`Sgf`] is the file as it stands: every property of every variation, written back as it was
-//! read. [`Record`] is one game in it, main line only, ready to be played.
+//! read, in UTF-8. [`Record`] is one game in it, main line only, ready to be played; read strictly, or
+//! [leniently](Record::lenient).
 //!
 //! ```
 //! use mcts::go::{Color, Rules};
@@ -19,6 +20,7 @@
 //! # Ok::<(), mcts::Error>(())
 //! ```
 
+mod charset;
 mod parse;
 mod record;
 mod tree;

@@ -39,6 +39,24 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Whether a game begins here: `(`, then `;` or a property.
+    fn begins_game(&mut self) -> bool {
+        if self.peek() != Some('(') {
+            return false;
+        }
+        let mut rest = self.characters.clone();
+        rest.next();
+        let mut rest = rest.skip_while(|character| character.is_whitespace()).peekable();
+        if rest.peek() == Some(&';') {
+            return true;
+        }
+        let mut letters = 0;
+        while rest.next_if(char::is_ascii_alphanumeric).is_some() {
+            letters += 1;
+        }
+        letters > 0 && rest.find(|character| !character.is_whitespace()) == Some('[')
+    }
+
     fn error(&mut self, expected: &str) -> Error {
         let found = match self.peek() {
             Some(character) => format!("`{}`", character.escape_default()),
@@ -55,7 +73,7 @@ impl<'a> Cursor<'a> {
             if !character.is_ascii_alphanumeric() {
                 break;
             }
-            if !character.is_ascii_lowercase() {
+            if character.is_ascii_uppercase() || (character.is_ascii_digit() && !name.is_empty()) {
                 name.push(character);
             }
             self.next();
@@ -88,17 +106,17 @@ impl<'a> Cursor<'a> {
 impl FromStr for Sgf {
     type Err = Error;
 
-    /// Reads a collection. What stands before the first `(;` and after the last game is skipped, as
-    /// mail headers were; `;` may be missing at the start of a game tree.
+    /// Reads a collection. What stands before, between and after the games is skipped, as mail
+    /// headers were; `;` may be missing at the start of a game tree.
     fn from_str(text: &str) -> Result<Self> {
         let mut cursor = Cursor::new(text);
         let mut sgf = Self::new();
-        while cursor.peek().is_some_and(|character| character != '(') {
-            cursor.next();
-        }
-        while cursor.peek() == Some('(') {
-            game(&mut cursor, &mut sgf)?;
-            cursor.skip_space();
+        while cursor.peek().is_some() {
+            if cursor.begins_game() {
+                game(&mut cursor, &mut sgf)?;
+            } else {
+                cursor.next();
+            }
         }
         if sgf.games().is_empty() {
             return Err(cursor.error("`(` at the start of a game"));

@@ -7,6 +7,9 @@ use crate::error::{Error, Result};
 use crate::go::{Color, Go, MAX_SIDE, Move, Point, Rules};
 use crate::symmetry;
 
+/// What is done about an error that can be passed over: the same again, or nothing.
+type Fault<'f> = dyn FnMut(Error) -> Result<()> + 'f;
+
 /// What a node of the main line does.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
@@ -60,12 +63,13 @@ impl Record {
         })
     }
 
-    /// The first game of a file.
+    /// The first game of a file, to the letter; [`Record::lenient`] takes what servers and people
+    /// write.
     ///
     /// # Errors
     ///
     /// [`Error::Record`] with line and column where the game is not Go, the board is out of
-    /// range, or a point is not on the board.
+    /// range, a number is none, or a point is not on the board.
     pub fn from_sgf(sgf: &Sgf) -> Result<Self> {
         Self::from_sgf_game(sgf, 0)
     }
@@ -76,20 +80,43 @@ impl Record {
     ///
     /// As [`Record::from_sgf`]; also where the file has fewer games.
     pub fn from_sgf_game(sgf: &Sgf, game: usize) -> Result<Self> {
+        Self::read_game(sgf, game, &mut Err)
+    }
+
+    /// A game of a file, counted from 0, and what of it was passed over or taken otherwise than it
+    /// is written: numbers with words behind them (`6.5目`), handicaps that are none, properties
+    /// with points off the board, and komi in Chinese stones or hundredths (`3.75` and `375` are 7.5
+    /// points, `650` is 6.5).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Record`] where the file has fewer games, the game is not Go, or the board is out of
+    /// range.
+    pub fn lenient(sgf: &Sgf, game: usize) -> Result<(Self, Vec<Error>)> {
+        let mut passed = Vec::new();
+        let record = Self::read_game(sgf, game, &mut |error| {
+            passed.push(error);
+            Ok(())
+        })?;
+        Ok((record, passed))
+    }
+
+    /// Reads a game; `fault` decides about each error that can be passed over.
+    fn read_game(sgf: &Sgf, game: usize, fault: &mut Fault<'_>) -> Result<Self> {
         let first = sgf.main_line(game).next().ok_or_else(|| Error::Record {
             line: 1,
             column: 1,
             reason: format!("there is no game {game}: the file has {}", sgf.games().len()),
         })?;
-        let mut record = Self::header(first)?;
+        let mut record = Self::header(first, fault)?;
         for node in sgf.main_line(game) {
-            record.read(node)?;
+            record.read(node, fault)?;
         }
         Ok(record)
     }
 
     /// What the first node says.
-    fn header(node: &Node) -> Result<Self> {
+    fn header(node: &Node, fault: &mut Fault<'_>) -> Result<Self> {
         if let Some(game) = node.property("GM")
             && game.text().trim() != "1"
         {
@@ -101,8 +128,8 @@ impl Record {
         };
         let text = |name: &str| node.property(name).map(Property::text).unwrap_or_default();
         let mut record = Self::new(width, height)?;
-        record.komi = number(node, "KM")?;
-        record.handicap = number(node, "HA")?.unwrap_or(0.0) as usize;
+        record.komi = komi(node, fault)?;
+        record.handicap = number(node, "HA", fault)?.unwrap_or(0.0) as usize;
         record.black = text("PB");
         record.white = text("PW");
         record.result = text("RE");
@@ -110,7 +137,7 @@ impl Record {
     }
 
     /// The steps of a node.
-    fn read(&mut self, node: &Node) -> Result<()> {
+    fn read(&mut self, node: &Node, fault: &mut Fault<'_>) -> Result<()> {
         let mut stones = Vec::new();
         let mut place = None;
         for property in &node.properties {
@@ -122,26 +149,37 @@ impl Record {
             };
             place.get_or_insert((property.line, property.column));
             for value in &property.values {
-                stones.extend(self.points(property, value)?.into_iter().map(|p| (p, color)));
+                match self.points(property, value) {
+                    Ok(points) => stones.extend(points.into_iter().map(|p| (p, color))),
+                    Err(error) => fault(error)?,
+                }
             }
         }
         if let Some((line, column)) = place {
             self.steps.push((Step::SetUp(stones), line, column));
         }
         for property in &node.properties {
-            let step = match property.name.as_str() {
-                "B" => Step::Move(Color::Black, self.played(property)?),
-                "W" => Step::Move(Color::White, self.played(property)?),
-                "PL" => match property.text().trim() {
-                    "B" | "b" | "1" | "black" => Step::ToPlay(Color::Black),
-                    "W" | "w" | "2" | "white" => Step::ToPlay(Color::White),
-                    other => return Err(property.error(format!("PL is {other}, expected B or W"))),
-                },
-                _ => continue,
-            };
-            self.steps.push((step, property.line, property.column));
+            match self.step(property) {
+                Ok(Some(step)) => self.steps.push((step, property.line, property.column)),
+                Ok(None) => {}
+                Err(error) => fault(error)?,
+            }
         }
         Ok(())
+    }
+
+    /// What a property does, but for set-up.
+    fn step(&self, property: &Property) -> Result<Option<Step>> {
+        Ok(Some(match property.name.as_str() {
+            "B" => Step::Move(Color::Black, self.played(property)?),
+            "W" => Step::Move(Color::White, self.played(property)?),
+            "PL" => match property.text().trim() {
+                "B" | "b" | "1" | "black" => Step::ToPlay(Color::Black),
+                "W" | "w" | "2" | "white" => Step::ToPlay(Color::White),
+                other => return Err(property.error(format!("PL is {other}, expected B or W"))),
+            },
+            _ => return Ok(None),
+        }))
     }
 
     /// The move of `B` or `W`: nothing, or `tt` up to 19×19, is a pass.
@@ -211,12 +249,15 @@ impl Record {
         record
     }
 
-    /// Forgets move `number`, counted from 1, and what follows.
+    /// Forgets move `number`, counted from 1, and what follows; whose it was stays.
     pub fn keep_before_move(&mut self, number: usize) {
-        let moves = self.steps.iter().enumerate();
-        let at = moves.filter(|(_, step)| matches!(step.0, Step::Move(..))).map(|(at, _)| at);
-        if let Some(end) = at.into_iter().nth(number.max(1) - 1) {
+        let moves = self.steps.iter().enumerate().filter_map(|(at, (step, line, column))| {
+            let Step::Move(color, _) = step else { return None };
+            Some((at, (Step::ToPlay(*color), *line, *column)))
+        });
+        if let Some((end, turn)) = moves.into_iter().nth(number.max(1) - 1) {
             self.steps.truncate(end);
+            self.steps.push(turn);
         }
     }
 
@@ -373,16 +414,37 @@ fn sides(size: &Property) -> Result<(usize, usize)> {
         .ok_or_else(|| size.error(format!("the board size is `{}`, expected 1 to 19", size.text())))
 }
 
+/// Komi in points.
+fn komi(node: &Node, fault: &mut Fault<'_>) -> Result<Option<f32>> {
+    let Some(written) = number(node, "KM", fault)? else { return Ok(None) };
+    let hundredths = written.abs() >= 100.0;
+    let komi = if hundredths { written / 100.0 } else { written };
+    // Of stones in Chinese counting there are quarters, of points only halves.
+    let stones = (2.0 * komi).fract() != 0.0;
+    let komi = if stones { 2.0 * komi } else { komi };
+    if (hundredths || stones)
+        && let Some(property) = node.property("KM")
+    {
+        let written = property.text();
+        fault(property.error(format!("KM is `{written}`, expected points: {komi}, as it seems")))?;
+    }
+    Ok(Some(komi))
+}
+
 /// A number of the first node; an empty value is none.
-fn number(node: &Node, name: &str) -> Result<Option<f32>> {
+fn number(node: &Node, name: &str, fault: &mut Fault<'_>) -> Result<Option<f32>> {
     let Some(property) = node.property(name) else { return Ok(None) };
     let text = property.text();
     if text.trim().is_empty() {
         return Ok(None);
     }
     // Some programs write a comma for the decimal point.
-    match text.trim().replace(',', ".").parse::<f32>() {
-        Ok(number) if number.is_finite() => Ok(Some(number)),
-        _ => Err(property.error(format!("{name} is `{text}`, expected a number"))),
+    let written = text.trim().replace(',', ".");
+    let read = |text: &str| text.parse().ok().filter(|number: &f32| number.is_finite());
+    let found = read(&written);
+    if found.is_none() {
+        fault(property.error(format!("{name} is `{text}`, expected a number")))?;
     }
+    let digits = written.find(|c: char| !c.is_ascii_digit() && !"+-.".contains(c));
+    Ok(found.or_else(|| read(&written[..digits?])))
 }

@@ -123,7 +123,7 @@ impl Node {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sgf {
     /// All nodes; parents stand before their children.
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     /// The first node of each game.
     games: Vec<usize>,
 }
@@ -135,7 +135,7 @@ impl Sgf {
         Self::default()
     }
 
-    /// Reads a file: UTF-8, and Latin-1 where it is not that.
+    /// Reads a file, as [`Sgf::from_bytes`].
     ///
     /// # Errors
     ///
@@ -145,16 +145,15 @@ impl Sgf {
         Self::from_bytes(&bytes)
     }
 
-    /// Reads the bytes of a file: UTF-8, and Latin-1 where they are not that.
+    /// Reads the bytes of a file: in the character set that `CA` names; where they are not of it,
+    /// or it says nothing, in UTF-8 or the one that is most likely (Shift-JIS, EUC-JP, GB 18030,
+    /// Big5, EUC-KR, those of Windows). What is read says `CA[UTF-8]`, as it is written.
     ///
     /// # Errors
     ///
     /// [`Error::Record`] for what is no SGF.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => text.parse(),
-            Err(_) => bytes.iter().map(|&byte| char::from(byte)).collect::<String>().parse(),
-        }
+        super::charset::read(bytes)
     }
 
     /// The first node of each game.

@@ -1,11 +1,9 @@
 //! Two of the three verbs: a simulation goes down to a leaf, and what is found there goes back up.
 
 use crate::error::{Error, Result};
-use crate::game::{Action, Game, Turn, Values};
+use crate::game::{Action, Game, Payoff, Turn, Values};
 use crate::leaves::Leaves;
-use crate::nodes::{
-    Arena, CHANCE, Children, EXPANDING, Link, NET, Proven, ROOT, SOLVED_CHILD, units,
-};
+use crate::nodes::{Arena, CHANCE, Children, EXPANDING, Link, NET, Proven, ROOT, SOLVED_CHILD};
 use crate::random::Random;
 use crate::rule::Rule;
 
@@ -17,7 +15,8 @@ pub enum Selected {
     /// Where the result is known; it has been backed up already.
     Known,
     /// At a leaf that waits already, or at a full arena: what is on its way must be backed up
-    /// first. Nothing was changed.
+    /// first. In a tree [with virtual loss](super::Tree::with_virtual_loss) the visit counts as lost
+    /// until then, so that the next one may find another leaf.
     Blocked,
 }
 
@@ -31,9 +30,9 @@ pub(crate) struct Context<'a, G, R: Rule> {
 }
 
 impl<G, R: Rule> Context<'_, G, R> {
-    /// Whether fewer than so many slots are free.
-    pub(crate) fn is_full(&self, reserve: usize) -> bool {
-        self.arena.used() + reserve > self.arena.capacity()
+    /// Whether a group of children has found no room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.arena.full() > 0
     }
 
     /// Whether the root is proven.
@@ -51,6 +50,22 @@ pub(crate) struct Settings {
     pub(crate) priors: bool,
     /// What a simulation on its way counts as, where there may be more than one.
     pub(crate) on_way: OnWay,
+}
+
+/// Whether what one player gets is what the other loses.
+pub(super) fn sums_to_zero<G: Game>(game: &G) -> bool {
+    game.players() == 2 && G::PAYOFF != Payoff::General
+}
+
+/// The value of a node for its mover, of its mean for who chose it; none where only its children can
+/// tell.
+pub(super) fn value_for(
+    chooser: usize,
+    mover: usize,
+    mean: f32,
+    sums_to_zero: bool,
+) -> Option<f32> {
+    if chooser == mover { Some(mean) } else { sums_to_zero.then_some(-mean) }
 }
 
 /// Visits and losses that stand in for a simulation on its way.
@@ -72,11 +87,16 @@ impl OnWay {
     }
 
     fn add<const SHARED: bool>(self, arena: &Arena, slot: u32) {
-        arena.add::<SHARED>(slot, self.visits, -units(self.losses as f32));
+        arena.add::<SHARED>(slot, self.visits, -self.units(arena));
     }
 
     fn take<const SHARED: bool>(self, arena: &Arena, slot: u32) {
-        arena.add::<SHARED>(slot, self.visits.wrapping_neg(), units(self.losses as f32));
+        arena.add::<SHARED>(slot, self.visits.wrapping_neg(), self.units(arena));
+    }
+
+    /// What its losses are worth.
+    fn units(self, arena: &Arena) -> i64 {
+        arena.units(self.losses as f32 * arena.most())
     }
 }
 
@@ -100,7 +120,18 @@ pub(crate) struct Worker<G> {
     pending: Vec<Pending>,
     paths: Vec<u32>,
     path_rewards: Vec<Values>,
+    /// The slots of paths that were blocked, each counted as on its way.
+    blocked: Vec<u32>,
+    /// Visits and units for busy slots that are not added yet.
+    late: Late,
 }
+
+/// Additions to slots that every thread adds to: they wait for others to the same slot, since each
+/// takes the slot away from the other threads' caches.
+type Late = Vec<(u32, u32, i64)>;
+
+/// From so many visits on a slot is busy: what waits is a small share of them.
+const BUSY: u32 = 1 << 10;
 
 #[derive(Debug, Clone, Copy)]
 struct Pending {
@@ -165,6 +196,15 @@ impl<G: Game> Worker<G> {
             pending: Vec::new(),
             paths: Vec::new(),
             path_rewards: Vec::new(),
+            blocked: Vec::new(),
+            late: Late::new(),
+        }
+    }
+
+    /// Adds what waits.
+    pub(crate) fn flush<const SHARED: bool>(&mut self, arena: &Arena) {
+        for (slot, visits, units) in self.late.drain(..) {
+            arena.add::<SHARED>(slot, visits, units);
         }
     }
 
@@ -203,16 +243,28 @@ impl<G: Game> Worker<G> {
             }
             if !link.is_expanded() {
                 if let Some(values) = self.game.outcome() {
+                    self.check_values(arena, settings, &self.rewards, values).inspect_err(
+                        |_| {
+                            self.undo::<SHARED>(arena, on_way);
+                        },
+                    )?;
                     self.end::<SHARED>(arena, settings, chooser, values);
                     return Ok(Selected::Known);
                 }
-                if arena.visits(slot) < rule.expand_after() {
+                // Without priors a leaf is judged before it is expanded, or nothing would be.
+                let after = rule.expand_after().max(u32::from(!settings.priors));
+                if arena.visits(slot) < after {
                     self.push::<SHARED, R>(context, leaves, link, false);
                     return Ok(Selected::Leaf);
                 }
                 if settings.priors {
                     if arena.mark::<SHARED>(slot, EXPANDING).has(EXPANDING) {
-                        self.undo::<SHARED>(arena, on_way);
+                        if SHARED {
+                            self.undo::<SHARED>(arena, on_way);
+                        } else if on_way.counts() {
+                            on_way.add::<SHARED>(arena, slot);
+                            self.blocked.extend_from_slice(&self.path);
+                        }
                         return Ok(Selected::Blocked);
                     }
                     self.list_actions()?;
@@ -235,7 +287,11 @@ impl<G: Game> Worker<G> {
                     let paid = if G::REWARDS { self.game.rewards().of(chooser) } else { 0.0 };
                     value = (value - paid) / settings.discount;
                 }
-                let value = if chooser == mover || slot == ROOT { value } else { -value };
+                let value = if slot == ROOT {
+                    Some(value)
+                } else {
+                    value_for(chooser, mover, value, sums_to_zero(context.root))
+                };
                 let children = Children::new(arena, slot, link, value);
                 if slot == ROOT {
                     rule.choose_at_root(context.root_state, &children)
@@ -332,7 +388,8 @@ impl<G: Game> Worker<G> {
         if G::REWARDS {
             self.path_rewards.extend_from_slice(&self.rewards);
         }
-        let turn = if expands { self.game.turn() } else { Turn::Player(0) };
+        let counts = expands || G::PAYOFF == Payoff::General;
+        let turn = if counts { self.game.turn() } else { Turn::Player(0) };
         self.pending.push(Pending { leaf, end: self.paths.len(), expands, turn });
     }
 
@@ -342,7 +399,8 @@ impl<G: Game> Worker<G> {
         if settings.on_way.counts() {
             settings.on_way.add::<SHARED>(arena, self.path[self.path.len() - 1]);
         }
-        back_up::<SHARED, G>(arena, settings, &self.path, &self.rewards, values);
+        let Self { path, rewards, late, .. } = self;
+        back_up::<SHARED, G>(arena, settings, path, rewards, values, late);
     }
 
     /// The game is over at the end of the path.
@@ -355,10 +413,34 @@ impl<G: Game> Worker<G> {
     ) {
         self.finish::<SHARED>(arena, settings, values);
         if settings.solver
-            && values.sums_to_zero()
             && let Some(proven) = Proven::from_value(values.of(chooser))
         {
             prove::<SHARED>(arena, &self.path, proven);
+        }
+    }
+
+    /// Refuses values that are larger than the game says, on any level of a path that pays these
+    /// rewards.
+    fn check_values(
+        &self,
+        arena: &Arena,
+        settings: Settings,
+        rewards: &[Values],
+        mut values: Values,
+    ) -> Result<()> {
+        let most = 2.0 * arena.most();
+        let too_large =
+            |values: &Values| values.as_array().iter().copied().find(|value| value.abs() > most);
+        let mut found = too_large(&values);
+        if G::REWARDS {
+            for paid in rewards.iter().skip(1).rev() {
+                values = values.discounted(settings.discount, paid);
+                found = found.or_else(|| too_large(&values));
+            }
+        }
+        match found {
+            None => Ok(()),
+            Some(value) => Err(Error::Value { game: self.game.name(), value, most: arena.most() }),
         }
     }
 
@@ -393,8 +475,12 @@ impl<G: Game> Worker<G> {
         settings: Settings,
         leaves: &Leaves<G>,
     ) -> Result<()> {
-        for pending in &self.pending {
-            check(leaves, pending.leaf)?;
+        let mut start = 0;
+        for &Pending { leaf, end, .. } in &self.pending {
+            check(leaves, leaf)?;
+            let rewards = if G::REWARDS { &self.path_rewards[start..end] } else { &[] };
+            self.check_values(arena, settings, rewards, leaves.values(leaf))?;
+            start = end;
         }
         let mut start = 0;
         for &Pending { leaf, end, expands, turn } in &self.pending {
@@ -405,11 +491,15 @@ impl<G: Game> Worker<G> {
                 1 => arena.link(ROOT).mover(),
                 depth => arena.link(path[depth - 2]).mover(),
             };
+            let (mover, flags) = match turn {
+                Turn::Player(mover) => (mover, 0),
+                Turn::Chance => (chooser as u8, CHANCE),
+            };
+            if expands || G::PAYOFF == Payoff::General {
+                // What the node itself is worth, for its mover.
+                arena.set_raw(slot, leaves.values(leaf).of(mover as usize));
+            }
             if expands {
-                let (mover, flags) = match turn {
-                    Turn::Player(mover) => (mover, 0),
-                    Turn::Chance => (chooser as u8, CHANCE),
-                };
                 let priors = if turn == Turn::Chance {
                     self.chances.clear();
                     leaves.game(leaf).chances(&mut self.chances);
@@ -417,8 +507,10 @@ impl<G: Game> Worker<G> {
                 } else {
                     leaves.priors(leaf)
                 };
-                arena.set_raw(slot, leaves.values(leaf).of(mover as usize));
-                let children = leaves.actions(leaf).iter().copied().zip(priors.iter().copied());
+                let total: f32 = priors.iter().sum();
+                let even = 1.0 / priors.len() as f32;
+                let priors = priors.iter().map(|&prior| if total > 0.0 { prior } else { even });
+                let children = leaves.actions(leaf).iter().copied().zip(priors);
                 // The mark stays on a node that has children: a thread that saw it without must not
                 // expand it again. Without room it stays a leaf, judged again when next visited.
                 if arena.expand::<SHARED>(slot, mover, flags, children).is_err() {
@@ -428,10 +520,11 @@ impl<G: Game> Worker<G> {
             if let Some(values) = leaves.net_values(leaf) {
                 back_up_net::<SHARED>(arena, path, values);
             }
-            back_up::<SHARED, G>(arena, settings, path, rewards, leaves.values(leaf));
+            let values = leaves.values(leaf);
+            back_up::<SHARED, G>(arena, settings, path, rewards, values, &mut self.late);
             start = end;
         }
-        self.forget();
+        self.forget::<SHARED>(arena, settings.on_way);
         Ok(())
     }
 
@@ -448,10 +541,13 @@ impl<G: Game> Worker<G> {
             }
             start = end;
         }
-        self.forget();
+        self.forget::<SHARED>(arena, settings.on_way);
     }
 
-    fn forget(&mut self) {
+    fn forget<const SHARED: bool>(&mut self, arena: &Arena, on_way: OnWay) {
+        for slot in self.blocked.drain(..) {
+            on_way.take::<SHARED>(arena, slot);
+        }
         self.pending.clear();
         self.paths.clear();
         self.path_rewards.clear();
@@ -481,26 +577,37 @@ fn back_up<const SHARED: bool, G: Game>(
     path: &[u32],
     rewards: &[Values],
     mut values: Values,
+    late: &mut Late,
 ) {
     let visits = 1_u32.wrapping_sub(settings.on_way.visits);
-    let found = units(settings.on_way.losses as f32);
+    let found = settings.on_way.units(arena);
+    let mut add = |slot: u32, units: i64| {
+        if !SHARED || settings.on_way.counts() || arena.visits(slot) < BUSY {
+            arena.add::<SHARED>(slot, visits, units);
+        } else if let Some(waiting) = late.iter_mut().find(|waiting| waiting.0 == slot) {
+            waiting.1 += visits;
+            waiting.2 += units;
+        } else {
+            late.push((slot, visits, units));
+        }
+    };
     for depth in (1..path.len()).rev() {
         if G::REWARDS || settings.is_discounted() {
             let paid = rewards.get(depth).copied().unwrap_or_default();
             values = values.discounted(settings.discount, &paid);
         }
         let chooser = arena.link(path[depth - 1]).mover();
-        arena.add::<SHARED>(path[depth], visits, units(values.of(chooser)) + found);
+        add(path[depth], arena.units(values.of(chooser)) + found);
     }
     let mover = arena.link(ROOT).mover();
-    arena.add::<SHARED>(ROOT, visits, units(values.of(mover)) + found);
+    add(ROOT, arena.units(values.of(mover)) + found);
 }
 
 fn back_up_net<const SHARED: bool>(arena: &Arena, path: &[u32], values: Values) {
     for pair in path.windows(2) {
-        arena.add_net::<SHARED>(pair[1], units(values.of(arena.link(pair[0]).mover())));
+        arena.add_net::<SHARED>(pair[1], arena.units(values.of(arena.link(pair[0]).mover())));
     }
-    arena.add_net::<SHARED>(ROOT, units(values.of(arena.link(ROOT).mover())));
+    arena.add_net::<SHARED>(ROOT, arena.units(values.of(arena.link(ROOT).mover())));
 }
 
 /// Writes a proof at the end of a path and follows it up as far as it reaches.

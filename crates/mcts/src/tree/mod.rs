@@ -34,23 +34,21 @@ mod dot;
 pub use crate::nodes::{Children, Proven};
 pub use descend::Selected;
 pub(crate) use descend::{Context, Request, Worker, check};
+use descend::{sums_to_zero, value_for};
 
 use self::descend::{OnWay, Settings};
 use model_utils_core::config;
 
-/// Simulations that a rule which plans each of them beforehand takes at most.
-const MOST_DIVIDED: u64 = 1 << 24;
-
 use crate::error::{Error, Result};
 use crate::found::{Choice, Found};
-use crate::game::{Action, Game};
+use crate::game::{Action, Game, Payoff};
 use crate::leaves::Leaves;
-use crate::nodes::{Arena, CHANCE, ROOT};
+use crate::nodes::{Arena, CHANCE, PROVEN, ROOT};
 use crate::random::Random;
 use crate::rule::Rule;
 
 /// A tree over the positions of one game.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Tree<G, R: Rule> {
     arena: Arena,
     rule: R,
@@ -62,6 +60,8 @@ pub struct Tree<G, R: Rule> {
     prepared: bool,
     noisy: bool,
     most_nodes: usize,
+    /// The actions of the root that are looked at; none: all.
+    allowed: Option<Vec<Action>>,
 }
 
 impl<G: Game, R: Rule> Tree<G, R> {
@@ -72,8 +72,10 @@ impl<G: Game, R: Rule> Tree<G, R> {
     /// [`Error::Config`] for a rule that cannot work.
     pub fn new(rule: R, game: &G, seed: u64) -> Result<Self> {
         rule.check()?;
+        let most = game.most_value();
+        config::positive("most_value", most)?;
         let mut tree = Self {
-            arena: Arena::new(rule.keeps_net_values()),
+            arena: Arena::new(rule.keeps_net_values(), most),
             rule,
             root: game.clone(),
             root_state: R::Root::default(),
@@ -88,6 +90,7 @@ impl<G: Game, R: Rule> Tree<G, R> {
             prepared: false,
             noisy: false,
             most_nodes: usize::MAX,
+            allowed: None,
         };
         tree.set_game(game);
         Ok(tree)
@@ -101,8 +104,8 @@ impl<G: Game, R: Rule> Tree<G, R> {
         self
     }
 
-    /// Whether wins, losses and draws that are proven are followed up (so unless set). Only in
-    /// games of two players with outcomes −1, 0 and 1.
+    /// Whether wins, losses and draws that are proven are followed up (so unless set). Only where
+    /// the game says that its outcomes are such ([`Payoff::WinDrawLoss`]).
     #[must_use]
     pub fn with_solver(mut self, solver: bool) -> Self {
         self.settings.solver = solver && solvable(&self.root);
@@ -142,19 +145,30 @@ impl<G: Game, R: Rule> Tree<G, R> {
         Ok(self)
     }
 
+    /// Looks at these actions of the root alone. Before the first search.
+    pub(crate) fn with_allowed(mut self, allowed: Option<Vec<Action>>) -> Self {
+        self.allowed = allowed;
+        self
+    }
+
     /// Makes a position the root of an empty tree; the memory is kept.
     pub fn set_game(&mut self, game: &G) {
         self.worker.cancel::<false>(&self.arena, self.settings);
         self.root.clone_from(game);
-        self.arena.clear();
+        self.arena.clear(game.most_value());
         self.settings.solver &= solvable(game);
-        self.new_root();
+        self.new_root(0);
     }
 
-    /// What follows from a new position at the root.
-    fn new_root(&mut self) {
-        let mover = self.root.turn().player().unwrap_or(0);
+    /// What follows from a new position at the root. Where chance acts there, its statistics stay
+    /// those of who chose it.
+    fn new_root(&mut self, chooser: usize) {
+        let mover = self.root.turn().player().unwrap_or(chooser);
         self.arena.mark::<false>(ROOT, (mover as u64) << 8);
+        if !self.arena.link(ROOT).is_expanded() {
+            // Which action it was that proved it has been forgotten.
+            self.arena.unmark(ROOT, PROVEN);
+        }
         self.prepared = false;
         self.noisy = false;
     }
@@ -179,12 +193,14 @@ impl<G: Game, R: Rule> Tree<G, R> {
         if actions.is_empty() {
             return Err(Error::NoActions { game: game.name() });
         }
+        if let Some(allowed) = &self.allowed {
+            let some = actions.iter().any(|action| allowed.contains(action));
+            let expected = "an action that is legal in the position";
+            config::require(some, "allowed", format!("{allowed:?}"), expected)?;
+        }
         if self.rule.needs_simulations() {
             let expected = "a limit of simulations, which this rule divides among the actions";
             config::require(simulations.is_some(), "limits", simulations, expected)?;
-            let limit = simulations.unwrap_or(0);
-            let fits = limit <= MOST_DIVIDED;
-            config::require(fits, "limits.simulations", limit, "at most 2²⁴ for this rule")?;
         }
         // The evaluation of an empty root is one of the simulations.
         let fresh = u64::from(!self.arena.link(ROOT).is_expanded());
@@ -249,7 +265,7 @@ impl<G: Game, R: Rule> Tree<G, R> {
         self.worker.cancel::<false>(&self.arena, self.settings);
     }
 
-    /// Plays an action at the root and keeps the subtree below it.
+    /// Plays an action at the root, or what chance plays there, and keeps the subtree below it.
     ///
     /// # Errors
     ///
@@ -260,13 +276,13 @@ impl<G: Game, R: Rule> Tree<G, R> {
         next.try_play(action)?;
         let link = self.arena.link(ROOT);
         let child = link.children().find(|&child| self.arena.action(child) == action);
-        match child.filter(|_| next.outcome().is_none() && next.turn().player().is_some()) {
+        match child.filter(|_| next.outcome().is_none()) {
             Some(child) => {
                 self.arena.keep(child, 0);
                 self.root = next;
-                self.new_root();
+                self.new_root(link.mover());
                 let mover = self.arena.link(ROOT).mover();
-                self.arena.turn_root(link.mover(), mover, self.root.players());
+                self.arena.turn_root(link.mover(), mover, sums_to_zero(&self.root));
             }
             None => self.set_game(&next),
         }
@@ -293,6 +309,11 @@ impl<G: Game, R: Rule> Tree<G, R> {
         self.arena.used()
     }
 
+    /// For how many nodes there is memory.
+    pub fn capacity(&self) -> usize {
+        self.arena.capacity()
+    }
+
     /// What is proven about the root, for the player to move there.
     pub fn proven(&self) -> Option<Proven> {
         self.arena.link(ROOT).proven()
@@ -307,7 +328,7 @@ impl<G: Game, R: Rule> Tree<G, R> {
     pub fn children(&self) -> Option<Children<'_>> {
         let link = self.arena.link(ROOT);
         let value = self.arena.mean(ROOT);
-        link.is_expanded().then(|| Children::new(&self.arena, ROOT, link, value))
+        link.is_expanded().then(|| Children::new(&self.arena, ROOT, link, Some(value)))
     }
 
     /// The children of the node that a line of actions leads to; `None` where the tree ends
@@ -321,7 +342,7 @@ impl<G: Game, R: Rule> Tree<G, R> {
             link = self.arena.link(slot);
         }
         let mean = self.arena.mean(slot);
-        let value = if chooser == link.mover() { mean } else { -mean };
+        let value = value_for(chooser, link.mover(), mean, sums_to_zero(&self.root));
         link.is_expanded().then(|| Children::new(&self.arena, slot, link, value))
     }
 
@@ -425,6 +446,12 @@ impl<G: Game, R: Rule> Tree<G, R> {
         std::mem::replace(&mut self.settings.on_way, OnWay::new(self.rule.virtual_loss()))
     }
 
+    /// The same for threads. Without priors nobody waits for a leaf: two threads may judge one, and
+    /// nothing is counted before it is known (Enzenberger and Müller 2009).
+    pub(crate) fn share_with_threads(&mut self) -> OnWay {
+        if self.settings.priors { self.share() } else { std::mem::take(&mut self.settings.on_way) }
+    }
+
     /// Goes back to what [`Tree::share`] returned.
     pub(crate) const fn unshare(&mut self, on_way: OnWay) {
         self.settings.on_way = on_way;
@@ -439,7 +466,7 @@ impl<G: Game, R: Rule> Tree<G, R> {
             return true;
         }
         if self.arena.capacity() < self.most_nodes {
-            self.arena.grow((2 * wanted).min(self.most_nodes));
+            self.arena.grow((wanted + self.arena.used()).min(self.most_nodes));
             if wanted <= self.arena.capacity() {
                 return true;
             }
@@ -447,12 +474,29 @@ impl<G: Game, R: Rule> Tree<G, R> {
         if self.worker.waiting() > 0 {
             return false;
         }
+        self.fold();
+        true
+    }
+
+    /// Makes room for threads, which stop where a group of children finds none: twice what is used.
+    pub(crate) fn make_shared_room(&mut self) {
+        const LEAST: usize = 1 << 12;
+        let used = self.arena.used();
+        let needed = used + self.arena.full();
+        let wanted = needed.max(2 * used).max(LEAST);
+        self.arena.grow(wanted.min(self.most_nodes).max(self.arena.capacity()));
+        if needed > self.arena.capacity() {
+            self.fold();
+        }
+    }
+
+    /// Gives up the children of the least visited nodes until half of the room is free.
+    fn fold(&mut self) {
         let mut least = 2;
         while self.arena.kept(least) > self.most_nodes / 2 && least < u32::MAX / 2 {
             least *= 2;
         }
         self.arena.keep(ROOT, least);
-        true
     }
 
     /// Prepares the root as soon as it has children; without priors, it gets them here.
@@ -469,6 +513,9 @@ impl<G: Game, R: Rule> Tree<G, R> {
 
     /// Noise and schedule, once the root has children.
     pub(crate) fn prepare(&mut self) {
+        if let Some(allowed) = &self.allowed {
+            self.arena.restrict(ROOT, |action| allowed.contains(&action));
+        }
         let link = self.arena.link(ROOT);
         if let Some(noise) = self.rule.root_noise()
             && !self.noisy
@@ -481,7 +528,7 @@ impl<G: Game, R: Rule> Tree<G, R> {
             }
             self.noisy = true;
         }
-        let children = Children::new(&self.arena, ROOT, link, self.arena.mean(ROOT));
+        let children = Children::new(&self.arena, ROOT, link, Some(self.arena.mean(ROOT)));
         self.root_state = self.rule.prepare(&children, self.simulations, &mut self.worker.random);
         self.prepared = true;
     }
@@ -504,5 +551,5 @@ impl<G: Game, R: Rule> Tree<G, R> {
 
 /// Whether proofs make sense in a game.
 fn solvable<G: Game>(game: &G) -> bool {
-    game.players() == 2 && !G::REWARDS
+    game.players() == 2 && !G::REWARDS && G::PAYOFF == Payoff::WinDrawLoss
 }

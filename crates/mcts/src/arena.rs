@@ -205,7 +205,8 @@ impl fmt::Display for Score {
 ///
 /// # Errors
 ///
-/// [`Error::Config`] for 0 pairs and a game that is not of two players, [`Error::Illegal`] for an action that a player may not play,
+/// [`Error::Config`] for 0 pairs and a game that is not of two players, [`Error::Illegal`] for an
+/// action that a player may not play,
 /// [`Error::NoActions`] where chance has none.
 pub fn play_pairs<G: Game>(
     start: &G,

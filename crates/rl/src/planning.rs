@@ -236,7 +236,8 @@ pub fn value_iteration<'a>(
     Ok(Solution { values, policy, iterations })
 }
 
-/// The best values by evaluating a policy and improving it until it stays.
+/// The best values by evaluating a policy and improving it until it stays; with a discount of 1 it
+/// begins with the policy that [`value_iteration`] finds.
 ///
 /// # Errors
 ///

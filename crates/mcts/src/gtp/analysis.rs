@@ -27,10 +27,6 @@ impl Analysis {
         matches!(name, "lz-analyze" | "kata-analyze")
     }
 
-    pub(super) fn is_asked(command: &Command) -> bool {
-        Self::is_known(&command.name)
-    }
-
     /// `[COLOR] [CENTISECONDS]`, then words with their values: `interval N`,
     /// `avoid|allow COLOR MOVE,… DEPTH`; others are read and left out.
     pub(super) fn read(command: &Command, game: &Go) -> Result<Self, String> {

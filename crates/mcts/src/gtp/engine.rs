@@ -138,7 +138,8 @@ impl<P: MoveGenerator> Engine<P> {
             let line = next.take().unwrap_or_else(|| lines.recv().unwrap_or(Ok(None)));
             let Some(line) = line? else { break };
             let line = String::from_utf8_lossy(&line);
-            let analysis = Command::parse(&line).filter(Analysis::is_asked);
+            let analysis =
+                Command::parse(&line).filter(|command| Analysis::is_known(&command.name));
             if let Some(command) = analysis {
                 next = self.stream(&command, &lines, &mut output)?;
             } else if let Some(reply) = self.answer(&line) {

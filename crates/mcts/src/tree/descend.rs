@@ -429,8 +429,9 @@ impl<G: Game> Worker<G> {
         mut values: Values,
     ) -> Result<()> {
         let most = 2.0 * arena.most();
-        let too_large =
-            |values: &Values| values.as_array().iter().copied().find(|value| value.abs() > most);
+        let too_large = |values: &Values| {
+            values.as_array().iter().copied().find(|value| value.is_nan() || value.abs() > most)
+        };
         let mut found = too_large(&values);
         if G::REWARDS {
             for paid in rewards.iter().skip(1).rev() {

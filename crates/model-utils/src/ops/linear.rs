@@ -148,6 +148,10 @@ impl<const N: usize> Kernel<N> for Affine {
 
 /// Products of fewer multiplications than this stay on one thread: waking others takes as long.
 const WORTH_SHARING: usize = 1 << 23;
+/// Rows up to which a large weight is not packed for the gradient of the input.
+const MOST_ROWS_BACK: usize = 32;
+/// Weights of fewer numbers than this are no work for other threads then.
+const WORTH_THREADS: usize = 1 << 19;
 /// Rows whose sums one task takes.
 const ROWS: usize = 128;
 
@@ -188,7 +192,10 @@ pub(super) fn of_x(gradient: &[f32], rows: usize, weight: Weight, threads: usize
         is_table: !weight.is_table,
         ..weight
     };
-    if few_rows::applies(rows, back) {
+    // Packing a large weight costs more than a few rows; a narrow one costs little.
+    let is_large = weight.inputs.min(weight.outputs) >= 256;
+    if rows <= MOST_ROWS_BACK && is_large && few_rows::applies(rows, back) {
+        let threads = if weight.numbers.len() < WORTH_THREADS { 1 } else { threads };
         return few_rows::forward(gradient, back, None, threads);
     }
     let mut of_x = vec![0.0; rows * weight.inputs];

@@ -241,7 +241,7 @@ impl Part {
         if shapes(network) != shapes(&self.network) {
             return Err(unfit(self.name));
         }
-        self.network.values_mut().copy_from_slice(network.values());
+        self.network.set(network.values())?;
         if let Some(target) = &mut self.target {
             target.clone_from(&self.network);
         }

@@ -4,6 +4,7 @@ use std::ops::Neg;
 
 use crate::error::{Error, Result};
 use crate::random::Random;
+use crate::rollout::play_evenly;
 
 /// An action, numbered by the game from 0 to below [`Game::actions`].
 pub type Action = u16;
@@ -172,22 +173,7 @@ pub trait Game: Clone + PartialEq + Send + Sync {
     /// senseless actions (filling one's own eyes), implement their own. `actions` is a buffer.
     /// `None` where neither an action nor an outcome is there.
     fn rollout(&mut self, random: &mut Random, actions: &mut Vec<Action>) -> Option<Values> {
-        let mut chances = Vec::new();
-        loop {
-            if let Some(values) = self.outcome() {
-                return Some(values);
-            }
-            actions.clear();
-            self.legal_actions(actions);
-            let index = if self.turn() == Turn::Chance {
-                chances.clear();
-                self.chances(&mut chances);
-                random.weighted_f32(&chances)?
-            } else {
-                random.below_u32(actions.len() as u32) as usize
-            };
-            self.play(*actions.get(index)?);
-        }
+        play_evenly(self, random, actions, |_, _| {})
     }
 
     /// What a search may take for granted about the outcomes. Where it is not

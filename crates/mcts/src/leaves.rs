@@ -10,6 +10,9 @@ pub struct Leaves<G> {
     /// What a net says, where it is kept apart from rollouts.
     net_values: Vec<Option<Values>>,
     wants_net: Vec<bool>,
+    wants_played: Vec<bool>,
+    /// What was played from each leaf on, with who played it; longer than there are leaves.
+    played: Vec<Vec<(u8, Action)>>,
     /// Legal actions of all leaves, one after another.
     actions: Vec<Action>,
     priors: Vec<f32>,
@@ -31,6 +34,8 @@ impl<G: Game> Leaves<G> {
             values: Vec::new(),
             net_values: Vec::new(),
             wants_net: Vec::new(),
+            wants_played: Vec::new(),
+            played: Vec::new(),
             actions: Vec::new(),
             priors: Vec::new(),
             ends: Vec::new(),
@@ -52,6 +57,7 @@ impl<G: Game> Leaves<G> {
         self.values.clear();
         self.net_values.clear();
         self.wants_net.clear();
+        self.wants_played.clear();
         self.actions.clear();
         self.priors.clear();
         self.ends.clear();
@@ -67,6 +73,11 @@ impl<G: Game> Leaves<G> {
         self.values.push(Values::DRAW);
         self.net_values.push(None);
         self.wants_net.push(false);
+        self.wants_played.push(false);
+        match self.played.get_mut(self.ends.len()) {
+            Some(played) => played.clear(),
+            None => self.played.push(Vec::new()),
+        }
         self.actions.extend_from_slice(actions);
         self.priors.resize(self.actions.len(), 1.0 / actions.len().max(1) as f32);
         self.ends.push(self.actions.len());
@@ -134,6 +145,28 @@ impl<G: Game> Leaves<G> {
     /// [`Leaves::set_values`].
     pub fn set_net_values(&mut self, leaf: usize, values: Values) {
         self.net_values[leaf] = Some(values);
+    }
+
+    /// Whether the search wants to know what a playout from a leaf played
+    /// ([`Rave`](crate::rule::Rave)).
+    pub fn wants_played(&self, leaf: usize) -> bool {
+        self.wants_played[leaf]
+    }
+
+    pub(crate) fn want_played(&mut self, leaf: usize) {
+        self.wants_played[leaf] = true;
+    }
+
+    /// What was played from a leaf on, in its order: players, counted from 0, with their actions.
+    pub fn played(&self, leaf: usize) -> &[(u8, Action)] {
+        &self.played[leaf]
+    }
+
+    /// Sets what a playout from a leaf played. Players and actions that the game does not have
+    /// count for nothing.
+    pub fn set_played(&mut self, leaf: usize, played: impl IntoIterator<Item = (u8, Action)>) {
+        self.played[leaf].clear();
+        self.played[leaf].extend(played);
     }
 
     fn range(&self, leaf: usize) -> std::ops::Range<usize> {

@@ -4,24 +4,33 @@ use model_utils_core::config;
 
 use crate::error::{Error, Result};
 use crate::evaluator::{Evaluator, Fork};
-use crate::game::{Action, Game, Values};
+use crate::game::{Action, Game, Turn, Values};
 use crate::leaves::Leaves;
 use crate::random::{Random, mix};
 
-/// Plays each leaf at random to its end, by [`Game::rollout`].
+/// Plays each leaf at random to its end, by [`Game::rollout`]; where a search wants to know what was
+/// played ([`Leaves::wants_played`]), evenly among the legal actions.
 #[derive(Debug, Clone)]
 pub struct Rollout<G> {
     seed: u64,
     random: Random,
     count: u32,
     actions: Vec<Action>,
+    played: Vec<(u8, Action)>,
     game: Option<G>,
 }
 
 impl<G: Game> Rollout<G> {
     /// One rollout a leaf.
     pub fn new(seed: u64) -> Self {
-        Self { seed, random: Random::new(seed), count: 1, actions: Vec::new(), game: None }
+        Self {
+            seed,
+            random: Random::new(seed),
+            count: 1,
+            actions: Vec::new(),
+            played: Vec::new(),
+            game: None,
+        }
     }
 
     /// The mean of so many rollouts a leaf.
@@ -42,16 +51,62 @@ impl<G: Game> Rollout<G> {
     /// [`Error::NoActions`] where neither an action nor an outcome is there.
     #[inline]
     pub fn play(&mut self, game: &G) -> Result<Values> {
-        let scratch = match &mut self.game {
-            Some(scratch) => {
-                scratch.clone_from(game);
-                scratch
-            }
-            None => self.game.insert(game.clone()),
-        };
+        let scratch = copy_to(&mut self.game, game);
         scratch
             .rollout(&mut self.random, &mut self.actions)
             .ok_or_else(|| Error::NoActions { game: game.name() })
+    }
+
+    /// One rollout with all that its players played.
+    fn play_seen(&mut self, game: &G) -> Result<Values> {
+        let Self { random, actions, played, game: scratch, .. } = self;
+        let scratch = copy_to(scratch, game);
+        played.clear();
+        let see = |player, action| played.push((player, action));
+        play_evenly(scratch, random, actions, see)
+            .ok_or_else(|| Error::NoActions { game: game.name() })
+    }
+}
+
+/// The position in a place that is kept.
+pub(crate) fn copy_to<'a, G: Clone>(place: &'a mut Option<G>, game: &G) -> &'a mut G {
+    match place {
+        Some(place) => {
+            place.clone_from(game);
+            place
+        }
+        None => place.insert(game.clone()),
+    }
+}
+
+/// Plays to the end, each player evenly among the legal actions, chance by its probabilities; `see`
+/// gets what players do.
+pub(crate) fn play_evenly<G: Game + ?Sized>(
+    game: &mut G,
+    random: &mut Random,
+    actions: &mut Vec<Action>,
+    mut see: impl FnMut(u8, Action),
+) -> Option<Values> {
+    let mut chances = Vec::new();
+    loop {
+        if let Some(values) = game.outcome() {
+            return Some(values);
+        }
+        actions.clear();
+        game.legal_actions(actions);
+        let turn = game.turn();
+        let index = if turn == Turn::Chance {
+            chances.clear();
+            game.chances(&mut chances);
+            random.weighted_f32(&chances)?
+        } else {
+            random.below_u32(actions.len() as u32) as usize
+        };
+        let action = *actions.get(index)?;
+        if let Turn::Player(player) = turn {
+            see(player, action);
+        }
+        game.play(action);
     }
 }
 
@@ -59,7 +114,15 @@ impl<G: Game> Evaluator<G> for Rollout<G> {
     #[inline]
     fn evaluate(&mut self, leaves: &mut Leaves<G>) -> Result<()> {
         for leaf in 0..leaves.len() {
-            let mut values = self.play(leaves.game(leaf))?;
+            let seen = leaves.wants_played(leaf);
+            let mut values = if seen {
+                self.play_seen(leaves.game(leaf))
+            } else {
+                self.play(leaves.game(leaf))
+            }?;
+            if seen {
+                leaves.set_played(leaf, self.played.iter().copied());
+            }
             for done in 1..self.count {
                 let next = self.play(leaves.game(leaf))?;
                 values = values.mix(&next, 1.0 / (done + 1) as f32);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::{Even, Says, check_counts, run};
 use mcts::games::{ConnectFour, ConnectFourSolver, Othello, TicTacToe};
 use mcts::random::Random;
-use mcts::rule::{Apv, Dirichlet, Fpu, Gumbel, Puct, Rule, Uct};
+use mcts::rule::{Apv, Dirichlet, Fpu, Gumbel, Puct, Rave, Rule, Uct};
 use mcts::tree::{Proven, Selected};
 use mcts::{
     Action, Deferred, Error, Evaluator, Fork, Found, Game, Hashed as _, Leaves, Limits, Mixture,
@@ -39,6 +39,7 @@ fn every_rule_finds_the_win_and_the_defence() {
     check(Puct::default().with_fpu(Fpu::Value(0.0)));
     check(Gumbel::default());
     check(Apv { expand_after: 1, ..Apv::default() });
+    check(Rave::default());
 }
 
 #[test]
@@ -322,7 +323,7 @@ fn check_net(
     let (mut count, mut sum) = (1, value);
     for (child, prior) in policy.into_iter().enumerate() {
         assert!((children.prior(child) - prior).abs() < 1e-6, "{line:?}");
-        let (net, mean) = children.net(child);
+        let (net, mean) = children.second(child);
         let mut next = *game;
         next.play(children.action(child));
         let judged = children.visits(child) > 0 && next.outcome().is_none();
@@ -538,7 +539,7 @@ fn apv_keeps_the_net_and_rollouts_apart() {
     let mut net_visits = 0;
     for child in 0..children.len() {
         assert!((children.mean(child) + 0.5).abs() < 1e-6);
-        let (visits, net) = children.net(child);
+        let (visits, net) = children.second(child);
         assert!((net - 0.25).abs() < 1e-6);
         assert!(visits <= children.visits(child));
         net_visits += visits as usize;

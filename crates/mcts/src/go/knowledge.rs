@@ -13,6 +13,7 @@ use crate::evaluator::{Evaluator, Fork};
 use crate::game::{Action, Values};
 use crate::leaves::Leaves;
 use crate::random::{Random, mix};
+use crate::rollout::copy_to;
 
 /// Judges positions of Go by what its makers knew of the game: priors from captures, atari,
 /// ladders, 3×3 patterns, the distance to the last move and to the edge; values from one heavy
@@ -28,6 +29,7 @@ pub struct Knowledge {
     scratch: Option<Go>,
     weights: Vec<f32>,
     ladders: Ladders,
+    played: Vec<(u8, Action)>,
 }
 
 /// How much of a playout's value is its margin.
@@ -43,6 +45,7 @@ impl Knowledge {
             scratch: None,
             weights: Vec::new(),
             ladders: Ladders::default(),
+            played: Vec::new(),
         }
     }
 
@@ -55,18 +58,15 @@ impl Knowledge {
 
     /// Black's share of a heavy playout from here, from −1 to 1.
     fn play_out(&mut self, game: &Go) -> f32 {
-        let scratch = match &mut self.scratch {
-            Some(scratch) => {
-                scratch.clone_from(game);
-                scratch
-            }
-            None => self.scratch.insert(game.clone()),
-        };
+        let scratch = copy_to(&mut self.scratch, game);
         let last = last_vertex(game, 1);
         let (color, passes) = (game.to_play(), game.passes() as u8);
+        self.played.clear();
+        let (played, seen) = (&mut self.played, game.board());
+        let see = |v, color: Color| played.push((color.index() as u8, seen.index_of(v) as Action));
         let board = scratch.board_mut();
-        let score = playout::heavy(board, color, passes, last, &self.policy, &mut self.random)
-            as f32
+        let random = &mut self.random;
+        let score = playout::heavy(board, color, passes, last, &self.policy, random, see) as f32
             - game.compensation();
         let margin = score / game.board().area() as f32;
         let won = if score == 0.0 { 0.0 } else { score.signum() };
@@ -87,6 +87,9 @@ impl Evaluator<Go> for Knowledge {
             }
             let total: f32 = weights.iter().sum();
             leaves.set_values(leaf, Values::two(0, value));
+            if leaves.wants_played(leaf) {
+                leaves.set_played(leaf, self.played.iter().copied());
+            }
             let (_, priors) = leaves.actions_and_priors(leaf);
             for (prior, weight) in priors.iter_mut().zip(&weights) {
                 *prior = weight / total;

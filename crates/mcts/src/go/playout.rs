@@ -36,7 +36,7 @@ impl Default for PlayoutPolicy {
 
 /// A playout that first answers the last move: it takes the stone in atari, saves its own stones
 /// from atari, plays one of [`Patterns`] beside it; and else draws as [`light`] does, but seldom
-/// puts itself in atari.
+/// puts itself in atari. `see` gets each stone.
 pub(crate) fn heavy(
     board: &mut Board,
     color: Color,
@@ -44,6 +44,7 @@ pub(crate) fn heavy(
     last: Vertex,
     policy: &PlayoutPolicy,
     random: &mut Random,
+    mut see: impl FnMut(Vertex, Color),
 ) -> i32 {
     let patterns = Patterns::get();
     let mut last = last;
@@ -59,6 +60,9 @@ pub(crate) fn heavy(
         }
         let found = found.or_else(|| draw_careful(board, color, policy.careful, random));
         last = found.unwrap_or(Vertex::NONE);
+        if let Some(v) = found {
+            see(v, color);
+        }
         found
     })
 }

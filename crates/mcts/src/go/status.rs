@@ -95,7 +95,7 @@ pub fn ownership(game: &Go, playouts: u32, random: &mut Random) -> Vec<f32> {
         board.clone_from(game.board());
         // Either side may be to move at the end of a game.
         let color = Color::from_index(playout as usize);
-        playout::heavy(&mut board, color, 0, Vertex::NONE, &policy, random);
+        playout::heavy(&mut board, color, 0, Vertex::NONE, &policy, random, |_, _| {});
         for (index, sum) in sums.iter_mut().enumerate() {
             let v = board.vertex_of(index);
             let holds = |color: Color| {

@@ -31,9 +31,9 @@ pub(crate) struct Arena {
     priors: Vec<AtomicU32>,
     /// What the evaluator said of the node itself, for its own mover; bits of an `f32`.
     raw: Vec<AtomicU32>,
-    /// A second statistic, of a net's values beside rollouts; empty where it is not used.
-    net_visits: Vec<AtomicU32>,
-    net_sums: Vec<AtomicI64>,
+    /// A second statistic beside the first; empty where it is not used.
+    second_visits: Vec<AtomicU32>,
+    second_sums: Vec<AtomicI64>,
     used: Apart<AtomicU32>,
     /// How many slots the last group had that did not fit; 0 where all did.
     full: Apart<AtomicU32>,
@@ -59,8 +59,8 @@ impl Clone for Arena {
             actions: copy!(AtomicU16, actions),
             priors: copy!(AtomicU32, priors),
             raw: copy!(AtomicU32, raw),
-            net_visits: copy!(AtomicU32, net_visits),
-            net_sums: copy!(AtomicI64, net_sums),
+            second_visits: copy!(AtomicU32, second_visits),
+            second_sums: copy!(AtomicI64, second_sums),
             used: single(&self.used),
             full: single(&self.full),
             most: self.most,
@@ -87,8 +87,8 @@ macro_rules! add {
 }
 
 impl Arena {
-    /// An arena with an empty root; `net` says whether it keeps a net's values apart.
-    pub(crate) fn new(net: bool, most: f32) -> Self {
+    /// An arena with an empty root; `second` says whether it keeps a second statistic.
+    pub(crate) fn new(second: bool, most: f32) -> Self {
         let mut arena = Self {
             visits: Vec::new(),
             sums: Vec::new(),
@@ -96,16 +96,16 @@ impl Arena {
             actions: Vec::new(),
             priors: Vec::new(),
             raw: Vec::new(),
-            net_visits: Vec::new(),
-            net_sums: Vec::new(),
+            second_visits: Vec::new(),
+            second_sums: Vec::new(),
             used: Apart(AtomicU32::new(1)),
             full: Apart(AtomicU32::new(0)),
             most,
             scale: UNITS / f64::from(most),
         };
-        if net {
-            arena.net_visits.push(AtomicU32::new(0));
-            arena.net_sums.push(AtomicI64::new(0));
+        if second {
+            arena.second_visits.push(AtomicU32::new(0));
+            arena.second_sums.push(AtomicI64::new(0));
         }
         arena.grow(64);
         arena
@@ -134,9 +134,9 @@ impl Arena {
         self.actions.resize_with(capacity, AtomicU16::default);
         self.priors.resize_with(capacity, AtomicU32::default);
         self.raw.resize_with(capacity, AtomicU32::default);
-        if self.has_net() {
-            self.net_visits.resize_with(capacity, AtomicU32::default);
-            self.net_sums.resize_with(capacity, AtomicI64::default);
+        if self.has_second() {
+            self.second_visits.resize_with(capacity, AtomicU32::default);
+            self.second_sums.resize_with(capacity, AtomicI64::default);
         }
     }
 
@@ -170,8 +170,8 @@ impl Arena {
         self.reset(ROOT, 0, 1.0);
     }
 
-    pub(crate) fn has_net(&self) -> bool {
-        !self.net_visits.is_empty()
+    pub(crate) fn has_second(&self) -> bool {
+        !self.second_visits.is_empty()
     }
 
     #[inline]
@@ -236,10 +236,10 @@ impl Arena {
         add!(SHARED, self.sums[slot as usize], units);
     }
 
-    /// Adds a net's value.
-    pub(crate) fn add_net<const SHARED: bool>(&self, slot: u32, units: i64) {
-        add!(SHARED, self.net_visits[slot as usize], 1);
-        add!(SHARED, self.net_sums[slot as usize], units);
+    /// Adds a value to the second statistic.
+    pub(crate) fn add_second<const SHARED: bool>(&self, slot: u32, units: i64) {
+        add!(SHARED, self.second_visits[slot as usize], 1);
+        add!(SHARED, self.second_sums[slot as usize], units);
     }
 
     /// The mean value of a slot; 0 without visits.
@@ -255,12 +255,12 @@ impl Arena {
         (&self.visits[range.clone()], &self.sums[range])
     }
 
-    /// Visits and mean of a net's values; (0, 0) where none are kept.
-    pub(crate) fn net(&self, slot: u32) -> (u32, f32) {
-        match self.net_visits.get(slot as usize) {
+    /// Visits and mean of the second statistic; (0, 0) where none is kept.
+    pub(crate) fn second(&self, slot: u32) -> (u32, f32) {
+        match self.second_visits.get(slot as usize) {
             Some(visits) => {
                 let visits = visits.load(Ordering::Relaxed);
-                let sum = self.net_sums[slot as usize].load(Ordering::Relaxed);
+                let sum = self.second_sums[slot as usize].load(Ordering::Relaxed);
                 (visits, self.mean_of(sum, visits))
             }
             None => (0, 0.0),
@@ -308,9 +308,9 @@ impl Arena {
         self.actions[slot].store(action, Ordering::Relaxed);
         self.priors[slot].store(prior.to_bits(), Ordering::Relaxed);
         self.raw[slot].store(0, Ordering::Relaxed);
-        if self.has_net() {
-            self.net_visits[slot].store(0, Ordering::Relaxed);
-            self.net_sums[slot].store(0, Ordering::Relaxed);
+        if self.has_second() {
+            self.second_visits[slot].store(0, Ordering::Relaxed);
+            self.second_sums[slot].store(0, Ordering::Relaxed);
         }
     }
 
@@ -390,9 +390,9 @@ impl Arena {
         let mut sum = -self.sum(ROOT);
         if !sums_to_zero {
             sum = self.sum_of_children(self.link(ROOT), ROOT);
-        } else if self.has_net() {
-            let net = self.net_sums[0].load(Ordering::Relaxed);
-            self.net_sums[0].store(-net, Ordering::Relaxed);
+        } else if self.has_second() {
+            let second = self.second_sums[0].load(Ordering::Relaxed);
+            self.second_sums[0].store(-second, Ordering::Relaxed);
         }
         self.sums[0].store(sum, Ordering::Relaxed);
         let link = self.link(ROOT);
@@ -419,8 +419,8 @@ impl Arena {
             )*};
         }
         copy!(visits, sums, links, actions, priors, raw);
-        if self.has_net() {
-            copy!(net_visits, net_sums);
+        if self.has_second() {
+            copy!(second_visits, second_sums);
         }
     }
 }

@@ -82,10 +82,11 @@ impl<'a> Children<'a> {
         self.arena.prior(self.child(child))
     }
 
-    /// How often a net has valued something below a child, and the mean of it; (0, 0) where the
-    /// search keeps no values of nets apart.
-    pub fn net(&self, child: usize) -> (u32, f32) {
-        self.arena.net(self.child(child))
+    /// Visits and mean of what the search keeps of a child beside its own simulations
+    /// ([`Rule::second`](crate::rule::Rule::second)); (0, 0) where it keeps nothing.
+    #[inline]
+    pub fn second(&self, child: usize) -> (u32, f32) {
+        self.arena.second(self.child(child))
     }
 
     /// What is proven about a child.

@@ -2,7 +2,7 @@
 
 use model_utils_core::{ConfigError, config};
 
-use super::Rule;
+use super::{Rule, Second};
 use crate::error::Result;
 use crate::nodes::Children;
 
@@ -39,7 +39,7 @@ impl Apv {
             return proven.value();
         }
         let rollouts = children.mean(child);
-        match children.net(child) {
+        match children.second(child) {
             (0, _) => rollouts,
             (_, net) => (1.0 - self.lambda) * net + self.lambda * rollouts,
         }
@@ -74,7 +74,7 @@ impl Rule for Apv {
         self.virtual_loss
     }
 
-    fn keeps_net_values(&self) -> bool {
-        true
+    fn second(&self) -> Option<Second> {
+        Some(Second::Net)
     }
 }

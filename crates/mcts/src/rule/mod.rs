@@ -4,6 +4,7 @@ mod apv;
 mod dirichlet;
 mod gumbel;
 mod puct;
+mod rave;
 mod uct;
 
 pub use apv::Apv;
@@ -12,12 +13,23 @@ pub use dirichlet::Dirichlet;
 pub(crate) use gumbel::softmax;
 pub use gumbel::{Gumbel, GumbelRoot};
 pub use puct::{Fpu, Puct, Scale};
+pub use rave::Rave;
 pub use uct::Uct;
 
 use model_utils_core::ConfigError;
 
 use crate::nodes::Children;
 use crate::random::Random;
+
+/// A statistic that a search keeps of each child beside that of its own simulations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Second {
+    /// The values of a net, apart from those of rollouts.
+    Net,
+    /// All moves as first: every simulation through the node in which its player played the
+    /// child's action at any later time, as the first to play it.
+    Amaf,
+}
 
 /// Chooses children.
 ///
@@ -90,8 +102,9 @@ pub trait Rule: Clone + std::fmt::Debug + Send + Sync {
         1
     }
 
-    /// Whether values of nets are kept apart from those of rollouts.
-    fn keeps_net_values(&self) -> bool {
-        false
+    /// What a search keeps of each child beside its own simulations: nothing, unless said
+    /// otherwise.
+    fn second(&self) -> Option<Second> {
+        None
     }
 }

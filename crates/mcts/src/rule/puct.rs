@@ -17,7 +17,7 @@ pub enum Fpu {
 }
 
 impl Fpu {
-    fn value(self, children: &Children<'_>) -> f32 {
+    pub(crate) fn value(self, children: &Children<'_>) -> f32 {
         match self {
             Self::Value(value) => value,
             Self::Reduction(reduction) => {

@@ -5,7 +5,7 @@ use crate::game::{Action, Game, Payoff, Turn, Values};
 use crate::leaves::Leaves;
 use crate::nodes::{Arena, CHANCE, Children, EXPANDING, Link, NET, Proven, ROOT, SOLVED_CHILD};
 use crate::random::Random;
-use crate::rule::Rule;
+use crate::rule::{Rule, Second};
 
 /// How a simulation ended on its way down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) priors: bool,
     /// What a simulation on its way counts as, where there may be more than one.
     pub(crate) on_way: OnWay,
+    /// What the rule wants beside the simulations.
+    pub(crate) second: Option<Second>,
 }
 
 /// Whether what one player gets is what the other loses.
@@ -124,6 +126,7 @@ pub(crate) struct Worker<G> {
     blocked: Vec<u32>,
     /// Visits and units for busy slots that are not added yet.
     late: Late,
+    first: First,
 }
 
 /// Additions to slots that every thread adds to: they wait for others to the same slot, since each
@@ -198,6 +201,7 @@ impl<G: Game> Worker<G> {
             path_rewards: Vec::new(),
             blocked: Vec::new(),
             late: Late::new(),
+            first: First::default(),
         }
     }
 
@@ -375,7 +379,10 @@ impl<G: Game> Worker<G> {
         let leaf = leaves.len();
         leaves.push(&self.game, if expands { &self.actions } else { &[] });
         let slot = self.path[self.path.len() - 1];
-        if context.rule.keeps_net_values()
+        if context.settings.second == Some(Second::Amaf) {
+            leaves.want_played(leaf);
+        }
+        if context.settings.second == Some(Second::Net)
             && !link.has(NET)
             && !context.arena.mark::<SHARED>(slot, NET).has(NET)
         {
@@ -399,8 +406,9 @@ impl<G: Game> Worker<G> {
         if settings.on_way.counts() {
             settings.on_way.add::<SHARED>(arena, self.path[self.path.len() - 1]);
         }
-        let Self { path, rewards, late, .. } = self;
-        back_up::<SHARED, G>(arena, settings, path, rewards, values, late);
+        let Self { path, rewards, late, first, .. } = self;
+        let simulation = Simulation { path, rewards, values, played: &[] };
+        back_up::<SHARED, G>(arena, settings, simulation, late, first);
     }
 
     /// The game is over at the end of the path.
@@ -521,8 +529,9 @@ impl<G: Game> Worker<G> {
             if let Some(values) = leaves.net_values(leaf) {
                 back_up_net::<SHARED>(arena, path, values);
             }
-            let values = leaves.values(leaf);
-            back_up::<SHARED, G>(arena, settings, path, rewards, values, &mut self.late);
+            let (values, played) = (leaves.values(leaf), leaves.played(leaf));
+            let simulation = Simulation { path, rewards, values, played };
+            back_up::<SHARED, G>(arena, settings, simulation, &mut self.late, &mut self.first);
             start = end;
         }
         self.forget::<SHARED>(arena, settings.on_way);
@@ -570,16 +579,73 @@ pub(crate) fn check<G: Game>(leaves: &Leaves<G>, leaf: usize) -> Result<()> {
     Ok(())
 }
 
+/// What came of going down a path.
+struct Simulation<'a> {
+    path: &'a [u32],
+    rewards: &'a [Values],
+    values: Values,
+    played: &'a [(u8, Action)],
+}
+
+/// Who was the first to play each action, from some point of a simulation on.
+#[derive(Debug, Clone, Default)]
+struct First {
+    /// The player and one, or 0, for each action.
+    players: Vec<u8>,
+    actions: Vec<Action>,
+}
+
+impl First {
+    /// An action that was played before all that is known.
+    fn play(&mut self, player: u8, action: Action) {
+        let at = usize::from(action);
+        if at >= self.players.len() {
+            self.players.resize(at + 1, 0);
+        }
+        if self.players[at] == 0 {
+            self.actions.push(action);
+        }
+        self.players[at] = player + 1;
+    }
+
+    fn clear(&mut self) {
+        for action in self.actions.drain(..) {
+            self.players[usize::from(action)] = 0;
+        }
+    }
+
+    /// Adds a value to the children of a node whose actions its mover was the first to play.
+    fn credit<const SHARED: bool>(&self, arena: &Arena, link: Link, values: Values) {
+        if !link.is_expanded() || link.has(CHANCE) {
+            return;
+        }
+        let (player, units) = (link.mover() as u8 + 1, arena.units(values.of(link.mover())));
+        for child in link.children() {
+            if self.players.get(usize::from(arena.action(child))) == Some(&player) {
+                arena.add_second::<SHARED>(child, units);
+            }
+        }
+    }
+}
+
 /// Adds values along a path, each slot seen by its chooser, in place of what was on its way.
 #[inline]
 fn back_up<const SHARED: bool, G: Game>(
     arena: &Arena,
     settings: Settings,
-    path: &[u32],
-    rewards: &[Values],
-    mut values: Values,
+    simulation: Simulation<'_>,
     late: &mut Late,
+    first: &mut First,
 ) {
+    let Simulation { path, rewards, mut values, played } = simulation;
+    let amaf = settings.second == Some(Second::Amaf);
+    if amaf {
+        first.clear();
+        for &(player, action) in played.iter().rev() {
+            first.play(player, action);
+        }
+        first.credit::<SHARED>(arena, arena.link(path[path.len() - 1]), values);
+    }
     let visits = 1_u32.wrapping_sub(settings.on_way.visits);
     let found = settings.on_way.units(arena);
     let mut add = |slot: u32, units: i64| {
@@ -597,8 +663,12 @@ fn back_up<const SHARED: bool, G: Game>(
             let paid = rewards.get(depth).copied().unwrap_or_default();
             values = values.discounted(settings.discount, &paid);
         }
-        let chooser = arena.link(path[depth - 1]).mover();
-        add(path[depth], arena.units(values.of(chooser)) + found);
+        let parent = arena.link(path[depth - 1]);
+        add(path[depth], arena.units(values.of(parent.mover())) + found);
+        if amaf && !parent.has(CHANCE) {
+            first.play(parent.mover() as u8, arena.action(path[depth]));
+            first.credit::<SHARED>(arena, parent, values);
+        }
     }
     let mover = arena.link(ROOT).mover();
     add(ROOT, arena.units(values.of(mover)) + found);
@@ -606,9 +676,9 @@ fn back_up<const SHARED: bool, G: Game>(
 
 fn back_up_net<const SHARED: bool>(arena: &Arena, path: &[u32], values: Values) {
     for pair in path.windows(2) {
-        arena.add_net::<SHARED>(pair[1], arena.units(values.of(arena.link(pair[0]).mover())));
+        arena.add_second::<SHARED>(pair[1], arena.units(values.of(arena.link(pair[0]).mover())));
     }
-    arena.add_net::<SHARED>(ROOT, arena.units(values.of(arena.link(ROOT).mover())));
+    arena.add_second::<SHARED>(ROOT, arena.units(values.of(arena.link(ROOT).mover())));
 }
 
 /// Writes a proof at the end of a path and follows it up as far as it reaches.

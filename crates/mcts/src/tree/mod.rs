@@ -45,7 +45,7 @@ use crate::game::{Action, Game, Payoff};
 use crate::leaves::Leaves;
 use crate::nodes::{Arena, CHANCE, PROVEN, ROOT};
 use crate::random::Random;
-use crate::rule::Rule;
+use crate::rule::{Rule, Second};
 
 /// A tree over the positions of one game.
 #[derive(Debug, Clone)]
@@ -72,10 +72,11 @@ impl<G: Game, R: Rule> Tree<G, R> {
     /// [`Error::Config`] for a rule that cannot work.
     pub fn new(rule: R, game: &G, seed: u64) -> Result<Self> {
         rule.check()?;
+        let second = rule.second();
         let most = game.most_value();
         config::positive("most_value", most)?;
         let mut tree = Self {
-            arena: Arena::new(rule.keeps_net_values(), most),
+            arena: Arena::new(second.is_some(), most),
             rule,
             root: game.clone(),
             root_state: R::Root::default(),
@@ -84,6 +85,7 @@ impl<G: Game, R: Rule> Tree<G, R> {
                 discount: 1.0,
                 priors: true,
                 on_way: OnWay::default(),
+                second,
             },
             worker: Worker::new(game, Random::new(seed)),
             simulations: None,
@@ -383,7 +385,10 @@ impl<G: Game, R: Rule> Tree<G, R> {
         let choice = |child: usize| {
             let action = children.action(child);
             let name = self.root.action_name(action);
-            let (net_visits, net_value) = children.net(child);
+            let (net_visits, net_value) = match self.settings.second {
+                Some(Second::Net) => children.second(child),
+                _ => (0, 0.0),
+            };
             Choice {
                 action,
                 name,

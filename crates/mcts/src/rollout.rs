@@ -1,6 +1,7 @@
 //! Evaluators without nets: random rollouts, and the mixture of two evaluators.
 
 use model_utils_core::config;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::evaluator::{Evaluator, Fork};
@@ -8,13 +9,17 @@ use crate::game::{Action, Game, Values};
 use crate::leaves::Leaves;
 use crate::random::{Random, mix};
 
-/// Plays each leaf at random to its end, by [`Game::rollout`].
-#[derive(Debug, Clone)]
+/// Plays each leaf at random to its end, by [`Game::rollout`]. It serialises, to go on with the same
+/// rollouts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound = "")]
 pub struct Rollout<G> {
     seed: u64,
     random: Random,
     count: u32,
+    #[serde(skip)]
     actions: Vec<Action>,
+    #[serde(skip)]
     game: Option<G>,
 }
 

@@ -1,6 +1,7 @@
 //! Evaluators without nets: random rollouts, and the mixture of two evaluators.
 
 use model_utils_core::config;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::evaluator::{Evaluator, Fork};
@@ -9,14 +10,19 @@ use crate::leaves::Leaves;
 use crate::random::{Random, mix};
 
 /// Plays each leaf at random to its end, by [`Game::rollout`]; where a search wants to know what was
-/// played ([`Leaves::wants_played`]), evenly among the legal actions.
-#[derive(Debug, Clone)]
+/// played ([`Leaves::wants_played`]), evenly among the legal actions. It serialises, to go on with the
+/// same rollouts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound = "")]
 pub struct Rollout<G> {
     seed: u64,
     random: Random,
     count: u32,
+    #[serde(skip)]
     actions: Vec<Action>,
+    #[serde(skip)]
     played: Vec<(u8, Action)>,
+    #[serde(skip)]
     game: Option<G>,
 }
 

@@ -1,13 +1,16 @@
 //! The driver of one tree: a rule, an evaluator, limits.
 
+use std::path::Path;
 use std::time::Instant;
 
 use model_utils_core::{ConfigError, config};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::error::Result;
 use crate::evaluator::{Evaluator, Fork};
 use crate::found::Found;
-use crate::game::{Action, Game};
+use crate::game::{Action, Game, Hashed};
 use crate::leaves::Leaves;
 use crate::limits::Limits;
 use crate::random::mix;
@@ -37,6 +40,8 @@ pub struct Search<G: Game, R: Rule, E> {
     pub(crate) settings: SearchSettings,
     pub(crate) tree: Option<Tree<G, R>>,
     allowed: Option<Vec<Action>>,
+    /// Of a graph: the hash of a position.
+    hash: Option<fn(&G) -> u64>,
     leaves: Leaves<G>,
 }
 
@@ -61,7 +66,8 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
             most_nodes: None,
             early_stop: false,
         };
-        Self { rule, evaluator, settings, tree: None, allowed: None, leaves: Leaves::new() }
+        let leaves = Leaves::new();
+        Self { rule, evaluator, settings, tree: None, allowed: None, hash: None, leaves }
     }
 
     /// What the order of untried actions, noise and chance follow: 0 unless set.
@@ -100,6 +106,18 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
     #[must_use]
     pub fn with_most_nodes(mut self, nodes: usize) -> Self {
         self.settings.most_nodes = Some(nodes);
+        self.tree = None;
+        self
+    }
+
+    /// Makes one node of all lines that lead to the same position
+    /// ([`Tree::with_transpositions`], with what it asks of the game and the rule).
+    #[must_use]
+    pub fn with_transpositions(mut self) -> Self
+    where
+        G: Hashed,
+    {
+        self.hash = Some(G::hash);
         self.tree = None;
         self
     }
@@ -163,6 +181,9 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
         if let Some(nodes) = settings.most_nodes {
             tree = tree.with_most_nodes(nodes)?;
         }
+        if let Some(hash) = self.hash {
+            tree = tree.with_hash(hash)?;
+        }
         Ok(if settings.batch > 1 { tree.with_virtual_loss() } else { tree })
     }
 
@@ -225,8 +246,8 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
         let seed = mix(self.settings.seed, thread);
         let settings = SearchSettings { seed, ..self.settings };
         let evaluator = self.evaluator.fork(thread);
-        let allowed = self.allowed.clone();
-        Self { settings, allowed, ..Self::new(self.rule.clone(), evaluator) }
+        let (allowed, hash) = (self.allowed.clone(), self.hash);
+        Self { settings, allowed, hash, ..Self::new(self.rule.clone(), evaluator) }
     }
 
     /// Plays an action in the tree and keeps what is known below it. Before a first search there
@@ -242,6 +263,38 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
             self.allow(None);
         }
         self.tree.as_mut().map_or(Ok(()), |tree| tree.advance(action))
+    }
+
+    /// Writes the tree to a file ([`Tree::save`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`Tree::save`]; [`Error::Config`](crate::Error::Config) before something was searched.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()>
+    where
+        G: Hashed,
+        R::Root: Serialize + DeserializeOwned,
+    {
+        let expected = "a position that was searched";
+        let tree = self.tree.as_ref();
+        tree.ok_or_else(|| ConfigError::new("tree", "none", expected))?.save(path)
+    }
+
+    /// Goes on from a tree that was [saved](Self::save) with the same rule and settings: its root is
+    /// this position.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tree::load`]; the search stays as it was.
+    pub fn load(&mut self, path: impl AsRef<Path>, game: &G) -> Result<()>
+    where
+        G: Hashed,
+        R::Root: Serialize + DeserializeOwned,
+    {
+        let mut tree = self.plant(game, self.settings.seed)?;
+        tree.load(path)?;
+        self.tree = Some(tree);
+        Ok(())
     }
 
     /// Starts anew at the root's position and keeps the memory.

@@ -10,7 +10,7 @@ use crate::found::Found;
 use crate::game::{Action, Game as _};
 use crate::go::{Color, Go, Knowledge, Move};
 use crate::limits::Limits;
-use crate::rule::{Fpu, Puct, Rule};
+use crate::rule::{Rave, Rule};
 use crate::search::Search;
 
 /// Plays Go by a tree search; the tree is kept from move to move.
@@ -27,12 +27,11 @@ pub struct Searcher<R: Rule, E> {
     found: Option<Found>,
 }
 
-impl Searcher<Puct, Knowledge> {
-    /// A player without a net: priors and playouts of [`Knowledge`], guided by [`Puct`].
+impl Searcher<Rave, Knowledge> {
+    /// A player without a net: priors and playouts of [`Knowledge`], guided by [`Rave`].
     #[must_use]
     pub fn knowing(seed: u64) -> Self {
-        let rule = Puct { c_init: 1.1, fpu: Fpu::Reduction(0.1), ..Puct::default() };
-        Self::new("usagi", Search::new(rule, Knowledge::new(seed)).with_seed(seed))
+        Self::new("usagi", Search::new(Rave::default(), Knowledge::new(seed)).with_seed(seed))
     }
 }
 

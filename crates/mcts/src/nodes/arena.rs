@@ -1,8 +1,11 @@
 //! Where a tree is stored: a struct of arrays, one slot a node, the children of a node side by side.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
-use super::link::Link;
+use super::graph::Table;
+use super::link::{Link, PROVEN};
+use super::proven::Proven;
 
 /// The slot of the root.
 pub(crate) const ROOT: u32 = 0;
@@ -23,17 +26,20 @@ pub(crate) struct Apart<T>(pub(crate) T);
 /// tree; `SHARED` says whether they do. Without, an update is a plain load and store.
 #[derive(Debug)]
 pub(crate) struct Arena {
-    visits: Vec<AtomicU32>,
-    sums: Vec<AtomicI64>,
-    links: Vec<AtomicU64>,
-    actions: Vec<AtomicU16>,
+    pub(super) visits: Vec<AtomicU32>,
+    pub(super) sums: Vec<AtomicI64>,
+    pub(super) links: Vec<AtomicU64>,
+    pub(super) actions: Vec<AtomicU16>,
     /// Bits of an `f32`.
-    priors: Vec<AtomicU32>,
-    /// What the evaluator said of the node itself, for its own mover; bits of an `f32`.
-    raw: Vec<AtomicU32>,
+    pub(super) priors: Vec<AtomicU32>,
+    /// What the evaluator said of the node itself, for its own mover; bits of an `f32`. Of an edge of
+    /// a graph: how many simulations on their way it counts.
+    pub(super) raw: Vec<AtomicU32>,
     /// A second statistic beside the first; empty where it is not used.
-    second_visits: Vec<AtomicU32>,
-    second_sums: Vec<AtomicI64>,
+    pub(super) second_visits: Vec<AtomicU32>,
+    pub(super) second_sums: Vec<AtomicI64>,
+    /// Of a graph: where positions are found again.
+    pub(super) table: Option<Table>,
     used: Apart<AtomicU32>,
     /// How many slots the last group had that did not fit; 0 where all did.
     full: Apart<AtomicU32>,
@@ -61,6 +67,7 @@ impl Clone for Arena {
             raw: copy!(AtomicU32, raw),
             second_visits: copy!(AtomicU32, second_visits),
             second_sums: copy!(AtomicI64, second_sums),
+            table: self.table.clone(),
             used: single(&self.used),
             full: single(&self.full),
             most: self.most,
@@ -98,6 +105,7 @@ impl Arena {
             raw: Vec::new(),
             second_visits: Vec::new(),
             second_sums: Vec::new(),
+            table: None,
             used: Apart(AtomicU32::new(1)),
             full: Apart(AtomicU32::new(0)),
             most,
@@ -114,6 +122,11 @@ impl Arena {
     /// How many slots are taken.
     pub(crate) fn used(&self) -> usize {
         (self.used.0.load(Ordering::Relaxed) as usize).min(self.capacity())
+    }
+
+    /// Takes so many slots in all.
+    pub(super) fn set_used(&self, used: u32) {
+        self.used.0.store(used, Ordering::Relaxed);
     }
 
     /// How many slots there are.
@@ -138,6 +151,7 @@ impl Arena {
             self.second_visits.resize_with(capacity, AtomicU32::default);
             self.second_sums.resize_with(capacity, AtomicI64::default);
         }
+        self.list_heads();
     }
 
     /// The most that a value can be, in size.
@@ -168,6 +182,9 @@ impl Arena {
         self.full.0.store(0, Ordering::Relaxed);
         self.used.0.store(1, Ordering::Relaxed);
         self.reset(ROOT, 0, 1.0);
+        if let Some(table) = &mut self.table {
+            table.clear();
+        }
     }
 
     pub(crate) fn has_second(&self) -> bool {
@@ -276,7 +293,21 @@ impl Arena {
         flags: u64,
         children: impl ExactSizeIterator<Item = (u16, f32)>,
     ) -> Result<Link, Full> {
-        let count = children.len();
+        let count = children.len() as u16;
+        let first = self.place::<SHARED>(children)?;
+        let bits = Link::expanded(first, count, mover) | flags;
+        Ok(Link(self.mark::<SHARED>(slot, bits).0 | bits))
+    }
+
+    /// Slots side by side for children, each with an action and a prior; of a graph, after one for
+    /// their head. The first child.
+    #[inline]
+    pub(super) fn place<const SHARED: bool>(
+        &self,
+        children: impl ExactSizeIterator<Item = (u16, f32)>,
+    ) -> Result<u32, Full> {
+        let heads = u32::from(self.is_graph());
+        let count = children.len() + heads as usize;
         let used = if SHARED {
             self.used.0.fetch_add(count as u32, Ordering::Relaxed)
         } else {
@@ -292,15 +323,23 @@ impl Arena {
         if !SHARED {
             self.used.0.store(used + count as u32, Ordering::Relaxed);
         }
-        for (child, (action, prior)) in (used..).zip(children) {
+        let first = used + heads;
+        for (child, (action, prior)) in (first..).zip(children) {
             self.reset(child, action, prior);
         }
-        let bits = Link::expanded(used, count as u16, mover) | flags;
-        Ok(Link(self.mark::<SHARED>(slot, bits).0 | bits))
+        Ok(first)
+    }
+
+    /// Links a slot to children, unless it has some.
+    pub(super) fn set_children(&self, slot: u32, bits: u64) -> Result<Link, Link> {
+        let set = |link| (!Link(link).is_expanded()).then_some(link | bits);
+        let before =
+            self.links[slot as usize].fetch_update(Ordering::AcqRel, Ordering::Acquire, set);
+        before.map(|link| Link(link | bits)).map_err(Link)
     }
 
     #[inline]
-    fn reset(&self, slot: u32, action: u16, prior: f32) {
+    pub(super) fn reset(&self, slot: u32, action: u16, prior: f32) {
         let slot = slot as usize;
         self.visits[slot].store(0, Ordering::Relaxed);
         self.sums[slot].store(0, Ordering::Relaxed);
@@ -332,59 +371,85 @@ impl Arena {
     /// `least` visits. Nothing is copied elsewhere: groups of children move down to where room
     /// came free.
     pub(crate) fn keep(&mut self, root: u32, least: u32) {
-        // Live groups: first slot, number of slots, slot of the parent.
+        // Live groups, as often as a slot leads to them: first slot, number of slots, the slot that
+        // leads there.
         let mut groups = Vec::new();
-        let mut open = vec![root];
-        while let Some(slot) = open.pop() {
-            let link = self.link(slot);
-            if !link.is_expanded() {
-                continue;
-            }
-            if slot != root && self.visits(slot) < least {
+        self.walk(root, least, |slot, link, is_kept, proven| {
+            if is_kept {
+                let (first, count) = self.block(link);
+                groups.push((first, count, slot));
+            } else {
                 // A leaf again; what it has learned stays, its proof too.
-                self.links[slot as usize].store(link.folded().0, Ordering::Relaxed);
-                continue;
+                let bits = link.folded().0 | proven.map_or(0, Link::proof);
+                self.links[slot as usize].store(bits, Ordering::Relaxed);
             }
-            groups.push((link.first(), link.count(), slot));
-            open.extend(link.children());
-        }
+        });
         groups.sort_unstable();
         // Children lie above their parents, so every group moves down or stays.
-        let mut free = 1;
-        for &(_, count, parent) in &groups {
-            let link = self.link(parent).moved_to(free);
-            self.links[parent as usize].store(link.0, Ordering::Relaxed);
-            free += count as u32;
+        let (mut free, mut moves) = (1, Vec::new());
+        for &(first, count, slot) in &groups {
+            if moves.last().is_none_or(|&(last, _, _)| last != first) {
+                moves.push((first, free, count));
+                free += count;
+            }
+            let link = self.link(slot);
+            let to = free - count + link.first() - first;
+            self.links[slot as usize].store(link.moved_to(to).0, Ordering::Relaxed);
         }
         self.copy(root, ROOT);
-        let mut free = 1;
-        for &(first, count, _) in &groups {
-            for offset in 0..count as u32 {
-                self.copy(first + offset, free + offset);
+        for (from, to, count) in moves {
+            for offset in 0..count {
+                self.copy(from + offset, to + offset);
             }
-            free += count as u32;
         }
         self.used.0.store(free, Ordering::Relaxed);
+        self.list_heads();
     }
 
     /// How many slots would stay under [`Arena::keep`] with the root as it is.
     pub(crate) fn kept(&self, least: u32) -> usize {
         let mut kept = 1;
-        let mut open = vec![ROOT];
-        while let Some(slot) = open.pop() {
-            let link = self.link(slot);
-            if link.is_expanded() && (slot == ROOT || self.visits(slot) >= least) {
-                kept += link.count();
-                open.extend(link.children());
+        let mut seen = HashSet::new();
+        self.walk(ROOT, least, |_, link, is_kept, _| {
+            let (first, count) = self.block(link);
+            if is_kept && (!self.is_graph() || seen.insert(first)) {
+                kept += count as usize;
             }
-        }
+        });
         kept
+    }
+
+    /// The slots of a group: the first, and how many there are.
+    fn block(&self, link: Link) -> (u32, u32) {
+        if self.is_graph() {
+            let head = link.first() - 1;
+            return (head, 1 + self.link(head).count() as u32);
+        }
+        (link.first(), link.count() as u32)
+    }
+
+    /// Looks at every expanded slot below a root, a group of a graph as often as a slot leads to it:
+    /// whether it has `least` visits, and what is proven about it. Below others it does not look.
+    fn walk(&self, root: u32, least: u32, mut see: impl FnMut(u32, Link, bool, Option<Proven>)) {
+        let mut seen = HashSet::new();
+        let mut open = vec![(root, self.link(root).mover())];
+        while let Some((slot, chooser)) = open.pop() {
+            let link = self.link(slot);
+            if !link.is_expanded() {
+                continue;
+            }
+            let is_kept = slot == root || self.visits(self.node(slot, link).0) >= least;
+            if is_kept && (!self.is_graph() || seen.insert(link.first())) {
+                open.extend(link.children().map(|child| (child, link.mover())));
+            }
+            see(slot, link, is_kept, self.proven(slot, chooser));
+        }
     }
 
     /// Sees the statistics of the root with the eyes of its own mover; where the players' values do
     /// not sum to zero, through its children.
     pub(crate) fn turn_root(&self, chooser: usize, mover: usize, sums_to_zero: bool) {
-        if chooser == mover {
+        if self.settle_root(chooser) || chooser == mover {
             return;
         }
         let mut sum = -self.sum(ROOT);
@@ -406,6 +471,24 @@ impl Arena {
         let rest = self.visits(slot).saturating_sub(visits);
         let children = link.children().map(|child| self.sum(child)).sum::<i64>();
         children + self.units(self.raw(slot)) * i64::from(rest)
+    }
+
+    /// Sets what the root knows of itself, for its own mover.
+    pub(super) fn set_root(&self, visits: u32, sum: i64, proven: Option<Proven>) {
+        self.visits[0].store(visits, Ordering::Relaxed);
+        self.sums[0].store(sum, Ordering::Relaxed);
+        self.unmark(ROOT, PROVEN);
+        self.mark::<false>(ROOT, proven.map_or(0, Link::proof));
+    }
+
+    /// Counts simulations on their way through an edge of a graph, modulo 2³².
+    pub(crate) fn add_on_way<const SHARED: bool>(&self, slot: u32, count: u32) {
+        add!(SHARED, self.raw[slot as usize], count);
+    }
+
+    /// How many simulations are on their way through an edge of a graph.
+    pub(crate) fn on_way(&self, slot: u32) -> u32 {
+        self.raw[slot as usize].load(Ordering::Relaxed)
     }
 
     fn copy(&self, from: u32, to: u32) {

@@ -23,6 +23,7 @@ impl<'a> Children<'a> {
     /// is known otherwise than from the children.
     #[inline]
     pub(crate) fn new(arena: &'a Arena, slot: u32, link: Link, value: Option<f32>) -> Self {
+        let (slot, link) = arena.node(slot, link);
         let (visits, sums) = arena.group(link.first(), link.count());
         Self { arena, visits, sums, slot, link, value }
     }
@@ -91,7 +92,7 @@ impl<'a> Children<'a> {
 
     /// What is proven about a child.
     pub fn proven(&self, child: usize) -> Option<Proven> {
-        self.arena.link(self.child(child)).proven()
+        self.arena.proven(self.child(child), self.link.mover())
     }
 
     /// Whether something is proven about any child.

@@ -16,6 +16,8 @@ pub(crate) const CHANCE: u64 = 4;
 pub(crate) const SOLVED_CHILD: u64 = 8;
 /// A net has seen the node.
 pub(crate) const NET: u64 = 64;
+/// The position can be found by its hash.
+pub(crate) const LISTED: u64 = 128;
 
 /// What is proven about the node.
 pub(crate) const PROVEN: u64 = 48;
@@ -77,6 +79,11 @@ impl Link {
     /// The link without its children.
     pub(crate) const fn folded(self) -> Self {
         Self(self.0 & (PROVEN | NET))
+    }
+
+    /// With what another link to the same children knows of them.
+    pub(crate) const fn with_known_of(self, other: Self) -> Self {
+        Self(self.0 | other.0 & SOLVED_CHILD)
     }
 
     pub(crate) const fn moved_to(self, first: u32) -> Self {

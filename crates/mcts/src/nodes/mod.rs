@@ -3,10 +3,13 @@
 
 mod arena;
 mod children;
+mod graph;
 mod link;
 mod proven;
+mod save;
 
-pub(crate) use arena::{Apart, Arena, ROOT};
+pub(crate) use arena::{Apart, Arena, Full, ROOT};
 pub use children::Children;
+pub(crate) use graph::Edge;
 pub(crate) use link::{CHANCE, EXPANDING, Link, NET, PROVEN, SOLVED_CHILD};
 pub use proven::Proven;

@@ -1,6 +1,7 @@
 //! Gumbel: sequential halving at the root, improved policies everywhere.
 
 use model_utils_core::{ConfigError, config};
+use serde::{Deserialize, Serialize};
 
 use super::{Rule, Scale};
 use crate::error::Result;
@@ -34,7 +35,7 @@ impl Default for Gumbel {
 }
 
 /// The noise of the root's children and the schedule of the simulations.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct GumbelRoot {
     noise: Vec<f32>,
     /// Visits that every child had when the search began.
@@ -43,14 +44,14 @@ pub struct GumbelRoot {
 }
 
 /// Sequential halving: how many new visits the considered child must have at each simulation.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Schedule {
     simulations: u64,
     phases: Vec<Phase>,
 }
 
 /// Some actions are visited in turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Phase {
     /// The simulation with which it begins.
     start: u64,

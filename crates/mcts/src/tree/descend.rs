@@ -1,5 +1,6 @@
 //! Two of the three verbs: a simulation goes down to a leaf, and what is found there goes back up.
 
+use super::graph::{self, End, Place, expand};
 use crate::error::{Error, Result};
 use crate::game::{Action, Game, Payoff, Turn, Values};
 use crate::leaves::Leaves;
@@ -27,6 +28,8 @@ pub(crate) struct Context<'a, G, R: Rule> {
     pub(crate) root: &'a G,
     pub(crate) root_state: &'a R::Root,
     pub(crate) settings: Settings,
+    /// Of a graph: the hash of a position.
+    pub(crate) hash: Option<fn(&G) -> u64>,
 }
 
 impl<G, R: Rule> Context<'_, G, R> {
@@ -90,10 +93,23 @@ impl OnWay {
 
     fn add<const SHARED: bool>(self, arena: &Arena, slot: u32) {
         arena.add::<SHARED>(slot, self.visits, -self.units(arena));
+        if arena.is_graph() {
+            arena.add_on_way::<SHARED>(slot, 1);
+        }
     }
 
-    fn take<const SHARED: bool>(self, arena: &Arena, slot: u32) {
+    pub(super) fn take<const SHARED: bool>(self, arena: &Arena, slot: u32) {
         arena.add::<SHARED>(slot, self.visits.wrapping_neg(), self.units(arena));
+        if arena.is_graph() {
+            arena.add_on_way::<SHARED>(slot, 1_u32.wrapping_neg());
+        }
+    }
+
+    /// Visits and sum of an edge of a graph without those on their way.
+    pub(super) fn known(self, arena: &Arena, slot: u32) -> (u32, i64) {
+        let on_way = if self.counts() { arena.on_way(slot) } else { 0 };
+        let visits = arena.visits(slot).wrapping_sub(self.visits.wrapping_mul(on_way));
+        (visits, arena.sum(slot) + self.units(arena) * i64::from(on_way))
     }
 
     /// What its losses are worth.
@@ -104,7 +120,7 @@ impl OnWay {
 
 impl Settings {
     #[allow(clippy::float_cmp)] // The one value that changes nothing.
-    fn is_discounted(self) -> bool {
+    pub(super) fn is_discounted(self) -> bool {
         self.discount != 1.0
     }
 }
@@ -112,10 +128,10 @@ impl Settings {
 /// What one thread needs to run simulations, kept between them.
 #[derive(Debug, Clone)]
 pub(crate) struct Worker<G> {
-    game: G,
-    path: Vec<u32>,
+    pub(super) game: G,
+    pub(super) path: Vec<u32>,
     rewards: Vec<Values>,
-    actions: Vec<Action>,
+    pub(super) actions: Vec<Action>,
     chances: Vec<f32>,
     pub(crate) random: Random,
     /// Simulations on their way: where each path ends, its leaf in the batch.
@@ -127,6 +143,10 @@ pub(crate) struct Worker<G> {
     /// Visits and units for busy slots that are not added yet.
     late: Late,
     first: First,
+    /// Of a graph: the hash of the position at the end of the path, and whether the path has left
+    /// the order of the groups.
+    pub(super) hash: u64,
+    pub(super) went_down: bool,
 }
 
 /// Additions to slots that every thread adds to: they wait for others to the same slot, since each
@@ -142,6 +162,7 @@ struct Pending {
     end: usize,
     expands: bool,
     turn: Turn,
+    hash: u64,
 }
 
 /// What a leaf still wants once its simulation is over.
@@ -202,6 +223,8 @@ impl<G: Game> Worker<G> {
             blocked: Vec::new(),
             late: Late::new(),
             first: First::default(),
+            hash: 0,
+            went_down: false,
         }
     }
 
@@ -229,6 +252,7 @@ impl<G: Game> Worker<G> {
         self.game.clone_from(context.root);
         self.path.clear();
         self.rewards.clear();
+        self.went_down = false;
         let mut slot = ROOT;
         // The player who chose `slot`, and its statistics' point of view.
         let mut chooser = arena.link(ROOT).mover();
@@ -242,8 +266,19 @@ impl<G: Game> Worker<G> {
                 && slot != ROOT
             {
                 let values = Values::two(chooser, proven.value());
-                self.finish::<SHARED>(arena, settings, values);
+                self.end::<SHARED>(arena, settings, chooser, values);
                 return Ok(Selected::Known);
+            }
+            if let Some(hash) = context.hash
+                && slot != ROOT
+            {
+                if !link.is_expanded() {
+                    self.hash = hash(&self.game);
+                    link = self.meet::<SHARED>(arena, settings, slot, chooser, link);
+                }
+                if link.is_expanded() && self.arrive::<SHARED>(arena, settings, chooser, link) {
+                    return Ok(Selected::Known);
+                }
             }
             if !link.is_expanded() {
                 if let Some(values) = self.game.outcome() {
@@ -258,6 +293,10 @@ impl<G: Game> Worker<G> {
                 // Without priors a leaf is judged before it is expanded, or nothing would be.
                 let after = rule.expand_after().max(u32::from(!settings.priors));
                 if arena.visits(slot) < after {
+                    if context.hash.is_some() && slot != ROOT && after == 1 {
+                        // A graph remembers what has been judged once.
+                        self.expand::<SHARED>(arena, settings, slot, chooser)?;
+                    }
                     self.push::<SHARED, R>(context, leaves, link, false);
                     return Ok(Selected::Leaf);
                 }
@@ -275,7 +314,7 @@ impl<G: Game> Worker<G> {
                     self.push::<SHARED, R>(context, leaves, link, true);
                     return Ok(Selected::Leaf);
                 }
-                let Some(expanded) = self.expand::<SHARED>(arena, slot, chooser)? else {
+                let Some(expanded) = self.expand::<SHARED>(arena, settings, slot, chooser)? else {
                     self.push::<SHARED, R>(context, leaves, link, false);
                     return Ok(Selected::Leaf);
                 };
@@ -285,13 +324,14 @@ impl<G: Game> Worker<G> {
             let child = if link.has(CHANCE) {
                 self.draw(arena, link)
             } else {
-                let mut value = arena.mean(slot);
-                if slot != ROOT && (G::REWARDS || settings.is_discounted()) {
+                let node = arena.node(slot, link).0;
+                let mut value = arena.mean(node);
+                if node == slot && slot != ROOT && (G::REWARDS || settings.is_discounted()) {
                     // The slot's value begins one action earlier.
                     let paid = if G::REWARDS { self.game.rewards().of(chooser) } else { 0.0 };
                     value = (value - paid) / settings.discount;
                 }
-                let value = if slot == ROOT {
+                let value = if slot == ROOT || node != slot {
                     Some(value)
                 } else {
                     value_for(chooser, mover, value, sums_to_zero(context.root))
@@ -313,9 +353,14 @@ impl<G: Game> Worker<G> {
     }
 
     /// Gives the root its children, without priors.
-    pub(crate) fn expand_root(&mut self, arena: &Arena, root: &G) -> Result<()> {
+    pub(crate) fn expand_root(
+        &mut self,
+        arena: &Arena,
+        settings: Settings,
+        root: &G,
+    ) -> Result<()> {
         self.game.clone_from(root);
-        self.expand::<false>(arena, ROOT, arena.link(ROOT).mover()).map(|_| ())
+        self.expand::<false>(arena, settings, ROOT, arena.link(ROOT).mover()).map(|_| ())
     }
 
     /// A child of a chance node, by its probability.
@@ -339,6 +384,7 @@ impl<G: Game> Worker<G> {
     fn expand<const SHARED: bool>(
         &mut self,
         arena: &Arena,
+        settings: Settings,
         slot: u32,
         chooser: usize,
     ) -> Result<Option<Link>> {
@@ -346,19 +392,20 @@ impl<G: Game> Worker<G> {
             return Ok(None);
         }
         self.list_actions()?;
+        let place = |mover, flags| Place { slot, chooser, mover, flags, hash: self.hash };
         let expanded = match self.game.turn() {
             Turn::Player(mover) => {
                 // Untried children come in random order.
                 self.random.shuffle(&mut self.actions);
                 let prior = 1.0 / self.actions.len() as f32;
                 let children = self.actions.iter().map(|&action| (action, prior));
-                arena.expand::<SHARED>(slot, mover, 0, children)
+                expand::<SHARED>(arena, settings, place(mover, 0), None, children)
             }
             Turn::Chance => {
                 self.chances.clear();
                 self.game.chances(&mut self.chances);
                 let children = self.actions.iter().copied().zip(self.chances.iter().copied());
-                arena.expand::<SHARED>(slot, chooser as u8, CHANCE, children)
+                expand::<SHARED>(arena, settings, place(chooser as u8, CHANCE), None, children)
             }
         };
         if expanded.is_err() && SHARED {
@@ -397,29 +444,35 @@ impl<G: Game> Worker<G> {
         }
         let counts = expands || G::PAYOFF == Payoff::General;
         let turn = if counts { self.game.turn() } else { Turn::Player(0) };
-        self.pending.push(Pending { leaf, end: self.paths.len(), expands, turn });
+        let (end, hash) = (self.paths.len(), self.hash);
+        self.pending.push(Pending { leaf, end, expands, turn, hash });
     }
 
     /// Backs up the path that has just reached a known result. Its last slot does not count as on
     /// its way yet.
-    fn finish<const SHARED: bool>(&mut self, arena: &Arena, settings: Settings, values: Values) {
+    pub(super) fn finish<const SHARED: bool>(
+        &mut self,
+        arena: &Arena,
+        settings: Settings,
+        end: End,
+    ) {
         if settings.on_way.counts() {
             settings.on_way.add::<SHARED>(arena, self.path[self.path.len() - 1]);
         }
         let Self { path, rewards, late, first, .. } = self;
-        let simulation = Simulation { path, rewards, values, played: &[] };
+        let simulation = Simulation { path, rewards, end, played: &[] };
         back_up::<SHARED, G>(arena, settings, simulation, late, first);
     }
 
     /// The game is over at the end of the path.
-    fn end<const SHARED: bool>(
+    pub(super) fn end<const SHARED: bool>(
         &mut self,
         arena: &Arena,
         settings: Settings,
         chooser: usize,
         values: Values,
     ) {
-        self.finish::<SHARED>(arena, settings, values);
+        self.finish::<SHARED>(arena, settings, End::Known(values));
         if settings.solver
             && let Some(proven) = Proven::from_value(values.of(chooser))
         {
@@ -492,7 +545,7 @@ impl<G: Game> Worker<G> {
             start = end;
         }
         let mut start = 0;
-        for &Pending { leaf, end, expands, turn } in &self.pending {
+        for &Pending { leaf, end, expands, turn, hash } in &self.pending {
             let path = &self.paths[start..end];
             let rewards = if G::REWARDS { &self.path_rewards[start..end] } else { &[] };
             let slot = path[path.len() - 1];
@@ -504,7 +557,7 @@ impl<G: Game> Worker<G> {
                 Turn::Player(mover) => (mover, 0),
                 Turn::Chance => (chooser as u8, CHANCE),
             };
-            if expands || G::PAYOFF == Payoff::General {
+            if !arena.is_graph() && (expands || G::PAYOFF == Payoff::General) {
                 // What the node itself is worth, for its mover.
                 arena.set_raw(slot, leaves.values(leaf).of(mover as usize));
             }
@@ -522,15 +575,22 @@ impl<G: Game> Worker<G> {
                 let children = leaves.actions(leaf).iter().copied().zip(priors);
                 // The mark stays on a node that has children: a thread that saw it without must not
                 // expand it again. Without room it stays a leaf, judged again when next visited.
-                if arena.expand::<SHARED>(slot, mover, flags, children).is_err() {
-                    arena.unmark(slot, EXPANDING);
+                let place = Place { slot, chooser, mover, flags, hash };
+                let actions = Some(leaves.actions(leaf));
+                match expand::<SHARED>(arena, settings, place, actions, children) {
+                    Ok(link) if arena.is_graph() => {
+                        let value = leaves.values(leaf).of(mover as usize);
+                        arena.set_raw(arena.node(slot, link).0, value);
+                    }
+                    Ok(_) => {}
+                    Err(_) => arena.unmark(slot, EXPANDING),
                 }
             }
             if let Some(values) = leaves.net_values(leaf) {
                 back_up_net::<SHARED>(arena, path, values);
             }
-            let (values, played) = (leaves.values(leaf), leaves.played(leaf));
-            let simulation = Simulation { path, rewards, values, played };
+            let judged = End::Judged(leaves.values(leaf));
+            let simulation = Simulation { path, rewards, end: judged, played: leaves.played(leaf) };
             back_up::<SHARED, G>(arena, settings, simulation, &mut self.late, &mut self.first);
             start = end;
         }
@@ -583,7 +643,7 @@ pub(crate) fn check<G: Game>(leaves: &Leaves<G>, leaf: usize) -> Result<()> {
 struct Simulation<'a> {
     path: &'a [u32],
     rewards: &'a [Values],
-    values: Values,
+    end: End,
     played: &'a [(u8, Action)],
 }
 
@@ -637,7 +697,14 @@ fn back_up<const SHARED: bool, G: Game>(
     late: &mut Late,
     first: &mut First,
 ) {
-    let Simulation { path, rewards, mut values, played } = simulation;
+    let Simulation { path, rewards, end, played } = simulation;
+    let mut values = match end {
+        _ if arena.is_graph() => {
+            return graph::back_up::<SHARED>(arena, settings, path, rewards, end);
+        }
+        End::Judged(values) | End::Known(values) => values,
+        End::Met => return,
+    };
     let amaf = settings.second == Some(Second::Amaf);
     if amaf {
         first.clear();
@@ -684,10 +751,14 @@ fn back_up_net<const SHARED: bool>(arena: &Arena, path: &[u32], values: Values) 
 /// Writes a proof at the end of a path and follows it up as far as it reaches.
 fn prove<const SHARED: bool>(arena: &Arena, path: &[u32], mut proven: Proven) {
     for depth in (0..path.len()).rev() {
-        if arena.mark::<SHARED>(path[depth], Link::proof(proven)).proven().is_some() || depth == 0 {
+        let before = arena.mark::<SHARED>(path[depth], Link::proof(proven));
+        // In a graph, a proof may have reached a sibling by another line.
+        if depth == 0 || before.proven().is_some() && !arena.is_graph() {
             return;
         }
-        let parent = arena.mark::<SHARED>(path[depth - 1], SOLVED_CHILD);
+        let parent = arena.link(path[depth - 1]);
+        let (node, _) = arena.node(path[depth - 1], parent);
+        arena.mark::<SHARED>(node, SOLVED_CHILD);
         if parent.has(CHANCE) {
             return;
         }
@@ -695,12 +766,15 @@ fn prove<const SHARED: bool>(arena: &Arena, path: &[u32], mut proven: Proven) {
             // Nothing better is left only where every child is proven.
             let mut children = parent.children();
             let best = children.try_fold(Proven::Loss, |best, child| {
-                arena.link(child).proven().map(|proven| best.max(proven))
+                arena.proven(child, parent.mover()).map(|proven| best.max(proven))
             });
             match best {
                 Some(best) => proven = best,
                 None => return,
             }
+        }
+        if arena.is_graph() {
+            arena.mark::<SHARED>(node, Link::proof(proven));
         }
         let chooser = if depth >= 2 { arena.link(path[depth - 2]).mover() } else { parent.mover() };
         if chooser != parent.mover() {

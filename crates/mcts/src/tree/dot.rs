@@ -1,5 +1,6 @@
 //! A tree as a graph for Graphviz.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use super::Tree;
@@ -18,11 +19,12 @@ impl<G: Game, R: Rule> Tree<G, R> {
             "digraph tree {\n  node [shape=box, fontname=\"sans-serif\"];\n  \
              edge [fontname=\"sans-serif\"];\n",
         );
-        let mut open = vec![(ROOT, self.root.clone())];
-        while let Some((slot, game)) = open.pop() {
+        let mut open = vec![(ROOT, self.root.clone(), self.arena.link(ROOT).mover())];
+        let mut seen = HashSet::new();
+        while let Some((slot, game, chooser)) = open.pop() {
             let visits = self.arena.visits(slot);
             let link = self.arena.link(slot);
-            let proven = link.proven().map_or("", |proven| match proven {
+            let proven = self.arena.proven(slot, chooser).map_or("", |proven| match proven {
                 Proven::Loss => "\\nloss",
                 Proven::Draw => "\\ndraw",
                 Proven::Win => "\\nwin",
@@ -32,6 +34,8 @@ impl<G: Game, R: Rule> Tree<G, R> {
             if !link.is_expanded() {
                 continue;
             }
+            // Below several slots of a graph.
+            let is_new = seen.insert(link.first());
             for child in link.children().rev() {
                 let visits = self.arena.visits(child);
                 if visits < least {
@@ -42,9 +46,11 @@ impl<G: Game, R: Rule> Tree<G, R> {
                 let width = 0.5 + 5.0 * f64::from(visits) / total;
                 let _ =
                     writeln!(dot, "  n{slot} -> n{child} [label=\"{name}\", penwidth={width:.2}];");
-                let mut next = game.clone();
-                next.play(action);
-                open.push((child, next));
+                if is_new {
+                    let mut next = game.clone();
+                    next.play(action);
+                    open.push((child, next, link.mover()));
+                }
             }
         }
         dot.push_str("}\n");

@@ -30,18 +30,22 @@
 
 mod descend;
 mod dot;
+mod graph;
+mod save;
 
 pub use crate::nodes::{Children, Proven};
 pub use descend::Selected;
 pub(crate) use descend::{Context, Request, Worker, check};
 use descend::{sums_to_zero, value_for};
 
+use std::collections::HashSet;
+
 use self::descend::{OnWay, Settings};
 use model_utils_core::config;
 
 use crate::error::{Error, Result};
 use crate::found::{Choice, Found};
-use crate::game::{Action, Game, Payoff};
+use crate::game::{Action, Game, Hashed, Payoff};
 use crate::leaves::Leaves;
 use crate::nodes::{Arena, CHANCE, PROVEN, ROOT};
 use crate::random::Random;
@@ -62,6 +66,8 @@ pub struct Tree<G, R: Rule> {
     most_nodes: usize,
     /// The actions of the root that are looked at; none: all.
     allowed: Option<Vec<Action>>,
+    /// Of a graph: the hash of a position.
+    hash: Option<fn(&G) -> u64>,
 }
 
 impl<G: Game, R: Rule> Tree<G, R> {
@@ -93,6 +99,7 @@ impl<G: Game, R: Rule> Tree<G, R> {
             noisy: false,
             most_nodes: usize::MAX,
             allowed: None,
+            hash: None,
         };
         tree.set_game(game);
         Ok(tree)
@@ -132,6 +139,42 @@ impl<G: Game, R: Rule> Tree<G, R> {
     pub fn with_virtual_loss(mut self) -> Self {
         self.share();
         self
+    }
+
+    /// Makes one node of all lines that lead to the same position, by its [hash](Hashed::hash)
+    /// (Monte-Carlo graph search; Czech et al. 2021). A line that comes to a position that is known
+    /// better than through it takes over what is known, and nothing is judged: fewer evaluations
+    /// for the same strength, in games whose lines meet.
+    ///
+    /// The hash must tell apart what the rules tell apart: where they look at the past (repetitions,
+    /// superko) and the hash does not, values and proofs are those of one past. A line that
+    /// comes back to a position on it ends there.
+    ///
+    /// Before the first search.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a game of more players than two or whose players' values are not
+    /// opposite ([`Game::PAYOFF`]), and for a rule that
+    /// [keeps a second statistic](Rule::second).
+    pub fn with_transpositions(self) -> Result<Self>
+    where
+        G: Hashed,
+    {
+        self.with_hash(G::hash)
+    }
+
+    pub(crate) fn with_hash(mut self, hash: fn(&G) -> u64) -> Result<Self> {
+        let game = &self.root;
+        let fits = game.players() == 1 || sums_to_zero(game);
+        let found = format!("for {}, {} players, {:?}", game.name(), game.players(), G::PAYOFF);
+        let expected = "a game of one player, or of two with opposite values (`Game::PAYOFF`)";
+        config::require(fits, "transpositions", found, expected)?;
+        let (found, expected) = (format!("{:?}", self.rule), "a rule that keeps one value a node");
+        config::require(self.settings.second.is_none(), "transpositions", found, expected)?;
+        self.hash = Some(hash);
+        self.arena.connect();
+        Ok(self)
     }
 
     /// Limits the tree to so many nodes, unvisited children included. When it is full, the
@@ -227,8 +270,9 @@ impl<G: Game, R: Rule> Tree<G, R> {
         if !self.prepared {
             self.meet_root()?;
         }
-        let Self { arena, rule, root, root_state, settings, worker, .. } = self;
-        let context = Context { arena, rule, root, root_state, settings: *settings };
+        let Self { arena, rule, root, root_state, settings, worker, hash, .. } = self;
+        let (settings, hash) = (*settings, *hash);
+        let context = Context { arena, rule, root, root_state, settings, hash };
         worker.select::<false, R>(&context, leaves)
     }
 
@@ -343,9 +387,14 @@ impl<G: Game, R: Rule> Tree<G, R> {
             slot = link.children().find(|&child| self.arena.action(child) == action)?;
             link = self.arena.link(slot);
         }
-        let mean = self.arena.mean(slot);
-        let value = value_for(chooser, link.mover(), mean, sums_to_zero(&self.root));
-        link.is_expanded().then(|| Children::new(&self.arena, slot, link, value))
+        link.is_expanded().then(|| {
+            let (node, _) = self.arena.node(slot, link);
+            let mean = self.arena.mean(node);
+            // A head sees its own mover's values.
+            let chooser = if node == slot { chooser } else { link.mover() };
+            let value = value_for(chooser, link.mover(), mean, sums_to_zero(&self.root));
+            Children::new(&self.arena, slot, link, value)
+        })
     }
 
     /// The policy found, one probability a child of the root in the order of
@@ -427,7 +476,9 @@ impl<G: Game, R: Rule> Tree<G, R> {
         let mut line = Vec::new();
         let mut link = self.arena.link(ROOT);
         let mut next = link.children().find(|&child| self.arena.action(child) == best);
-        while let Some(slot) = next {
+        // Lines of a graph may come back to where they were.
+        let mut seen = HashSet::new();
+        while let Some(slot) = next.filter(|&slot| seen.insert(slot)) {
             let action = self.arena.action(slot);
             line.push((action, game.action_name(action)));
             game.play(action);
@@ -436,8 +487,8 @@ impl<G: Game, R: Rule> Tree<G, R> {
                 .then(|| {
                     link.children().filter(|&child| self.arena.visits(child) > 0).max_by_key(
                         |&child| {
-                            let link = self.arena.link(child);
-                            (link.proven() == Some(Proven::Win), self.arena.visits(child))
+                            let proven = self.arena.proven(child, link.mover());
+                            (proven == Some(Proven::Win), self.arena.visits(child))
                         },
                     )
                 })
@@ -466,7 +517,9 @@ impl<G: Game, R: Rule> Tree<G, R> {
     /// have to come back first.
     pub(crate) fn make_room(&mut self, simulations: usize) -> bool {
         let expanding = self.worker.waiting() + simulations;
-        let wanted = self.arena.used() + expanding * self.root.actions().max(1);
+        // A group of a graph has a head.
+        let group = self.root.actions().max(1) + usize::from(self.arena.is_graph());
+        let wanted = self.arena.used() + expanding * group;
         if wanted <= self.arena.capacity() {
             return true;
         }
@@ -508,7 +561,7 @@ impl<G: Game, R: Rule> Tree<G, R> {
     fn meet_root(&mut self) -> Result<()> {
         let due = self.arena.visits(ROOT) >= self.rule.expand_after();
         if !self.settings.priors && due && !self.arena.link(ROOT).is_expanded() {
-            self.worker.expand_root(&self.arena, &self.root)?;
+            self.worker.expand_root(&self.arena, self.settings, &self.root)?;
         }
         if self.arena.link(ROOT).is_expanded() {
             self.prepare();
@@ -546,6 +599,7 @@ impl<G: Game, R: Rule> Tree<G, R> {
             root: &self.root,
             root_state: &self.root_state,
             settings: self.settings,
+            hash: self.hash,
         }
     }
 

@@ -114,6 +114,8 @@ pub mod alphago;
 pub mod arena;
 mod cache;
 pub mod check;
+#[cfg(feature = "chess")]
+pub mod chess;
 pub mod clock;
 #[cfg(feature = "burn")]
 pub mod deep;
@@ -136,6 +138,8 @@ pub mod sgf;
 pub mod stopping;
 pub mod symmetry;
 pub mod tree;
+#[cfg(feature = "chess")]
+pub mod uci;
 
 pub use cache::Cached;
 pub use clock::{Clock, Overtime};

@@ -2,6 +2,8 @@
 //!
 //! `cargo test -p mcts --release --no-default-features --features chess --test chess`
 
+#![allow(clippy::float_cmp)] // Planes are exact.
+
 use std::collections::BTreeSet;
 
 use mcts::check::{check_encoding, check_game, check_hash};

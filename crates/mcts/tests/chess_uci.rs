@@ -161,6 +161,9 @@ fn positions_are_read_and_refused() {
         .run(b"position startpos moves e2e4 e7e6 e4e6 d7d5\n".as_slice(), std::io::sink())
         .unwrap();
     assert_eq!(engine.game().fen(), "rnbqkbnr/pppp1ppp/4p3/8/4P3/8/PPPP1PPP/RNBQKBNR w KQkq - 0 2");
+    // Kings alone are drawn, but have moves.
+    let answers = ask("position fen 4k3/8/8/8/8/8/8/4K3 w - - 0 1 moves e1e2\ngo infinite\n");
+    assert!(best(&answers).starts_with("e8"));
     // What nobody claimed is no draw: there is a move, and moves go on.
     let shuffle = "g1f3 g8f6 f3g1 f6g8 ".repeat(4);
     let answers = ask(&format!("position startpos moves {shuffle}\ngo nodes 50\n"));
@@ -274,7 +277,7 @@ fn the_end_of_the_input_ends_an_endless_search() {
 fn clocks_are_kept_and_moves_are_legal() {
     let mut session = Session::start();
     let mut random = Random::new(3);
-    let (mut game, mut moves, mut searches) = (Chess::new(), String::new(), 0);
+    let (mut game, mut moves, mut searches) = (Chess::new(), Vec::new(), 0);
     let (mut left, increment) = (Duration::from_millis(500), Duration::from_millis(10));
     while game.outcome().is_none() && searches < 60 {
         let ms = left.as_millis();
@@ -284,24 +287,24 @@ fn clocks_are_kept_and_moves_are_legal() {
             format!("go btime {ms} wtime 1 binc 10 winc 0")
         };
         let began = Instant::now();
-        session.send(&format!("position startpos moves {moves}\n{go}"));
+        session.send(&format!("position startpos moves {}\n{go}", moves.join(" ")));
         searches += 1;
         session.wait("bestmove", searches);
         let spent = began.elapsed();
         assert!(spent <= left, "{spent:?} of {left:?}");
-        left = left - spent + increment;
+        left = (left + increment).saturating_sub(spent);
         let text = session.text();
         let line = text.lines().rev().find(|line| line.starts_with("bestmove")).unwrap();
         let chosen = line.split(' ').nth(1).unwrap();
         game.try_play(game.parse_action(chosen).unwrap()).unwrap();
-        moves.push_str(&format!("{chosen} "));
+        moves.push(chosen.to_owned());
         // Two plies of others: the engine has the other colour then.
         for _ in 0..2 {
             let mut actions = Vec::new();
             game.legal_actions(&mut actions);
             if !actions.is_empty() {
                 let action = actions[random.below(actions.len())];
-                moves.push_str(&format!("{} ", game.uci(action)));
+                moves.push(game.uci(action));
                 game.play(action);
             }
         }

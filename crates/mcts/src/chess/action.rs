@@ -72,7 +72,7 @@ const PLANE: [u8; 64 * 64] = {
 pub(super) const fn seen(square: usize, by: Color) -> usize {
     match by {
         Color::White => square,
-        Color::Black => square ^ 56,
+        Color::Black => square ^ 0o70,
     }
 }
 

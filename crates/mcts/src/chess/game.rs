@@ -5,6 +5,7 @@ use std::fmt;
 use cozy_chess::{BitBoard, Board, Color, File, Piece, Rank, Square, get_pawn_attacks};
 
 use super::action::{ACTIONS, move_of, number};
+use crate::error::{Error, Result};
 use crate::game::{Action, Game, Hashed, Payoff, Turn, Values};
 use crate::random::mix;
 
@@ -165,6 +166,16 @@ impl Chess {
         Self::from_board(board)
     }
 
+    /// Any move that the pieces have, also where the game is drawn.
+    pub(crate) fn any_move(&self) -> Option<Action> {
+        let mut any = None;
+        self.board.generate_moves(|moves| {
+            any = moves.into_iter().next().map(|moved| number(&self.board, moved));
+            true
+        });
+        any
+    }
+
     /// The side to move.
     pub(crate) fn side(&self) -> Color {
         self.board.side_to_move()
@@ -280,7 +291,11 @@ impl Game for Chess {
         self.san(action)
     }
 
-    fn parse_action(&self, text: &str) -> crate::Result<Action> {
+    fn parse_action(&self, text: &str) -> Result<Action> {
+        if let Some(ending) = self.ending() {
+            let reason = format!("the game has ended: {ending:?}");
+            return Err(Error::Parse { what: "chess move", text: text.to_owned(), reason });
+        }
         self.read_move(text)
     }
 }

@@ -25,12 +25,9 @@ impl Chess {
         }
     }
 
-    /// Reads a legal move.
-    pub(super) fn read_move(&self, text: &str) -> Result<Action> {
+    /// Reads a legal move; draws are for the caller to see.
+    pub(crate) fn read_move(&self, text: &str) -> Result<Action> {
         let fault = |reason| Error::Parse { what: "chess move", text: text.to_owned(), reason };
-        if let Some(ending) = self.ending() {
-            return Err(fault(format!("the game has ended: {ending:?}")));
-        }
         let board = &self.board;
         let mut legal = Vec::new();
         board.generate_moves(|moves| {
@@ -183,9 +180,9 @@ impl Reading {
         Some(Self::Moves { piece, file, rank, to, promotion })
     }
 
-    fn fits(&self, board: &Board, moved: Move) -> bool {
+    fn fits(self, board: &Board, moved: Move) -> bool {
         let castles = board.colors(board.side_to_move()).has(moved.to);
-        match *self {
+        match self {
             Self::Castles { short } => castles && short == (moved.to.file() > moved.from.file()),
             Self::Moves { piece, file, rank, to, promotion } => {
                 target(board, moved) == to

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::depth::Depths;
 use super::go::Go;
-use crate::chess::{Chess, Classical};
+use crate::chess::{Chess, Classical, Ending};
 use crate::error::Result;
 use crate::evaluator::{Evaluator, Fork};
 use crate::found::{Choice, Found};
@@ -37,6 +37,8 @@ const COMMANDS: [&str; 11] = [
 const GLANCE: Duration = Duration::from_millis(4);
 /// How long it says nothing.
 const SILENCE: Duration = Duration::from_millis(400);
+/// Nodes that a report may look at to count the moves to mate.
+const LOOKS: u32 = 2000;
 /// What a node of the tree takes, and what goes with it.
 const NODE_BYTES: usize = 32;
 const THREADS: std::ops::RangeInclusive<usize> = 1..=256;
@@ -103,12 +105,26 @@ struct Lines {
     closed: bool,
 }
 
-/// What a line told a search that goes on.
+/// What lines have told a search so far.
 #[derive(Debug, Clone, Copy, Default)]
 struct Told {
     stop: bool,
     quit: bool,
+    /// It thinks in the time of the other side.
+    pondering: bool,
+    /// When its own time began.
     hit: Option<Instant>,
+}
+
+/// A search that is asked for.
+struct Task<'a> {
+    game: Chess,
+    go: &'a Go,
+    /// When it was asked for.
+    began: Instant,
+    /// It has to be told to stop.
+    endless: bool,
+    time: Option<Duration>,
 }
 
 impl Lines {
@@ -166,12 +182,12 @@ impl Lines {
             match command(&line).0 {
                 "stop" => told.stop = true,
                 "quit" => (told.stop, told.quit) = (true, true),
-                "ponderhit" => told.hit = told.hit.or(Some(at)),
+                "ponderhit" if told.pondering => (told.pondering, told.hit) = (false, Some(at)),
                 "isready" => {
                     writeln!(output, "readyok")?;
                     output.flush()?;
                 }
-                "" | "debug" => {}
+                "" | "debug" | "ponderhit" => {}
                 // After the search.
                 _ => self.waiting.push_back((at, line)),
             }
@@ -224,11 +240,7 @@ impl<R: Rule, E: Evaluator<Chess> + Fork> Engine<R, E> {
                 }
                 "setoption" => say(self.set_option(words), &mut output)?,
                 "position" => say(self.read_position(words), &mut output)?,
-                "go" => {
-                    if self.think(at, &Go::read(words), &mut lines, &mut output)? {
-                        break;
-                    }
-                }
+                "go" if self.think(at, &Go::read(words), &mut lines, &mut output)? => break,
                 "quit" => break,
                 _ => {}
             }
@@ -292,11 +304,10 @@ impl<R: Rule, E: Evaluator<Chess> + Fork> Engine<R, E> {
             }
             _ => return Err("position: expected `startpos` or `fen`".to_owned()),
         };
-        // A draw by a claim need not have been claimed: moves go on from it as from a start.
+        // Moves may go on from a draw that nobody claimed.
         let (mut game, mut moves, mut refused) = (start.clone(), Vec::new(), Ok(()));
         for text in words.iter().skip(at + 1) {
-            let going = if game.ending().is_some() { game.without_past() } else { game.clone() };
-            match going.parse_action(text) {
+            match game.read_move(text) {
                 Ok(action) => {
                     game.play(action);
                     moves.push(action);
@@ -323,7 +334,7 @@ impl<R: Rule, E: Evaluator<Chess> + Fork> Engine<R, E> {
         (self.game, self.start, self.moves) = (start.clone(), start, moves);
     }
 
-    /// Searches and writes what it finds; whether to quit.
+    /// Answers `go`; whether to quit then.
     fn think(
         &mut self,
         began: Instant,
@@ -336,81 +347,83 @@ impl<R: Rule, E: Evaluator<Chess> + Fork> Engine<R, E> {
             game = game.without_past();
         }
         let side = game.side();
-        let endless = go.is_endless(side);
-        let (mut told, mut pondering) = (Told::default(), go.ponder);
         let overhead = Duration::from_millis(self.options.overhead_ms as u64);
-        let time = go.time(side, overhead);
+        let (endless, time) = (go.is_endless(side), go.time(side, overhead));
+        let ending = game.ending();
+        let task = Task { game, go, began, endless, time };
+        let mut told = Told { pondering: go.ponder, ..Told::default() };
         let mut found = None;
-        if game.ending().is_some_and(|_| legal(&game).is_empty()) {
-            let score = if game.outcome().is_some_and(|values| values.of(side as usize) < 0.0) {
-                "mate 0"
-            } else {
-                "cp 0"
-            };
+        if let Some(ending) = ending {
+            let score = if ending == Ending::Checkmate { "mate 0" } else { "cp 0" };
             writeln!(output, "info depth 0 score {score}")?;
             output.flush()?;
         } else {
-            self.allow(&game, go);
-            self.search.evaluator().begin(&game);
-            let (mut done, mut base) = (0, began);
-            loop {
-                let limits = self.limits(go, done);
-                let left = time.filter(|_| !pondering).map(|time| {
-                    (base + time)
-                        .saturating_duration_since(Instant::now())
-                        .max(Duration::from_micros(500))
-                });
-                let limits = left.map_or(limits, |left| limits.or_time(left));
-                let (due, mut broken, mut failed) = (Instant::now() + SILENCE, false, Ok(()));
-                let ends_at = go.depth.unwrap_or(usize::MAX);
-                let part =
-                    self.search.watch(&game, limits, self.options.threads, GLANCE, |found| {
-                        failed = lines.look(&mut told, false, output);
-                        let hit = pondering && told.hit.is_some();
-                        let ended = lines.closed && (endless || pondering);
-                        broken =
-                            told.stop || hit || ended || failed.is_err() || Instant::now() >= due;
-                        broken |= found.principal_variation.len() >= ends_at;
-                        if broken { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-                    });
-                failed?;
-                match part {
-                    Ok(mut part) => {
-                        done += part.simulations;
-                        part.simulations = done;
-                        self.report(&game, &part, began, output)?;
-                        broken &= part.principal_variation.len() < ends_at;
-                        found = Some(part);
-                    }
-                    Err(error) => {
-                        say(Err(error.to_string()), output)?;
-                        broken = false;
-                    }
-                }
-                if pondering && let Some(at) = told.hit {
-                    (pondering, base) = (false, at);
-                    continue;
-                }
-                let ended = lines.closed && (endless || pondering);
-                let spent = go.nodes.is_some_and(|nodes| done >= nodes);
-                if told.stop || ended || !broken || spent {
-                    break;
-                }
-            }
+            found = self.search(&task, &mut told, lines, output)?;
         }
         // What has to be told to stop may have come to its end before.
-        while (endless || pondering) && !told.stop && !lines.closed {
+        while (endless || told.pondering) && !told.stop && !lines.closed {
             lines.look(&mut told, true, output)?;
-            pondering &= told.hit.is_none();
         }
-        writeln!(output, "{}", self.best_move(&game, found.as_ref()))?;
+        writeln!(output, "{}", self.best_move(&task.game, found.as_ref()))?;
         output.flush()?;
         Ok(told.quit)
     }
 
+    /// Searches in parts, looks for lines within each and reports after it.
+    fn search(
+        &mut self,
+        task: &Task<'_>,
+        told: &mut Told,
+        lines: &mut Lines,
+        output: &mut impl Write,
+    ) -> std::io::Result<Option<Found>> {
+        let Task { game, go, began, endless, time } = task;
+        self.allow(game, go);
+        self.search.evaluator().begin(game);
+        let (mut done, mut found) = (0, None);
+        let is_deep =
+            |found: &Found| go.depth.is_some_and(|d| found.principal_variation.len() >= d);
+        loop {
+            let pondered = told.pondering;
+            let mut limits = self.limits(go, done);
+            if let Some(time) = time.filter(|_| !pondered) {
+                let end = told.hit.unwrap_or(*began) + time;
+                let left = end.saturating_duration_since(Instant::now());
+                limits = limits.or_time(left.max(Duration::from_micros(500)));
+            }
+            let due = Instant::now() + SILENCE;
+            let (mut goes_on, mut looked) = (false, Ok(()));
+            let part = self.search.watch(game, limits, self.options.threads, GLANCE, |found| {
+                looked = lines.look(told, false, output);
+                let hit = pondered && !told.pondering;
+                let alone = lines.closed && (*endless || told.pondering);
+                let over = told.stop || alone || looked.is_err() || is_deep(found);
+                goes_on = !over && (hit || Instant::now() >= due);
+                if over || goes_on { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            looked?;
+            match part {
+                Ok(mut part) => {
+                    done += part.simulations;
+                    part.simulations = done;
+                    self.report(game, &part, *began, output)?;
+                    found = Some(part);
+                }
+                Err(error) => {
+                    say(Err(error.to_string()), output)?;
+                    break;
+                }
+            }
+            if !goes_on || go.nodes.is_some_and(|nodes| done >= nodes) {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     /// Looks at the moves that are asked for alone, where some of them are legal.
     fn allow(&mut self, game: &Chess, go: &Go) {
-        let read = go.search_moves.iter().filter_map(|text| game.parse_action(text).ok());
+        let read = go.search_moves.iter().filter_map(|text| game.read_move(text).ok());
         let mut actions: Vec<Action> = read.collect();
         actions.sort_unstable();
         actions.dedup();
@@ -442,6 +455,7 @@ impl<R: Rule, E: Evaluator<Chess> + Fork> Engine<R, E> {
         let elapsed = began.elapsed();
         let per_s = (found.simulations as f64 / elapsed.as_secs_f64().max(1e-6)) as u64;
         let full = (tree.nodes() as u64 * 1000 / self.options.most_nodes() as u64).min(1000);
+        let mut looks = LOOKS;
         for (index, choice) in found.choices.iter().take(self.options.multi_pv).enumerate() {
             let line = line(tree, game, choice.action);
             let deepest = deepest.max(line.len() as u64);
@@ -451,7 +465,7 @@ impl<R: Rule, E: Evaluator<Chess> + Fork> Engine<R, E> {
                  hashfull {full} time {} pv {}",
                 depth.max(1),
                 index + 1,
-                score(tree, choice),
+                score(tree, choice, &mut looks),
                 found.simulations,
                 elapsed.as_millis(),
                 line.join(" ")
@@ -467,7 +481,7 @@ impl<R: Rule, E: Evaluator<Chess> + Fork> Engine<R, E> {
             let best = found.best_choice().filter(|best| best.visits > 0 || best.proven.is_some());
             best.or_else(|| found.choices.iter().max_by(|a, b| a.prior.total_cmp(&b.prior)))
         });
-        let best = best.map(|choice| choice.action).or_else(|| legal(game).first().copied());
+        let best = best.map(|choice| choice.action).or_else(|| game.any_move());
         let Some(action) = best else { return "bestmove (none)".to_owned() };
         let mut text = format!("bestmove {}", game.uci(action));
         let line = self.search.tree().map(|tree| line(tree, game, action)).unwrap_or_default();
@@ -495,12 +509,6 @@ fn say(result: Result<(), String>, output: &mut impl Write) -> std::io::Result<(
     }
 }
 
-fn legal(game: &Chess) -> Vec<Action> {
-    let mut actions = Vec::new();
-    game.legal_actions(&mut actions);
-    actions
-}
-
 /// A move and what the search expects after it.
 fn line<R: Rule>(tree: &Tree<Chess, R>, game: &Chess, action: Action) -> Vec<String> {
     let (mut game, mut line, mut next) = (game.clone(), Vec::new(), Some(action));
@@ -521,8 +529,8 @@ fn line<R: Rule>(tree: &Tree<Chess, R>, game: &Chess, action: Action) -> Vec<Str
 }
 
 /// `cp` or `mate`, for the side to move.
-fn score<R: Rule>(tree: &Tree<Chess, R>, choice: &Choice) -> String {
-    let plies = || 1 + plies_to_end(tree, &mut vec![choice.action], &mut 2000);
+fn score<R: Rule>(tree: &Tree<Chess, R>, choice: &Choice, looks: &mut u32) -> String {
+    let mut plies = || 1 + plies_to_end(tree, &mut vec![choice.action], looks);
     match choice.proven {
         Some(Proven::Win) => format!("mate {}", plies().div_ceil(2)),
         Some(Proven::Loss) => format!("mate -{}", (plies() / 2).max(1)),
@@ -531,11 +539,11 @@ fn score<R: Rule>(tree: &Tree<Chess, R>, choice: &Choice) -> String {
     }
 }
 
-/// The plies of a proven win or loss below a line, as far as nodes are left to look at: the winner
-/// takes the shortest way, the loser the longest.
-fn plies_to_end<R: Rule>(tree: &Tree<Chess, R>, line: &mut Vec<Action>, nodes: &mut u32) -> u32 {
-    let Some(children) = tree.children_after(line).filter(|_| *nodes > 0) else { return 0 };
-    *nodes -= 1;
+/// The plies of a proven win or loss below a line, as far as nodes may be looked at: the winner takes
+/// the shortest way, the loser the longest.
+fn plies_to_end<R: Rule>(tree: &Tree<Chess, R>, line: &mut Vec<Action>, looks: &mut u32) -> u32 {
+    let Some(children) = tree.children_after(line).filter(|_| *looks > 0) else { return 0 };
+    *looks -= 1;
     let (mut shortest, mut longest) = (None, 0);
     for child in 0..children.len() {
         let proven = children.proven(child);
@@ -543,7 +551,7 @@ fn plies_to_end<R: Rule>(tree: &Tree<Chess, R>, line: &mut Vec<Action>, nodes: &
             continue;
         }
         line.push(children.action(child));
-        let plies = 1 + plies_to_end(tree, line, nodes);
+        let plies = 1 + plies_to_end(tree, line, looks);
         line.pop();
         if proven == Some(Proven::Win) {
             shortest = Some(shortest.map_or(plies, |shortest: u32| shortest.min(plies)));

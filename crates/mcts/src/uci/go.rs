@@ -23,7 +23,7 @@ pub(super) struct Go {
     /// Time left and increment, of white and of black.
     left: [Option<Duration>; 2],
     increment: [Duration; 2],
-    moves_to_go: Option<u32>,
+    moves_left: Option<u32>,
 }
 
 /// A number of milliseconds; what is below 0 is 0.
@@ -56,7 +56,7 @@ impl Go {
                         "movetime" => go.move_time = milliseconds(value),
                         "movestogo" => {
                             let moves: Option<u64> = number();
-                            go.moves_to_go = moves.filter(|m| *m > 0).map(|m| m.min(1000) as u32);
+                            go.moves_left = moves.filter(|m| *m > 0).map(|m| m.min(1000) as u32);
                         }
                         "nodes" => go.nodes = number(),
                         "depth" => go.depth = number().map(|depth: u64| depth.min(1000) as usize),
@@ -89,7 +89,7 @@ impl Go {
         let allotted = self.left[side as usize].map(|left| {
             let increment = self.increment[side as usize];
             let clock = Clock::new(left, Overtime::Increment(increment)).with_margin(margin);
-            clock.allot(self.moves_to_go.unwrap_or(MOVES))
+            clock.allot(self.moves_left.unwrap_or(MOVES))
         });
         fixed.into_iter().chain(allotted).min()
     }

@@ -425,7 +425,7 @@ fn mates_are_proven() {
     let mut counts = [Vec::new(), Vec::new()];
     for (moves, fen) in mates() {
         let mut search = Search::new(Classical::rule(), Classical::new());
-        let found = search.run(&at(fen), Limits::simulations(100_000)).unwrap();
+        let found = search.run(&at(fen), Limits::simulations(400_000)).unwrap();
         assert_eq!(found.proven, Some(Proven::Win), "mate in {moves}: {fen}\n{found}");
         counts[moves - 2].push(found.simulations);
     }
@@ -437,6 +437,27 @@ fn mates_are_proven() {
             counts.len()
         );
         assert_eq!(counts.len(), 100);
+    }
+}
+
+#[test]
+#[ignore = "half a minute: run with --ignored"]
+fn kings_that_stand_alone_are_mated() {
+    for fen in [
+        "8/8/8/4k3/8/8/8/R3K3 w - - 0 1",
+        "8/8/3k4/8/8/8/2R5/3K4 w - - 0 1",
+        "8/8/8/3k4/8/8/8/Q3K3 w - - 0 1",
+        "8/8/8/3k4/8/8/8/2B1KB2 w - - 0 1",
+    ] {
+        let (mut game, mut search) = (at(fen), Search::new(Classical::rule(), Classical::new()));
+        while game.outcome().is_none() {
+            let simulations = if game.turn() == Turn::Player(0) { 40_000 } else { 2000 };
+            let best = search.run(&game, Limits::simulations(simulations)).unwrap().best();
+            game.play(best);
+            search.advance(best).unwrap();
+        }
+        println!("{fen}: {}", game.fen());
+        assert_eq!(game.ending(), Some(Ending::Checkmate), "{fen}");
     }
 }
 

@@ -3,7 +3,7 @@
 use cozy_chess::{Board, Move, Piece, Square};
 
 use super::action::{move_of, target};
-use super::evaluation::{MATE, placed_better, quiesce};
+use super::evaluation::{MATE, distance, placed_better, quiesce};
 use super::exchange::{exchange, threat};
 use super::game::Chess;
 use crate::error::Result;
@@ -23,6 +23,9 @@ const MOST_LOST: [f32; 2] = [50.0, 250.0];
 /// What a check is worth, divided among the replies to it.
 const CHECK: f32 = 250.0;
 const CASTLING: f32 = 50.0;
+/// What a step towards a king that stands alone is worth, and what each reply that it has costs.
+const NEARER: f32 = 200.0;
+const REPLY: f32 = 100.0;
 /// The share of the priors that lies evenly on all moves.
 const EVEN: f32 = 0.05;
 /// Centipawns that are worth a value of ½.
@@ -34,7 +37,8 @@ const MOST: f32 = 0.97;
 /// Judges leaves by a classical evaluation (material, squares, mobility, pawns, kings) after captures
 /// have been played out, and gives each move a prior by what it does: what it wins or loses by
 /// exchanges, which piece it saves, where it leads, which check it gives and how few replies that
-/// leaves. Mates in one are seen before they are searched.
+/// leaves. Mates in one are seen before they are searched; a king that stands alone is driven to the
+/// edge. A position that repeats an earlier one counts as a draw.
 ///
 /// Says the same of the same position: [`Cached`](crate::Cached) may stand before it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,7 +52,7 @@ impl Classical {
 
     /// The rule that goes with it.
     pub fn rule() -> Puct {
-        Puct { c_init: 1.5, fpu: Fpu::Reduction(0.2), ..Puct::default() }
+        Puct { c_init: 1.0, fpu: Fpu::Reduction(0.2), ..Puct::default() }
     }
 
     /// The worth of a position for the side to move, in centipawns; beyond 29,000 in size: mate.
@@ -84,15 +88,27 @@ fn promise(board: &Board, moved: Move, hanging: &[(Square, i32)]) -> Option<f32>
     }
     let mut next = board.clone();
     next.play_unchecked(moved);
-    if next.checkers().is_empty() {
-        return Some(score.clamp(-MOST_LOST[1], MOST_WON));
-    }
+    let checks = !next.checkers().is_empty();
+    let hunted = next.colors(next.side_to_move()).len() == 1;
     let mut replies = 0;
-    next.generate_moves(|moves| {
-        replies += moves.len();
-        false
-    });
-    (replies > 0).then(|| score.clamp(-MOST_LOST[0], MOST_WON) + CHECK / replies as f32)
+    if checks || hunted {
+        next.generate_moves(|moves| {
+            replies += moves.len();
+            false
+        });
+    }
+    if hunted {
+        let (from, to) = (board.king(board.side_to_move()), next.king(board.side_to_move()));
+        let king = next.king(next.side_to_move());
+        let nearer = distance(king, from) - distance(king, to);
+        score += NEARER * nearer as f32 - REPLY * replies as f32;
+    }
+    if checks {
+        let check = || score.clamp(-MOST_LOST[0], MOST_WON) + CHECK / replies as f32;
+        return (replies > 0).then(check);
+    }
+    let most_lost = if hunted { f32::INFINITY } else { MOST_LOST[1] };
+    Some(score.clamp(-most_lost, MOST_WON))
 }
 
 /// Sets the priors of a node; whether one of its moves mates.
@@ -129,11 +145,11 @@ impl Evaluator<Chess> for Classical {
             let (actions, priors) = leaves.actions_and_priors(leaf);
             let value = if judge_moves(&board, actions, priors) {
                 MATES
+            } else if leaves.game(leaf).repetitions() > 0 {
+                // Who can repeat a position once can do so twice.
+                0.0
             } else {
-                let value = Self::value(self.centipawns(leaves.game(leaf)) as f32);
-                // The nearer the draw by fifty moves, the less an advantage is worth.
-                let plies = f32::from(board.halfmove_clock());
-                (value * (1.0 - plies / 200.0)).clamp(-MOST, MOST)
+                Self::value(self.centipawns(leaves.game(leaf)) as f32).clamp(-MOST, MOST)
             };
             leaves.set_values(leaf, Values::two(board.side_to_move() as usize, value));
         }

@@ -208,7 +208,7 @@ fn of_side(board: &Board, side: Color, phase: &mut i32) -> Score {
 }
 
 /// How far a square is from another, in king's moves.
-fn distance(a: Square, b: Square) -> i32 {
+pub(super) fn distance(a: Square, b: Square) -> i32 {
     let between = |a: usize, b: usize| a.abs_diff(b) as i32;
     between(a.file() as usize, b.file() as usize).max(between(a.rank() as usize, b.rank() as usize))
 }
@@ -246,7 +246,7 @@ pub(super) fn evaluate(board: &Board) -> i32 {
         let (king, hunter) = (board.king(!ahead), board.king(ahead));
         let edge = |n: usize| n.min(7 - n) as i32;
         let inner = edge(king.file() as usize) + edge(king.rank() as usize);
-        score += sign * (15 * (6 - inner) + 8 * (7 - distance(king, hunter)));
+        score += sign * (100 * (6 - inner) + 50 * (7 - distance(king, hunter)));
     }
     score + TEMPO
 }

@@ -83,7 +83,8 @@ impl Options {
 /// loss is proven, both at the latest when three quarters of `Hash` are full. A position that is drawn
 /// by a claim, but has moves, is searched as if it were the first of its game.
 ///
-/// What makes no sense is passed over, or answered by `info string`.
+/// What makes no sense is passed over, or answered by `info string`; where that was a position, `go` is
+/// answered by `bestmove (none)` until there is another.
 #[derive(Debug)]
 pub struct Engine<R: Rule, E> {
     name: String,
@@ -94,6 +95,8 @@ pub struct Engine<R: Rule, E> {
     start: Chess,
     moves: Vec<Action>,
     game: Chess,
+    /// The last `position` could not be read: no move would be one in it.
+    lost: bool,
 }
 
 /// Lines as another thread reads them, with the time when they came.
@@ -209,7 +212,17 @@ impl<R: Rule, E: Evaluator<Chess> + Fork> Engine<R, E> {
         let options = Options::default();
         let search = new_search(&rule, &evaluator, options);
         let (start, moves, game) = (Chess::new(), Vec::new(), Chess::new());
-        Self { name: name.to_owned(), rule, evaluator, search, options, start, moves, game }
+        Self {
+            name: name.to_owned(),
+            rule,
+            evaluator,
+            search,
+            options,
+            start,
+            moves,
+            game,
+            lost: false,
+        }
     }
 
     /// The position.
@@ -236,10 +249,15 @@ impl<R: Rule, E: Evaluator<Chess> + Fork> Engine<R, E> {
                 "isready" => writeln!(output, "readyok")?,
                 "ucinewgame" => {
                     self.search.clear();
-                    self.set_position(Chess::new(), Vec::new());
+                    (self.start, self.game, self.lost) = (Chess::new(), Chess::new(), false);
+                    self.moves.clear();
                 }
                 "setoption" => say(self.set_option(words), &mut output)?,
-                "position" => say(self.read_position(words), &mut output)?,
+                "position" => {
+                    let read = self.read_position(words);
+                    self.lost = read.is_err();
+                    say(read, &mut output)?;
+                }
                 "go" if self.think(at, &Go::read(words), &mut lines, &mut output)? => break,
                 "quit" => break,
                 _ => {}
@@ -313,7 +331,7 @@ impl<R: Rule, E: Evaluator<Chess> + Fork> Engine<R, E> {
                     moves.push(action);
                 }
                 Err(error) => {
-                    refused = Err(format!("{error}: the position is that before it"));
+                    refused = Err(error.to_string());
                     break;
                 }
             }
@@ -328,10 +346,6 @@ impl<R: Rule, E: Evaluator<Chess> + Fork> Engine<R, E> {
         }
         (self.start, self.moves, self.game) = (start, moves, game);
         refused
-    }
-
-    fn set_position(&mut self, start: Chess, moves: Vec<Action>) {
-        (self.game, self.start, self.moves) = (start.clone(), start, moves);
     }
 
     /// Answers `go`; whether to quit then.
@@ -353,7 +367,9 @@ impl<R: Rule, E: Evaluator<Chess> + Fork> Engine<R, E> {
         let task = Task { game, go, began, endless, time };
         let mut told = Told { pondering: go.ponder, ..Told::default() };
         let mut found = None;
-        if let Some(ending) = ending {
+        if self.lost {
+            say(Err("go: the last position could not be read".to_owned()), output)?;
+        } else if let Some(ending) = ending {
             let score = if ending == Ending::Checkmate { "mate 0" } else { "cp 0" };
             writeln!(output, "info depth 0 score {score}")?;
             output.flush()?;
@@ -364,7 +380,9 @@ impl<R: Rule, E: Evaluator<Chess> + Fork> Engine<R, E> {
         while (endless || told.pondering) && !told.stop && !lines.closed {
             lines.look(&mut told, true, output)?;
         }
-        writeln!(output, "{}", self.best_move(&task.game, found.as_ref()))?;
+        let none = "bestmove (none)".to_owned();
+        let best = if self.lost { none } else { self.best_move(&task.game, found.as_ref()) };
+        writeln!(output, "{best}")?;
         output.flush()?;
         Ok(told.quit)
     }

@@ -79,7 +79,8 @@ impl Go {
                 && self.left[side as usize].is_none())
     }
 
-    /// How long a side may think; none: as long as it likes. `margin` is kept back.
+    /// How long a side may think; none: as long as it likes. `margin` is kept back, and is not counted on
+    /// of any increment, as every move may lose as much on its way.
     pub(super) fn time(&self, side: Color, margin: Duration) -> Option<Duration> {
         if self.infinite {
             return None;
@@ -87,7 +88,7 @@ impl Go {
         let least = Duration::from_millis(1);
         let fixed = self.move_time.map(|time| time.saturating_sub(margin.min(time / 4)).max(least));
         let allotted = self.left[side as usize].map(|left| {
-            let increment = self.increment[side as usize];
+            let increment = self.increment[side as usize].saturating_sub(margin);
             let clock = Clock::new(left, Overtime::Increment(increment)).with_margin(margin);
             clock.allot(self.moves_left.unwrap_or(MOVES))
         });

@@ -6,6 +6,7 @@
 //! $ cargo run --release --example mcts_play -- --net out/mcts_alphazero/net.safetensors
 //! $ cargo run --release --example mcts_play -- --opponent person
 //! $ cargo run --release --example mcts_play -- --auto
+//! $ cargo run --release --features chess --example mcts_play -- --game chess
 //! ```
 //!
 //! Type a move as the board names it; `hint` shows what the search thinks of the position, `undo`
@@ -26,6 +27,8 @@ use common::flags::{STEPS, TIME_S, file, positive, signed, within};
 use common::mcts::Choose;
 use common::with_game;
 use common::{Basic, Metrics, Session, conversation};
+#[cfg(feature = "chess")]
+use mcts::chess::{Chess, Classical};
 use mcts::deep::NetEvaluator;
 use mcts::rule::{Puct, Uct};
 use mcts::{Action, Encode, Found, Game, Limits, Rollout, Search};
@@ -34,7 +37,7 @@ use model_utils::device::DeviceSpec;
 /// Who sits on the other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Opponent {
-    /// A search, with the net of --net or with random rollouts
+    /// A search, with the net of --net or with random rollouts (chess: a classical evaluation)
     Search,
     /// A second person at the same keyboard
     Person,
@@ -77,7 +80,12 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, session: &Session) -> anyhow::Result<()> {
-    with_game!(args.game, game => play(&args, session, game))
+    #[cfg(feature = "chess")]
+    if args.game == Choose::Chess && args.net.is_none() {
+        let search = Search::new(Classical::rule(), Classical::new()).with_seed(args.common.seed);
+        return play(&args, session, Chess::new(), Some(Box::new(search)));
+    }
+    with_game!(args.game, game => play(&args, session, game, None))
 }
 
 /// A search of either kind.
@@ -105,10 +113,13 @@ fn play<G: Encode + Display + 'static>(
     args: &Args,
     session: &Session,
     start: G,
+    search: Option<Box<dyn Thinks<G>>>,
 ) -> anyhow::Result<()> {
     let out = session.out();
     std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-    let mut search: Box<dyn Thinks<G>> = if let Some(path) = &args.net {
+    let mut search: Box<dyn Thinks<G>> = if let Some(search) = search {
+        search
+    } else if let Some(path) = &args.net {
         let device = args.common.open(args.device)?;
         let net = NetEvaluator::load(path, &device)
             .with_context(|| format!("cannot play with {}", path.display()))?;

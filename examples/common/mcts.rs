@@ -24,6 +24,9 @@ pub enum Choose {
     /// The same on 19×19
     #[value(name = "go_19")]
     Go19,
+    /// By the rules of FIDE; claimed draws end it
+    #[cfg(feature = "chess")]
+    Chess,
 }
 
 /// Evaluates an expression with a game of the chosen type at its start.
@@ -49,6 +52,11 @@ macro_rules! with_game {
             }
             $crate::mcts::Choose::Go19 => {
                 let $game = ::mcts::go::Go::new(19, ::mcts::go::Rules::computer())?;
+                $body
+            }
+            #[cfg(feature = "chess")]
+            $crate::mcts::Choose::Chess => {
+                let $game = ::mcts::chess::Chess::new();
                 $body
             }
         }

@@ -80,6 +80,7 @@
 //! | --- | --- |
 //! | [`game`], [`symmetry`] | what a game is: rules, encoding, hash; symmetries of boards |
 //! | [`games`] | tic-tac-toe, Connect Four with its exact solver, Othello |
+//! | `chess`, `uci` | chess and the protocol of its engines (feature `chess`) |
 //! | [`go`], [`sgf`], [`gtp`] | Go, records of its games, the protocol of its programs |
 //! | [`alphago`] | AlphaGo's features, rollout policy, and (feature `burn`) its three steps |
 //! | [`search`], [`limits`], [`found`] | the driver of one tree, its limits, its result |
@@ -114,6 +115,8 @@ pub mod alphago;
 pub mod arena;
 mod cache;
 pub mod check;
+#[cfg(feature = "chess")]
+pub mod chess;
 pub mod clock;
 #[cfg(feature = "burn")]
 pub mod deep;
@@ -136,6 +139,8 @@ pub mod sgf;
 pub mod stopping;
 pub mod symmetry;
 pub mod tree;
+#[cfg(feature = "chess")]
+pub mod uci;
 
 pub use cache::Cached;
 pub use clock::{Clock, Overtime};

@@ -1,7 +1,7 @@
 //! Two of the three verbs: a simulation goes down to a leaf, and what is found there goes back up.
 
 use crate::error::{Error, Result};
-use crate::game::{Action, Game, Payoff, Turn, Values};
+use crate::game::{Action, Game, Payoff, Turn, Values, sums_to_zero};
 use crate::leaves::Leaves;
 use crate::nodes::{Arena, CHANCE, Children, EXPANDING, Link, NET, Proven, ROOT, SOLVED_CHILD};
 use crate::random::Random;
@@ -50,11 +50,6 @@ pub(crate) struct Settings {
     pub(crate) priors: bool,
     /// What a simulation on its way counts as, where there may be more than one.
     pub(crate) on_way: OnWay,
-}
-
-/// Whether what one player gets is what the other loses.
-pub(super) fn sums_to_zero<G: Game>(game: &G) -> bool {
-    game.players() == 2 && G::PAYOFF != Payoff::General
 }
 
 /// The value of a node for its mover, of its mean for who chose it; none where only its children can

@@ -224,9 +224,10 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
         let (settings, mut look) = (self.settings, Look::default());
         loop {
             // As many batches as go without a look at the clock.
-            let rounds = match limits.has_time() || settings.early_stop {
-                true => look.rounds(limits.has_time()).saturating_mul(settings.batch as u64),
-                false => u64::MAX,
+            let rounds = if limits.has_time() || settings.early_stop {
+                look.rounds(limits.has_time()).saturating_mul(settings.batch as u64)
+            } else {
+                u64::MAX
             };
             for (tree, progress) in trees.iter().zip(&mut *progress) {
                 let left = limits.left(progress.done, tree.nodes(), started);
@@ -237,13 +238,16 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
             if !progress.iter().zip(&*trees).any(Progress::goes_on) {
                 return Ok(());
             }
-            while progress.iter().zip(&*trees).any(Progress::goes_on) {
+            loop {
                 let round = self.round(trees, progress);
-                round.inspect_err(|_| trees.iter_mut().for_each(Tree::cancel))?;
+                let leaves = round.inspect_err(|_| trees.iter_mut().for_each(Tree::cancel))?;
                 for (tree, progress) in trees.iter().zip(&mut *progress) {
                     if limits.is_full(tree.nodes()) {
                         progress.end = progress.done;
                     }
+                }
+                if leaves == 0 && !progress.iter().zip(&*trees).any(Progress::goes_on) {
+                    break;
                 }
             }
         }
@@ -263,7 +267,7 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
             let (mut found, mut blocked) = (0, 0);
             // Known results cost nothing; where leaves meet, virtual loss sends the next ones
             // elsewhere.
-            while progress.goes_on_in(tree) && found < settings.batch && blocked < settings.batch {
+            while found < settings.batch && blocked < settings.batch && progress.goes_on_in(tree) {
                 match tree.select(leaves)? {
                     Selected::Blocked => blocked += 1,
                     selected => {

@@ -151,6 +151,14 @@ fn nets_for_other_games_are_refused() {
     let mut search = Search::new(Puct::default(), evaluator);
     assert!(search.run(&TicTacToe::new(), Limits::simulations(5)).is_ok());
 
+    // A file from before nets had players (0.1.0, 8 channels, 1 block) says what it said then.
+    let old = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/policy_value_0.1.0.safetensors");
+    let mut evaluator = NetEvaluator::load(old, &device()).unwrap();
+    let planes: Vec<f32> = (0..18).map(|i| f32::from(u8::from(i % 5 == 0))).collect();
+    let (logits, values) = evaluator.forward(&planes).unwrap();
+    assert!((logits[0] - 0.006_831_8).abs() < 1e-4 && (logits[8] - 0.403_869_7).abs() < 1e-4);
+    assert!(values.len() == 1 && (values[0] - 0.183_060_66).abs() < 1e-4, "{values:?}");
+
     let config = tiny(&TicTacToe::new());
     let error = config.init(&Othello::new(), &device()).err().unwrap();
     assert!(matches!(error, Error::Mismatch { .. }), "{error}");

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::evaluator::Evaluator;
 use crate::game::{Action, Encode, Game, Values, draw_chance};
 use crate::random::{Random, mix};
-use crate::rule::{Dirichlet, Gumbel, Puct, Rule};
+use crate::rule::{Dirichlet, Gumbel, Puct, Rule, Scale};
 use crate::search::{Progress, Search, SearchSettings};
 use crate::tree::Tree;
 
@@ -124,13 +124,19 @@ impl SelfPlay {
         replay: &mut Replay,
     ) -> Result<Played> {
         self.check()?;
+        // Both rules are for values from −1 to 1; mctx's scale is for all.
+        let plain = start.most_value() <= 1.0;
+        let scale = if plain { Scale::Plain } else { Scale::ParentAndSiblings };
         match self.exploration {
             Exploration::Gumbel { considered } => {
-                let search = Search::new(Gumbel::default().with_considered(considered), evaluator);
+                let c_scale = if plain { 1.0 } else { 0.1 };
+                let rule = Gumbel { considered, scale, c_scale, ..Gumbel::default() };
+                let search = Search::new(rule, evaluator);
                 Run::new(self, search, 0).play(start, games, seed, replay)
             }
             Exploration::Dirichlet { alpha, drawn_moves } => {
-                let rule = Puct::default().with_root_noise(Dirichlet::new(alpha));
+                let rule = Puct { scale, ..Puct::default() };
+                let rule = rule.with_root_noise(Dirichlet::new(alpha));
                 let search = Search::new(rule, evaluator);
                 Run::new(self, search, drawn_moves).play(start, games, seed, replay)
             }

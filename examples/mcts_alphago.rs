@@ -560,7 +560,8 @@ fn matches(
     let seed = args.common.seed;
     let search = |lambda, seed| {
         let evaluator = parts.evaluator(lambda, seed)?;
-        SearchPlayer::new(args.rule(lambda), evaluator, args.simulations, seed)
+        let search = Search::new(args.rule(lambda), evaluator).with_seed(seed);
+        SearchPlayer::new(search, Limits::simulations(args.simulations))
     };
     let full = || search(0.5, mix(seed, 20));
     let mut alone = PolicyPlayer::new(parts.policy, mix(seed, 21)).greedy();

@@ -31,7 +31,7 @@ use mcts::deep::{
 };
 use mcts::games::{ConnectFour, Othello, TicTacToe, read_positions};
 use mcts::rule::{Gumbel, Puct, Uct};
-use mcts::{Game, Rollout, Symmetry};
+use mcts::{Evaluator, Game, Limits, Rollout, Search, Symmetry};
 use model_utils::picture::Curves;
 use model_utils::train::{Budget, Spent, Stop, Stoppable};
 
@@ -191,7 +191,7 @@ impl Graded for ConnectFour {
         let Some(grades) = grades else { return Ok(Vec::new()) };
         let mut player = with_net::<Self>(net, args)?;
         let (rule, watched) = (Gumbel::default().with_noise(0.0), args.stop.around(net.clone()));
-        let mut alone = SearchPlayer::new(rule, watched, 2, 1)?;
+        let mut alone = SearchPlayer::new(Search::new(rule, watched), Limits::simulations(2))?;
         let mut accuracies = vec![
             ("solver_accuracy", grade(&mut *player, &grades.random)?),
             ("uct_accuracy", grade(&mut without_net::<Self>(args)?, &grades.random)?),
@@ -219,13 +219,10 @@ fn with_net<G: Symmetry + 'static>(
     net: &NetEvaluator,
     args: &Args,
 ) -> anyhow::Result<Box<dyn Player<G>>> {
-    let (net, seed) = (args.stop.around(net.clone()), args.common.seed);
+    let net = args.stop.around(net.clone());
     Ok(match args.rule {
-        Rule::Gumbel => {
-            let rule = Gumbel::default().with_noise(0.0);
-            Box::new(SearchPlayer::new(rule, net, args.simulations, seed)?)
-        }
-        Rule::Puct => Box::new(SearchPlayer::new(Puct::default(), net, args.simulations, seed)?),
+        Rule::Gumbel => Box::new(player(Gumbel::default().with_noise(0.0), net, args)?),
+        Rule::Puct => Box::new(player(Puct::default(), net, args)?),
     })
 }
 
@@ -233,7 +230,16 @@ fn without_net<G: Game>(
     args: &Args,
 ) -> anyhow::Result<SearchPlayer<G, Uct, Stoppable<Rollout<G>>>> {
     let rollout = args.stop.around(Rollout::new(args.common.seed));
-    Ok(SearchPlayer::new(Uct::default(), rollout, args.simulations, args.common.seed)?)
+    player(Uct::default(), rollout, args)
+}
+
+fn player<G: Game, R: mcts::rule::Rule, E: Evaluator<G>>(
+    rule: R,
+    evaluator: E,
+    args: &Args,
+) -> anyhow::Result<SearchPlayer<G, R, E>> {
+    let search = Search::new(rule, evaluator).with_seed(args.common.seed);
+    Ok(SearchPlayer::new(search, Limits::simulations(args.simulations))?)
 }
 
 fn run<G: Graded>(
@@ -319,6 +325,7 @@ fn train<G: Graded>(
             // Random openings show the net more than its own favourite lines.
             opening_moves,
             value_mix: 0.25,
+            ..SelfPlay::default()
         });
     println!("it trains for {} minutes; how far it comes depends on the processor", args.minutes);
     session.stage("training");
@@ -382,8 +389,8 @@ fn throughput<G: Graded>(
     }
     let mut alone = net.clone();
     let simulations = u64::from(args.self_play_simulations);
-    let mut player =
-        SearchPlayer::new(Gumbel::default(), args.stop.around(net.clone()), simulations, 1)?;
+    let search = Search::new(Gumbel::default(), args.stop.around(net.clone())).with_seed(1);
+    let mut player = SearchPlayer::new(search, Limits::simulations(simulations))?;
     let games = vec![start.clone(); args.parallel];
     // In turns, so that a busy machine slows both.
     let (mut raw, mut raw_s, mut searched_s) = (0, 0.0, 0.0);

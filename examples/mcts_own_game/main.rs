@@ -64,7 +64,8 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
 
     session.stage("a match against a random player");
     let rollout = session.around(Rollout::new(seed));
-    let mut searching = SearchPlayer::new(Uct::default(), rollout, simulations, seed)?;
+    let searching = Search::new(Uct::default(), rollout).with_seed(seed);
+    let mut searching = SearchPlayer::new(searching, Limits::simulations(simulations))?;
     let mut random = RandomPlayer::new(seed);
     let start = Kalah::new();
     let score = play_pairs(&start, &mut searching, &mut random, args.pairs, 2, seed)?;

@@ -106,15 +106,11 @@ fn alphazero(context: &Context<'_>) -> anyhow::Result<(Vec<(f64, f64)>, u64)> {
             simulations: 16,
             exploration: Exploration::Gumbel { considered: 9 },
             opening_moves: 4,
-            value_mix: 0.0,
+            ..SelfPlay::default()
         });
     let mut run = config.init(&start, context.device)?;
-    let mut uct = SearchPlayer::new(
-        Uct::default(),
-        context.session.around(Rollout::new(1)),
-        30,
-        context.seed,
-    )?;
+    let uct = Search::new(Uct::default(), context.session.around(Rollout::new(1)));
+    let mut uct = SearchPlayer::new(uct.with_seed(context.seed), Limits::simulations(30))?;
     let mut curve = Vec::new();
     let mut observer = context.session.progress();
     for generation in 0..=12 {
@@ -123,8 +119,8 @@ fn alphazero(context: &Context<'_>) -> anyhow::Result<(Vec<(f64, f64)>, u64)> {
             context.session.check()?;
         }
         let rule = Gumbel::default().with_noise(0.0);
-        let mut player =
-            SearchPlayer::new(rule, context.session.around(NetEvaluator::new(&run.net())?), 2, 1)?;
+        let net = context.session.around(NetEvaluator::new(&run.net())?);
+        let mut player = SearchPlayer::new(Search::new(rule, net), Limits::simulations(2))?;
         let score = play_pairs(&start, &mut player, &mut uct, 100, 2, context.seed)?;
         curve.push((generation as f64, score.rate().value));
     }

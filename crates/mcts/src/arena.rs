@@ -1,17 +1,19 @@
 //! Players against each other: results, Elo and its interval.
 
 use std::fmt;
+use std::time::Instant;
 
-use model_utils_core::config;
+use model_utils_core::{ConfigError, config};
 use rand_core::Rng as _;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::evaluator::Evaluator;
-use crate::game::{Action, Game};
-use crate::leaves::Leaves;
+use crate::game::{Action, Game, draw_chance};
+use crate::limits::Limits;
 use crate::random::{Random, mix};
 use crate::rule::Rule;
+use crate::search::{Progress, Search, too_few};
 use crate::tree::Tree;
 
 /// Somebody who chooses actions in many games at once.
@@ -50,34 +52,53 @@ impl<G: Game> Player<G> for RandomPlayer {
     }
 }
 
-/// Searches each position with a number of simulations, all positions in common batches. Each
-/// tree starts empty.
+/// Searches each position as a [`Search`] would, all positions in common batches. Each tree starts
+/// empty.
+///
+/// ```
+/// use mcts::arena::{RandomPlayer, SearchPlayer, play_pairs};
+/// use mcts::games::ConnectFour;
+/// use mcts::rule::Uct;
+/// use mcts::{Limits, Rollout, Search};
+///
+/// let search = Search::new(Uct::default(), Rollout::new(1)).with_seed(2);
+/// let mut player = SearchPlayer::new(search, Limits::simulations(50))?;
+/// let mut random = RandomPlayer::new(3);
+/// let score = play_pairs(&ConnectFour::new(), &mut player, &mut random, 10, 2, 7)?;
+/// assert!(score.wins > 15);
+/// # Ok::<(), mcts::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct SearchPlayer<G: Game, R: Rule, E> {
-    rule: R,
-    evaluator: E,
-    simulations: u64,
+    search: Search<G, R, E>,
+    limits: Limits,
     random: Random,
     trees: Vec<Tree<G, R>>,
-    leaves: Leaves<G>,
 }
 
 impl<G: Game, R: Rule, E: Evaluator<G>> SearchPlayer<G, R, E> {
-    /// A player with a rule, an evaluator and simulations for each move.
+    /// A player with a search and its limits. Simulations and nodes are those of each position;
+    /// time is that of all positions of a call together.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for fewer than 2 simulations: one judges the root.
-    pub fn new(rule: R, evaluator: E, simulations: u64, seed: u64) -> Result<Self> {
-        config::at_least("simulations", simulations, 2)?;
-        rule.check()?;
-        let random = Random::new(seed);
-        Ok(Self { rule, evaluator, simulations, random, trees: Vec::new(), leaves: Leaves::new() })
+    /// [`Error::Config`] for limits of 0, fewer than 2 simulations, as one judges the root, and a
+    /// search that looks at [some actions](Search::allow) alone.
+    pub fn new(mut search: Search<G, R, E>, limits: Limits) -> Result<Self> {
+        limits.check()?;
+        config::at_least("simulations", limits.simulation_limit().unwrap_or(u64::MAX), 2)?;
+        if let Some(allowed) = search.allowed() {
+            let expected = "none: they are those of one position";
+            return Err(ConfigError::new("allowed", format!("{allowed:?}"), expected).into());
+        }
+        search.rule.check()?;
+        search.clear();
+        Ok(Self { random: Random::new(search.seed), search, limits, trees: Vec::new() })
     }
 
     /// The evaluator.
     pub const fn evaluator(&mut self) -> &mut E {
-        &mut self.evaluator
+        self.search.evaluator()
     }
 
     /// The trees of the last call, one a position.
@@ -88,42 +109,23 @@ impl<G: Game, R: Rule, E: Evaluator<G>> SearchPlayer<G, R, E> {
 
 impl<G: Game, R: Rule, E: Evaluator<G>> Player<G> for SearchPlayer<G, R, E> {
     fn act(&mut self, games: &[G]) -> Result<Vec<Action>> {
+        let started = Instant::now();
         self.trees.truncate(games.len());
-        let priors = self.evaluator.has_priors();
         for (index, game) in games.iter().enumerate() {
             if let Some(tree) = self.trees.get_mut(index) {
                 tree.set_game(game);
             } else {
-                let seed = self.random.next_u64();
-                self.trees.push(Tree::new(self.rule.clone(), game, seed)?.with_priors(priors));
+                self.trees.push(self.search.plant(game, self.random.next_u64())?);
             }
-            self.trees[index].begin(Some(self.simulations))?;
+            self.trees[index].begin(self.limits.simulation_limit())?;
         }
-        let mut done = vec![0; games.len()];
-        loop {
-            self.leaves.clear();
-            let mut busy = false;
-            for (tree, done) in self.trees.iter_mut().zip(&mut done) {
-                busy |= tree.select_leaf(&mut self.leaves, done, self.simulations)?;
-            }
-            if !self.leaves.is_empty() {
-                self.evaluator.evaluate(&mut self.leaves)?;
-                for tree in &mut self.trees {
-                    tree.back_up(&self.leaves)?;
-                }
-            }
-            if !busy {
-                break;
-            }
-        }
-        self.trees
-            .iter()
-            .map(|tree| {
-                let found = tree.children().zip(tree.best());
-                let action = found.map(|(children, child)| children.action(child));
-                action.ok_or_else(|| Error::NoActions { game: tree.game().name() })
-            })
-            .collect()
+        let mut progress = vec![Progress::default(); games.len()];
+        self.search.grow(&mut self.trees, &mut progress, self.limits, started)?;
+        let best = self.trees.iter().zip(progress).map(|(tree, Progress { done, .. })| {
+            let best = tree.children().zip(tree.best());
+            best.map(|(children, child)| children.action(child)).ok_or_else(|| too_few(done).into())
+        });
+        best.collect()
     }
 }
 
@@ -270,16 +272,9 @@ fn count_ended<G: Game>(open: &mut Vec<(G, usize)>, score: &mut Score) {
 }
 
 /// Plays what chance plays, until a player is to move or the game has ended.
-fn draw_chances<G: Game>(game: &mut G, random: &mut Random) -> Result<()> {
-    let (mut legal, mut chances) = (Vec::new(), Vec::new());
-    while game.outcome().is_none() && game.turn().player().is_none() {
-        legal.clear();
-        chances.clear();
-        game.legal_actions(&mut legal);
-        game.chances(&mut chances);
-        let drawn = random.weighted_f32(&chances).and_then(|index| legal.get(index));
-        let drawn = drawn.ok_or_else(|| Error::NoActions { game: game.name() })?;
-        game.play(*drawn);
+pub(crate) fn draw_chances<G: Game>(game: &mut G, random: &mut Random) -> Result<()> {
+    while let Some(action) = draw_chance(game, random)? {
+        game.play(action);
     }
     Ok(())
 }

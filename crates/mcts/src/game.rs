@@ -39,6 +39,16 @@ impl Values {
         Self(values)
     }
 
+    /// Values that are given in the order of the turns, beginning with those of `player`.
+    #[cfg(feature = "burn")]
+    pub(crate) fn from_turn(player: usize, in_turn: &[f32]) -> Self {
+        let mut values = [0.0; MAX_PLAYERS];
+        for (after, &value) in in_turn.iter().enumerate() {
+            values[(player + after) % in_turn.len()] = value;
+        }
+        Self(values)
+    }
+
     /// The value for a player, counted from 0.
     ///
     /// # Panics
@@ -105,6 +115,27 @@ impl Turn {
             Self::Chance => None,
         }
     }
+}
+
+/// Whether what one player gets is what the other loses.
+pub(crate) fn sums_to_zero<G: Game>(game: &G) -> bool {
+    game.players() == 2 && G::PAYOFF != Payoff::General
+}
+
+/// What chance plays here; `None` where a player is to move or the game has ended.
+///
+/// # Errors
+///
+/// [`Error::NoActions`] where chance has none.
+pub(crate) fn draw_chance<G: Game>(game: &G, random: &mut Random) -> Result<Option<Action>> {
+    if game.outcome().is_some() || game.turn() != Turn::Chance {
+        return Ok(None);
+    }
+    let (mut actions, mut chances) = (Vec::new(), Vec::new());
+    game.legal_actions(&mut actions);
+    game.chances(&mut chances);
+    let drawn = random.weighted_f32(&chances).and_then(|index| actions.get(index));
+    drawn.copied().map(Some).ok_or_else(|| Error::NoActions { game: game.name() })
 }
 
 /// A position of a game together with its rules.

@@ -152,5 +152,5 @@ pub use leaves::Leaves;
 pub use limits::Limits;
 pub use model_utils_core::{ConfigError, random};
 pub use rollout::{Mixture, Rollout};
-pub use search::Search;
+pub use search::{Search, SearchSettings};
 pub use tree::Tree;

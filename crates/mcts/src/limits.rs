@@ -70,6 +70,13 @@ impl Limits {
         self
     }
 
+    /// The same, but not beyond so many simulations.
+    pub(crate) fn up_to(mut self, simulations: u64) -> Self {
+        self.simulations =
+            Some(self.simulations.map_or(simulations, |limit| limit.min(simulations)));
+        self
+    }
+
     /// How many simulations may be begun now; 0 at the end. Time is looked at by whoever asks.
     pub(crate) fn left(&self, done: u64, nodes: usize, started: Instant) -> u64 {
         let simulations = self.simulations.map_or(u64::MAX, |limit| limit.saturating_sub(done));

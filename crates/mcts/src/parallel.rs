@@ -118,7 +118,7 @@ where
         done: u64,
     ) -> Result<u64> {
         if threads == 1 {
-            return self.simulate(limits, started, done, 0);
+            return self.simulate(limits, started, done);
         }
         self.share_tree(limits, threads, started, done, |teams, context, shared| {
             std::thread::scope(|scope| {
@@ -144,7 +144,7 @@ where
     {
         config::at_least("threads", threads, 1)?;
         let batch = self.settings.batch;
-        let mut nets = self.evaluator.fork(mix(self.settings.seed, u64::MAX));
+        let mut nets = self.evaluator.fork(mix(self.seed, u64::MAX));
         let started = Instant::now();
         self.open(game, limits)?;
         let done = self.share_tree(limits, threads, started, 0, |teams, context, shared| {
@@ -179,12 +179,12 @@ where
     ) -> Result<u64> {
         // Threads meet at a root that has children.
         while self.tree.as_ref().is_none_or(|tree| tree.children().is_none()) {
-            match self.simulate(limits, started, done, 1)? {
+            match self.simulate(limits.up_to(done + 1), started, done)? {
                 now if now == done => return Ok(done),
                 now => done = now,
             }
         }
-        let (seed, forks) = (self.settings.seed, &self.evaluator);
+        let (seed, forks) = (self.seed, &self.evaluator);
         let Some(tree) = &mut self.tree else { return Ok(done) };
         if tree.children().is_some() && !tree.is_prepared() {
             tree.prepare();

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use model_utils_core::{ConfigError, config};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::evaluator::{Evaluator, Fork};
@@ -16,6 +16,49 @@ use crate::limits::Limits;
 use crate::random::mix;
 use crate::rule::Rule;
 use crate::tree::{Selected, Tree};
+
+/// How searches grow their trees, whoever drives them: [`Search`],
+/// [`SearchPlayer`](crate::arena::SearchPlayer), self-play.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SearchSettings {
+    /// How many leaves of a tree are judged together (by virtual loss): 1 unless set.
+    pub batch: usize,
+    /// Whether proven results are followed up ([`Tree::with_solver`]); so unless set.
+    pub solver: bool,
+    /// How much a value is worth one action earlier: 1 unless set.
+    pub discount: f32,
+    /// The most nodes of a tree ([`Tree::with_most_nodes`]); `None`: as many as it needs.
+    pub most_nodes: Option<usize>,
+    /// Whether a search of a number of simulations ends as soon as no other action can still get as
+    /// many visits as the best; not unless set.
+    pub early_stop: bool,
+}
+
+impl Default for SearchSettings {
+    fn default() -> Self {
+        Self { batch: 1, solver: true, discount: 1.0, most_nodes: None, early_stop: false }
+    }
+}
+
+impl SearchSettings {
+    /// Whether the most visited action stays so, whatever the simulations left do, and the search
+    /// is to end then.
+    pub(crate) fn is_decided<G: Game, R: Rule>(&self, tree: &Tree<G, R>, left: u64) -> bool {
+        let asked = self.early_stop && left != u64::MAX && !tree.rule().needs_simulations();
+        let Some(children) = tree.children().filter(|_| asked) else { return false };
+        let (mut first, mut second) = (0, 0);
+        for child in 0..children.len() {
+            let visits = children.visits(child);
+            if visits > first {
+                (first, second) = (visits, first);
+            } else {
+                second = second.max(visits);
+            }
+        }
+        u64::from(first - second) > left
+    }
+}
 
 /// Searches positions of a game, one after another.
 ///
@@ -35,8 +78,9 @@ use crate::tree::{Selected, Tree};
 /// ```
 #[derive(Debug)]
 pub struct Search<G: Game, R: Rule, E> {
-    rule: R,
+    pub(crate) rule: R,
     pub(crate) evaluator: E,
+    pub(crate) seed: u64,
     pub(crate) settings: SearchSettings,
     pub(crate) tree: Option<Tree<G, R>>,
     allowed: Option<Vec<Action>>,
@@ -45,69 +89,48 @@ pub struct Search<G: Game, R: Rule, E> {
     leaves: Leaves<G>,
 }
 
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SearchSettings {
-    pub(crate) seed: u64,
-    pub(crate) batch: usize,
-    solver: bool,
-    discount: f32,
-    most_nodes: Option<usize>,
-    early_stop: bool,
-}
-
 impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
     /// A search with a rule and a way to judge leaves.
     pub fn new(rule: R, evaluator: E) -> Self {
-        let settings = SearchSettings {
-            seed: 0,
-            batch: 1,
-            solver: true,
-            discount: 1.0,
-            most_nodes: None,
-            early_stop: false,
-        };
-        let leaves = Leaves::new();
-        Self { rule, evaluator, settings, tree: None, allowed: None, hash: None, leaves }
+        let (settings, leaves) = (SearchSettings::default(), Leaves::new());
+        Self { rule, evaluator, seed: 0, settings, tree: None, allowed: None, hash: None, leaves }
     }
 
     /// What the order of untried actions, noise and chance follow: 0 unless set.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
-        self.settings.seed = seed;
+        self.seed = seed;
         self.tree = None;
         self
     }
 
-    /// How many leaves of the tree are judged together (by virtual loss): 1 unless set.
+    /// All settings at once.
     #[must_use]
-    pub fn with_batch(mut self, batch: usize) -> Self {
-        self.settings.batch = batch;
+    pub fn with_settings(mut self, settings: SearchSettings) -> Self {
+        self.settings = settings;
         self.tree = None;
         self
     }
 
-    /// Whether proven results are followed up; so unless set ([`Tree::with_solver`]).
+    /// Sets [`SearchSettings::batch`].
     #[must_use]
-    pub fn with_solver(mut self, solver: bool) -> Self {
-        self.settings.solver = solver;
-        self.tree = None;
-        self
+    pub fn with_batch(self, batch: usize) -> Self {
+        let settings = SearchSettings { batch, ..self.settings };
+        self.with_settings(settings)
     }
 
-    /// How much a value is worth one action earlier: 1 unless set.
+    /// Sets [`SearchSettings::solver`].
     #[must_use]
-    pub fn with_discount(mut self, discount: f32) -> Self {
-        self.settings.discount = discount;
-        self.tree = None;
-        self
+    pub fn with_solver(self, solver: bool) -> Self {
+        let settings = SearchSettings { solver, ..self.settings };
+        self.with_settings(settings)
     }
 
-    /// Limits the memory of the tree ([`Tree::with_most_nodes`]).
+    /// Sets [`SearchSettings::discount`].
     #[must_use]
-    pub fn with_most_nodes(mut self, nodes: usize) -> Self {
-        self.settings.most_nodes = Some(nodes);
-        self.tree = None;
-        self
+    pub fn with_discount(self, discount: f32) -> Self {
+        let settings = SearchSettings { discount, ..self.settings };
+        self.with_settings(settings)
     }
 
     /// Makes one node of all lines that lead to the same position
@@ -122,12 +145,18 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
         self
     }
 
-    /// Ends a search of a number of simulations as soon as no other action can still get as many
-    /// visits as the best.
+    /// Sets [`SearchSettings::most_nodes`].
     #[must_use]
-    pub const fn with_early_stop(mut self) -> Self {
-        self.settings.early_stop = true;
-        self
+    pub fn with_most_nodes(self, nodes: usize) -> Self {
+        let settings = SearchSettings { most_nodes: Some(nodes), ..self.settings };
+        self.with_settings(settings)
+    }
+
+    /// Sets [`SearchSettings::early_stop`].
+    #[must_use]
+    pub fn with_early_stop(self) -> Self {
+        let settings = SearchSettings { early_stop: true, ..self.settings };
+        self.with_settings(settings)
     }
 
     /// Looks at these actions of the root alone from now on; none: at all. Where that is another
@@ -151,18 +180,17 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
     pub fn run(&mut self, game: &G, limits: Limits) -> Result<Found> {
         let started = Instant::now();
         self.open(game, limits)?;
-        let done = self.simulate(limits, started, 0, 0)?;
+        let done = self.simulate(limits, started, 0)?;
         self.close(done, started)
     }
 
     /// A tree for the position, and the begin of the search in it.
     pub(crate) fn open(&mut self, game: &G, limits: Limits) -> Result<()> {
         limits.check()?;
-        config::at_least("batch", self.settings.batch, 1)?;
         match &mut self.tree {
             Some(tree) if tree.game() == game => {}
             Some(tree) => tree.set_game(game),
-            None => self.tree = Some(self.plant(game, self.settings.seed)?),
+            None => self.tree = Some(self.plant(game, self.seed)?),
         }
         match &mut self.tree {
             Some(tree) => tree.begin(limits.simulation_limit()),
@@ -173,6 +201,7 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
     /// A new tree with the settings of this search.
     pub(crate) fn plant(&self, game: &G, seed: u64) -> Result<Tree<G, R>> {
         let settings = &self.settings;
+        config::at_least("batch", settings.batch, 1)?;
         let mut tree = Tree::new(self.rule.clone(), game, seed)?
             .with_priors(self.evaluator.has_priors())
             .with_solver(settings.solver)
@@ -187,52 +216,98 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
         Ok(if settings.batch > 1 { tree.with_virtual_loss() } else { tree })
     }
 
-    /// Goes on after so many simulations, up to the limits, or with `at_most` where that is not 0.
-    /// How many are done then.
+    /// Goes on after so many simulations, up to the limits. How many are done then.
     pub(crate) fn simulate(
         &mut self,
         limits: Limits,
         started: Instant,
         before: u64,
-        at_most: u64,
     ) -> Result<u64> {
-        let Self { evaluator, tree: Some(tree), leaves, settings, .. } = self else {
-            return Ok(before);
-        };
-        let last = if at_most > 0 { before + at_most } else { u64::MAX };
-        let mut done = before;
-        let mut look = Look::default();
-        while tree.proven().is_none() {
-            let left = limits.left(done, tree.nodes(), started);
-            let stop = left == 0
-                || done >= last
-                || (settings.early_stop && done > 0 && is_decided(tree, left));
-            if stop {
-                break;
-            }
+        let mut progress = Progress { done: before, end: before };
+        let mut tree = self.tree.take();
+        let of_tree = std::slice::from_mut(&mut progress);
+        let grown = self.grow(tree.as_mut_slice(), of_tree, limits, started);
+        self.tree = tree;
+        grown.map(|()| progress.done)
+    }
+
+    /// Goes on with trees [planted](Self::plant) here, all in common batches, up to the limits of
+    /// each.
+    pub(crate) fn grow(
+        &mut self,
+        trees: &mut [Tree<G, R>],
+        progress: &mut [Progress],
+        limits: Limits,
+        started: Instant,
+    ) -> Result<()> {
+        let (settings, mut look) = (self.settings, Look::default());
+        loop {
             // As many batches as go without a look at the clock.
-            let limit = left.min(last - done);
-            let batch = settings.batch as u64;
-            let end = done + look.rounds(limits.has_time()).saturating_mul(batch).min(limit);
-            while done < end && tree.proven().is_none() {
-                let batch = batch.min(end - done);
-                let round = round(tree, evaluator, leaves, batch);
-                done += round.inspect_err(|_| tree.cancel())?;
-                if limits.is_full(tree.nodes()) {
+            let rounds = if limits.has_time() || settings.early_stop {
+                look.rounds(limits.has_time()).saturating_mul(settings.batch as u64)
+            } else {
+                u64::MAX
+            };
+            for (tree, progress) in trees.iter().zip(&mut *progress) {
+                let left = limits.left(progress.done, tree.nodes(), started);
+                let is_over = progress.done > 0 && settings.is_decided(tree, left);
+                let more = if is_over { 0 } else { left.min(rounds) };
+                progress.end = progress.done.saturating_add(more);
+            }
+            if !progress.iter().zip(&*trees).any(Progress::goes_on) {
+                return Ok(());
+            }
+            loop {
+                let round = self.round(trees, progress);
+                let leaves = round.inspect_err(|_| trees.iter_mut().for_each(Tree::cancel))?;
+                for (tree, progress) in trees.iter().zip(&mut *progress) {
+                    if limits.is_full(tree.nodes()) {
+                        progress.end = progress.done;
+                    }
+                }
+                if leaves == 0 && !progress.iter().zip(&*trees).any(Progress::goes_on) {
                     break;
                 }
             }
         }
-        Ok(done)
+    }
+
+    /// select → leaves, evaluate, back up: one batch of each tree, all judged together. How many
+    /// leaves that were.
+    #[inline]
+    pub(crate) fn round(
+        &mut self,
+        trees: &mut [Tree<G, R>],
+        progress: &mut [Progress],
+    ) -> Result<usize> {
+        let Self { evaluator, leaves, settings, .. } = self;
+        leaves.clear();
+        for (tree, progress) in trees.iter_mut().zip(progress) {
+            let (mut found, mut blocked) = (0, 0);
+            // Known results cost nothing; where leaves meet, virtual loss sends the next ones
+            // elsewhere.
+            while found < settings.batch && blocked < settings.batch && progress.goes_on_in(tree) {
+                match tree.select(leaves)? {
+                    Selected::Blocked => blocked += 1,
+                    selected => {
+                        progress.done += 1;
+                        found += usize::from(selected == Selected::Leaf);
+                    }
+                }
+            }
+        }
+        if !leaves.is_empty() {
+            evaluator.evaluate(leaves)?;
+            for tree in trees {
+                tree.back_up(leaves)?;
+            }
+        }
+        Ok(leaves.len())
     }
 
     pub(crate) fn close(&self, done: u64, started: Instant) -> Result<Found> {
         let tree = self.tree.as_ref();
-        let mut found = tree.and_then(Tree::found).ok_or_else(|| {
-            let found = format!("enough for {done} simulation{}", if done == 1 { "" } else { "s" });
-            let expected = "enough for the root to be judged and expanded, 2 simulations";
-            ConfigError::new("limits", found, expected)
-        })?;
+        let mut found = tree.and_then(Tree::found).ok_or_else(|| too_few(done))?;
         found.simulations = done;
         found.elapsed = started.elapsed();
         Ok(found)
@@ -243,11 +318,10 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
     where
         E: Fork,
     {
-        let seed = mix(self.settings.seed, thread);
-        let settings = SearchSettings { seed, ..self.settings };
+        let (seed, settings) = (mix(self.seed, thread), self.settings);
         let evaluator = self.evaluator.fork(thread);
         let (allowed, hash) = (self.allowed.clone(), self.hash);
-        Self { settings, allowed, hash, ..Self::new(self.rule.clone(), evaluator) }
+        Self { seed, settings, allowed, hash, ..Self::new(self.rule.clone(), evaluator) }
     }
 
     /// Plays an action in the tree and keeps what is known below it. Before a first search there
@@ -291,7 +365,7 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
         G: Hashed,
         R::Root: Serialize + DeserializeOwned,
     {
-        let mut tree = self.plant(game, self.settings.seed)?;
+        let mut tree = self.plant(game, self.seed)?;
         tree.load(path)?;
         self.tree = Some(tree);
         Ok(())
@@ -315,49 +389,41 @@ impl<G: Game, R: Rule, E: Evaluator<G>> Search<G, R, E> {
         self.tree.as_ref()
     }
 
+    /// The actions that are looked at alone; `None`: all.
+    pub(crate) fn allowed(&self) -> Option<&[Action]> {
+        self.allowed.as_deref()
+    }
+
     /// The evaluator.
     pub const fn evaluator(&mut self) -> &mut E {
         &mut self.evaluator
     }
 }
 
-/// select → leaves, evaluate, back up: one batch. How many simulations that were.
-#[inline]
-fn round<G: Game, R: Rule, E: Evaluator<G>>(
-    tree: &mut Tree<G, R>,
-    evaluator: &mut E,
-    leaves: &mut Leaves<G>,
-    batch: u64,
-) -> Result<u64> {
-    leaves.clear();
-    let (mut done, mut blocked) = (0, 0);
-    // Where leaves meet, virtual loss sends the next ones elsewhere.
-    while done < batch && blocked < batch {
-        match tree.select(leaves)? {
-            Selected::Leaf | Selected::Known => done += 1,
-            Selected::Blocked => blocked += 1,
-        }
-    }
-    if !leaves.is_empty() {
-        evaluator.evaluate(leaves)?;
-        tree.back_up(leaves)?;
-    }
-    Ok(done)
+/// What a search ends with that did not get to expand its root.
+pub(crate) fn too_few(done: u64) -> ConfigError {
+    let found = format!("enough for {done} simulation{}", if done == 1 { "" } else { "s" });
+    let expected = "enough for the root to be judged and expanded, 2 simulations";
+    ConfigError::new("limits", found, expected)
 }
 
-/// Whether the most visited action stays so, whatever the simulations left do.
-fn is_decided<G: Game, R: Rule>(tree: &Tree<G, R>, left: u64) -> bool {
-    let Some(children) = tree.children() else { return false };
-    let (mut first, mut second) = (0, 0);
-    for child in 0..children.len() {
-        let visits = children.visits(child);
-        if visits > first {
-            (first, second) = (visits, first);
-        } else {
-            second = second.max(visits);
-        }
+/// How far the search in a tree has come, in simulations.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Progress {
+    pub(crate) done: u64,
+    /// Where it pauses.
+    pub(crate) end: u64,
+}
+
+impl Progress {
+    /// Whether there is more to do in a tree.
+    fn goes_on_in<G: Game, R: Rule>(&self, tree: &Tree<G, R>) -> bool {
+        self.done < self.end && tree.proven().is_none()
     }
-    left != u64::MAX && u64::from(first - second) > left && !tree.rule().needs_simulations()
+
+    fn goes_on<G: Game, R: Rule>((progress, tree): (&Self, &Tree<G, R>)) -> bool {
+        progress.goes_on_in(tree)
+    }
 }
 
 /// How many rounds, of a batch each, pass between two looks at the clock.

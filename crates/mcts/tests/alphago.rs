@@ -101,14 +101,14 @@ fn learning_from_records_and_judging_are_stopped() {
     let examples = move_examples(&records, 5).unwrap();
     let mut many = mcts::deep::Replay::new(mcts::alphago::PLANES * 25, 26, 600).unwrap();
     let (planes, policy) = (vec![0.0; mcts::alphago::PLANES * 25], vec![1.0; 26]);
-    (0..600).for_each(|_| many.push(&planes, &policy, 0.0).unwrap());
+    (0..600).for_each(|_| many.push(&planes, &policy, &[0.0]).unwrap());
     let net = tiny().init(&device()).unwrap();
     assert_eq!(stopped_at(Trainer::accuracy(&net, after(2).around(&many))), "batch 2");
     assert!(Trainer::accuracy(&net, after(1).around(&examples)).is_ok());
     let value = ValueNetConfig::new(5).with_filters(8).with_layers(3).init(&device()).unwrap();
     let mut many = mcts::deep::Replay::new(VALUE_PLANES * 25, 26, 600).unwrap();
     let planes = vec![0.0; VALUE_PLANES * 25];
-    (0..600).for_each(|_| many.push(&planes, &policy, 0.0).unwrap());
+    (0..600).for_each(|_| many.push(&planes, &policy, &[0.0]).unwrap());
     let judged = Trainer::mean_squared_error(&value, after(1).around(&many));
     assert_eq!(stopped_at(judged), "batch 1");
 

@@ -61,6 +61,7 @@ fn tiny(game: &impl Encode) -> AlphaZeroConfig {
             exploration: Exploration::Gumbel { considered: 4 },
             opening_moves: 2,
             value_mix: 0.25,
+            ..SelfPlay::default()
         },
     )
 }
@@ -150,6 +151,14 @@ fn nets_for_other_games_are_refused() {
     let mut search = Search::new(Puct::default(), evaluator);
     assert!(search.run(&TicTacToe::new(), Limits::simulations(5)).is_ok());
 
+    // A file from before nets had players (0.1.0, 8 channels, 1 block) says what it said then.
+    let old = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/policy_value_0.1.0.safetensors");
+    let mut evaluator = NetEvaluator::load(old, &device()).unwrap();
+    let planes: Vec<f32> = (0..18).map(|i| f32::from(u8::from(i % 5 == 0))).collect();
+    let (logits, values) = evaluator.forward(&planes).unwrap();
+    assert!((logits[0] - 0.006_831_8).abs() < 1e-4 && (logits[8] - 0.403_869_7).abs() < 1e-4);
+    assert!(values.len() == 1 && (values[0] - 0.183_060_66).abs() < 1e-4, "{values:?}");
+
     let config = tiny(&TicTacToe::new());
     let error = config.init(&Othello::new(), &device()).err().unwrap();
     assert!(matches!(error, Error::Mismatch { .. }), "{error}");
@@ -181,9 +190,9 @@ fn configurations_that_cannot_work_name_the_field() {
         assert!(message.contains(&format!("`{field}`")), "{field}: {message}");
     }
     let mut replay = Replay::new(18, 9, 4).unwrap();
-    assert!(replay.push(&[0.0; 18], &[0.1; 9], f32::NAN).is_err());
-    assert!(replay.push(&[2.0; 18], &[0.1; 9], 0.0).is_err());
-    assert!(replay.push(&[0.0; 17], &[0.1; 9], 0.0).is_err());
+    assert!(replay.push(&[0.0; 18], &[0.1; 9], &[f32::NAN]).is_err());
+    assert!(replay.push(&[2.0; 18], &[0.1; 9], &[0.0]).is_err());
+    assert!(replay.push(&[0.0; 17], &[0.1; 9], &[0.0]).is_err());
     assert!(replay.is_empty());
 }
 
@@ -196,7 +205,7 @@ fn a_replay_window_keeps_the_latest_and_survives_as_bytes() {
         planes[number % 18] = 1.0;
         let mut policy = [0.0; 9];
         policy[number % 9] = 1.0;
-        replay.push(&planes, &policy, number as f32 / 25.0).unwrap();
+        replay.push(&planes, &policy, &[number as f32 / 25.0]).unwrap();
     }
     assert_eq!(replay.len(), 10);
     let tables = SymmetryTables::new(&game);
@@ -403,7 +412,8 @@ fn tic_tac_toe_is_learned() {
     let rate = |net: &mcts::deep::PolicyValueNet| {
         let evaluator = NetEvaluator::new(net).unwrap();
         let rule = Gumbel::default().with_noise(0.0);
-        let mut player = SearchPlayer::new(rule, evaluator, 2, 1).unwrap();
+        let search = Search::new(rule, evaluator).with_seed(1);
+        let mut player = SearchPlayer::new(search, Limits::simulations(2)).unwrap();
         let score = play_pairs(&game, &mut player, &mut RandomPlayer::new(3), 100, 1, 7).unwrap();
         score.rate().value
     };
@@ -432,7 +442,8 @@ fn matches_and_searches_can_be_stopped() {
     let plain = Search::new(mcts::rule::Uct::default(), Rollout::new(1)).run(&game, limits);
     assert_eq!(found.choices, plain.unwrap().choices);
     let mut player = stop.around(RandomPlayer::new(3));
-    let mut uct = SearchPlayer::new(mcts::rule::Uct::default(), rollout, 50, 2).unwrap();
+    let uct = Search::new(mcts::rule::Uct::default(), rollout).with_seed(2);
+    let mut uct = SearchPlayer::new(uct, Limits::simulations(50)).unwrap();
     assert!(play_pairs(&game, &mut uct, &mut player, 2, 2, 7).is_ok());
 
     stop.stop();
@@ -452,7 +463,8 @@ fn matches_and_searches_can_be_stopped() {
 #[test]
 fn players_get_their_turns_and_scores_their_intervals() {
     let game = ConnectFour::new();
-    let mut uct = SearchPlayer::new(mcts::rule::Uct::default(), Rollout::new(1), 50, 2).unwrap();
+    let uct = Search::new(mcts::rule::Uct::default(), Rollout::new(1)).with_seed(2);
+    let mut uct = SearchPlayer::new(uct, Limits::simulations(50)).unwrap();
     let score = play_pairs(&game, &mut uct, &mut RandomPlayer::new(3), 20, 2, 7).unwrap();
     assert_eq!(score.games(), 40);
     assert!(score.wins > 35, "{score}");
@@ -466,9 +478,6 @@ fn players_get_their_turns_and_scores_their_intervals() {
     assert!(rate.low < 0.5 && rate.high > 0.5, "{score}");
     assert!((score.elo().value).abs() < 60.0);
     assert!(play_pairs(&game, &mut a, &mut b, 0, 2, 7).is_err());
-    assert!(
-        SearchPlayer::<ConnectFour, _, _>::new(Puct::default(), Rollout::new(1), 1, 2).is_err()
-    );
     let actions = uct.act(&[game, ConnectFour::from_columns("444").unwrap()]).unwrap();
     assert_eq!(actions.len(), 2);
 }

@@ -5,14 +5,14 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Even, check_counts};
-use mcts::arena::{RandomPlayer, play_pairs};
+use mcts::arena::{Player as _, RandomPlayer, SearchPlayer, play_pairs};
 use mcts::games::{ConnectFour, Othello, TicTacToe};
 use mcts::random::Random;
 use mcts::rule::{Fpu, Gumbel, Puct, Rule, Scale, Uct};
 use mcts::tree::Proven;
 use mcts::{
     Action, Cached, Error, Evaluator, Fork, Game, Hashed, Leaves, Limits, Payoff, Result, Rollout,
-    Search, Turn, Values,
+    Search, SearchSettings, Turn, Values,
 };
 
 /// A tree that follows from a seed: so many plies, players, legal actions among `all`, and values.
@@ -529,4 +529,54 @@ fn a_cache_changes_nothing_but_how_often_a_net_is_asked() {
     check(&Othello::new(), 5000, 1.0);
     let none = Cached::<ConnectFour, _>::new(Hash::default(), 0);
     assert!(none.err().unwrap().to_string().contains("`positions`"));
+}
+
+#[test]
+fn a_player_searches_as_its_search_does() {
+    fn check<G: Game, R: Rule>(game: &G, rule: R, settings: SearchSettings, limits: Limits) {
+        let search = |seed| {
+            Search::new(rule.clone(), Rollout::new(4)).with_settings(settings).with_seed(seed)
+        };
+        let mut player = SearchPlayer::new(search(9), limits).unwrap();
+        let action = player.act(std::slice::from_ref(game)).unwrap()[0];
+        // The seeds of a player's trees are drawn from its own.
+        let seed = rand_core::Rng::next_u64(&mut Random::new(9));
+        let found = search(seed).run(game, limits).unwrap();
+        let seen = player.trees()[0].found().unwrap();
+        assert_eq!((action, &seen.choices), (found.best(), &found.choices), "{settings:?}");
+        assert_eq!(u64::from(seen.visits), found.simulations);
+    }
+    let all = SearchSettings::default();
+    let (game, limits) = (ConnectFour::from_columns("4455").unwrap(), Limits::simulations(900));
+    check(&game, Uct::default(), all, limits);
+    check(&game, Puct::default(), SearchSettings { batch: 8, ..all }, limits);
+    check(&game, Gumbel::default(), SearchSettings { solver: false, ..all }, limits);
+    check(&game, Uct::default(), SearchSettings { most_nodes: Some(400), ..all }, limits);
+    check(&game, Uct::default(), SearchSettings { early_stop: true, ..all }, limits);
+    check(&game, Uct::default(), all, limits.or_nodes(300));
+    let game = Drawn::<true> { most: 6.0, ..Drawn::new(3, 5, 3, &[0.3, 1.0, -0.2]) };
+    check(&game, Uct::default(), SearchSettings { discount: 0.8, ..all }, limits);
+
+    // Time is that of all positions together.
+    let time = Limits::time(Duration::from_millis(100));
+    let search = || Search::new(Uct::default(), Rollout::new(4));
+    let mut player = SearchPlayer::new(search(), time).unwrap();
+    let started = Instant::now();
+    let games: [_; 10] = std::array::from_fn(|_| ConnectFour::new());
+    assert_eq!(player.act(&games).unwrap().len(), 10);
+    assert!((100..1000).contains(&started.elapsed().as_millis()));
+    assert!(player.trees().iter().all(|tree| tree.visits() > 100));
+
+    // What a player cannot do is refused.
+    let mut some = search();
+    some.allow(Some(vec![3]));
+    let refused = |search, limits| -> String {
+        let player = SearchPlayer::<ConnectFour, _, _>::new(search, limits);
+        player.and_then(|mut player| player.act(&[ConnectFour::new()])).unwrap_err().to_string()
+    };
+    assert!(refused(some, limits).contains("`allowed` is [3], expected none"));
+    assert!(refused(search(), Limits::simulations(1)).contains("`simulations`"));
+    assert!(refused(search().with_batch(0), limits).contains("`batch`"));
+    assert!(refused(search().with_discount(0.0), limits).contains("`discount`"));
+    assert!(refused(search().with_most_nodes(5), limits).contains("`most_nodes`"));
 }

@@ -53,7 +53,7 @@ pub fn move_examples<'a>(
             };
             failed = features
                 .encode(game, &mut planes)
-                .and_then(|()| examples.push(&planes, &policy, value));
+                .and_then(|()| examples.push(&planes, &policy, &[value]));
         })?;
         failed?;
     }
@@ -160,7 +160,7 @@ fn self_play_examples(
                 let won = if color == Color::Black { score.signum() } else { -score.signum() };
                 let value = if score == 0.0 { 0.0 } else { won };
                 if examples.len() < count {
-                    examples.push(&planes, &policy, value)?;
+                    examples.push(&planes, &policy, &[value])?;
                 }
             }
         }

@@ -21,12 +21,14 @@ use serde::{Deserialize, Serialize};
 use super::evaluator::NetEvaluator;
 use super::net::{PolicyValueConfig, PolicyValueNet};
 use super::replay::{Replay, SymmetryTables};
-use super::self_play::{Exploration, Played, SelfPlay};
+use super::self_play::{Played, SelfPlay};
 use crate::arena::{Score, SearchPlayer, play_pairs};
 use crate::error::Result;
 use crate::game::Symmetry;
+use crate::limits::Limits;
 use crate::random::{Random, mix};
 use crate::rule::Gumbel;
+use crate::search::Search;
 use crate::stopping::unless_stopped;
 
 /// A gate that a learned net has to pass before it plays (AlphaGo Zero: 400 games, 55 %).
@@ -50,9 +52,7 @@ pub struct AlphaZeroConfig {
     #[config(default = 500)]
     pub games: u64,
     /// How they are played.
-    #[config(
-        default = "SelfPlay { parallel: 128, simulations: 32, exploration: Exploration::Gumbel { considered: 16 }, opening_moves: 0, value_mix: 0.0 }"
-    )]
+    #[config(default = "SelfPlay::default()")]
     pub self_play: SelfPlay,
     /// Positions that are kept to learn from.
     #[config(default = 200_000)]
@@ -181,7 +181,6 @@ impl AlphaZeroConfig {
     pub fn init<G: Symmetry>(&self, start: &G, device: &Device) -> Result<AlphaZero<G>> {
         self.net.check_game(start)?;
         self.self_play.check()?;
-        config::require(start.players() == 2, "players", start.players(), "2")?;
         config::at_least("games", self.games, 1)?;
         config::at_least("batch", self.batch, 2)?;
         for (field, value) in [
@@ -198,6 +197,8 @@ impl AlphaZeroConfig {
             config::not_negative(field, value)?;
         }
         if let Some(gate) = self.gate {
+            let expected = "2, who are compared, or no gate";
+            config::require(start.players() == 2, "players", start.players(), expected)?;
             config::at_least("gate.games", gate.games, 2)?;
             config::share("gate.rate", gate.rate)?;
         }
@@ -207,7 +208,8 @@ impl AlphaZeroConfig {
         let drawn = net.valid();
         let size = self.net.shape.iter().product();
         Ok(AlphaZero {
-            replay: Replay::new(size, self.net.actions, self.window)?,
+            replay: Replay::new(size, self.net.actions, self.window)?
+                .with_values(self.net.values())?,
             playing: self.gate.map(|_| drawn),
             optimizer: AdamWConfig::new()
                 .with_weight_decay(self.weight_decay as f32)
@@ -331,7 +333,8 @@ impl<G: Symmetry> AlphaZero<G> {
         let device = self.device.clone().autodiff();
         let rate = self.learning_rate();
         let AlphaZeroConfig { batch, net, .. } = &self.config;
-        let (batch, actions, [planes, height, width]) = (*batch, net.actions, net.shape);
+        let (batch, actions, values) = (*batch, net.actions, net.values());
+        let [planes, height, width] = net.shape;
         let mut random = Random::new(seed);
         let (mut policy_losses, mut value_losses) = (Vec::new(), Vec::new());
         for step in 0..steps {
@@ -341,7 +344,8 @@ impl<G: Symmetry> AlphaZero<G> {
             let x = Tensor::<4>::from_data(x, &device);
             let policy = TensorData::new(samples.policies, [batch, actions]);
             let policy = Tensor::<2>::from_data(policy, &device);
-            let value = Tensor::<1>::from_data(TensorData::new(samples.values, [batch]), &device);
+            let value = TensorData::new(samples.values, [batch, values]);
+            let value = Tensor::<2>::from_data(value, &device);
             let output = self.net.forward(x);
             let log_p = log_softmax(output.logits, 1);
             let policy_loss = (policy * log_p).sum_dim(1).mean().neg();
@@ -392,7 +396,9 @@ impl<G: Symmetry> AlphaZero<G> {
         let player = |net: &PolicyValueNet, seed| {
             let rule = Gumbel::default().with_noise(0.0);
             let evaluator = Stoppable::new(NetEvaluator::new(net)?, progress);
-            SearchPlayer::<G, _, _>::new(rule, evaluator, simulations, seed)
+            let search = Search::<G, _, _>::new(rule, evaluator).with_seed(seed);
+            let search = search.with_settings(self.config.self_play.search);
+            SearchPlayer::new(search, Limits::simulations(simulations))
         };
         let mut learned = player(&self.net.valid(), mix(seed, 0))?;
         let mut playing = player(playing, mix(seed, 1))?;

@@ -100,7 +100,7 @@ impl Folded {
         let logits = ops::linear(&self.logits, policy);
         let value = ops::relu(self.value.forward(x)).flatten::<2>(1, 3);
         let hidden = ops::relu(ops::linear(&self.hidden, value));
-        let values = ops::tanh(ops::linear(&self.scalar, hidden)).flatten::<1>(0, 1);
+        let values = ops::tanh(ops::linear(&self.scalar, hidden));
         PolicyValue { logits, values }
     }
 }

@@ -10,7 +10,7 @@ use model_utils::weights::Stored;
 use model_utils_core::config;
 
 use crate::error::{Error, Result};
-use crate::game::Encode;
+use crate::game::{Encode, MAX_PLAYERS, sums_to_zero};
 
 /// Configuration of [`PolicyValueNet`].
 #[derive(Config, Debug, PartialEq)]
@@ -39,6 +39,10 @@ pub struct PolicyValueConfig {
     /// The hidden layer of the value: 256 in the paper.
     #[config(default = 256)]
     pub value_hidden: usize,
+    /// How many players there are, each with a value of its own; `None`: two, and what one gets the
+    /// other loses, so that one value says all.
+    #[config(default = "None")]
+    pub players: Option<usize>,
 }
 
 /// What a net says about a batch of positions.
@@ -46,8 +50,10 @@ pub struct PolicyValueConfig {
 pub struct PolicyValue {
     /// `[batch, actions]`: logits over all actions, legal or not.
     pub logits: Tensor<2>,
-    /// `[batch]`: −1..1 for the player to move.
-    pub values: Tensor<1>,
+    /// `[batch, values]`: −1..1, of [`Game::most_value`](crate::Game::most_value). The first is that
+    /// of the player to move, the next those of the players after it in the order of their numbers
+    /// ([`PolicyValueConfig::values`]).
+    pub values: Tensor<2>,
 }
 
 /// A block of two convolutions.
@@ -100,16 +106,24 @@ pub struct PolicyValueNet {
     pub value: ConvNormAct,
     /// The hidden layer of the value.
     pub hidden: Linear,
-    /// The value.
+    /// The value, or one a player.
     pub scalar: Linear,
     #[module(skip)]
     config: PolicyValueConfig,
 }
 
 impl PolicyValueConfig {
-    /// A net of 5 blocks with 64 channels for a game.
+    /// A net of 5 blocks with 64 channels for a game: one value where
+    /// [`Game::PAYOFF`](crate::Game::PAYOFF) says that what one player gets the other loses, else one a
+    /// player.
     pub fn for_game<G: Encode>(game: &G) -> Self {
-        Self::new(game.name(), game.shape(), game.actions())
+        let players = (!sums_to_zero(game)).then(|| game.players());
+        Self::new(game.name(), game.shape(), game.actions()).with_players(players)
+    }
+
+    /// How many values the net has for a position.
+    pub fn values(&self) -> usize {
+        self.players.unwrap_or(1)
     }
 
     /// AlphaGo Zero's net of "20 blocks": 19 residual blocks of 256 channels; `AlphaZero`'s too.
@@ -126,7 +140,7 @@ impl PolicyValueConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a size of 0, naming the field.
+    /// [`Error::Config`] for a size of 0 or more than [`MAX_PLAYERS`], naming the field.
     pub fn init(&self, device: &Device) -> Result<PolicyValueNet> {
         for (field, value) in [
             ("shape[0]", self.shape[0]),
@@ -140,6 +154,9 @@ impl PolicyValueConfig {
         ] {
             config::at_least(field, value, 1)?;
         }
+        let players = self.players.unwrap_or(2);
+        let expected = format!("1 to {MAX_PLAYERS}");
+        config::require((1..=MAX_PLAYERS).contains(&players), "players", players, expected)?;
         let [planes, height, width] = self.shape;
         let conv = |channels, kernel| ConvNormActConfig::new(channels, kernel).init(device);
         let square = [self.channels; 2];
@@ -158,7 +175,7 @@ impl PolicyValueConfig {
             logits: LinearConfig::new(self.policy_channels * points, self.actions).init(device),
             value: conv([self.channels, self.value_channels], 1),
             hidden: LinearConfig::new(self.value_channels * points, self.value_hidden).init(device),
-            scalar: LinearConfig::new(self.value_hidden, 1).init(device),
+            scalar: LinearConfig::new(self.value_hidden, self.values()).init(device),
             config: self.clone(),
         })
     }
@@ -170,8 +187,8 @@ impl PolicyValueConfig {
     /// [`Error::Mismatch`] with both.
     pub fn check_game<G: Encode>(&self, game: &G) -> Result<()> {
         let (found, expected) = (
-            describe(&self.game, self.shape, self.actions),
-            describe(&game.name(), game.shape(), game.actions()),
+            describe(&self.game, self.shape, self.actions, self.players.unwrap_or(2)),
+            describe(&game.name(), game.shape(), game.actions(), game.players()),
         );
         if found == expected {
             return Ok(());
@@ -180,12 +197,18 @@ impl PolicyValueConfig {
     }
 }
 
-fn describe(game: &str, [planes, height, width]: [usize; 3], actions: usize) -> String {
-    format!("{game} with {planes} planes of {height}x{width} and {actions} actions")
+fn describe(
+    game: &str,
+    [planes, height, width]: [usize; 3],
+    actions: usize,
+    players: usize,
+) -> String {
+    let shape = format!("{planes} planes of {height}x{width}");
+    format!("{game} with {shape}, {actions} actions and {players} players")
 }
 
 impl PolicyValueNet {
-    /// `[batch, planes, height, width]` → logits `[batch, actions]` and values `[batch]`.
+    /// `[batch, planes, height, width]` → logits `[batch, actions]` and values `[batch, values]`.
     pub fn forward(&self, x: Tensor<4>) -> PolicyValue {
         let mut x = self.stem.forward(x);
         for block in &self.blocks {
@@ -195,7 +218,7 @@ impl PolicyValueNet {
         let logits = ops::linear(&self.logits, policy);
         let value = self.value.forward(x).flatten::<2>(1, 3);
         let hidden = ops::relu(ops::linear(&self.hidden, value));
-        let values = ops::tanh(ops::linear(&self.scalar, hidden)).flatten::<1>(0, 1);
+        let values = ops::tanh(ops::linear(&self.scalar, hidden));
         PolicyValue { logits, values }
     }
 }

@@ -61,7 +61,8 @@ pub struct Samples {
     pub planes: Vec<f32>,
     /// `[batch, actions]`: probabilities.
     pub policies: Vec<f32>,
-    /// `[batch]`: for the player to move.
+    /// `[batch, values]`: as a net has them
+    /// ([`PolicyValueConfig::values`](super::PolicyValueConfig::values)).
     pub values: Vec<f32>,
 }
 
@@ -73,6 +74,8 @@ pub struct Replay {
     size: usize,
     actions: usize,
     window: usize,
+    /// How many values a position has.
+    width: usize,
     next: usize,
     planes: Vec<u8>,
     policies: Vec<f32>,
@@ -90,12 +93,27 @@ impl Replay {
             config::at_least(field, value, 1)?;
         }
         let (planes, policies, values) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { size, actions, window, next: 0, planes, policies, values })
+        Ok(Self { size, actions, window, width: 1, next: 0, planes, policies, values })
+    }
+
+    /// The same for positions of so many values, 1 unless set, and empty.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config) for 0.
+    pub fn with_values(self, values: usize) -> Result<Self> {
+        config::at_least("values", values, 1)?;
+        Ok(Self { width: values, ..Self::new(self.size, self.actions, self.window)? })
     }
 
     /// How many positions there are.
     pub const fn len(&self) -> usize {
-        self.values.len()
+        self.values.len() / self.width
+    }
+
+    /// How many values each has.
+    pub const fn values(&self) -> usize {
+        self.width
     }
 
     /// Whether there are none.
@@ -108,31 +126,31 @@ impl Replay {
     /// # Errors
     ///
     /// [`Error::Config`](crate::Error::Config) for planes outside 0..1 or slices of another length.
-    pub fn push(&mut self, planes: &[f32], policy: &[f32], value: f32) -> Result<()> {
-        config::require(planes.len() == self.size, "planes", planes.len(), self.size.to_string())?;
-        config::require(
-            policy.len() == self.actions,
-            "policy",
-            policy.len(),
-            self.actions.to_string(),
-        )?;
+    pub fn push(&mut self, planes: &[f32], policy: &[f32], values: &[f32]) -> Result<()> {
+        for (field, slice, len) in [
+            ("planes", planes, self.size),
+            ("policy", policy, self.actions),
+            ("values", values, self.width),
+        ] {
+            config::require(slice.len() == len, field, slice.len(), len.to_string())?;
+        }
         if let Some(wrong) = planes.iter().find(|plane| !(0.0..=1.0).contains(*plane)) {
             return Err(ConfigError::new("planes", wrong, "values from 0 to 1").into());
         }
-        if let Some(wrong) = policy.iter().chain([&value]).find(|number| !number.is_finite()) {
-            return Err(ConfigError::new("policy and value", wrong, "finite numbers").into());
+        if let Some(wrong) = policy.iter().chain(values).find(|number| !number.is_finite()) {
+            return Err(ConfigError::new("policy and values", wrong, "finite numbers").into());
         }
         let bytes = planes.iter().map(|plane| (plane * 255.0).round() as u8);
         if self.len() < self.window {
             self.planes.extend(bytes);
             self.policies.extend_from_slice(policy);
-            self.values.push(value);
+            self.values.extend_from_slice(values);
         } else {
             let at = self.next;
             let place = &mut self.planes[at * self.size..(at + 1) * self.size];
             place.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
             self.policies[at * self.actions..(at + 1) * self.actions].copy_from_slice(policy);
-            self.values[at] = value;
+            self.values[at * self.width..(at + 1) * self.width].copy_from_slice(values);
         }
         self.next = (self.next + 1) % self.window;
         Ok(())
@@ -143,7 +161,7 @@ impl Replay {
         let mut samples = Samples {
             planes: vec![0.0; batch * self.size],
             policies: vec![0.0; batch * self.actions],
-            values: Vec::with_capacity(batch),
+            values: Vec::with_capacity(batch * self.width),
         };
         let mut planes = vec![0.0; self.size];
         if self.is_empty() {
@@ -160,7 +178,8 @@ impl Replay {
             let from = &self.policies[at * self.actions..(at + 1) * self.actions];
             let to = &mut samples.policies[row * self.actions..(row + 1) * self.actions];
             symmetries.transform_policy(symmetry, from, to);
-            samples.values.push(self.values[at]);
+            let values = &self.values[at * self.width..(at + 1) * self.width];
+            samples.values.extend_from_slice(values);
         }
         samples
     }
@@ -174,7 +193,7 @@ impl Replay {
             Samples {
                 planes: bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect(),
                 policies: self.policies[start * self.actions..end * self.actions].to_vec(),
-                values: self.values[start..end].to_vec(),
+                values: self.values[start * self.width..end * self.width].to_vec(),
             }
         })
     }
@@ -213,7 +232,7 @@ impl Replay {
         if len > self.window || next >= self.window {
             return Err(wrong("it is damaged").into());
         }
-        let expected = len * (self.size + 4 * self.actions + 4);
+        let expected = len * (self.size + 4 * self.actions + 4 * self.width);
         if rest.len() != expected {
             let reason = format!("it has {} bytes, expected {expected}", rest.len());
             return Err(wrong(&reason).into());

@@ -6,12 +6,13 @@ use model_utils_core::{ConfigError, config};
 use serde::{Deserialize, Serialize};
 
 use super::replay::Replay;
-use crate::error::Result;
+use crate::arena::draw_chances;
+use crate::error::{Error, Result};
 use crate::evaluator::Evaluator;
-use crate::game::{Action, Encode, Game};
-use crate::leaves::Leaves;
+use crate::game::{Action, Encode, Game, Values, draw_chance};
 use crate::random::{Random, mix};
-use crate::rule::{Dirichlet, Gumbel, Puct, Rule};
+use crate::rule::{Dirichlet, Gumbel, Puct, Rule, Scale};
+use crate::search::{Progress, Search, SearchSettings};
 use crate::tree::Tree;
 
 /// How moves are chosen in self-play.
@@ -45,9 +46,26 @@ pub struct SelfPlay {
     /// A game begins with a number of random moves, evenly drawn from 0 to this; they are not
     /// learned from. 0 in the papers.
     pub opening_moves: usize,
-    /// The share of the search's own value in the value that is learned, the rest being the
-    /// game's result. 0 in the papers.
+    /// The share of the search's own value in the value that is learned for the player to move, the
+    /// rest being what came of the game. 0 in the papers.
     pub value_mix: f32,
+    /// How the searches grow their trees.
+    #[serde(default)]
+    pub search: SearchSettings,
+}
+
+impl Default for SelfPlay {
+    /// 128 games at once, 32 simulations of Gumbel search among 16 actions.
+    fn default() -> Self {
+        Self {
+            parallel: 128,
+            simulations: 32,
+            exploration: Exploration::Gumbel { considered: 16 },
+            opening_moves: 0,
+            value_mix: 0.0,
+            search: SearchSettings::default(),
+        }
+    }
 }
 
 /// What was played.
@@ -62,7 +80,7 @@ pub struct Played {
     pub simulations: u64,
     /// Positions that the evaluator judged.
     pub evaluated: u64,
-    /// Games won by the first player, drawn, and won by the second.
+    /// Games that ended above 0, at 0 and below 0 for the first player: won, drawn and lost.
     pub results: [u64; 3],
     /// Actions played, those of the openings left out.
     pub moves: u64,
@@ -77,13 +95,9 @@ struct Record {
     policy: Vec<f32>,
     player: usize,
     value: f32,
-}
-
-/// A place where one game after another is played.
-struct Slot<G, R: Rule> {
-    tree: Tree<G, R>,
-    records: Vec<Record>,
-    done: u64,
+    /// What was paid since, and how much the rest counts.
+    paid: Values,
+    weight: f32,
 }
 
 impl SelfPlay {
@@ -93,9 +107,10 @@ impl SelfPlay {
         config::share("value_mix", self.value_mix)
     }
 
-    /// Plays a number of games to their end and puts their positions into a replay window. Where
-    /// a search proves a position, the game ends there with that result. Same seed, same net:
-    /// same games.
+    /// Plays a number of games to their end and puts their positions into a replay window: what
+    /// each player to move got from there on, rewards included, as a share of
+    /// [`Game::most_value`]. Where a search proves a position, the game ends there with that result.
+    /// Where chance acts, it is drawn. Same seed, same net: same games.
     ///
     /// # Errors
     ///
@@ -109,94 +124,101 @@ impl SelfPlay {
         replay: &mut Replay,
     ) -> Result<Played> {
         self.check()?;
+        // Both rules are for values from −1 to 1; mctx's scale is for all.
+        let plain = start.most_value() <= 1.0;
+        let scale = if plain { Scale::Plain } else { Scale::ParentAndSiblings };
         match self.exploration {
             Exploration::Gumbel { considered } => {
-                let rule = Gumbel::default().with_considered(considered);
-                Run { config: self, rule, drawn_moves: 0 }
-                    .play(start, evaluator, games, seed, replay)
+                let c_scale = if plain { 1.0 } else { 0.1 };
+                let rule = Gumbel { considered, scale, c_scale, ..Gumbel::default() };
+                let search = Search::new(rule, evaluator);
+                Run::new(self, search, 0).play(start, games, seed, replay)
             }
             Exploration::Dirichlet { alpha, drawn_moves } => {
-                let rule = Puct::default().with_root_noise(Dirichlet::new(alpha));
-                Run { config: self, rule, drawn_moves }.play(start, evaluator, games, seed, replay)
+                let rule = Puct { scale, ..Puct::default() };
+                let rule = rule.with_root_noise(Dirichlet::new(alpha));
+                let search = Search::new(rule, evaluator);
+                Run::new(self, search, drawn_moves).play(start, games, seed, replay)
             }
         }
     }
 }
 
 /// Self-play under one rule.
-struct Run<'a, R> {
+struct Run<'a, G: Game, R: Rule, E> {
     config: &'a SelfPlay,
-    rule: R,
+    search: Search<G, R, E>,
     drawn_moves: usize,
+    /// The positions of each game.
+    records: Vec<Vec<Record>>,
+    played: Played,
 }
 
-impl<R: Rule> Run<'_, R> {
-    fn play<G: Encode, E: Evaluator<G>>(
-        &self,
-        start: &G,
-        evaluator: &mut E,
-        games: u64,
-        seed: u64,
-        replay: &mut Replay,
-    ) -> Result<Played> {
+impl<'a, G: Encode, R: Rule, E: Evaluator<G>> Run<'a, G, R, E> {
+    fn new(config: &'a SelfPlay, search: Search<G, R, E>, drawn_moves: usize) -> Self {
+        let search = search.with_settings(config.search);
+        Self { config, search, drawn_moves, records: Vec::new(), played: Played::default() }
+    }
+
+    fn play(mut self, start: &G, games: u64, seed: u64, replay: &mut Replay) -> Result<Played> {
         let started = Instant::now();
         let simulations = u64::from(self.config.simulations);
         let mut random = Random::new(seed);
-        let mut played = Played::default();
-        let mut begun = 0;
-        let mut slots = Vec::new();
-        while begun < games && slots.len() < self.config.parallel {
-            let game = self.opening(start, &mut random);
-            let tree = Tree::new(self.rule.clone(), &game, mix(seed, begun))?
-                .with_priors(evaluator.has_priors());
-            let mut slot = Slot { tree, records: Vec::new(), done: 0 };
-            slot.tree.begin(Some(simulations))?;
-            slots.push(slot);
+        // One game after another is played in each place.
+        let (mut trees, mut progress, mut begun) = (Vec::new(), Vec::new(), 0);
+        let fresh = Progress { done: 0, end: simulations };
+        while begun < games && trees.len() < self.config.parallel {
+            let game = self.opening(start, &mut random)?;
+            let mut tree = self.search.plant(&game, mix(seed, begun))?;
+            tree.begin(Some(simulations))?;
+            trees.push(tree);
+            progress.push(fresh);
+            self.records.push(Vec::new());
             begun += 1;
         }
-        let mut leaves = Leaves::new();
-        while !slots.is_empty() {
-            leaves.clear();
-            for slot in &mut slots {
-                slot.tree.select_leaf(&mut leaves, &mut slot.done, simulations)?;
-            }
-            if !leaves.is_empty() {
-                evaluator.evaluate(&mut leaves)?;
-                played.evaluated += leaves.len() as u64;
-            }
+        while !trees.is_empty() {
+            self.played.evaluated += self.search.round(&mut trees, &mut progress)? as u64;
             let mut over = Vec::new();
-            for (index, slot) in slots.iter_mut().enumerate() {
-                slot.tree.back_up(&leaves)?;
-                let ready = slot.done >= simulations || slot.tree.proven().is_some();
-                if !ready || slot.tree.children().is_none() {
+            for index in 0..trees.len() {
+                let (tree, Progress { done, end }) = (&mut trees[index], progress[index]);
+                let ready = done >= end
+                    || tree.proven().is_some()
+                    || self.config.search.is_decided(tree, end - done);
+                if !ready || tree.children().is_none() {
                     continue;
                 }
-                played.simulations += slot.done;
-                played.moves += 1;
-                if !self.step(slot, &mut played, replay)? {
-                    continue;
-                }
-                if begun < games {
-                    slot.tree.set_game(&self.opening(start, &mut random));
-                    slot.tree.begin(Some(simulations))?;
+                self.played.simulations += done;
+                self.played.moves += 1;
+                progress[index] = fresh;
+                if self.step(tree, index, replay)? {
+                    if begun == games {
+                        over.push(index);
+                        continue;
+                    }
+                    tree.set_game(&self.opening(start, &mut random)?);
                     begun += 1;
-                } else {
-                    over.push(index);
                 }
+                tree.begin(Some(simulations))?;
             }
             for index in over.into_iter().rev() {
-                slots.swap_remove(index);
+                trees.swap_remove(index);
+                progress.swap_remove(index);
+                self.records.swap_remove(index);
             }
         }
-        played.wall_s = started.elapsed().as_secs_f64();
-        Ok(played)
+        self.played.wall_s = started.elapsed().as_secs_f64();
+        Ok(self.played)
     }
 
     /// The start, some random moves on.
-    fn opening<G: Game>(&self, start: &G, random: &mut Random) -> G {
+    fn opening(&self, start: &G, random: &mut Random) -> Result<G> {
+        if start.outcome().is_some() {
+            return Err(Error::Ended { game: start.name() });
+        }
         let mut actions = Vec::new();
         loop {
             let mut game = start.clone();
+            draw_chances(&mut game, random)?;
             for _ in 0..random.below_u32(self.config.opening_moves as u32 + 1) {
                 actions.clear();
                 game.legal_actions(&mut actions);
@@ -204,79 +226,83 @@ impl<R: Rule> Run<'_, R> {
                     Some(&action) => game.play(action),
                     None => break,
                 }
+                draw_chances(&mut game, random)?;
             }
             if game.outcome().is_none() {
-                return game;
+                return Ok(game);
             }
         }
     }
 
-    /// Records the position, plays a move; whether the game is over and learned from.
-    fn step<G: Encode>(
-        &self,
-        slot: &mut Slot<G, R>,
-        played: &mut Played,
-        replay: &mut Replay,
-    ) -> Result<bool> {
-        let game = slot.tree.game();
+    /// Records the position, plays a move and what chance plays after it; whether the game is over
+    /// and learned from.
+    fn step(&mut self, tree: &mut Tree<G, R>, index: usize, replay: &mut Replay) -> Result<bool> {
+        let game = tree.game();
         let player = game.turn().player().unwrap_or(0);
         let mut planes = vec![0.0; game.shape().iter().product()];
         game.encode(&mut planes);
         let (mut policy, mut found) = (vec![0.0; game.actions()], Vec::new());
-        slot.tree.policy(&mut found);
+        tree.policy(&mut found);
         let mut value = 0.0;
-        if let Some(children) = slot.tree.children() {
+        if let Some(children) = tree.children() {
             value = children.node_value();
             for (child, probability) in found.iter().enumerate() {
                 policy[usize::from(children.action(child))] = *probability;
             }
         }
-        slot.records.push(Record { planes, policy, player, value });
-        if let Some(proven) = slot.tree.proven() {
-            self.learn(slot, player, proven.value(), played, replay)?;
-            return Ok(true);
+        let (paid, weight) = (Values::DRAW, 1.0);
+        self.records[index].push(Record { planes, policy, player, value, paid, weight });
+        if let Some(proven) = tree.proven() {
+            let values = Values::two(player, proven.value());
+            return self.learn(tree.game(), index, values, replay).map(|()| true);
         }
-        let action = self.choose(slot);
-        slot.tree.advance(action)?;
-        if let Some(values) = slot.tree.game().outcome() {
-            self.learn(slot, 0, values.of(0), played, replay)?;
-            return Ok(true);
+        let mut next = Some(self.choose(tree, index));
+        while let Some(action) = next {
+            tree.advance(action)?;
+            for record in &mut self.records[index] {
+                if G::REWARDS {
+                    record.paid = tree.game().rewards().discounted(record.weight, &record.paid);
+                }
+                record.weight *= self.config.search.discount;
+            }
+            let game = tree.game().clone();
+            if let Some(values) = game.outcome() {
+                return self.learn(&game, index, values, replay).map(|()| true);
+            }
+            next = draw_chance(&game, tree.random())?;
         }
-        slot.tree.begin(Some(u64::from(self.config.simulations)))?;
-        slot.done = 0;
         Ok(false)
     }
 
-    fn choose<G: Game>(&self, slot: &mut Slot<G, R>) -> Action {
-        let draws = slot.records.len() <= self.drawn_moves;
-        let weights: Vec<f32> = slot.tree.children().map_or_else(Vec::new, |children| {
+    fn choose(&self, tree: &mut Tree<G, R>, index: usize) -> Action {
+        let draws = self.records[index].len() <= self.drawn_moves;
+        let weights: Vec<f32> = tree.children().map_or_else(Vec::new, |children| {
             (0..children.len()).map(|child| children.visits(child) as f32).collect()
         });
-        let child =
-            if draws { slot.tree.random().weighted_f32(&weights) } else { slot.tree.best() };
-        let action = slot.tree.children().zip(child);
+        let child = if draws { tree.random().weighted_f32(&weights) } else { tree.best() };
+        let action = tree.children().zip(child);
         action.map_or(0, |(children, child)| children.action(child))
     }
 
-    /// The game ends with `value` for `player`, and the negative for the other.
-    fn learn<G: Encode>(
-        &self,
-        slot: &mut Slot<G, R>,
-        player: usize,
-        value: f32,
-        played: &mut Played,
-        replay: &mut Replay,
-    ) -> Result<()> {
-        let first = if player == 0 { value } else { -value };
+    /// The game ends with these values.
+    fn learn(&mut self, game: &G, index: usize, values: Values, replay: &mut Replay) -> Result<()> {
+        let first = values.of(0);
+        let played = &mut self.played;
         played.results[if first > 0.0 { 0 } else { 1 + usize::from(first < 0.0) }] += 1;
         played.games += 1;
-        played.positions += slot.records.len() as u64;
-        for record in slot.records.drain(..) {
-            let result = if record.player == 0 { first } else { -first };
-            let mixed = result + self.config.value_mix * (record.value - result);
-            replay.push(&record.planes, &record.policy, mixed)?;
+        played.positions += self.records[index].len() as u64;
+        let (players, most) = (game.players(), game.most_value());
+        let mut targets = vec![0.0; replay.values()];
+        for Record { planes, policy, player, value, paid, weight } in self.records[index].drain(..)
+        {
+            let came = values.discounted(weight, &paid);
+            for (after, target) in targets.iter_mut().enumerate() {
+                *target = came.of((player + after) % players);
+            }
+            targets[0] += self.config.value_mix * (value - targets[0]);
+            targets.iter_mut().for_each(|target| *target /= most);
+            replay.push(&planes, &policy, &targets)?;
         }
-        slot.done = 0;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::graph::{self, End, Place, expand};
 use crate::error::{Error, Result};
-use crate::game::{Action, Game, Payoff, Turn, Values};
+use crate::game::{Action, Game, Payoff, Turn, Values, sums_to_zero};
 use crate::leaves::Leaves;
 use crate::nodes::{Arena, CHANCE, Children, EXPANDING, Link, NET, Proven, ROOT, SOLVED_CHILD};
 use crate::random::Random;
@@ -55,11 +55,6 @@ pub(crate) struct Settings {
     pub(crate) on_way: OnWay,
     /// What the rule wants beside the simulations.
     pub(crate) second: Option<Second>,
-}
-
-/// Whether what one player gets is what the other loses.
-pub(super) fn sums_to_zero<G: Game>(game: &G) -> bool {
-    game.players() == 2 && G::PAYOFF != Payoff::General
 }
 
 /// The value of a node for its mover, of its mean for who chose it; none where only its children can

@@ -35,8 +35,8 @@ mod save;
 
 pub use crate::nodes::{Children, Proven};
 pub use descend::Selected;
+use descend::value_for;
 pub(crate) use descend::{Context, Request, Worker, check};
-use descend::{sums_to_zero, value_for};
 
 use std::collections::HashSet;
 
@@ -45,7 +45,7 @@ use model_utils_core::config;
 
 use crate::error::{Error, Result};
 use crate::found::{Choice, Found};
-use crate::game::{Action, Game, Hashed, Payoff};
+use crate::game::{Action, Game, Hashed, Payoff, sums_to_zero};
 use crate::leaves::Leaves;
 use crate::nodes::{Arena, CHANCE, PROVEN, ROOT};
 use crate::random::Random;
@@ -274,25 +274,6 @@ impl<G: Game, R: Rule> Tree<G, R> {
         let (settings, hash) = (*settings, *hash);
         let context = Context { arena, rule, root, root_state, settings, hash };
         worker.select::<false, R>(&context, leaves)
-    }
-
-    /// Goes down until a leaf is in the batch, as known results cost nothing, or `done` has come to
-    /// a number of simulations; whether it went down at all.
-    pub(crate) fn select_leaf(
-        &mut self,
-        leaves: &mut Leaves<G>,
-        done: &mut u64,
-        simulations: u64,
-    ) -> Result<bool> {
-        let mut selected = None;
-        while *done < simulations && self.proven().is_none() {
-            selected = Some(self.select(leaves)?);
-            *done += u64::from(selected != Some(Selected::Blocked));
-            if selected != Some(Selected::Known) {
-                break;
-            }
-        }
-        Ok(selected.is_some())
     }
 
     /// Takes the evaluations of all leaves that this tree put into the batch.

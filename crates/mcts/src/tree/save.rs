@@ -44,7 +44,7 @@ where
     /// use mcts::{Limits, Rollout, Search};
     ///
     /// # let folder = tempfile::tempdir().unwrap();
-    /// # let (tree, rollouts) = (folder.path().join("tree"), folder.path().join("rollouts"));
+    /// # let tree = folder.path().join("tree");
     /// let game = ConnectFour::from_columns("44")?;
     /// let mut search = Search::new(Uct::default(), Rollout::new(42));
     /// search.run(&game, Limits::simulations(500))?;
@@ -52,7 +52,8 @@ where
     /// // What an evaluator draws from is its own: a net needs none of this.
     /// let random = serde_json::to_string(search.evaluator()).unwrap();
     ///
-    /// let mut again = Search::new(Uct::default(), serde_json::from_str(&random).unwrap());
+    /// let rollouts: Rollout<ConnectFour> = serde_json::from_str(&random).unwrap();
+    /// let mut again = Search::new(Uct::default(), rollouts);
     /// again.load(&tree, &game)?;
     /// let limits = Limits::simulations(500);
     /// assert_eq!(again.run(&game, limits)?.choices, search.run(&game, limits)?.choices);

@@ -85,7 +85,7 @@
 //! | [`alphago`] | AlphaGo's features, rollout policy, and (feature `burn`) its three steps |
 //! | [`search`], [`limits`], [`found`] | the driver of one tree, its limits, its result |
 //! | [`clock`] | a player's clock in a game: how long to think |
-//! | [`tree`] | the three verbs: select leaves, evaluate, back up; for one tree or a thousand |
+//! | [`tree`] | the three verbs: select leaves, evaluate, back up; for one tree or a thousand, or a graph; trees in files |
 //! | [`rule`] | UCT, PUCT, RAVE, AlphaGo's APV, Gumbel with sequential halving |
 //! | [`evaluator`], [`leaves`], [`rollout`], [`Cached`] | how leaves are judged, in batches |
 //! | [`check`] | whether a game keeps what searches rely on |

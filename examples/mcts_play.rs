@@ -9,9 +9,10 @@
 //! $ cargo run --release --features chess --example mcts_play -- --game chess
 //! ```
 //!
-//! Type a move as the board names it; `hint` shows what the search thinks of the position, `undo`
-//! takes two moves back, `moves` lists what is legal, `quit` ends. `--auto` lets the search play both
-//! sides. `tree.dot` holds the last search as a graph for Graphviz.
+//! Type a move as the board names it; `hint` shows what the search thinks of the position, `tree` what it
+//! has looked at, three moves deep or as many as are said (`tree 5`), `undo` takes two moves back, `moves`
+//! lists what is legal, `quit` ends. `--auto` lets the search play both sides. `tree.dot` holds the last
+//! search as a graph for Graphviz.
 
 #![allow(clippy::print_stdout)]
 
@@ -93,6 +94,7 @@ trait Thinks<G> {
     fn think(&mut self, game: &G, limits: Limits) -> mcts::Result<Found>;
     fn advance(&mut self, action: Action) -> mcts::Result<()>;
     fn dot(&self, least_visits: u32) -> Option<String>;
+    fn text(&self, game: &G, depth: usize) -> Option<String>;
 }
 
 impl<G: Game, R: mcts::rule::Rule, E: mcts::Evaluator<G>> Thinks<G> for Search<G, R, E> {
@@ -106,6 +108,21 @@ impl<G: Game, R: mcts::rule::Rule, E: mcts::Evaluator<G>> Thinks<G> for Search<G
 
     fn dot(&self, least_visits: u32) -> Option<String> {
         self.tree().map(|tree| tree.dot(least_visits))
+    }
+
+    fn text(&self, game: &G, depth: usize) -> Option<String> {
+        let tree = self.tree().filter(|tree| tree.game() == game)?;
+        Some(tree.text(depth)).filter(|text| !text.is_empty())
+    }
+}
+
+/// Shows what the last search knows of the position.
+fn print_tree(text: Option<String>) {
+    match text {
+        Some(text) => {
+            print!("{:<20} {:>9} {:>7} {:>6}\n{text}", "move", "visits", "value", "prior")
+        }
+        None => println!("nothing is known of this position: hint searches it"),
     }
 }
 
@@ -167,10 +184,20 @@ fn play<G: Encode + Display + 'static>(
                     println!("{}", search.think(&game, limits)?);
                     continue;
                 }
+                text if text == "tree" || text.starts_with("tree ") => {
+                    match text[4..].trim() {
+                        "" => print_tree(search.text(&game, 3)),
+                        depth => match depth.parse() {
+                            Ok(depth) if depth > 0 => print_tree(search.text(&game, depth)),
+                            _ => println!("tree takes a number of moves, not {depth}"),
+                        },
+                    }
+                    continue;
+                }
                 text => match game.parse_action(text) {
                     Ok(action) => action,
                     Err(error) => {
-                        println!("{error}; also: hint, moves, undo, quit");
+                        println!("{error}; also: hint, tree, moves, undo, quit");
                         continue;
                     }
                 },

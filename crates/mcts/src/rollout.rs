@@ -87,7 +87,7 @@ pub(crate) fn copy_to<'a, G: Clone>(place: &'a mut Option<G>, game: &G) -> &'a m
 
 /// Plays to the end, each player evenly among the legal actions, chance by its probabilities; `see`
 /// gets what players do.
-pub(crate) fn play_evenly<G: Game + ?Sized>(
+pub(crate) fn play_evenly<G: Game>(
     game: &mut G,
     random: &mut Random,
     actions: &mut Vec<Action>,

@@ -96,7 +96,9 @@ impl<G: Hashed> Evaluator<G> for Judge {
                 *prior = (-0.25 * self.actions.len() as f32).exp();
             }
             let total: f32 = priors.iter().sum();
-            priors.iter_mut().for_each(|prior| *prior /= total);
+            for prior in priors {
+                *prior /= total;
+            }
         }
         Ok(())
     }

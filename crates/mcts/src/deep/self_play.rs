@@ -130,7 +130,7 @@ impl SelfPlay {
         match self.exploration {
             Exploration::Gumbel { considered } => {
                 let c_scale = if plain { 1.0 } else { 0.1 };
-                let rule = Gumbel { considered, scale, c_scale, ..Gumbel::default() };
+                let rule = Gumbel { considered, c_scale, scale, ..Gumbel::default() };
                 let search = Search::new(rule, evaluator);
                 Run::new(self, search, 0).play(start, games, seed, replay)
             }
@@ -300,7 +300,9 @@ impl<'a, G: Encode, R: Rule, E: Evaluator<G>> Run<'a, G, R, E> {
                 *target = came.of((player + after) % players);
             }
             targets[0] += self.config.value_mix * (value - targets[0]);
-            targets.iter_mut().for_each(|target| *target /= most);
+            for target in &mut targets {
+                *target /= most;
+            }
             replay.push(&planes, &policy, &targets)?;
         }
         Ok(())

@@ -32,6 +32,7 @@ mod descend;
 mod dot;
 mod graph;
 mod save;
+mod text;
 
 pub use crate::nodes::{Children, Proven};
 pub use descend::Selected;

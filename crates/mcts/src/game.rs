@@ -258,7 +258,8 @@ pub trait Encode: Game {
     fn shape(&self) -> [usize; 3];
 
     /// Writes the position, as the player to move sees it, into `planes` (row-major
-    /// `[planes, height, width]`, every element is written).
+    /// `[planes, height, width]`, every element is written). A net judges no position where
+    /// chance acts.
     fn encode(&self, planes: &mut [f32]);
 }
 

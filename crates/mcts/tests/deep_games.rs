@@ -311,15 +311,15 @@ fn learn_pig(
     );
     println!("the optimum first against itself: {:.4}", optimal.wins[0]);
     println!("trained against the optimum {}\nagainst random {}", scores[0], scores[1]);
-    assert!(graded.1 < 0.5 * untrained.1 && graded.1 < 0.5 * random.1);
+    assert!(graded.1 < 0.5 * untrained.1.min(random.1));
     ([untrained.0, graded.0], scores)
 }
 
 #[test]
 fn a_game_of_dice_is_learned() {
-    let ([before, after], [optimum, random]) = learn_pig(16, 100, 4, 50);
+    let ([before, after], [optimum, random]) = learn_pig(16, 100, 5, 50);
     assert!(after > 0.7 && after > before + 0.15, "{before} before, {after} after");
-    assert!(optimum.rate().high > 0.4, "{optimum}");
+    assert!(optimum.rate().high > 0.35, "{optimum}");
     assert!(random.rate().low > 0.5, "{random}");
 }
 

@@ -6,6 +6,10 @@
 //! | [`NetEvaluator`] | a net as the evaluator of searches, many games in one batch |
 //! | [`SelfPlay`], [`Replay`] | games of a net against itself, and what they leave to learn from |
 //! | [`AlphaZero`] | self-play, learning, gate, checkpoints |
+//!
+//! Any game of one to eight players that act in turn, with chance, rewards and payoffs of any size. What
+//! [`Game`](crate::Game) cannot tell is not learned: moves at the same time, and information that a player
+//! does not have; a search looks at the whole position.
 
 mod alpha_zero;
 mod evaluator;

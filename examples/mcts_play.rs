@@ -116,13 +116,28 @@ impl<G: Game, R: mcts::rule::Rule, E: mcts::Evaluator<G>> Thinks<G> for Search<G
     }
 }
 
-/// Shows what the last search knows of the position.
-fn print_tree(text: Option<String>) {
-    match text {
+/// Shows what the last search knows of the position, as deep as is said.
+fn print_tree<G>(search: &dyn Thinks<G>, game: &G, depth: &str) {
+    let Ok(depth) = (if depth.is_empty() { Ok(3) } else { depth.parse() }) else {
+        println!("tree takes a number of moves, not {depth}");
+        return;
+    };
+    match search.text(game, depth) {
         Some(text) => {
-            print!("{:<20} {:>9} {:>7} {:>6}\n{text}", "move", "visits", "value", "prior")
+            println!("{:<20} {:>9} {:>7} {:>6}", "move", "visits", "value", "prior");
+            print!("{text}");
         }
         None => println!("nothing is known of this position: hint searches it"),
+    }
+}
+
+/// Who has won.
+fn result<G: Game>(game: &G) -> &'static str {
+    match game.outcome().map(|values| values.of(0)) {
+        None => "not finished",
+        Some(value) if value > 0.0 => "player 1 wins",
+        Some(value) if value < 0.0 => "player 2 wins",
+        Some(_) => "a draw",
     }
 }
 
@@ -185,13 +200,7 @@ fn play<G: Encode + Display + 'static>(
                     continue;
                 }
                 text if text == "tree" || text.starts_with("tree ") => {
-                    match text[4..].trim() {
-                        "" => print_tree(search.text(&game, 3)),
-                        depth => match depth.parse() {
-                            Ok(depth) if depth > 0 => print_tree(search.text(&game, depth)),
-                            _ => println!("tree takes a number of moves, not {depth}"),
-                        },
-                    }
+                    print_tree(search.as_ref(), &game, text[4..].trim());
                     continue;
                 }
                 text => match game.parse_action(text) {
@@ -228,17 +237,9 @@ fn play<G: Encode + Display + 'static>(
         })
         .collect();
     println!("\n{game}");
-    let result = match game.outcome() {
-        None => "not finished".to_owned(),
-        Some(values) => match values.of(0) {
-            value if value > 0.0 => "player 1 wins".to_owned(),
-            value if value < 0.0 => "player 2 wins".to_owned(),
-            _ => "a draw".to_owned(),
-        },
-    };
     metrics.set("game", game.name());
     metrics.set("moves", names.join(" "));
-    metrics.set("result", result);
+    metrics.set("result", result(&game));
     metrics.set("plies", line.len());
     metrics.set("searches", searches);
     metrics.set("simulations", simulations);

@@ -1,6 +1,7 @@
 //! `AlphaZero` beyond two players without dice: Pig against its optimal policy, and a game of three
 //! players against max^n; of one, with discounted rewards.
 #![cfg(feature = "flex")]
+#![allow(clippy::print_stdout)] // What the long runs reach.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -376,10 +377,13 @@ impl Coins {
     }
 }
 
+/// The coins that are left in each row, and whose turn it is.
+type Place = ([(usize, usize); 2], usize);
+
 /// max^n (Luckhardt and Irani 1986) by backward induction: what each player still gets.
 struct MaxN {
     discount: f64,
-    known: HashMap<([(usize, usize); 2], usize), [f64; 3]>,
+    known: HashMap<Place, [f64; 3]>,
 }
 
 impl MaxN {
@@ -539,7 +543,9 @@ fn chance_is_judged_by_its_mean_and_values_by_their_player() {
     let _turn = turn();
     let judge = |net: &PolicyValueNet, games: &[Pig]| -> Vec<f32> {
         let mut leaves = Leaves::new();
-        games.iter().for_each(|game| leaves.push(game, &[]));
+        for game in games {
+            leaves.push(game, &[]);
+        }
         NetEvaluator::new(net).unwrap().evaluate(&mut leaves).unwrap();
         (0..games.len()).map(|leaf| leaves.values(leaf).of(0)).collect()
     };

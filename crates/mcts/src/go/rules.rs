@@ -28,8 +28,17 @@ pub enum HandicapBonus {
     StonesButOne,
 }
 
-/// A rule set. Scores are counted by area in all of them: stones on the board and the empty
-/// points that touch one colour only.
+/// What counts at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Scoring {
+    /// Stones on the board and the empty points that touch one colour only.
+    Area,
+    /// Empty points that touch one colour only, but for those beside stones in seki; stones taken
+    /// and stones that are dead.
+    Territory,
+}
+
+/// A rule set.
 ///
 /// ```
 /// use mcts::go::{Ko, Rules};
@@ -44,6 +53,8 @@ pub struct Rules {
     pub ko: Ko,
     /// Whether a move may take its own chain off the board.
     pub suicide: bool,
+    /// What counts at the end.
+    pub scoring: Scoring,
     /// Points that White gets for moving second.
     pub komi: f32,
     /// What White gets for handicap stones.
@@ -59,6 +70,7 @@ impl Rules {
         Self {
             ko: Ko::Positional,
             suicide: true,
+            scoring: Scoring::Area,
             komi: 7.5,
             bonus: HandicapBonus::None,
             max_moves: usize::MAX,
@@ -72,6 +84,7 @@ impl Rules {
         Self {
             ko: Ko::Positional,
             suicide: false,
+            scoring: Scoring::Area,
             komi: 7.5,
             bonus: HandicapBonus::Stones,
             max_moves: usize::MAX,
@@ -91,13 +104,14 @@ impl Rules {
         Self { ko: Ko::Situational, bonus: HandicapBonus::StonesButOne, ..Self::chinese() }
     }
 
-    /// Komi and handicap as in Japan (komi 6.5, nothing for handicap stones), simple ko, no
-    /// suicide, a limit of 1,444 moves. Counted by area like the others.
+    /// Japanese: simple ko, no suicide, territory and prisoners, nothing for handicap stones; komi
+    /// 6.5. A game ends after 1,444 moves at the latest.
     #[must_use]
-    pub const fn japanese_style() -> Self {
+    pub const fn japanese() -> Self {
         Self {
             ko: Ko::Simple,
             suicide: false,
+            scoring: Scoring::Territory,
             komi: 6.5,
             bonus: HandicapBonus::None,
             max_moves: 4 * MAX_SIDE * MAX_SIDE,

@@ -66,8 +66,11 @@ impl<const N: usize> Region<N> {
             for chain in chains.iter_mut().filter(|chain| chain.alive && !chain.fixed) {
                 let eyes = parts.iter().filter(|part| part.enclosed).map(|part| {
                     let vital = part.empty.less(chain.liberties).is_empty();
-                    let near = part.empty.meets(&chain.liberties);
-                    2 * i32::from(part.roomy && near) | i32::from(vital && near)
+                    match (part.empty.meets(&chain.liberties), part.roomy) {
+                        (false, _) => 0,
+                        (true, true) => 2,
+                        (true, false) => i32::from(vital),
+                    }
                 });
                 if eyes.sum::<i32>() < 2 {
                     chain.alive = false;

@@ -207,7 +207,8 @@ impl<const N: usize> Region<N> {
         let (chain, wall) = (self.connected(first, own), self.wall[color.index()]);
         let stays = chain.meets(&wall);
         near.less(chain).is_empty()
-            && (stays || !wall.contains(point) && self.beside(chain).and(self.empty(stones)).len() > 1)
+            && (stays
+                || !wall.contains(point) && self.beside(chain).and(self.empty(stones)).len() > 1)
     }
 
     /// Whether a stone that has just taken one may be taken back at once.

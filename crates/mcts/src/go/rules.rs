@@ -132,6 +132,30 @@ impl Rules {
         self
     }
 
+    /// Scored as the rules of this name in a record: `Japanese`, `Korean`, `Chinese`, `AGA`, `NZ`, `GOE`
+    /// or `Ing` (in letters of any case); as before where it is another.
+    #[must_use]
+    pub fn scored_as(mut self, name: &str) -> Self {
+        (self.scoring, self.bonus) = match name.trim().to_ascii_lowercase().as_str() {
+            "japanese" | "korean" => (Scoring::Territory, HandicapBonus::None),
+            "chinese" => (Scoring::Area, HandicapBonus::Stones),
+            "aga" => (Scoring::Area, HandicapBonus::StonesButOne),
+            "nz" | "new zealand" | "goe" | "ing" => (Scoring::Area, HandicapBonus::None),
+            _ => return self,
+        };
+        self
+    }
+
+    /// The name in a record of rules that score as these.
+    pub(crate) fn scoring_name(&self) -> &'static str {
+        match (self.scoring, self.bonus) {
+            (Scoring::Territory, _) => "Japanese",
+            (Scoring::Area, HandicapBonus::Stones) => "Chinese",
+            (Scoring::Area, HandicapBonus::StonesButOne) => "AGA",
+            (Scoring::Area, HandicapBonus::None) => "NZ",
+        }
+    }
+
     /// Refuses what cannot be played.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         config::finite("komi", self.komi)?;

@@ -83,12 +83,7 @@ impl<'r, const N: usize> Solver<'r, N> {
 
     /// Whether Black gets at least `bound` where `turn` moves first; `None` where the limit of
     /// positions ends the search.
-    pub(crate) fn at_least(
-        &mut self,
-        stones: &Stones<N>,
-        turn: Color,
-        bound: i32,
-    ) -> Option<bool> {
+    pub(crate) fn at_least(&mut self, stones: &Stones<N>, turn: Color, bound: i32) -> Option<bool> {
         let root = Node { stones: *stones, turn, passed: false };
         for depth in 1..=DEPTH {
             let (answer, _) = self.search(&root, START, Question { bound, depth });
@@ -152,7 +147,10 @@ impl<'r, const N: usize> Solver<'r, N> {
             Some(false) => (low, bound - 1),
             None => (low, high),
         };
-        self.store((*node, if ko { kos } else { ANY }), Entry { low, high, open: (bound, depth), best });
+        self.store(
+            (*node, if ko { kos } else { ANY }),
+            Entry { low, high, open: (bound, depth), best },
+        );
         (answer, ko)
     }
 

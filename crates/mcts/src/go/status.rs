@@ -24,6 +24,9 @@ const DOUBT: f32 = 0.02;
 /// of the playouts.
 const ALIVE_FROM: f32 = 0.3;
 
+/// The most empty points of a region that is searched.
+const OPEN: i32 = 32;
+
 /// Positions that the search of one region looks at.
 const NODES: u32 = 500_000;
 
@@ -31,7 +34,7 @@ const NODES: u32 = 500_000;
 const ALONE: u32 = 20_000;
 
 /// Positions that the searches of one board look at together.
-const ALL_NODES: u32 = 1_200_000;
+const ALL_NODES: u32 = 800_000;
 
 /// The words of sets that hold any board, and those of regions that are searched.
 const BOARD: usize = 6;
@@ -101,7 +104,9 @@ pub fn statuses(game: &Go) -> Statuses {
             for &member in &members {
                 seen[member] = true;
             }
-            if let Some((region, stones)) = Region::<SEARCHED>::new(board, cells) {
+            if let Some((region, stones)) = Region::<SEARCHED>::new(board, cells)
+                && region.empty(&stones).len() <= OPEN
+            {
                 judge(&region, &stones, &mut chains, &members, &mut nodes);
             }
         }
@@ -109,18 +114,20 @@ pub fn statuses(game: &Go) -> Statuses {
     let mut cleared = Board::new(board.width(), board.height());
     let mut dead = [0; 2];
     for chain in &chains {
-        match chain.status {
-            Status::Dead => dead[chain.color.index()] += chain.stones.len() as i32,
-            _ => chain.stones.iter().for_each(|&stone| {
-                cleared.play(stone, chain.color);
-            }),
+        if chain.status == Status::Dead {
+            dead[chain.color.index()] += chain.stones.len() as i32;
+            continue;
+        }
+        for &stone in &chain.stones {
+            cleared.play(stone, chain.color);
         }
     }
     let score = match game.rules().scoring {
         Scoring::Area => score::difference(&cleared),
         Scoring::Territory => {
             let taken = |color: Color| game.prisoners(color) as i32 + dead[color.index()];
-            let in_seki = |v: Vertex| of[v.at()] != usize::MAX && chains[of[v.at()]].status == Status::Seki;
+            let in_seki =
+                |v: Vertex| of[v.at()] != usize::MAX && chains[of[v.at()]].status == Status::Seki;
             score::territory(&cleared, in_seki) + taken(Color::White) - taken(Color::Black)
         }
     };
@@ -167,7 +174,9 @@ fn surroundings(
 ) -> (Vec<Vertex>, Vec<usize>) {
     let mut cells = chains[start].stones.clone();
     let mut inside = [false; CELLS];
-    cells.iter().for_each(|cell| inside[cell.at()] = true);
+    for cell in &cells {
+        inside[cell.at()] = true;
+    }
     let mut members = vec![start];
     let mut walls = Vec::new();
     let mut done = 0;
@@ -186,7 +195,9 @@ fn surroundings(
                 if chain.proven || chain.held > 1.0 - DOUBT {
                     walls.push(of[n.at()]);
                 } else {
-                    chain.stones.iter().for_each(|stone| inside[stone.at()] = true);
+                    for stone in &chain.stones {
+                        inside[stone.at()] = true;
+                    }
                     cells.extend(&chain.stones);
                     members.push(of[n.at()]);
                 }
@@ -202,7 +213,9 @@ fn surroundings(
             !chain.proven && !inside[chain.head.at()] && !chain.stones.iter().any(breathes)
         };
         let Some(wall) = walls.iter().copied().find(depends) else { break };
-        chains[wall].stones.iter().for_each(|stone| inside[stone.at()] = true);
+        for stone in &chains[wall].stones {
+            inside[stone.at()] = true;
+        }
         cells.extend(&chains[wall].stones);
         members.push(wall);
     }

@@ -22,7 +22,7 @@ const DOUBT: f32 = 0.02;
 
 /// Where the search has no answer, chains are dead that their colour holds in less than this share
 /// of the playouts.
-const ALIVE_FROM: f32 = 0.3;
+const ALIVE_FROM: f32 = 0.5;
 
 /// The most empty points of a region that is searched.
 const OPEN: i32 = 32;

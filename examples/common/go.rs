@@ -15,9 +15,8 @@ pub enum RuleSet {
     TrompTaylor,
     /// Situational superko, no suicide; komi 7.5
     American,
-    /// Simple ko, no suicide, area counted; komi 6.5
-    #[value(name = "japanese_style")]
-    JapaneseStyle,
+    /// Simple ko, no suicide, territory counted; komi 6.5
+    Japanese,
 }
 
 impl RuleSet {
@@ -28,7 +27,7 @@ impl RuleSet {
             Self::Computer => Rules::computer(),
             Self::TrompTaylor => Rules::tromp_taylor(),
             Self::American => Rules::american(),
-            Self::JapaneseStyle => Rules::japanese_style(),
+            Self::Japanese => Rules::japanese(),
         }
     }
 }

@@ -163,6 +163,21 @@ fn the_final_score_takes_dead_stones_off() {
 }
 
 #[test]
+fn a_record_is_scored_as_the_rules_that_it_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("game.sgf");
+    let mut engine = Engine::new(First);
+    // Each side holds half of the board; Black has filled three points of its own.
+    for (rules, score) in [("Japanese", "= W+6.5"), ("Chinese", "= W+3.5"), ("AGA", "= W+3.5")] {
+        let moves = "AB[ba][bb][bc][bd][be][aa][ac][ae]AW[da][db][dc][dd][de]";
+        std::fs::write(&path, format!("(;SZ[5]KM[3.5]RU[{rules}]{moves})")).unwrap();
+        assert_eq!(last(&mut engine, &[&format!("loadsgf {}", path.display())]), "=");
+        assert_eq!(last(&mut engine, &["final_score"]), score, "{rules}");
+        assert!(last(&mut engine, &["printsgf"]).contains(&format!("RU[{rules}]")));
+    }
+}
+
+#[test]
 fn records_are_loaded_up_to_a_move() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("game.sgf");

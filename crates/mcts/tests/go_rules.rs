@@ -87,7 +87,7 @@ fn games_on_a_line_of_four() {
 #[test]
 fn ko_may_not_be_retaken_at_once() {
     let rows = [".XO.", "XO.O", ".XO.", "...."];
-    for rules in [Rules::chinese(), Rules::american(), Rules::japanese_style()] {
+    for rules in [Rules::chinese(), Rules::american(), Rules::japanese()] {
         let mut game = picture(&rows, rules, Color::Black);
         game.make(play(2, 1)).unwrap();
         assert_eq!(game.board().stone(Point::new(1, 1)), None);
@@ -105,7 +105,7 @@ fn the_ko_rules_differ_where_the_player_to_move_does() {
     // White takes a stone that was there with Black to move; Black's taking back makes the same
     // stones with White to move.
     let retake = |ko: Ko, pass: bool| {
-        let mut game = picture(&["X."], Rules { ko, ..Rules::japanese_style() }, Color::Black);
+        let mut game = picture(&["X."], Rules { ko, ..Rules::japanese() }, Color::Black);
         game.make_as(Color::White, play(1, 0)).unwrap();
         assert_eq!(game.board().stones(Color::Black), 0);
         if pass {
@@ -151,7 +151,7 @@ fn the_area_counts_stones_and_what_touches_one_colour() {
 #[test]
 fn handicap_is_paid_for_as_the_rules_say() {
     for (rules, points) in
-        [(Rules::chinese(), 4.0), (Rules::american(), 3.0), (Rules::japanese_style(), 0.0)]
+        [(Rules::chinese(), 4.0), (Rules::american(), 3.0), (Rules::japanese(), 0.0)]
     {
         let mut game = go(9, rules.with_komi(0.5));
         let places = game.handicap_points(4).unwrap();
@@ -189,7 +189,7 @@ fn bad_input_is_named() {
 
 #[test]
 fn a_limit_of_moves_ends_the_game() {
-    let mut game = go(3, Rules::japanese_style().with_max_moves(2));
+    let mut game = go(3, Rules::japanese().with_max_moves(2));
     game.make(play(1, 1)).unwrap();
     game.make(play(0, 0)).unwrap();
     assert!(game.ended() && game.outcome().is_some());

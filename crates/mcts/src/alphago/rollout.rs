@@ -212,7 +212,7 @@ impl RolloutPolicy {
                 last = chosen.unwrap_or(Vertex::NONE);
                 chosen
             });
-        Go::values_of(score as f32 - game.compensation())
+        Go::values_of(score as f32 - game.headway())
     }
 
     /// The policy's probabilities of a position's actions; `pass` is that of the pass beside

@@ -9,7 +9,7 @@ use super::board::Board;
 use super::cell::{EMPTY, Vertex};
 use super::playout;
 use super::point::{Color, MAX_SIDE, Move, Point};
-use super::rules::{Ko, Rules};
+use super::rules::{Ko, Rules, Scoring};
 use super::score::{self, Area};
 use super::zobrist;
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ use crate::random::Random;
 /// A game of Go, from 1×1 to 19×19.
 ///
 /// Actions are the points row by row from the top left, and the pass as the last. Two passes in
-/// a row end the game; then the area counts.
+/// a row end the game; then area or territory counts, as the rules say.
 ///
 /// ```
 /// use mcts::Game as _;
@@ -40,8 +40,8 @@ pub struct Go {
     to_play: Color,
     passes: u8,
     handicap: u16,
-    /// Stones that have been captured since the first of `hashes`.
-    captured: u32,
+    /// Stones of each colour that have been taken off since the first of `hashes`.
+    captured: [u32; 2],
     /// The position before the first of `moves`, where it was set up.
     start: Option<Arc<Board>>,
     /// Stones and side to move at the start and after every move.
@@ -123,7 +123,7 @@ impl Go {
             to_play: Color::Black,
             passes: 0,
             handicap: 0,
-            captured: 0,
+            captured: [0; 2],
             start: None,
             hashes: vec![0],
             moves: Vec::new(),
@@ -205,7 +205,7 @@ impl Go {
         self.board = board;
         self.to_play = to_play;
         self.passes = 0;
-        self.captured = 0;
+        self.captured = [0; 2];
         self.moves.clear();
         self.movers.clear();
         self.hashes.clear();
@@ -378,7 +378,7 @@ impl Go {
     fn repeats(&self, v: Vertex) -> bool {
         // Nothing comes back before the first stone is taken.
         let suicide = self.rules.suicide && self.board.is_suicide(v, self.to_play);
-        if self.captured == 0 && !suicide && !self.board.touches_atari(v) {
+        if self.captured == [0; 2] && !suicide && !self.board.touches_atari(v) {
             return false;
         }
         let hash = self.board.hash_after(v, self.to_play);
@@ -407,10 +407,30 @@ impl Go {
         }
     }
 
-    /// Black's area less White's, less komi and what White gets for handicap stones. Above 0:
-    /// Black is ahead. All stones on the board count as alive.
+    /// What Black has more than White, less komi and what White gets for handicap stones. Above 0:
+    /// Black is ahead. All stones on the board count as alive and none as in seki:
+    /// [`statuses`](super::statuses) judges them first.
     pub fn score(&self) -> f32 {
-        score::difference(&self.board) as f32 - self.compensation()
+        score::difference(&self.board) as f32 - self.headway()
+    }
+
+    /// What Black's area has to be larger than White's for an even score, where both make as many
+    /// moves from here on, passes included.
+    ///
+    /// By area that is [`Go::compensation`]; by territory a stone is no point, so that what a side
+    /// has put on the board is taken off its area.
+    pub(crate) fn headway(&self) -> f32 {
+        let put = |color| self.board.stones(color) as f32 + self.prisoners(color) as f32;
+        self.compensation()
+            + match self.rules.scoring {
+                Scoring::Area => 0.0,
+                Scoring::Territory => put(Color::Black) - put(Color::White),
+            }
+    }
+
+    /// Stones of a colour that have been taken off the board, since it was last set up.
+    pub fn prisoners(&self, color: Color) -> usize {
+        self.captured[color.index()] as usize
     }
 
     /// Komi and what White gets for handicap stones.
@@ -493,7 +513,10 @@ impl Game for Go {
             self.board.clear_ko();
         } else {
             let v = self.board.vertex_of(usize::from(action));
-            self.captured += self.board.play(v, self.to_play) as u32;
+            let taken = self.board.play(v, self.to_play) as u32;
+            let suicide = self.board.cell(v) == EMPTY;
+            let of = if suicide { self.to_play } else { self.to_play.opponent() };
+            self.captured[of.index()] += taken;
             self.passes = 0;
         }
         self.moves.push(action);
@@ -515,8 +538,9 @@ impl Game for Go {
         if let Some(values) = self.outcome() {
             return Some(values);
         }
+        let headway = self.headway();
         let difference = playout::light(&mut self.board, self.to_play, self.passes, random);
-        Some(Self::values_of(difference as f32 - self.compensation()))
+        Some(Self::values_of(difference as f32 - headway))
     }
 
     fn action_name(&self, action: Action) -> String {

@@ -67,7 +67,7 @@ impl Knowledge {
         let board = scratch.board_mut();
         let random = &mut self.random;
         let score = playout::heavy(board, color, passes, last, &self.policy, random, see) as f32
-            - game.compensation();
+            - game.headway();
         let margin = score / game.board().area() as f32;
         let won = if score == 0.0 { 0.0 } else { score.signum() };
         (1.0 - MARGIN) * won + MARGIN * margin.clamp(-1.0, 1.0)

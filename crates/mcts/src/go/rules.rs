@@ -28,8 +28,17 @@ pub enum HandicapBonus {
     StonesButOne,
 }
 
-/// A rule set. Scores are counted by area in all of them: stones on the board and the empty
-/// points that touch one colour only.
+/// What counts at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Scoring {
+    /// Stones on the board and the empty points that touch one colour only.
+    Area,
+    /// Empty points that touch one colour only, but for those beside stones in seki; stones taken
+    /// and stones that are dead.
+    Territory,
+}
+
+/// A rule set.
 ///
 /// ```
 /// use mcts::go::{Ko, Rules};
@@ -44,6 +53,8 @@ pub struct Rules {
     pub ko: Ko,
     /// Whether a move may take its own chain off the board.
     pub suicide: bool,
+    /// What counts at the end.
+    pub scoring: Scoring,
     /// Points that White gets for moving second.
     pub komi: f32,
     /// What White gets for handicap stones.
@@ -59,6 +70,7 @@ impl Rules {
         Self {
             ko: Ko::Positional,
             suicide: true,
+            scoring: Scoring::Area,
             komi: 7.5,
             bonus: HandicapBonus::None,
             max_moves: usize::MAX,
@@ -72,6 +84,7 @@ impl Rules {
         Self {
             ko: Ko::Positional,
             suicide: false,
+            scoring: Scoring::Area,
             komi: 7.5,
             bonus: HandicapBonus::Stones,
             max_moves: usize::MAX,
@@ -91,13 +104,14 @@ impl Rules {
         Self { ko: Ko::Situational, bonus: HandicapBonus::StonesButOne, ..Self::chinese() }
     }
 
-    /// Komi and handicap as in Japan (komi 6.5, nothing for handicap stones), simple ko, no
-    /// suicide, a limit of 1,444 moves. Counted by area like the others.
+    /// Japanese: simple ko, no suicide, territory and prisoners, nothing for handicap stones; komi
+    /// 6.5. A game ends after 1,444 moves at the latest.
     #[must_use]
-    pub const fn japanese_style() -> Self {
+    pub const fn japanese() -> Self {
         Self {
             ko: Ko::Simple,
             suicide: false,
+            scoring: Scoring::Territory,
             komi: 6.5,
             bonus: HandicapBonus::None,
             max_moves: 4 * MAX_SIDE * MAX_SIDE,
@@ -116,6 +130,30 @@ impl Rules {
     pub const fn with_max_moves(mut self, max_moves: usize) -> Self {
         self.max_moves = max_moves;
         self
+    }
+
+    /// Scored as the rules of this name in a record: `Japanese`, `Korean`, `Chinese`, `AGA`, `NZ`, `GOE`
+    /// or `Ing` (in letters of any case); as before where it is another.
+    #[must_use]
+    pub fn scored_as(mut self, name: &str) -> Self {
+        (self.scoring, self.bonus) = match name.trim().to_ascii_lowercase().as_str() {
+            "japanese" | "korean" => (Scoring::Territory, HandicapBonus::None),
+            "chinese" => (Scoring::Area, HandicapBonus::Stones),
+            "aga" => (Scoring::Area, HandicapBonus::StonesButOne),
+            "nz" | "new zealand" | "goe" | "ing" => (Scoring::Area, HandicapBonus::None),
+            _ => return self,
+        };
+        self
+    }
+
+    /// The name in a record of rules that score as these.
+    pub(crate) fn scoring_name(&self) -> &'static str {
+        match (self.scoring, self.bonus) {
+            (Scoring::Territory, _) => "Japanese",
+            (Scoring::Area, HandicapBonus::Stones) => "Chinese",
+            (Scoring::Area, HandicapBonus::StonesButOne) => "AGA",
+            (Scoring::Area, HandicapBonus::None) => "NZ",
+        }
     }
 
     /// Refuses what cannot be played.

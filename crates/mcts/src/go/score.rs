@@ -1,4 +1,4 @@
-//! Area scoring: stones, and the empty points that touch one colour only.
+//! Area: stones, and the empty points that touch one colour only; territory: those points alone.
 
 use super::board::Board;
 use super::cell::{EMPTY, Marks, Vertex};
@@ -50,6 +50,20 @@ pub(crate) fn difference(board: &Board) -> i32 {
         1 => score += region.len() as i32,
         2 => score -= region.len() as i32,
         _ => {}
+    });
+    score
+}
+
+/// Black's empty points less White's, but for those of regions that touch a stone in seki.
+pub(crate) fn territory(board: &Board, in_seki: impl Fn(Vertex) -> bool) -> i32 {
+    let mut score = 0;
+    regions(board, |region, reached| {
+        let seki = || region.iter().any(|&v| board.near(v).into_iter().any(&in_seki));
+        match reached {
+            1 if !seki() => score += region.len() as i32,
+            2 if !seki() => score -= region.len() as i32,
+            _ => {}
+        }
     });
     score
 }

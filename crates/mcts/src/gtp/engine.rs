@@ -12,7 +12,6 @@ use super::move_generator::{Decision, MoveGenerator};
 use crate::clock::{Clock, Overtime};
 use crate::game::Game as _;
 use crate::go::{Color, Go, Move, Point, Rules, Status, Statuses, statuses};
-use crate::random::Random;
 use crate::sgf::{Record, Sgf};
 
 /// The commands that an [`Engine`] knows.
@@ -476,7 +475,7 @@ impl<P: MoveGenerator> Engine<P> {
 
     /// The same for the same position, however often it is asked for.
     fn statuses(&self) -> Statuses {
-        statuses(&self.game, &mut Random::new(0x6774_7032))
+        statuses(&self.game)
     }
 
     fn final_status_list(&self, command: &Command) -> Result<String, String> {

@@ -32,6 +32,8 @@ pub struct Record {
     pub komi: Option<f32>,
     /// Handicap stones.
     pub handicap: usize,
+    /// The rules as written, for example `Japanese`; an empty text where there are none.
+    pub rules: String,
     /// Black's name, or an empty text.
     pub black: String,
     /// White's name, or an empty text.
@@ -56,6 +58,7 @@ impl Record {
             height,
             komi: None,
             handicap: 0,
+            rules: String::new(),
             black: String::new(),
             white: String::new(),
             result: String::new(),
@@ -130,6 +133,7 @@ impl Record {
         let mut record = Self::new(width, height)?;
         record.komi = komi(node, fault)?;
         record.handicap = number(node, "HA", fault)?.unwrap_or(0.0) as usize;
+        record.rules = text("RU");
         record.black = text("PB");
         record.white = text("PW");
         record.result = text("RE");
@@ -262,14 +266,15 @@ impl Record {
     }
 
     /// Plays the steps one after another; `visit` sees the position before each move and the move.
-    /// Returns the last position. The record's komi and handicap count, not those of `rules`.
+    /// Returns the last position. The record's komi, handicap and way of scoring count, not those of
+    /// `rules`, where it tells them.
     ///
     /// # Errors
     ///
     /// [`Error::Record`] with the place of a move that `rules` forbid, or of a position that
     /// cannot be set up.
     pub fn replay_with(&self, rules: Rules, mut visit: impl FnMut(&Go, Move)) -> Result<Go> {
-        let rules = rules.with_komi(self.komi.unwrap_or(rules.komi));
+        let rules = rules.scored_as(&self.rules).with_komi(self.komi.unwrap_or(rules.komi));
         let mut game = Go::rectangle(self.width, self.height, rules)?;
         for (number, (step, line, column)) in self.steps.iter().enumerate() {
             let fault = |error: Error| {
@@ -319,6 +324,7 @@ impl Record {
         let mut record = Self::new(board.width(), board.height())?;
         record.komi = Some(game.rules().komi);
         record.handicap = game.handicap();
+        game.rules().scoring_name().clone_into(&mut record.rules);
         let start = game.start_stones();
         if !start.is_empty() {
             let stones = start.into_iter().map(|(point, color)| (point, Some(color))).collect();
@@ -348,7 +354,8 @@ impl Record {
         if self.handicap > 0 {
             header.push(Property::new("HA", &self.handicap.to_string()));
         }
-        for (name, text) in [("PB", &self.black), ("PW", &self.white), ("RE", &self.result)] {
+        let texts = [("RU", &self.rules), ("PB", &self.black), ("PW", &self.white)];
+        for (name, text) in texts.into_iter().chain([("RE", &self.result)]) {
             if !text.is_empty() {
                 header.push(Property::new(name, text));
             }

@@ -118,7 +118,8 @@ impl<G: Game, R: mcts::rule::Rule, E: mcts::Evaluator<G>> Thinks<G> for Search<G
 
 /// Shows what the last search knows of the position, as deep as is said.
 fn print_tree<G>(search: &dyn Thinks<G>, game: &G, depth: &str) {
-    let Ok(depth) = (if depth.is_empty() { Ok(3) } else { depth.parse() }) else {
+    let depths = if depth.is_empty() { Some(3) } else { depth.parse().ok() };
+    let Some(depth) = depths.filter(|&depth| depth > 0) else {
         println!("tree takes a number of moves, not {depth}");
         return;
     };

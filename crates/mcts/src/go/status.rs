@@ -1,4 +1,4 @@
-//! Which stones are alive at the end: by proof, by search, and else as playouts tell.
+//! Which stones are alive at the end: by their eyes, by search, and else as playouts tell.
 
 use super::benson::ROOM;
 use super::board::Board;
@@ -66,23 +66,24 @@ struct Chain {
     head: Vertex,
     color: Color,
     stones: Vec<Vertex>,
-    /// The share of the playouts in which its points end as its colour's; 1 where its life is
-    /// proven.
+    /// The share of the playouts in which its points end as its colour's.
     held: f32,
-    proven: bool,
+    /// Whether it is unconditionally alive, or has an eye space as good as that.
+    settled: bool,
     status: Status,
 }
 
 impl Chain {
     fn is_doubtful(&self) -> bool {
-        !self.proven && (DOUBT..=1.0 - DOUBT).contains(&self.held)
+        !self.settled && (DOUBT..=1.0 - DOUBT).contains(&self.held)
     }
 }
 
 /// Judges the chains of a finished game. The same position always gets the same answer.
 ///
-/// Chains that Benson's algorithm finds unconditionally alive are; playouts tell which others are
-/// held by one side whatever happens. Of the rest, whatever shares liberties is searched as a
+/// Chains that Benson's algorithm finds unconditionally alive are, and those with an eye space of seven
+/// points or more without a stone in it; playouts tell which others are held by one side whatever
+/// happens. Of the rest, whatever shares liberties is searched as a
 /// region of its own, with either side to move first, to the end and without ko threats: stones are
 /// dead where their side loses them even if it moves first; where neither side gains by moving first
 /// they stay, in seki if they are lost once the other side has taken all liberties that nobody
@@ -138,7 +139,7 @@ pub fn statuses(game: &Go) -> Statuses {
     }
 }
 
-/// The chains of the board, as proofs and playouts judge them.
+/// The chains of the board, as eyes and playouts judge them.
 fn chains(game: &Go) -> Vec<Chain> {
     let board = game.board();
     let owned = ownership(game, PLAYOUTS, &mut Random::new(0x6774_7032));
@@ -157,9 +158,9 @@ fn chains(game: &Go) -> Vec<Chain> {
         let sign = if color == Color::Black { 1.0 } else { -1.0 };
         let owners = stones.iter().map(|&stone| 1.0 + sign * owned[board.index_of(stone)]);
         let held = owners.sum::<f32>() / (2.0 * stones.len() as f32);
-        let proven = alive.contains(board.index_of(head));
-        let status = if proven || held >= ALIVE_FROM { Status::Alive } else { Status::Dead };
-        Chain { head, color, stones, held, proven, status }
+        let settled = alive.contains(board.index_of(head));
+        let status = if settled || held >= ALIVE_FROM { Status::Alive } else { Status::Dead };
+        Chain { head, color, stones, held, settled, status }
     });
     judged.collect()
 }
@@ -192,7 +193,7 @@ fn surroundings(
                     continue;
                 }
                 let chain = &chains[of[n.at()]];
-                if chain.proven || chain.held > 1.0 - DOUBT {
+                if chain.settled || chain.held > 1.0 - DOUBT {
                     walls.push(of[n.at()]);
                 } else {
                     for stone in &chain.stones {
@@ -210,7 +211,7 @@ fn surroundings(
             let breathes = |v: &Vertex| {
                 board.near(*v).into_iter().any(|n| board.cell(n) == EMPTY && !inside[n.at()])
             };
-            !chain.proven && !inside[chain.head.at()] && !chain.stones.iter().any(breathes)
+            !chain.settled && !inside[chain.head.at()] && !chain.stones.iter().any(breathes)
         };
         let Some(wall) = walls.iter().copied().find(depends) else { break };
         for stone in &chains[wall].stones {
@@ -270,27 +271,32 @@ fn dead(
     order.sort_by(|&a, &b| chains[a].held.total_cmp(&chains[b].held));
     let mut solver = Solver::new(region, stones.0[0].or(stones.0[1]), NODES.min(*nodes));
     let given = solver.nodes();
-    let mut value = solver.value(stones);
+    let now = solver.value(stones);
+    let gain = |count: usize| {
+        let gains = order[..count].iter().map(|&member| {
+            let size = 2 * chains[member].stones.len() as i32;
+            if chains[member].color == Color::White { size } else { -size }
+        });
+        gains.sum::<i32>()
+    };
+    let weak = order.partition_point(|&member| chains[member].held < ALIVE_FROM);
     let mut count = 0;
     let found = loop {
+        let value = now + gain(count);
         let fits = match solver.at_least(stones, Color::White, value + 1) {
             Some(false) => solver.at_least(stones, Color::Black, value),
             more => more.map(|_| false),
         };
         match fits {
             None => break None,
+            // Dead stones of both sides may weigh each other up.
+            Some(true) if gain(weak) == gain(count) => break Some(order[..weak].to_vec()),
             Some(true) => break Some(order[..count].to_vec()),
             Some(false) => {}
         }
         let Some(&next) = order.get(count) else { break None };
         // Chains that the playouts do not tell apart die together.
-        while let Some(&member) = order.get(count)
-            && chains[member].held <= chains[next].held
-        {
-            let size = 2 * chains[member].stones.len() as i32;
-            value += if chains[member].color == Color::White { size } else { -size };
-            count += 1;
-        }
+        count = order.partition_point(|&member| chains[member].held <= chains[next].held);
     };
     *nodes -= given - solver.nodes();
     found

@@ -42,6 +42,12 @@ struct Args {
     /// Threads that search the tree
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(1..=256_usize))]
     threads: usize,
+    /// The most nodes of the tree: 33 bytes each; beyond, what was visited least is forgotten
+    #[arg(long, value_name = "N", default_value_t = 30_000_000, value_parser = within(10_000..=1_000_000_000_usize))]
+    nodes: usize,
+    /// Think on while the other side is to move
+    #[arg(long)]
+    ponder: bool,
     /// Resign below this value, from −1 to 1
     #[arg(long, value_name = "X", allow_negative_numbers = true, value_parser = within(-1.0..=1.0_f32))]
     resign: Option<f32>,
@@ -94,10 +100,12 @@ where
         Some(simulations) => Limits::simulations(simulations),
         None => Limits::time(Duration::try_from_secs_f64(args.seconds)?),
     };
-    let mut player = player.with_limits(limits).with_threads(args.threads);
+    let mut player =
+        player.with_limits(limits).with_threads(args.threads).with_most_nodes(args.nodes);
     if let Some(value) = args.resign {
         player = player.with_resignation(value);
     }
-    Engine::with_rules(player, args.rules.rules()).run(BufReader::new(stdin()), stdout().lock())?;
+    let mut engine = Engine::with_rules(player, args.rules.rules()).with_pondering(args.ponder);
+    engine.run(BufReader::new(stdin()), stdout().lock())?;
     Ok(())
 }

@@ -1,12 +1,18 @@
 //! GTP: every command, every refusal, anything at all, and GNU Go as a client and an opponent.
+//! `fixtures/drive_gtp.cjs` lets Sabaki's module play whole games, `fixtures/drive_twogtp.sh` `GoGui`'s
+//! twogtp.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, PipeWriter, Write as _};
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use mcts::Limits;
 use mcts::go::{Color, Go, Move, Rules};
 use mcts::gtp::{Client, Command, Decision, Engine, MoveGenerator, Searcher};
+use mcts::{Action, Found, Limits};
 use proptest::prelude::*;
 
 /// Plays the first legal point that is no own eye as far as stones beside it tell.
@@ -324,13 +330,8 @@ fn an_analysis_is_one_report_or_a_stream() {
     assert!(replies[1].contains("cannot analyze"), "{}", replies[1]);
 
     // As a controller sees it: reports until the next line, which is answered.
-    let (input, mut lines) = std::io::pipe().unwrap();
-    let (output, replies) = std::io::pipe().map(|(reader, writer)| (writer, reader)).unwrap();
-    let engine = std::thread::spawn(move || {
-        Engine::with_rules(player(), Rules::computer()).run(BufReader::new(input), output)
-    });
+    let (engine, mut lines, mut replies) = served(Engine::with_rules(player(), Rules::computer()));
     write!(lines, "boardsize 5\n7 lz-analyze b 2\n").unwrap();
-    let mut replies = BufReader::new(replies).lines().map(Result::unwrap);
     assert_eq!(replies.by_ref().take(3).collect::<Vec<_>>(), ["=", "", "=7"]);
     for report in replies.by_ref().take(3) {
         assert!(report.starts_with("info move "), "{report}");
@@ -340,8 +341,118 @@ fn an_analysis_is_one_report_or_a_stream() {
     assert_eq!([end, replies.next().unwrap()], [String::new(), "=8 usagi".to_owned()]);
     // It ends at `quit`, while the input stays open.
     writeln!(lines, "kata-analyze 2\nquit").unwrap();
-    engine.join().unwrap().unwrap();
+    engine.join().unwrap();
     drop(lines);
+}
+
+/// An engine that runs in a thread: lines to it, lines from it, and itself after `quit`.
+fn served<P: MoveGenerator + Send + 'static>(
+    mut engine: Engine<P>,
+) -> (JoinHandle<Engine<P>>, PipeWriter, impl Iterator<Item = String>) {
+    let (input, lines) = std::io::pipe().unwrap();
+    let (replies, output) = std::io::pipe().unwrap();
+    let engine = std::thread::spawn(move || {
+        engine.run(BufReader::new(input), output).unwrap();
+        engine
+    });
+    (engine, lines, BufReader::new(replies).lines().map(Result::unwrap))
+}
+
+/// Plays as [`First`], and counts how often it ponders.
+struct Ponders(Arc<AtomicUsize>);
+
+impl MoveGenerator for Ponders {
+    fn name(&self) -> String {
+        "ponders".to_owned()
+    }
+
+    fn choose(&mut self, game: &Go, time: Option<Duration>) -> mcts::Result<Decision> {
+        First.choose(game, time)
+    }
+
+    fn analyze(
+        &mut self,
+        game: &Go,
+        _: Option<Vec<Action>>,
+        every: Duration,
+        see: &mut dyn FnMut(&Found) -> ControlFlow<()>,
+    ) -> mcts::Result<Found> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let mut player = Searcher::knowing(1);
+        player.analyze(game, None, every, see)
+    }
+}
+
+#[test]
+fn an_engine_ponders_after_its_own_moves_alone() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let engine = Engine::with_rules(Ponders(count.clone()), Rules::computer());
+    let (engine, mut lines, mut replies) = served(engine.with_pondering(true));
+    for (line, thoughts) in [
+        ("boardsize 5", 0),
+        ("play w c3", 0),
+        ("genmove b", 1),
+        // It goes on after what changes nothing.
+        ("time_left w 10 0", 2),
+        ("showboard", 3),
+        ("play w c2", 3),
+        ("genmove b", 4),
+        ("undo", 4),
+        ("genmove b", 5),
+        ("clear_board", 5),
+        ("play w pass", 5),
+        ("genmove b", 6),
+        ("play w pass", 6),
+        ("play b pass", 6),
+    ] {
+        writeln!(lines, "{line}").unwrap();
+        assert!(replies.next().unwrap().starts_with('='), "{line}");
+        replies.by_ref().find(String::is_empty);
+        // The thought follows the reply.
+        for _ in 0..500 {
+            if count.load(Ordering::Relaxed) != thoughts {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        std::thread::sleep(Duration::from_millis(10));
+        assert_eq!(count.load(Ordering::Relaxed), thoughts, "{line}");
+    }
+    // The end of the input ends it too.
+    writeln!(lines, "genmove w").unwrap();
+    drop(lines);
+    assert!(!engine.join().unwrap().has_quit());
+}
+
+#[test]
+fn what_was_pondered_is_kept() {
+    let ask = |pondering| {
+        let player = Searcher::knowing(1).with_limits(Limits::simulations(50));
+        let engine = Engine::with_rules(player, Rules::computer()).with_pondering(pondering);
+        let (engine, mut lines, mut replies) = served(engine);
+        let mut said = Vec::new();
+        let questions = ["boardsize 7", "genmove b", "final_score", "showboard", "genmove w"];
+        for line in questions {
+            writeln!(lines, "{line}").unwrap();
+            said.push(replies.by_ref().take_while(|line| !line.is_empty()).collect::<Vec<_>>());
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        writeln!(lines, "quit").unwrap();
+        said.pop();
+        (said, engine.join().unwrap().player().found().unwrap().clone())
+    };
+    let ((without, found), (with, pondered)) = (ask(false), ask(true));
+    assert_eq!(without, with, "nothing else is said of the position");
+    assert_eq!((found.simulations, pondered.simulations), (50, 50));
+    assert!(found.visits <= 100 && pondered.visits > 200, "{found}\n{pondered}");
+}
+
+#[test]
+fn what_cannot_analyze_does_not_ponder() {
+    let (engine, mut lines, mut replies) = served(Engine::new(First).with_pondering(true));
+    write!(lines, "boardsize 5\ngenmove b\n").unwrap();
+    assert_eq!(replies.by_ref().take(4).collect::<Vec<_>>(), ["=", "", "= A5", ""]);
+    writeln!(lines, "quit").unwrap();
+    assert!(engine.join().unwrap().has_quit());
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::go::{Color, Go, Move, Point, Rules, Status, Statuses, statuses};
 use crate::sgf::{Record, Sgf};
 
 /// The commands that an [`Engine`] knows.
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 31] = [
     "boardsize",
     "clear_board",
     "cputime",
@@ -39,6 +39,7 @@ const COMMANDS: [&str; 30] = [
     "protocol_version",
     "query_boardsize",
     "quit",
+    "rectangular_boardsize",
     "reg_genmove",
     "set_free_handicap",
     "showboard",
@@ -48,8 +49,11 @@ const COMMANDS: [&str; 30] = [
     "version",
 ];
 
-/// How long an analysis does not look for the next command.
-const GLANCE: Duration = Duration::from_millis(20);
+/// How long a search without end does not look for the next command.
+const GLANCE: Duration = Duration::from_millis(3);
+
+/// What the reading thread has: a line, none at the end of the input.
+type Line = std::io::Result<Option<Vec<u8>>>;
 
 /// A GTP engine: rules, board and clocks; a [`MoveGenerator`] chooses its moves.
 ///
@@ -62,6 +66,9 @@ pub struct Engine<P> {
     /// The game before each change that can be undone.
     past: Vec<Go>,
     clocks: Option<[Clock; 2]>,
+    pondering: bool,
+    /// Whether a move of its own was the last change of the game.
+    waits: bool,
     quit: bool,
     thought: Duration,
 }
@@ -81,9 +88,20 @@ impl<P: MoveGenerator> Engine<P> {
             game: Go::empty(19, 19, rules),
             past: Vec::new(),
             clocks: None,
+            pondering: false,
+            waits: false,
             quit: false,
             thought: Duration::ZERO,
         }
+    }
+
+    /// Whether [`Engine::run`] thinks on after a move of its own while it waits for the next
+    /// command: not unless set. What it finds about the move that comes is kept; what it says of a
+    /// position by simulations alone is then no longer the same in every run.
+    #[must_use]
+    pub fn with_pondering(mut self, pondering: bool) -> Self {
+        self.pondering = pondering;
+        self
     }
 
     /// The game as it stands.
@@ -134,7 +152,8 @@ impl<P: MoveGenerator> Engine<P> {
         });
         let mut next = None;
         while !self.quit {
-            let line = next.take().unwrap_or_else(|| lines.recv().unwrap_or(Ok(None)));
+            let line = next.take().or_else(|| self.ponder(&lines));
+            let line = line.unwrap_or_else(|| lines.recv().unwrap_or(Ok(None)));
             let Some(line) = line? else { break };
             let line = String::from_utf8_lossy(&line);
             let analysis =
@@ -149,13 +168,28 @@ impl<P: MoveGenerator> Engine<P> {
         Ok(())
     }
 
+    /// Thinks about the answer to a move of its own until the next line comes; that line. `None`
+    /// where there is nothing to think about, any more or at all.
+    fn ponder(&mut self, lines: &Receiver<Line>) -> Option<Line> {
+        let mut next = lines.try_recv().ok();
+        let thinks = self.pondering && self.waits && self.game.outcome().is_none();
+        if next.is_none() && thinks {
+            // Where it fails, the next command says why.
+            let _ = self.player.analyze(&self.game, None, GLANCE, &mut |_| {
+                next = lines.try_recv().ok();
+                next.as_ref().map_or(ControlFlow::Continue(()), |_| ControlFlow::Break(()))
+            });
+        }
+        next
+    }
+
     /// Writes reports until the next line comes; that line.
     fn stream(
         &mut self,
         command: &Command,
-        lines: &Receiver<std::io::Result<Option<Vec<u8>>>>,
+        lines: &Receiver<Line>,
         output: &mut impl Write,
-    ) -> std::io::Result<Option<std::io::Result<Option<Vec<u8>>>>> {
+    ) -> std::io::Result<Option<Line>> {
         let (mut next, mut written) = (None, Ok(()));
         let mut begun = false;
         let id = command.id.map(|id| id.to_string()).unwrap_or_default();
@@ -229,7 +263,7 @@ impl<P: MoveGenerator> Engine<P> {
                 self.quit = true;
                 Ok(done)
             }
-            "boardsize" => self.board_size(command).map(|()| done),
+            "boardsize" | "rectangular_boardsize" => self.board_size(command).map(|()| done),
             "query_boardsize" => Ok(self.game.board().width().to_string()),
             "clear_board" => {
                 let board = self.game.board();
@@ -251,6 +285,7 @@ impl<P: MoveGenerator> Engine<P> {
             "undo" => {
                 let komi = self.game.rules().komi;
                 self.game = self.past.pop().ok_or("cannot undo")?;
+                self.waits = false;
                 // Moves alone are undone.
                 self.game.set_komi(komi).map_err(|error| error.to_string())?;
                 self.player.changed(&self.game);
@@ -304,6 +339,7 @@ impl<P: MoveGenerator> Engine<P> {
     fn start(&mut self, game: Go) {
         self.game = game;
         self.past.clear();
+        self.waits = false;
         self.player.changed(&self.game);
     }
 
@@ -312,6 +348,7 @@ impl<P: MoveGenerator> Engine<P> {
         let mut next = self.game.clone();
         change(&mut next)?;
         self.past.push(std::mem::replace(&mut self.game, next));
+        self.waits = false;
         self.player.changed(&self.game);
         Ok(())
     }
@@ -382,6 +419,7 @@ impl<P: MoveGenerator> Engine<P> {
                         next.clone_from(&game);
                         next.make(chosen).map_err(illegal)
                     })?;
+                    self.waits = true;
                 } else if let Some(reason) = game.why_illegal(chosen) {
                     return Err(format!("the player chose an illegal move: {reason}"));
                 }

@@ -63,6 +63,14 @@ impl<R: Rule, E: Evaluator<Go> + Fork> Searcher<R, E> {
         self
     }
 
+    /// Limits the memory of the tree ([`Search::with_most_nodes`]), which grows for as long as an
+    /// analysis or pondering goes on.
+    #[must_use]
+    pub fn with_most_nodes(mut self, nodes: usize) -> Self {
+        self.search = self.search.with_most_nodes(nodes);
+        self
+    }
+
     /// Below which value, from −1 to 1, it gives up: −0.8 in `AlphaGo`.
     #[must_use]
     pub fn with_resignation(mut self, below: f32) -> Self {

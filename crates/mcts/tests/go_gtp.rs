@@ -1,6 +1,5 @@
 //! GTP: every command, every refusal, anything at all, and GNU Go as a client and an opponent.
-//! `fixtures/drive_gtp.cjs` lets Sabaki's module play whole games, `fixtures/drive_twogtp.sh` `GoGui`'s
-//! twogtp.
+//! `fixtures/drive_gtp.cjs` lets Sabaki's module play whole games.
 
 use std::io::{BufRead as _, BufReader, PipeWriter, Write as _};
 use std::ops::ControlFlow;

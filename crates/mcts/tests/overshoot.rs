@@ -1,5 +1,4 @@
-//! How long searches go on beyond a limit of time: 5 ms and one evaluation at most, on a machine that does
-//! nothing else. A table of times, not a test of CI:
+//! How long searches go on beyond a limit of time. A table of times, not a test of CI:
 //!
 //! ```console
 //! $ cargo test -p mcts --no-default-features --release --test overshoot -- --ignored --nocapture

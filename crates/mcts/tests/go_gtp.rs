@@ -183,6 +183,29 @@ fn a_record_is_scored_as_the_rules_that_it_names() {
 }
 
 #[test]
+fn rules_of_a_record_end_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("game.sgf");
+    std::fs::write(&path, "(;SZ[5]KM[3.5]RU[Japanese];B[aa])").unwrap();
+    let mut engine = Engine::with_rules(First, Rules::computer());
+    let Rules { scoring, bonus, .. } = Rules::japanese();
+    let loaded = Rules { scoring, bonus, ..Rules::computer() };
+    for next in ["clear_board", "boardsize 9", "komi 7"] {
+        assert_eq!(last(&mut engine, &[&format!("loadsgf {}", path.display())]), "=");
+        assert_eq!(*engine.game().rules(), Rules { komi: 3.5, ..loaded });
+        ask(&mut engine, &[next]);
+        // Komi is what was last set or read.
+        let (komi, rules) = match next {
+            "komi 7" => (7.0, loaded),
+            _ => (3.5, Rules::computer()),
+        };
+        assert_eq!(*engine.game().rules(), Rules { komi, ..rules }, "{next}");
+        ask(&mut engine, &["boardsize 5"]);
+        assert_eq!(*engine.game().rules(), Rules { komi, ..Rules::computer() }, "{next}");
+    }
+}
+
+#[test]
 fn records_are_loaded_up_to_a_move() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("game.sgf");
@@ -357,8 +380,8 @@ fn served<P: MoveGenerator + Send + 'static>(
     (engine, lines, BufReader::new(replies).lines().map(Result::unwrap))
 }
 
-/// Plays as [`First`], and counts how often it ponders.
-struct Ponders(Arc<AtomicUsize>);
+/// Plays as [`First`], and counts how often it ponders, which may fail.
+struct Ponders(Arc<AtomicUsize>, bool);
 
 impl MoveGenerator for Ponders {
     fn name(&self) -> String {
@@ -377,6 +400,9 @@ impl MoveGenerator for Ponders {
         see: &mut dyn FnMut(&Found) -> ControlFlow<()>,
     ) -> mcts::Result<Found> {
         self.0.fetch_add(1, Ordering::Relaxed);
+        if self.1 {
+            return Err(mcts::Error::Panicked { message: "no net".to_owned() });
+        }
         let mut player = Searcher::knowing(1);
         player.analyze(game, None, every, see)
     }
@@ -385,7 +411,7 @@ impl MoveGenerator for Ponders {
 #[test]
 fn an_engine_ponders_after_its_own_moves_alone() {
     let count = Arc::new(AtomicUsize::new(0));
-    let engine = Engine::with_rules(Ponders(count.clone()), Rules::computer());
+    let engine = Engine::with_rules(Ponders(count.clone(), false), Rules::computer());
     let (engine, mut lines, mut replies) = served(engine.with_pondering(true));
     for (line, thoughts) in [
         ("boardsize 5", 0),
@@ -420,6 +446,23 @@ fn an_engine_ponders_after_its_own_moves_alone() {
     writeln!(lines, "genmove w").unwrap();
     drop(lines);
     assert!(!engine.join().unwrap().has_quit());
+}
+
+#[test]
+fn pondering_that_failed_waits_for_another_move() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let engine = Engine::with_rules(Ponders(count.clone(), true), Rules::computer());
+    let (engine, mut lines, replies) = served(engine.with_pondering(true));
+    write!(lines, "boardsize 5\ngenmove b\n").unwrap();
+    for _ in 0..500 {
+        if count.load(Ordering::Relaxed) == 0 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    write!(lines, "name\nshowboard\nname\nquit\n").unwrap();
+    engine.join().unwrap();
+    assert_eq!(count.load(Ordering::Relaxed), 1);
+    assert!(replies.collect::<Vec<_>>().iter().all(|line| !line.starts_with('?')));
 }
 
 #[test]

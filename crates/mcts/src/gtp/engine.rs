@@ -174,11 +174,12 @@ impl<P: MoveGenerator> Engine<P> {
         let mut next = lines.try_recv().ok();
         let thinks = self.pondering && self.waits && self.game.outcome().is_none();
         if next.is_none() && thinks {
-            // Where it fails, the next command says why.
-            let _ = self.player.analyze(&self.game, None, GLANCE, &mut |_| {
+            let thought = self.player.analyze(&self.game, None, GLANCE, &mut |_| {
                 next = lines.try_recv().ok();
                 next.as_ref().map_or(ControlFlow::Continue(()), |_| ControlFlow::Break(()))
             });
+            // What failed would fail again: the next search that is asked for says why.
+            self.waits = thought.is_ok();
         }
         next
     }
@@ -267,13 +268,13 @@ impl<P: MoveGenerator> Engine<P> {
             "query_boardsize" => Ok(self.game.board().width().to_string()),
             "clear_board" => {
                 let board = self.game.board();
-                self.start(Go::empty(board.width(), board.height(), *self.game.rules()));
+                self.start(Go::empty(board.width(), board.height(), self.rules_to_come()));
                 Ok(done)
             }
             "komi" => {
                 let komi = command.number(0, "a number of points")?;
                 self.game.set_komi(komi).map_err(|error| error.to_string())?;
-                self.rules = *self.game.rules();
+                self.rules.komi = komi;
                 self.player.changed(&self.game);
                 Ok(done)
             }
@@ -335,6 +336,12 @@ impl<P: MoveGenerator> Engine<P> {
         }
     }
 
+    /// The rules of the next game: its own, whatever a loaded record was played by, and the komi as
+    /// it stands.
+    fn rules_to_come(&self) -> Rules {
+        Rules { komi: self.game.rules().komi, ..self.rules }
+    }
+
     /// A new game: nothing is left to undo, the clocks start again.
     fn start(&mut self, game: Go) {
         self.game = game;
@@ -356,8 +363,8 @@ impl<P: MoveGenerator> Engine<P> {
     fn board_size(&mut self, command: &Command) -> Result<(), String> {
         let width: usize = command.number(0, "a board size")?;
         let height = if command.arguments.len() > 1 { command.number(1, "a size")? } else { width };
-        let rules = *self.game.rules();
-        let game = Go::rectangle(width, height, rules).map_err(|_| "unacceptable size")?;
+        let game =
+            Go::rectangle(width, height, self.rules_to_come()).map_err(|_| "unacceptable size")?;
         self.player.accepts(&game).map_err(|error| format!("unacceptable size: {error}"))?;
         self.start(game);
         Ok(())

@@ -11,18 +11,17 @@
 use std::io::{BufReader, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use ::mcts::alphago::{AlphaGoEvaluator, PolicyNet, RolloutPolicy, ValueNet};
 use ::mcts::deep::NetEvaluator;
 use ::mcts::go::Go;
 use ::mcts::gtp::{Engine, Searcher};
 use ::mcts::rule::{Apv, Puct, Rule};
-use ::mcts::{Evaluator, Fork, Limits, Search};
+use ::mcts::{Evaluator, Fork, Search};
 use clap::Parser;
 use common::conversation;
-use common::flags::{STEPS, TIME_S, file, folder, positive, signed, within};
-use common::go::RuleSet;
+use common::flags::{file, folder, signed, within};
+use common::go::{RuleSet, Thought};
 use model_utils::device::DeviceSpec;
 use model_utils::weights::Stored as _;
 
@@ -33,15 +32,8 @@ struct Args {
     /// The rules
     #[arg(long, value_enum, default_value = "chinese")]
     rules: RuleSet,
-    /// Seconds a move, where no clock runs: how well it plays in them depends on the processor
-    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = positive(TIME_S))]
-    seconds: f64,
-    /// Simulations a move instead, where no clock runs
-    #[arg(long, value_name = "N", conflicts_with = "seconds", value_parser = within(1..=STEPS))]
-    simulations: Option<u64>,
-    /// Threads that search the tree
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(1..=256_usize))]
-    threads: usize,
+    #[command(flatten)]
+    thought: Thought,
     /// The most nodes of the tree: 33 bytes each; beyond, what was visited least is forgotten
     #[arg(long, value_name = "N", default_value_t = 30_000_000, value_parser = within(10_000..=1_000_000_000_usize))]
     nodes: usize,
@@ -96,12 +88,10 @@ where
     R: Rule,
     E: Evaluator<Go> + Fork,
 {
-    let limits = match args.simulations {
-        Some(simulations) => Limits::simulations(simulations),
-        None => Limits::time(Duration::try_from_secs_f64(args.seconds)?),
-    };
-    let mut player =
-        player.with_limits(limits).with_threads(args.threads).with_most_nodes(args.nodes);
+    let mut player = player
+        .with_limits(args.thought.limits())
+        .with_threads(args.thought.threads)
+        .with_most_nodes(args.nodes);
     if let Some(value) = args.resign {
         player = player.with_resignation(value);
     }

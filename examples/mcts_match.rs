@@ -18,9 +18,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Parser;
 use common::flags::{TIME_S, positive, signed, text, within};
-use common::go::RuleSet;
+use common::go::{RuleSet, Thought};
 use common::{Basic, Metrics, Resume, Session, program};
-use mcts::Limits;
 use mcts::arena::Score;
 use mcts::go::Color;
 use mcts::gtp::{Client, Engine, Searcher};
@@ -53,15 +52,11 @@ struct Args {
     /// Komi, where it is not that of the rules
     #[arg(long, value_name = "POINTS", value_parser = within(-361.0..=361.0_f32))]
     komi: Option<f32>,
-    /// Seconds a move: how well it plays in them depends on the processor
-    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = positive(TIME_S))]
-    seconds: f64,
+    #[command(flatten)]
+    thought: Thought,
     /// Seconds that the opponent may take for an answer
     #[arg(long, value_name = "S", default_value_t = 300.0, value_parser = positive(TIME_S))]
     patience: f64,
-    /// Threads that search the tree
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = within(1..=256_usize))]
-    threads: usize,
 }
 
 /// How a game ended.
@@ -94,7 +89,7 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     }
     std::fs::create_dir_all(&folder)?;
     model_utils::atomic::write(&settings, &serde_json::to_vec_pretty(&args.settings())?)?;
-    println!("{} s a move: the result depends on the processor", args.seconds);
+    println!("{}", args.thought.each_move());
     let started = Instant::now();
     let (mut score, mut moves) = (Score::default(), 0);
     for number in 0..args.games {
@@ -139,12 +134,12 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
 impl Args {
     /// All that a result depends on, but for the number of games.
     fn settings(&self) -> serde_json::Value {
-        let Self { opponent, size, seconds, threads, common, .. } = self;
+        let Self { opponent, size, thought, common, .. } = self;
         let rules = self.rules.rules();
         let komi = self.komi.unwrap_or(rules.komi);
         serde_json::json!({
             "opponent": opponent, "size": size, "rules": format!("{:?}", rules.with_komi(komi)),
-            "seconds": seconds, "threads": threads, "seed": common.seed,
+            "thought": thought.settings(), "seed": common.seed,
         })
     }
 }
@@ -181,8 +176,8 @@ fn opponent(args: &Args, number: usize) -> anyhow::Result<Client> {
 fn play(args: &Args, session: &Session, number: usize, black: bool) -> anyhow::Result<Game> {
     let seed = args.common.seed + number as u64;
     let player = Searcher::knowing(seed)
-        .with_limits(Limits::time(Duration::try_from_secs_f64(args.seconds)?))
-        .with_threads(args.threads);
+        .with_limits(args.thought.limits())
+        .with_threads(args.thought.threads);
     let rules = args.rules.rules();
     let rules = rules.with_komi(args.komi.unwrap_or(rules.komi));
     let mut engine = Engine::with_rules(player, rules);

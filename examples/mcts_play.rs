@@ -11,8 +11,8 @@
 //!
 //! Type a move as the board names it; `hint` shows what the search thinks of the position, `tree` what it
 //! has looked at, three moves deep or as many as are said (`tree 5`), `undo` takes two moves back, `moves`
-//! lists what is legal, `quit` ends. `--auto` lets the search play both sides. `tree.dot` holds the last
-//! search as a graph for Graphviz.
+//! lists what is legal, `quit` ends. `--auto` lets the search play both sides. `tree.dot` holds the
+//! largest tree of the game as a graph for Graphviz (`dot -Tsvg`).
 
 #![allow(clippy::print_stdout)]
 
@@ -166,7 +166,7 @@ fn play<G: Encode + Display + 'static>(
         Limits::simulations(args.simulations).or_time(Duration::from_secs_f64(args.seconds));
     let mut metrics = Metrics::default();
     let (mut game, mut line) = (start.clone(), Vec::new());
-    let (mut simulations, mut searches) = (0, 0);
+    let (mut simulations, mut searches, mut largest) = (0, 0, 0);
     let mut input = std::io::stdin().lock().lines();
     while game.outcome().is_none() {
         println!("\n{game}");
@@ -218,7 +218,10 @@ fn play<G: Encode + Display + 'static>(
             simulations += found.simulations;
             searches += 1;
             let least = (found.visits / 100).max(1);
-            if let Some(dot) = search.dot(least) {
+            if found.nodes > largest
+                && let Some(dot) = search.dot(least)
+            {
+                largest = found.nodes;
                 model_utils::atomic::write(out.join("tree.dot"), dot.as_bytes())?;
             }
             println!("player {} plays {}", player + 1, game.action_name(found.best()));

@@ -107,6 +107,31 @@ fn stopped(name: &str, args: &[&str], signals: &[&str]) -> (Option<i32>, String,
 
 #[cfg(unix)]
 #[test]
+fn a_reader_that_goes_away_ends_a_program_without_a_word() {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    let out = tempfile::tempdir().unwrap();
+    for (name, args) in [
+        ("mcts_gtp", &[][..]),
+        ("mcts_play", &["--auto", "--simulations", "5000", "--out", path(out.path())]),
+    ] {
+        let mut child = example(name)
+            .args(args)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"name\nname\nquit\n");
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.signal(), Some(13), "{name}: {output:?}");
+        assert!(output.stderr.is_empty(), "{name}: {output:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn a_signal_ends_a_program_with_a_last_line() {
     let speed = ["--seconds", "60"];
     for signal in ["-INT", "-TERM"] {

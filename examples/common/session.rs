@@ -53,7 +53,8 @@ pub fn conversation<A: Parser>(
     body: impl FnOnce(A, &Session) -> anyhow::Result<()>,
 ) -> ExitCode {
     let session = Session::of::<A>(name);
-    let result = end_on_ctrl_c().and_then(|()| body(A::parse(), &session));
+    let begun = end_without_reader().and_then(|()| end_on_ctrl_c());
+    let result = begun.and_then(|()| body(A::parse(), &session));
     ExitCode::from(session.end(result))
 }
 
@@ -63,6 +64,16 @@ pub fn end_on_ctrl_c() -> anyhow::Result<()> {
         let always = Arc::new(AtomicBool::new(true));
         flag::register_conditional_shutdown(signal, i32::from(STOPPED), always)?;
     }
+    Ok(())
+}
+
+/// A reader that went away, as `head` does, ends a program as it ends others.
+fn end_without_reader() -> anyhow::Result<()> {
+    #[cfg(unix)]
+    flag::register_conditional_default(
+        signal_hook::consts::SIGPIPE,
+        Arc::new(AtomicBool::new(true)),
+    )?;
     Ok(())
 }
 
@@ -287,12 +298,7 @@ impl Session {
             return Err(model_utils::Error::InUse { path: self.out.clone() }.into());
         }
         *self::lock(&self.lock) = Some(lock);
-        // A reader that went away, as `head` does, ends a program as it ends others.
-        #[cfg(unix)]
-        flag::register_conditional_default(
-            signal_hook::consts::SIGPIPE,
-            Arc::new(AtomicBool::new(true)),
-        )?;
+        end_without_reader()?;
         let [pressed, again] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
         for signal in [SIGINT, SIGTERM] {
             flag::register_conditional_shutdown(signal, i32::from(STOPPED), again.clone())?;

@@ -453,7 +453,7 @@ fn saving_moves(board: &Board, color: Color, last: Vertex) -> [Vertex; 4] {
     for (place, n) in board.near(last).into_iter().enumerate() {
         if board.cell(n) == color.cell() && board.in_atari(n) {
             let v = board.pseudo(n).only();
-            if board.liberties_after(v, color, 2) > 1 {
+            if !board.is_self_atari(v, color) {
                 moves[place] = v;
             }
         }

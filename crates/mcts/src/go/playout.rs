@@ -148,7 +148,7 @@ fn answer_atari(board: &Board, color: Color, last: Vertex, random: &mut Random) 
             moves.add(v);
         }
         let v = board.pseudo(n).only();
-        if board.liberties_after(v, color, 2) > 1 {
+        if !board.is_self_atari(v, color) {
             moves.add(v);
         }
     }

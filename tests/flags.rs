@@ -69,8 +69,12 @@ impl Flag {
 /// All examples that are built, by their files.
 fn built_names() -> BTreeSet<String> {
     let mut names = names();
-    if !cfg!(feature = "chess") {
-        names.remove("mcts_uci");
+    for (name, is_built) in
+        [("mcts_uci", cfg!(feature = "chess")), ("transformer_serve", cfg!(feature = "serve"))]
+    {
+        if !is_built {
+            names.remove(name);
+        }
     }
     names
 }

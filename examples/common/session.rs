@@ -283,6 +283,11 @@ impl Session {
         metrics.write(&self.out)
     }
 
+    /// For what has no end of its own, as a server: a stop ends it in order, however long that takes.
+    pub fn end_by_itself(&self) {
+        self.take_the_end();
+    }
+
     fn place(&self) -> MutexGuard<'_, Place> {
         lock(&self.place)
     }

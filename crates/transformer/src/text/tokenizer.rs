@@ -182,7 +182,11 @@ impl Tokenizer {
         Self::new(inner, names, &place)
     }
 
-    fn new(mut inner: tokenizers::Tokenizer, names: SpecialNames, place: &str) -> Result<Self> {
+    pub(super) fn new(
+        mut inner: tokenizers::Tokenizer,
+        names: SpecialNames,
+        place: &str,
+    ) -> Result<Self> {
         let special = names.resolve(|name| inner.token_to_id(name), place)?;
         // Text that spells a special token is text.
         inner.set_encode_special_tokens(true);

@@ -94,8 +94,9 @@ fn vocabulary(bytes: &[u8], place: &str) -> Result<Vec<String>> {
     Ok(pieces.into_iter().flatten().collect())
 }
 
-/// A piece with a space in it: as spaces become `▁` before text is cut, no text matches it.
-fn unmatched(piece: &str) -> String {
+/// The name in a vocabulary of both sides of a piece that one side does not cut text into: as spaces
+/// become `▁` before text is cut, no text matches it.
+pub(super) fn unmatched(piece: &str) -> String {
     format!("{piece} ")
 }
 

@@ -44,6 +44,22 @@ pub enum Error {
     /// A model that does not do what the tokenizer, the data or the decoding need.
     #[error("the model does not fit: {0}")]
     Model(String),
+    /// A sentence for which no translation was found.
+    #[error("{place}: no translation was found: {reason}")]
+    Untranslated {
+        /// Which, counted from 1.
+        place: String,
+        /// Why.
+        reason: String,
+    },
+    /// A folder of Hugging Face that cannot be read, or a model that cannot be told in its format.
+    #[error("{place}: {reason}")]
+    HuggingFace {
+        /// The folder or file.
+        place: String,
+        /// The field, what was found and what was expected.
+        reason: String,
+    },
     /// A loss or gradient that is NaN or infinite; the model is as it was before the step.
     #[error(
         "the {what} is {value} at step {step}: training stopped, the model is as it was before it"
@@ -73,6 +89,14 @@ impl Error {
     /// An [`Error::Pairs`].
     pub(crate) fn pairs(place: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Pairs { place: place.into(), reason: reason.into() }
+    }
+
+    /// An [`Error::HuggingFace`].
+    pub(crate) fn hugging_face(
+        place: impl AsRef<std::path::Path>,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self::HuggingFace { place: place.as_ref().display().to_string(), reason: reason.into() }
     }
 
     /// An [`Error::Tokenizer`].

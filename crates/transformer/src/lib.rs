@@ -62,9 +62,11 @@ pub mod encoder_decoder;
 pub mod error;
 mod fingerprint;
 pub mod grammar;
+mod hugging_face;
 mod layers;
 pub mod metrics;
 pub mod model;
+mod paragraph;
 pub mod prelude;
 pub mod recurrent;
 pub mod text;
@@ -73,7 +75,7 @@ pub mod translator;
 
 pub use attention::{NormOrder, Positions, Transformer, TransformerConfig, Tying};
 pub use decoding::{
-    Beam, DecodingStrategy, Greedy, Hypothesis, LengthLimits, LengthPenalty, Sampling,
+    Beam, DecodingStrategy, Greedy, Hypothesis, LengthLimits, LengthPenalty, Sampling, Strategy,
 };
 pub use encoder_decoder::{DecoderState, Decoding, EncoderDecoder, Padded, Step};
 pub use error::{Error, Result};

@@ -16,13 +16,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::attention::{TransformerConfig, Tying};
 use crate::decoding::{
-    Beam, DecodingStrategy, Greedy, Hypothesis, LengthLimits, LengthPenalty, decode_batched,
+    Beam, DecodingStrategy, Greedy, Hypothesis, LengthLimits, LengthPenalty, Strategy,
+    decode_batched,
 };
 use crate::encoder_decoder::{EncoderDecoder as _, Padded};
 use crate::error::{Error, Result};
 use crate::metrics::{Bleu, BleuScore, Chrf, Metric as _};
 use crate::model::{Model, ModelConfig};
-use crate::text::{Overlong, Splits, TokenLimit, Tokenizer, TokenizerConfig, Tokenizers};
+use crate::text::{
+    MarianFiles, Overlong, SpecialNames, Splits, TokenLimit, Tokenizer, TokenizerConfig, Tokenizers,
+};
 use crate::trainer::{COUNTED, Schedule, Trainer, TrainingConfig, teacher_forced};
 
 /// Configuration of a [`Translator`] and of its training.
@@ -161,6 +164,9 @@ pub struct Translator {
     model: Model,
     tokenizers: Tokenizers,
     limit: TokenLimit,
+    /// Without: those of [`Translator::limits`].
+    limits: Option<LengthLimits>,
+    strategy: Strategy,
     device: Device,
     stop: Stop,
 }
@@ -173,6 +179,18 @@ struct About {
     shared: bool,
     /// Hashes of the vocabularies.
     vocabularies: [String; 2],
+    /// Those of the special tokens.
+    #[serde(default)]
+    names: SpecialNames,
+    #[serde(default)]
+    limits: Option<LengthLimits>,
+    #[serde(default = "default_strategy")]
+    strategy: Strategy,
+}
+
+/// A beam of 4.
+fn default_strategy() -> Strategy {
+    Beam::new(4).into()
 }
 
 /// A translation.
@@ -183,10 +201,25 @@ pub struct Translation {
     pub text: String,
     /// The tokens of the source, its end included.
     pub source_tokens: Vec<String>,
+    /// How many tokens at the end of the source were cut off, where
+    /// [`Overlong::Truncate`] allows it; 0 for none.
+    pub truncated_tokens: usize,
     /// The tokens of the text, without an end.
     pub tokens: Vec<String>,
     /// What was found: ids, scores, attention.
     pub hypothesis: Hypothesis,
+}
+
+impl Translation {
+    fn of_nothing() -> Self {
+        Self {
+            text: String::new(),
+            source_tokens: Vec::new(),
+            truncated_tokens: 0,
+            tokens: Vec::new(),
+            hypothesis: Hypothesis::empty(),
+        }
+    }
 }
 
 impl fmt::Display for Translation {
@@ -264,7 +297,8 @@ impl Translator {
         tokenizers.check_model(&model)?;
         let model = burn::module::Module::valid(&model);
         let device = burn::module::Module::devices(&model).into_iter().next().unwrap_or_default();
-        Ok(Self { model, tokenizers, limit, device, stop: Stop::new() })
+        let (limits, strategy, stop) = (None, default_strategy(), Stop::new());
+        Ok(Self { model, tokenizers, limit, limits, strategy, device, stop })
     }
 
     /// Saves a folder with `model.safetensors` and `tokenizer.json` (or one a side), whole or not at
@@ -281,6 +315,9 @@ impl Translator {
             } else {
                 self.tokenizers.source().save(folder.join(SOURCE_FILE))?;
                 self.tokenizers.target().save(folder.join(TARGET_FILE))?;
+            }
+            if let Some(files) = self.tokenizers.files() {
+                files.write(folder)?;
             }
             let path = folder.join(MODEL_FILE);
             Ok(weights::save(&self.model, &manifest, weights::same_names, path)?)
@@ -306,7 +343,7 @@ impl Translator {
         let about: About = manifest.config(&path)?;
         let load = |name: &str, vocabulary: &String| {
             let path = folder.join(name);
-            let tokenizer = Tokenizer::load(&path)?;
+            let tokenizer = Tokenizer::load_named(&path, about.names.clone())?;
             let found = tokenizer.fingerprint();
             if found != *vocabulary {
                 let reason = format!(
@@ -324,10 +361,13 @@ impl Translator {
         } else {
             Tokenizers::each(load(SOURCE_FILE, source)?, load(TARGET_FILE, target)?)
         };
+        let tokenizers = tokenizers.with_files(MarianFiles::find(folder)?);
         let device = device.clone().without_autodiff();
         let model = about.model.init(&device)?;
         let model = weights::load(model, &manifest, weights::same_names, &path)?;
-        Self::new(model, tokenizers, TokenLimit::new(about.max_tokens, Overlong::Refuse))
+        let limit = TokenLimit::new(about.max_tokens, Overlong::Refuse);
+        let loaded = Self::new(model, tokenizers, limit)?;
+        Ok(Self { limits: about.limits, strategy: about.strategy, ..loaded })
     }
 
     /// Sets what becomes of sentences that are too long.
@@ -335,6 +375,19 @@ impl Translator {
     pub fn with_overlong(mut self, overlong: Overlong) -> Self {
         self.limit.overlong = overlong;
         self
+    }
+
+    /// Sets the limits that [`limits`](Self::limits) gives and `translate` keeps to; they are saved with
+    /// the translator.
+    #[must_use]
+    pub fn with_limits(self, limits: LengthLimits) -> Self {
+        Self { limits: Some(limits), ..self }
+    }
+
+    /// Sets the strategy that is this model's own; it is saved with the translator.
+    #[must_use]
+    pub fn with_strategy(self, strategy: impl Into<Strategy>) -> Self {
+        Self { strategy: strategy.into(), ..self }
     }
 
     /// Sets a switch that ends work on many sentences between two batches, with
@@ -354,22 +407,86 @@ impl Translator {
         &self.tokenizers
     }
 
-    /// Translates sentences; the answers come in their order, each the same as if it were alone.
+    /// The strategy that is this model's own: what its folder says, or a beam of 4.
+    pub fn strategy(&self) -> &Strategy {
+        &self.strategy
+    }
+
+    /// How long a sentence may be.
+    pub fn token_limit(&self) -> TokenLimit {
+        self.limit
+    }
+
+    /// A trainer that goes on with these weights on other pairs, with this tokenizer and limit of
+    /// tokens. What comes out of it, [`Translator::from_trainer`] makes a translator again.
+    ///
+    /// ```no_run
+    /// # use transformer::prelude::*;
+    /// # use transformer::{Schedule, TrainingConfig};
+    /// # fn fine_tune(device: &burn::tensor::Device, pairs: &Splits) -> transformer::Result<Translator> {
+    /// let translator = Translator::from_hugging_face("opus-mt-en-de", device)?;
+    /// let config = TrainingConfig::new()
+    ///     .with_schedule(Schedule::InverseSquareRoot { rate: 2e-4, warm_up: 50 });
+    /// let mut trainer = translator.trainer(pairs, config)?;
+    /// trainer.train(Budget::steps(500), &mut Silent)?;
+    /// Translator::from_trainer(trainer)
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::TooLong`] with the number of a sentence that is, [`Error::Config`] for a strategy
-    /// that cannot work.
+    /// As [`Trainer::new`].
+    pub fn trainer<'a, S: Asks + Clone>(
+        &self,
+        splits: impl Into<Stoppable<&'a Splits, S>>,
+        config: TrainingConfig,
+    ) -> Result<Trainer<Model>> {
+        seed(&self.device, config.seed);
+        let about = serde_json::to_value(self.model.config()).unwrap_or_default();
+        let model = burn::module::Module::train(self.model.clone());
+        let trainer = Trainer::new(model, self.tokenizers.clone(), splits, self.limit, config)?;
+        Ok(trainer.with_about(about))
+    }
+
+    /// Translates sentences; the answers come in their order, one a sentence, each the same as if it
+    /// were alone. A sentence in which nothing stands is translated as nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLong`] and [`Error::Untranslated`] with the number of the first sentence that is
+    /// too long or for which nothing was found ([`translate_each`](Self::translate_each) goes on
+    /// with the others), [`Error::Config`] for a strategy that cannot work.
     pub fn translate<S: AsRef<str>>(
         &self,
         sentences: &[S],
         strategy: &impl DecodingStrategy,
     ) -> Result<Vec<Translation>> {
-        let best = self.n_best(sentences, strategy, &self.limits())?;
-        Ok(best.into_iter().filter_map(|found| found.into_iter().next()).collect())
+        self.translate_each(sentences, strategy)?.into_iter().collect()
     }
 
-    /// All hypotheses that the strategy keeps of each sentence, the best first.
+    /// As [`translate`](Self::translate), with an answer or an error for each sentence: one that is
+    /// too long or cannot be translated does not keep the others from it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a strategy that cannot work, and
+    /// [`Stopped`](model_utils::Error::Stopped).
+    pub fn translate_each<S: AsRef<str>>(
+        &self,
+        sentences: &[S],
+        strategy: &impl DecodingStrategy,
+    ) -> Result<Vec<Result<Translation>>> {
+        let found = self.n_best_each(sentences, strategy, &self.limits())?;
+        let first = |found: Vec<Translation>| found.into_iter().next();
+        let missing = |at| untranslated(at, "the strategy gave no hypothesis");
+        let best = found.into_iter().enumerate().map(|(at, found)| match found.map(first) {
+            Ok(best) => best.ok_or_else(|| missing(at)),
+            Err(error) => Err(error),
+        });
+        Ok(best.collect())
+    }
+
+    /// All hypotheses that the strategy keeps of each sentence, the best first; at least one.
     ///
     /// # Errors
     ///
@@ -380,25 +497,52 @@ impl Translator {
         strategy: &impl DecodingStrategy,
         limits: &LengthLimits,
     ) -> Result<Vec<Vec<Translation>>> {
-        let sources = self.encode(sentences)?;
+        self.n_best_each(sentences, strategy, limits)?.into_iter().collect()
+    }
+
+    /// As [`n_best`](Self::n_best), with an answer or an error for each sentence.
+    ///
+    /// # Errors
+    ///
+    /// As [`translate_each`](Self::translate_each), and for limits that cannot be kept.
+    pub fn n_best_each<S: AsRef<str>>(
+        &self,
+        sentences: &[S],
+        strategy: &impl DecodingStrategy,
+        limits: &LengthLimits,
+    ) -> Result<Vec<Result<Vec<Translation>>>> {
+        let mut encoded = Vec::with_capacity(sentences.len());
+        for (at, sentence) in sentences.iter().enumerate() {
+            self.stop.check("translation", place(at))?;
+            encoded.push(self.encode(at, sentence.as_ref()));
+        }
+        let wanted: Vec<Vec<u32>> =
+            encoded.iter().flatten().flatten().map(|source| source.ids.clone()).collect();
+        let listen = |done| self.stop.check("translation", format!("sentence {done}"));
         let found =
-            decode_batched(&self.model, &sources, strategy, limits, &self.device, &|done| {
-                self.stop.check("translation", format!("sentence {done}"))
-            })?;
-        let told = |source: &Vec<u32>, hypothesis: Hypothesis| {
-            let target = self.tokenizers.target();
-            Ok(Translation {
-                text: target.decode(&hypothesis.ids)?,
-                source_tokens: self.tokenizers.source().tokens(source),
-                tokens: target.tokens(&hypothesis.ids),
-                hypothesis,
-            })
+            decode_batched(&self.model, &wanted, strategy, limits, &self.device, &listen)?;
+        let mut found = found.into_iter();
+        let answer = |(at, source): (usize, Result<Option<Source>>)| {
+            let Some(source) = source? else { return Ok(vec![Translation::of_nothing()]) };
+            let found = found.next().unwrap_or_default();
+            if found.is_empty() {
+                let reason = "the model's logits are not finite, or the limits forbid every token";
+                return Err(untranslated(at, reason));
+            }
+            found.into_iter().map(|one| self.told(&source, one)).collect()
         };
-        sources
-            .iter()
-            .zip(found)
-            .map(|(source, found)| found.into_iter().map(|one| told(source, one)).collect())
-            .collect()
+        Ok(encoded.into_iter().enumerate().map(answer).collect())
+    }
+
+    fn told(&self, source: &Source, hypothesis: Hypothesis) -> Result<Translation> {
+        let target = self.tokenizers.target();
+        Ok(Translation {
+            text: target.decode(&hypothesis.ids)?,
+            source_tokens: self.tokenizers.source().tokens(&source.ids),
+            truncated_tokens: source.truncated_tokens,
+            tokens: target.tokens(&hypothesis.ids),
+            hypothesis,
+        })
     }
 
     /// Translates one sentence greedily and gives its text piece by piece, as it is found.
@@ -407,16 +551,23 @@ impl Translator {
     ///
     /// As [`translate`](Self::translate).
     pub fn stream(&self, sentence: &str) -> Result<impl Iterator<Item = Result<String>> + '_> {
-        let source = self.encode(&[sentence])?;
+        let source = self.encode(0, sentence)?;
         let limits = self.limits();
-        let source = Padded::new(&source, limits.special.pad, &self.device);
         let mut text = self.tokenizers.target().stream();
-        let tokens = Greedy.stream(&self.model, &source, &limits)?;
+        let tokens = source.map(|source| {
+            let source = Padded::new(&[source.ids], limits.special.pad, &self.device);
+            Greedy.stream(&self.model, &source, &limits)
+        });
+        let tokens = tokens.transpose()?.into_iter().flatten();
         Ok(tokens.map(move |id| text.push(id)))
     }
 
-    /// The limits of [`translate`](Self::translate): the model's special tokens and longest sentence.
+    /// The limits of [`translate`](Self::translate): what its folder or
+    /// [`with_limits`](Self::with_limits) says, or the model's special tokens and longest sentence.
     pub fn limits(&self) -> LengthLimits {
+        if let Some(limits) = &self.limits {
+            return limits.clone();
+        }
         let mut limits = LengthLimits::new(self.tokenizers.target().special());
         let positions = self.model.max_length().unwrap_or(usize::MAX);
         let most =
@@ -486,14 +637,14 @@ impl Translator {
         best.map(|(_, beam)| beam).ok_or_else(none)
     }
 
-    fn encode<S: AsRef<str>>(&self, sentences: &[S]) -> Result<Vec<Vec<u32>>> {
-        let encode = |(at, sentence): (usize, &S)| {
-            let place = || format!("sentence {}", at + 1);
-            let text = sentence.as_ref();
-            self.stop.check("translation", place())?;
-            self.tokenizers.encode_source(text, self.limit, place)
-        };
-        sentences.iter().enumerate().map(encode).collect()
+    /// Nothing where nothing stands in the sentence.
+    fn encode(&self, at: usize, text: &str) -> Result<Option<Source>> {
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
+        let (ids, truncated_tokens) =
+            self.tokenizers.encode_source(text, self.limit, || place(at))?;
+        Ok((ids.len() > 1 || truncated_tokens > 0).then_some(Source { ids, truncated_tokens }))
     }
 
     fn about(&self) -> About {
@@ -503,8 +654,25 @@ impl Translator {
             max_tokens: self.limit.max_tokens,
             shared: self.tokenizers.is_shared(),
             vocabularies: vocabularies.map(Tokenizer::fingerprint),
+            names: self.tokenizers.source().special_names().clone(),
+            limits: self.limits.clone(),
+            strategy: self.strategy.clone(),
         }
     }
+}
+
+/// A sentence as the model reads it.
+struct Source {
+    ids: Vec<u32>,
+    truncated_tokens: usize,
+}
+
+fn place(at: usize) -> String {
+    format!("sentence {}", at + 1)
+}
+
+fn untranslated(at: usize, reason: &str) -> Error {
+    Error::Untranslated { place: place(at), reason: reason.to_owned() }
 }
 
 /// The sources and the targets of pairs.

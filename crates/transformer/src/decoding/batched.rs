@@ -10,6 +10,8 @@ use crate::text::by_length;
 
 /// The most sentences that are decoded at once.
 const MAX_SENTENCES: usize = 64;
+/// The most rows, of all their hypotheses.
+const MAX_ROWS: usize = 1024;
 /// The most source tokens of them, padding included.
 const MAX_TOKENS: usize = 4096;
 
@@ -26,7 +28,8 @@ pub(crate) fn decode_batched<M: EncoderDecoder>(
     let lengths: Vec<usize> = sources.iter().map(Vec::len).collect();
     let mut found = vec![Vec::new(); sources.len()];
     let mut done = 0;
-    for batch in by_length(&lengths, MAX_TOKENS, MAX_SENTENCES) {
+    let most = (MAX_ROWS / strategy.rows().max(1)).clamp(1, MAX_SENTENCES);
+    for batch in by_length(&lengths, MAX_TOKENS, most) {
         listen(done)?;
         done += batch.len();
         let rows: Vec<Vec<u32>> = batch.iter().map(|&at| sources[at].clone()).collect();

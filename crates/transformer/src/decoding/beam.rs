@@ -3,16 +3,18 @@
 use derive_setters::Setters;
 use model_utils::config::{self, ConfigError};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::length_limits::LengthLimits;
-use super::scores::Scores;
-use super::strategy::{DecodingStrategy, Hypothesis, among_workers};
+use super::scores::{Rule, Scores, Written};
+use super::strategy::{DecodingStrategy, Hypothesis, MOST_ROWS, among_workers};
 use crate::encoder_decoder::{DecoderState as _, Decoding, EncoderDecoder, Padded};
 use crate::error::Result;
 
 /// What log-probabilities are divided by, as each token makes a sentence less likely. Lengths
 /// count the token of end.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LengthPenalty {
     /// 1.
     None,
@@ -37,9 +39,11 @@ impl LengthPenalty {
 /// Keeps the likeliest `size` beginnings of a sentence at each step.
 ///
 /// A hypothesis ends where the token of end is among the `size` likeliest continuations; the search
-/// of a sentence ends with `size` ended hypotheses or at the length limit. What the limit cuts
-/// stands behind what ended. A beam of 1 is greedy search.
-#[derive(Debug, Clone, PartialEq, Setters)]
+/// of a sentence ends with `size` ended hypotheses (or later, see
+/// [`early_stopping`](Self::early_stopping)) or at the length limit. What the limit cuts stands
+/// behind what ended. A beam of 1 is greedy search.
+#[derive(Debug, Clone, PartialEq, Setters, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[setters(prefix = "with_")]
 pub struct Beam {
     /// Beginnings kept at each step.
@@ -57,16 +61,28 @@ pub struct Beam {
     /// over source tokens `i`, with the attention `a` of target token `j` to them: a sentence that
     /// leaves parts of its source out is worth less.
     pub coverage: f64,
+    /// Whether the search of a sentence ends with `size` ended hypotheses, as by default. Otherwise it
+    /// goes on until the likeliest beginning, at the length that it has, is worth no more than the
+    /// worst of the `size` best that ended (Hugging Face's default).
+    pub early_stopping: bool,
+}
+
+impl Default for Beam {
+    fn default() -> Self {
+        Self::new(4)
+    }
 }
 
 impl Beam {
     /// A beam with the paper's length penalty, Wu's with α = 0.6, one hypothesis a sentence.
     pub fn new(size: usize) -> Self {
-        Self { size, n_best: 1, length_penalty: LengthPenalty::Wu(0.6), coverage: 0.0 }
+        let length_penalty = LengthPenalty::Wu(0.6);
+        Self { size, n_best: 1, length_penalty, coverage: 0.0, early_stopping: true }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        config::at_least("beam size", self.size, 1)?;
+        let what = format!("1 to {MOST_ROWS}");
+        config::require((1..=MOST_ROWS).contains(&self.size), "beam size", self.size, what)?;
         let n_best = self.n_best;
         let what = format!("between 1 and the beam size, {}", self.size);
         config::require((1..=self.size).contains(&n_best), "n_best", n_best, what)?;
@@ -79,9 +95,9 @@ impl Beam {
         }
     }
 
-    /// What a hypothesis is ranked by.
+    /// What a hypothesis is ranked by; the length is that of what counts.
     fn score(&self, beginning: &Beginning, length: usize) -> f64 {
-        let normalised = beginning.log_p / self.length_penalty.divisor(length.max(1));
+        let normalised = beginning.rank / self.length_penalty.divisor(length.max(1));
         if self.coverage == 0.0 {
             return normalised;
         }
@@ -101,8 +117,21 @@ fn covered(attention: &[Vec<f32>]) -> f64 {
 #[derive(Debug, Clone, Default)]
 struct Beginning {
     ids: Vec<u32>,
+    /// The model's.
     log_p: f64,
+    /// The same after penalties; −∞ for none.
+    rank: f64,
     attention: Vec<Vec<f32>>,
+}
+
+impl Beginning {
+    fn dead() -> Self {
+        Self { rank: f64::NEG_INFINITY, ..Self::default() }
+    }
+
+    fn is_live(&self) -> bool {
+        self.rank > f64::NEG_INFINITY
+    }
 }
 
 /// What is known of one sentence: the state of the search, apart from the model's.
@@ -112,7 +141,9 @@ struct Sentence {
     index: usize,
     length: usize,
     most: usize,
-    /// As many as the beam is wide; −∞ where there are not so many.
+    /// Tokens that were given and count for nothing.
+    given: usize,
+    /// As many as the beam is wide; dead where there are not so many.
     live: Vec<Beginning>,
     ended: Vec<Hypothesis>,
 }
@@ -123,15 +154,15 @@ struct Continuation {
     beam: usize,
     id: u32,
     log_p: f64,
+    rank: f64,
 }
 
 impl Sentence {
-    fn new(index: usize, length: usize, most: usize, size: usize) -> Self {
-        let mut live = vec![Beginning::default(); size];
-        for dead in &mut live[1..] {
-            dead.log_p = f64::NEG_INFINITY;
-        }
-        Self { index, length, most, live, ended: Vec::new() }
+    fn new(index: usize, length: usize, limits: &LengthLimits, size: usize) -> Self {
+        let mut live = vec![Beginning::dead(); size];
+        live[0] = Beginning::default();
+        let (most, given) = (limits.most(length), limits.prefix.len());
+        Self { index, length, most, given, live, ended: Vec::new() }
     }
 
     /// The likeliest continuations of all beginnings, twice as many as the beam is wide: half of
@@ -140,16 +171,17 @@ impl Sentence {
         let wanted = 2 * self.live.len();
         let mut all = Vec::new();
         for (beam, beginning) in self.live.iter().enumerate() {
-            if beginning.log_p > f64::NEG_INFINITY {
+            if beginning.is_live() {
                 let candidates = scores.top(first_row + beam, wanted);
                 all.extend(candidates.into_iter().map(|candidate| Continuation {
                     beam,
                     id: candidate.id,
                     log_p: beginning.log_p + candidate.log_p,
+                    rank: beginning.rank + candidate.score,
                 }));
             }
         }
-        all.sort_by(|a, b| b.log_p.total_cmp(&a.log_p));
+        all.sort_by(|a, b| b.rank.total_cmp(&a.rank));
         all.truncate(wanted);
         all
     }
@@ -174,13 +206,13 @@ impl Sentence {
                 continue;
             }
             let mut longer = self.live[chosen.beam].clone();
-            longer.log_p = chosen.log_p;
+            (longer.log_p, longer.rank) = (chosen.log_p, chosen.rank);
             if keeps_attention {
                 let weights = scores.attention(first_row + chosen.beam, self.length);
                 longer.attention.extend(weights);
             }
             if is_end {
-                let score = beam.score(&longer, longer.ids.len() + 1);
+                let score = beam.score(&longer, longer.ids.len() + 1 - self.given);
                 self.ended.push(ended(longer, score, true));
             } else {
                 longer.ids.push(chosen.id);
@@ -188,14 +220,13 @@ impl Sentence {
                 origins.push(chosen.beam);
             }
         }
-        let dead = Beginning { log_p: f64::NEG_INFINITY, ..Beginning::default() };
-        next.resize(beam.size, dead);
+        next.resize(beam.size, Beginning::dead());
         origins.resize(beam.size, 0);
         self.live = next;
         if self.live[0].ids.len() >= self.most {
             for cut in std::mem::take(&mut self.live) {
-                if cut.log_p > f64::NEG_INFINITY {
-                    let score = beam.score(&cut, cut.ids.len());
+                if cut.is_live() {
+                    let score = beam.score(&cut, cut.ids.len() - self.given);
                     self.ended.push(ended(cut, score, false));
                 }
             }
@@ -203,10 +234,19 @@ impl Sentence {
         origins
     }
 
-    fn is_over(&self, size: usize) -> bool {
-        let finished = self.ended.iter().filter(|hypothesis| hypothesis.is_finished).count();
-        let is_dead = self.live.iter().all(|live| live.log_p == f64::NEG_INFINITY);
-        finished >= size || is_dead
+    fn is_over(&self, beam: &Beam) -> bool {
+        let Some(best) = self.live.first().filter(|best| best.is_live()) else { return true };
+        let mut finished: Vec<f64> = self
+            .ended
+            .iter()
+            .filter(|hypothesis| hypothesis.is_finished)
+            .map(|hypothesis| hypothesis.score)
+            .collect();
+        if finished.len() < beam.size || beam.early_stopping {
+            return finished.len() >= beam.size;
+        }
+        finished.sort_by(|a, b| b.total_cmp(a));
+        beam.score(best, best.ids.len() - self.given) <= finished[beam.size - 1]
     }
 
     /// The best first.
@@ -242,6 +282,10 @@ impl DecodingStrategy for Beam {
         limits.check_for(model, source)?;
         Ok(among_workers(|| self.decode_here(model, source, limits)))
     }
+
+    fn rows(&self) -> usize {
+        self.size
+    }
 }
 
 impl Beam {
@@ -254,7 +298,7 @@ impl Beam {
         let size = self.size;
         let mut live: Vec<Sentence> = (0..)
             .zip(&source.lengths)
-            .map(|(index, &length)| Sentence::new(index, length, limits.most(length), size))
+            .map(|(index, &length)| Sentence::new(index, length, limits, size))
             .collect();
         let mut found = vec![Vec::new(); live.len()];
         let steps = live.iter().map(|sentence| sentence.most).max().unwrap_or(0);
@@ -265,8 +309,14 @@ impl Beam {
         let decoding = Decoding { steps, beams: size, attention: keeps_attention };
         let mut state = model.start(source, decoding);
         let mut tokens = vec![limits.special.bos; live.len() * size];
-        for written in 0..steps {
-            let scores = Scores::read(model.step(&tokens, &mut state), limits, written);
+        for _ in 0..steps {
+            let step = model.step(&tokens, &mut state);
+            let scores = Scores::read(step, limits, Rule::OfLogProbabilities, |row| {
+                let sentence = &live[row / size];
+                let beginning = &sentence.live[row % size];
+                let written = Written { ids: &beginning.ids, most: sentence.most };
+                beginning.is_live().then_some(written)
+            });
             let eos = limits.special.eos;
             let advance = |(at, sentence): (usize, &mut Sentence)| {
                 sentence.advance(self, eos, &scores, at * size, keeps_attention)
@@ -276,7 +326,7 @@ impl Beam {
             tokens.clear();
             let mut going_on = Vec::with_capacity(live.len());
             for (at, (sentence, origins)) in live.into_iter().zip(origins).enumerate() {
-                if sentence.is_over(size) {
+                if sentence.is_over(self) {
                     let index = sentence.index;
                     found[index] = sentence.best(self.n_best, limits.attention);
                     continue;

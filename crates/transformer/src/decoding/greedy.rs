@@ -1,5 +1,7 @@
 //! The likeliest token at each step.
 
+use serde::{Deserialize, Serialize};
+
 use super::length_limits::LengthLimits;
 use super::rows;
 use super::scores::Scores;
@@ -10,7 +12,7 @@ use crate::error::Result;
 
 /// Takes the likeliest token at each step. One hypothesis a sentence, whose score is its
 /// log-probability.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Greedy;
 
 impl Greedy {
@@ -37,9 +39,8 @@ impl DecodingStrategy for Greedy {
         limits: &LengthLimits,
     ) -> Result<Vec<Vec<Hypothesis>>> {
         limits.check_for(model, source)?;
-        let eos = limits.special.eos;
         let choose = |scores: &Scores, place: rows::Place| {
-            scores.top(place.row, 1).first().map_or(eos, |best| best.id)
+            scores.top(place.row, 1).first().map(|best| best.id)
         };
         Ok(rows::decode(model, source, limits, 1, choose))
     }

@@ -1,6 +1,7 @@
 //! From a model to sentences.
 //!
-//! Each strategy is a value: [`Greedy`], [`Sampling`], [`Beam`]. What they find for a sentence does
+//! Each strategy is a value: [`Greedy`], [`Sampling`], [`Beam`], or a [`Strategy`] that is chosen while
+//! the program runs. What they find for a sentence does
 //! not depend on the others in its batch.
 
 mod batched;
@@ -18,5 +19,5 @@ pub use beam::{Beam, LengthPenalty};
 pub use greedy::Greedy;
 pub use length_limits::LengthLimits;
 pub use sampling::Sampling;
-pub use strategy::{DecodingStrategy, Hypothesis};
+pub use strategy::{DecodingStrategy, Hypothesis, Strategy};
 pub use stream::Stream;

@@ -1,7 +1,7 @@
 //! Decoding in which each row goes its own way: greedy, or by chance.
 
 use super::length_limits::LengthLimits;
-use super::scores::Scores;
+use super::scores::{Rule, Scores, Written};
 use super::strategy::{Hypothesis, among_workers};
 use crate::encoder_decoder::{DecoderState as _, Decoding, EncoderDecoder, Padded};
 
@@ -19,13 +19,14 @@ pub(super) struct Place {
     pub(super) sample: usize,
 }
 
-/// Decodes `samples` rows a sentence, each with what `choose` takes of the scores.
+/// Decodes `samples` rows a sentence, each with what `choose` takes of the scores; a row for which it
+/// takes nothing leaves no hypothesis.
 pub(super) fn decode<M: EncoderDecoder>(
     model: &M,
     source: &Padded,
     limits: &LengthLimits,
     samples: usize,
-    choose: impl FnMut(&Scores, Place) -> u32 + Send,
+    choose: impl FnMut(&Scores, Place) -> Option<u32> + Send,
 ) -> Vec<Vec<Hypothesis>> {
     among_workers(|| decode_here(model, source, limits, samples, choose))
 }
@@ -35,7 +36,7 @@ fn decode_here<M: EncoderDecoder>(
     source: &Padded,
     limits: &LengthLimits,
     samples: usize,
-    mut choose: impl FnMut(&Scores, Place) -> u32,
+    mut choose: impl FnMut(&Scores, Place) -> Option<u32>,
 ) -> Vec<Vec<Hypothesis>> {
     let most: Vec<usize> = source.lengths.iter().map(|&length| limits.most(length)).collect();
     let steps = most.iter().copied().max().unwrap_or(0);
@@ -49,26 +50,36 @@ fn decode_here<M: EncoderDecoder>(
     }
     let mut state = model.start(source, decoding);
     let mut tokens = vec![limits.special.bos; live.len() * samples];
-    for written in 0..steps {
-        let scores = Scores::read(model.step(&tokens, &mut state), limits, written);
+    for _ in 0..steps {
+        let step = model.step(&tokens, &mut state);
+        let scores = Scores::read(step, limits, Rule::OfLogits, |row| {
+            let sentence = live[row / samples];
+            let growing = &found[sentence][row % samples];
+            let written = Written { ids: &growing.ids, most: most[sentence] };
+            (!growing.is_over).then_some(written)
+        });
         tokens.clear();
         for (at, &sentence) in live.iter().enumerate() {
-            for (sample, hypothesis) in found[sentence].iter_mut().enumerate() {
+            for (sample, growing) in found[sentence].iter_mut().enumerate() {
                 let row = at * samples + sample;
-                if !hypothesis.is_over {
-                    let id = choose(&scores, Place { row, sentence, sample });
-                    hypothesis.log_probability += scores.log_p(row, id);
-                    if let Some(weights) = scores.attention(row, source.lengths[sentence]) {
-                        hypothesis.attention.push(weights);
+                if !growing.is_over {
+                    let place = Place { row, sentence, sample };
+                    match scores.forced(row).or_else(|| choose(&scores, place)) {
+                        Some(id) => {
+                            growing.log_probability += scores.log_p(row, id);
+                            let weights = scores.attention(row, source.lengths[sentence]);
+                            growing.attention.extend(weights);
+                            growing.is_finished = id == limits.special.eos;
+                            if !growing.is_finished {
+                                growing.ids.push(id);
+                            }
+                            growing.is_over =
+                                growing.is_finished || growing.ids.len() == most[sentence];
+                        }
+                        None => (growing.is_lost, growing.is_over) = (true, true),
                     }
-                    hypothesis.is_finished = id == limits.special.eos;
-                    if !hypothesis.is_finished {
-                        hypothesis.ids.push(id);
-                    }
-                    hypothesis.is_over =
-                        hypothesis.is_finished || hypothesis.ids.len() == most[sentence];
                 }
-                tokens.push(hypothesis.ids.last().copied().unwrap_or(limits.special.bos));
+                tokens.push(growing.ids.last().copied().unwrap_or(limits.special.bos));
             }
         }
         let goes_on = |sentence: usize| found[sentence].iter().any(|growing| !growing.is_over);
@@ -93,7 +104,10 @@ fn decode_here<M: EncoderDecoder>(
         is_finished: growing.is_finished,
         attention: (!growing.attention.is_empty()).then_some(growing.attention),
     };
-    found.into_iter().map(|samples| samples.into_iter().map(ended).collect()).collect()
+    let kept = |samples: Vec<Growing>| {
+        samples.into_iter().filter(|growing| !growing.is_lost).map(ended).collect()
+    };
+    found.into_iter().map(kept).collect()
 }
 
 /// A sentence that is being written.
@@ -104,4 +118,6 @@ struct Growing {
     attention: Vec<Vec<f32>>,
     is_finished: bool,
     is_over: bool,
+    /// Nothing could follow.
+    is_lost: bool,
 }

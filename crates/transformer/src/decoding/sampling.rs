@@ -4,11 +4,12 @@ use derive_setters::Setters;
 use model_utils::config::{self, ConfigError};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
+use serde::{Deserialize, Serialize};
 
 use super::length_limits::LengthLimits;
 use super::rows;
 use super::scores::Scores;
-use super::strategy::{DecodingStrategy, Hypothesis};
+use super::strategy::{DecodingStrategy, Hypothesis, MOST_ROWS};
 use crate::encoder_decoder::{EncoderDecoder, Padded};
 use crate::error::Result;
 
@@ -16,7 +17,8 @@ use crate::error::Result;
 ///
 /// What is drawn for a sentence follows from the seed, its tokens and the number of the sample, not
 /// from its place in the batch.
-#[derive(Debug, Clone, PartialEq, Setters)]
+#[derive(Debug, Clone, PartialEq, Setters, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[setters(prefix = "with_")]
 pub struct Sampling {
     /// Divides the logits: below 1 the likely become likelier.
@@ -33,6 +35,12 @@ pub struct Sampling {
     pub seed: u64,
 }
 
+impl Default for Sampling {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
 impl Sampling {
     /// From all tokens at temperature 1, one sample.
     pub fn new(seed: u64) -> Self {
@@ -43,7 +51,8 @@ impl Sampling {
         config::positive("temperature", self.temperature)?;
         config::at_least("top_k", self.top_k.unwrap_or(1), 1)?;
         config::share_above_zero("top_p", self.top_p)?;
-        config::at_least("samples", self.samples, 1)
+        let what = format!("1 to {MOST_ROWS}");
+        config::require((1..=MOST_ROWS).contains(&self.samples), "samples", self.samples, what)
     }
 
     /// The tokens that may be drawn and their probabilities up to a factor, the likeliest first.
@@ -111,13 +120,17 @@ impl DecodingStrategy for Sampling {
                 left -= weight;
                 left < 0.0
             });
-            drawn.or(candidates.last()).map_or(limits.special.eos, |(id, _)| *id)
+            drawn.or(candidates.last()).map(|(id, _)| *id)
         };
         let mut found = rows::decode(model, source, limits, self.samples, choose);
         for samples in &mut found {
             samples.sort_by(|a, b| b.score.total_cmp(&a.score));
         }
         Ok(found)
+    }
+
+    fn rows(&self) -> usize {
+        self.samples
     }
 }
 

@@ -12,51 +12,169 @@ const LANES: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Candidate {
     pub(super) id: u32,
-    /// Its logit less that of the row.
+    /// The model's log-probability; 0 where the limits force the token.
     pub(super) log_p: f64,
+    /// The same after penalties.
+    pub(super) score: f64,
+}
+
+/// What a row holds already.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Written<'a> {
+    pub(super) ids: &'a [u32],
+    /// The most tokens that it may have.
+    pub(super) most: usize,
+}
+
+/// What penalties are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    OfLogits,
+    OfLogProbabilities,
 }
 
 /// Logits and normalisers of all rows, and their attention.
 pub(super) struct Scores {
+    /// After penalties, −∞ where forbidden.
     logits: Vec<f32>,
-    normalisers: Vec<f32>,
+    rows: Vec<Row>,
     vocabulary: usize,
     attention: Option<Vec<f32>>,
 }
 
+/// What is known of a row beside its logits.
+#[derive(Debug, Clone, Default)]
+struct Row {
+    /// The logarithm of the sum of all exponentials.
+    normaliser: f64,
+    /// What is taken from a logit to give a score.
+    ranked_by: f64,
+    /// The logits of penalised tokens before.
+    before: Vec<(u32, f32)>,
+    forced: Option<u32>,
+}
+
+impl Row {
+    /// Forbids and penalises.
+    fn limit(&mut self, logits: &mut [f32], limits: &LengthLimits, rule: Rule, written: Written) {
+        let Written { ids, most } = written;
+        self.forced = limits.forced(ids.len(), most);
+        if self.forced.is_some() {
+            return;
+        }
+        let mut changed: Vec<(u32, f32)> = Vec::new();
+        let mut change = |id: u32, to: &dyn Fn(f64) -> f64| {
+            if let Some(logit) = logits.get_mut(id as usize) {
+                let before = *logit;
+                *logit = to(f64::from(before)) as f32;
+                changed.push((id, before));
+            }
+        };
+        let penalty = limits.repetition_penalty;
+        if (penalty - 1.0).abs() > f64::EPSILON {
+            let mut seen = ids.to_vec();
+            seen.sort_unstable();
+            seen.dedup();
+            let normaliser = self.normaliser;
+            for id in seen {
+                change(id, &|logit| match rule {
+                    Rule::OfLogProbabilities => normaliser + (logit - normaliser) * penalty,
+                    Rule::OfLogits if logit > 0.0 => logit / penalty,
+                    Rule::OfLogits => logit * penalty,
+                });
+            }
+        }
+        let penalised = changed.len();
+        let mut change = |id: u32| {
+            if let Some(logit) = logits.get_mut(id as usize) {
+                changed.push((id, *logit));
+                *logit = f32::NEG_INFINITY;
+            }
+        };
+        let special = limits.special;
+        let unknown = (!limits.allow_unknown).then_some(special.unk);
+        let early_end = (ids.len() < limits.min_length).then_some(special.eos);
+        let forbidden = [Some(special.pad), Some(special.bos), unknown, early_end];
+        forbidden.into_iter().flatten().chain(limits.repeating(ids)).for_each(&mut change);
+        if limits.renormalize {
+            self.ranked_by = normaliser_after(logits, self.normaliser, &changed);
+        }
+        changed.truncate(penalised);
+        self.before = changed;
+    }
+}
+
+/// The logarithm of the sum of exponentials after some logits have changed.
+fn normaliser_after(logits: &[f32], normaliser: f64, changed: &[(u32, f32)]) -> f64 {
+    let share = |logit: f32| (f64::from(logit) - normaliser).exp();
+    // A token that changed twice counts as what it was at first.
+    let mut changed = changed.to_vec();
+    changed.sort_by_key(|&(id, _)| id);
+    changed.dedup_by_key(|&mut (id, _)| id);
+    let more: f64 =
+        changed.iter().map(|&(id, before)| share(logits[id as usize]) - share(before)).sum();
+    if more > -0.99 {
+        return normaliser + more.ln_1p();
+    }
+    // Little is left: the difference would be of rounding.
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let most = f64::from(most);
+    most + logits.iter().map(|&logit| (f64::from(logit) - most).exp()).sum::<f64>().ln()
+}
+
 impl Scores {
-    /// Reads a step, and rules out what the limits forbid after `written` tokens.
-    pub(super) fn read(step: Step, limits: &LengthLimits, written: usize) -> Self {
+    /// Reads a step, and rules out and penalises what the limits say, of all rows that `written`
+    /// tells of.
+    pub(super) fn read<'a>(
+        step: Step,
+        limits: &LengthLimits,
+        rule: Rule,
+        written: impl Fn(usize) -> Option<Written<'a>>,
+    ) -> Self {
         let vocabulary = step.logits.dims()[1];
         let normalisers = ops::to_vec(ops::log_sum_exp(step.logits.clone()));
         let mut logits = ops::to_vec(step.logits);
-        let special = limits.special;
-        let unknown = (!limits.allow_unknown).then_some(special.unk);
-        let early_end = (written < limits.min_length).then_some(special.eos);
-        let forbidden = [Some(special.pad), Some(special.bos), unknown, early_end];
-        for row in logits.chunks_mut(vocabulary) {
-            for id in forbidden.into_iter().flatten() {
-                if let Some(logit) = row.get_mut(id as usize) {
-                    *logit = f32::NEG_INFINITY;
-                }
+        let limited = |(at, logits): (usize, &mut [f32])| {
+            let normaliser = f64::from(normalisers[at]);
+            let mut row = Row { normaliser, ranked_by: normaliser, ..Row::default() };
+            if let Some(written) = written(at) {
+                row.limit(logits, limits, rule, written);
             }
-        }
+            row
+        };
+        let rows = logits.chunks_mut(vocabulary).enumerate().map(limited).collect();
         let attention = step.attention.map(ops::to_vec);
-        Self { logits, normalisers, vocabulary, attention }
+        Self { logits, rows, vocabulary, attention }
     }
 
-    /// The logits of a row, −∞ where forbidden.
+    /// The logits of a row after penalties, −∞ where forbidden; none where they are not finite.
     pub(super) fn logits(&self, row: usize) -> &[f32] {
-        &self.logits[row * self.vocabulary..][..self.vocabulary]
+        let logits = &self.logits[row * self.vocabulary..][..self.vocabulary];
+        if self.rows[row].normaliser.is_finite() { logits } else { &[] }
     }
 
+    /// The only token that may come next, where the limits leave but one.
+    pub(super) fn forced(&self, row: usize) -> Option<u32> {
+        let Row { forced, normaliser, .. } = &self.rows[row];
+        forced.filter(|_| normaliser.is_finite())
+    }
+
+    /// The model's log-probability of a token; 0 where it is forced.
     pub(super) fn log_p(&self, row: usize, id: u32) -> f64 {
-        f64::from(self.logits(row)[id as usize]) - f64::from(self.normalisers[row])
+        let Row { normaliser, before, forced, .. } = &self.rows[row];
+        if forced.is_some() {
+            return 0.0;
+        }
+        let before = before.iter().find(|&&(changed, _)| changed == id).map(|&(_, logit)| logit);
+        f64::from(before.unwrap_or_else(|| self.logits(row)[id as usize])) - normaliser
     }
 
     /// The `count` likeliest tokens that are not forbidden, the likeliest first; of equal ones that
     /// of the lower id.
     pub(super) fn top(&self, row: usize, count: usize) -> Vec<Candidate> {
+        if let Some(id) = self.forced(row) {
+            return vec![Candidate { id, log_p: 0.0, score: 0.0 }];
+        }
         let mut best: Vec<(f32, u32)> = Vec::with_capacity(count + 1);
         let mut least = f32::NEG_INFINITY;
         for (chunk, logits) in self.logits(row).chunks(LANES).enumerate() {
@@ -75,15 +193,19 @@ impl Scores {
                 }
             }
         }
-        let normaliser = f64::from(self.normalisers[row]);
-        let candidate = |(logit, id)| Candidate { id, log_p: f64::from(logit) - normaliser };
+        let ranked_by = self.rows[row].ranked_by;
+        let candidate = |(logit, id)| Candidate {
+            id,
+            log_p: self.log_p(row, id),
+            score: f64::from(logit) - ranked_by,
+        };
         best.into_iter().map(candidate).collect()
     }
 
     /// The attention of a row over `length` source tokens.
     pub(super) fn attention(&self, row: usize, length: usize) -> Option<Vec<f32>> {
         let attention = self.attention.as_ref()?;
-        let time = attention.len() / self.normalisers.len();
+        let time = attention.len() / self.rows.len();
         Some(attention[row * time..][..length].to_vec())
     }
 }
@@ -98,7 +220,9 @@ mod tests {
         let data = TensorData::new(logits.to_vec(), [1, logits.len()]);
         let logits = Tensor::<2>::from_data(data, &Device::flex());
         let limits = LengthLimits::new(SpecialTokens::default()).with_min_length(2);
-        Scores::read(Step { logits, attention: None }, &limits, written)
+        let ids = vec![7; written];
+        let written = |_| Some(Written { ids: &ids, most: 100 });
+        Scores::read(Step { logits, attention: None }, &limits, Rule::OfLogits, written)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use model_utils::config;
 
 use super::length_limits::LengthLimits;
-use super::scores::Scores;
+use super::scores::{Rule, Scores, Written};
 use crate::encoder_decoder::{Decoding, EncoderDecoder, Padded};
 use crate::error::Result;
 
@@ -13,9 +13,9 @@ pub struct Stream<'a, M: EncoderDecoder> {
     model: &'a M,
     state: M::State,
     limits: LengthLimits,
-    last: u32,
-    written: usize,
+    ids: Vec<u32>,
     most: usize,
+    is_over: bool,
 }
 
 impl<'a, M: EncoderDecoder> Stream<'a, M> {
@@ -29,8 +29,7 @@ impl<'a, M: EncoderDecoder> Stream<'a, M> {
         )?;
         let most = limits.most(source.lengths[0]);
         let state = model.start(source, Decoding { steps: most, beams: 1, attention: false });
-        let (limits, last) = (limits.clone(), limits.special.bos);
-        Ok(Self { model, state, limits, last, written: 0, most })
+        Ok(Self { model, state, limits: limits.clone(), ids: Vec::new(), most, is_over: false })
     }
 }
 
@@ -38,17 +37,19 @@ impl<M: EncoderDecoder> Iterator for Stream<'_, M> {
     type Item = u32;
 
     fn next(&mut self) -> Option<u32> {
-        if self.written == self.most {
+        if self.is_over || self.ids.len() == self.most {
             return None;
         }
-        let step = self.model.step(&[self.last], &mut self.state);
-        let best = Scores::read(step, &self.limits, self.written).top(0, 1).first()?.id;
-        if best == self.limits.special.eos {
-            self.written = self.most;
-            return None;
+        let last = self.ids.last().copied().unwrap_or(self.limits.special.bos);
+        let step = self.model.step(&[last], &mut self.state);
+        let written = |_| Some(Written { ids: &self.ids, most: self.most });
+        let scores = Scores::read(step, &self.limits, Rule::OfLogits, written);
+        let best = scores.top(0, 1).first().map(|best| best.id);
+        let best = best.filter(|&id| id != self.limits.special.eos);
+        match best {
+            Some(id) => self.ids.push(id),
+            None => self.is_over = true,
         }
-        self.last = best;
-        self.written += 1;
-        Some(best)
+        best
     }
 }

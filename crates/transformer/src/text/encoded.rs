@@ -1,10 +1,13 @@
 //! Sentence pairs as ids.
 
+use std::sync::Arc;
+
 use model_utils::data::{SentencePair, SentencePairs};
 use model_utils::train::{Asks, Stoppable};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::marian_files::MarianFiles;
 use super::token_limit::{Overlong, TokenLimit};
 use super::tokenizer::{Tokenizer, TokenizerConfig};
 use crate::encoder_decoder::EncoderDecoder;
@@ -40,6 +43,8 @@ pub struct Tokenizers {
     source: Tokenizer,
     /// None: the source's.
     target: Option<Tokenizer>,
+    /// What they were read from, where that was a folder of Marian's.
+    files: Option<Arc<MarianFiles>>,
 }
 
 impl Tokenizers {
@@ -76,12 +81,22 @@ impl Tokenizers {
 
     /// One for both sides.
     pub fn shared(tokenizer: Tokenizer) -> Self {
-        Self { source: tokenizer, target: None }
+        Self { source: tokenizer, target: None, files: None }
     }
 
     /// One a side.
     pub fn each(source: Tokenizer, target: Tokenizer) -> Self {
-        Self { source, target: Some(target) }
+        Self { source, target: Some(target), files: None }
+    }
+
+    /// With the files that they were read from, for writing them again.
+    pub(crate) fn with_files(self, files: Option<MarianFiles>) -> Self {
+        Self { files: files.map(Arc::new), ..self }
+    }
+
+    /// What they were read from, where that was a folder of Marian's.
+    pub(crate) fn files(&self) -> Option<&MarianFiles> {
+        self.files.as_deref()
     }
 
     /// The tokenizer of what is translated.
@@ -121,17 +136,18 @@ impl Tokenizers {
         Ok(())
     }
 
-    /// The ids of a sentence to translate, with its end. `place` is told in errors.
+    /// The ids of a sentence to translate, with its end, and how many were cut. `place` is told in
+    /// errors.
     pub(crate) fn encode_source(
         &self,
         text: &str,
         limit: TokenLimit,
         place: impl FnOnce() -> String,
-    ) -> Result<Vec<u32>> {
+    ) -> Result<(Vec<u32>, usize)> {
         let mut ids = self.source.encode(text)?;
         ids.push(self.source.special().eos);
-        limit.fit(&mut ids, place)?;
-        Ok(ids)
+        let cut = limit.fit(&mut ids, place)?;
+        Ok((ids, cut))
     }
 
     /// The ids of a translation between begin and end; the begin does not count.
@@ -173,7 +189,7 @@ impl Tokenizers {
                 {
                     Ok(None)
                 }
-                (source, target) => Ok(Some(EncodedPair { source: source?, target: target? })),
+                (source, target) => Ok(Some(EncodedPair { source: source?.0, target: target? })),
             }
         };
         let mut encoded = Vec::with_capacity(pairs.pairs().len());

@@ -2,6 +2,8 @@
 
 mod batches;
 mod encoded;
+mod marian_files;
+mod sentence_piece;
 mod special;
 mod splits;
 mod token_limit;
@@ -10,6 +12,7 @@ mod tokenizer;
 pub use batches::TokenBatches;
 pub(crate) use batches::by_length;
 pub use encoded::{EncodedPair, Tokenizers};
+pub(crate) use marian_files::MarianFiles;
 pub use special::{SpecialNames, SpecialTokens};
 pub use splits::{Filter, Side, Splits};
 pub use token_limit::{Overlong, TokenLimit};

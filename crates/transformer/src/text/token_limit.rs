@@ -40,18 +40,18 @@ impl TokenLimit {
         self
     }
 
-    /// Makes ids fit, or refuses them; a cut sentence keeps its end.
-    pub(super) fn fit(self, ids: &mut Vec<u32>, place: impl FnOnce() -> String) -> Result<()> {
+    /// Makes ids fit, or refuses them; a cut sentence keeps its end. Returns how many were cut.
+    pub(super) fn fit(self, ids: &mut Vec<u32>, place: impl FnOnce() -> String) -> Result<usize> {
         let limit = self.max_tokens;
         if ids.len() <= limit {
-            return Ok(());
+            return Ok(0);
         }
         if self.overlong != Overlong::Truncate {
             return Err(Error::TooLong { place: place(), tokens: ids.len(), limit });
         }
-        let end = ids.pop();
+        let (whole, end) = (ids.len(), ids.pop());
         ids.truncate(limit.saturating_sub(1));
         ids.extend(end);
-        Ok(())
+        Ok(whole - ids.len())
     }
 }

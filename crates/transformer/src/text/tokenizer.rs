@@ -24,6 +24,7 @@ use tokenizers::{
     OffsetType, PostProcessorWrapper, PreTokenizedString, PreTokenizer as _,
 };
 
+use super::marian_files::unmatched;
 use super::special::{SpecialNames, SpecialTokens};
 use crate::error::{Error, Result};
 use crate::fingerprint::fingerprint;
@@ -182,7 +183,11 @@ impl Tokenizer {
         Self::new(inner, names, &place)
     }
 
-    fn new(mut inner: tokenizers::Tokenizer, names: SpecialNames, place: &str) -> Result<Self> {
+    pub(super) fn new(
+        mut inner: tokenizers::Tokenizer,
+        names: SpecialNames,
+        place: &str,
+    ) -> Result<Self> {
         let special = names.resolve(|name| inner.token_to_id(name), place)?;
         // Text that spells a special token is text.
         inner.set_encode_special_tokens(true);
@@ -213,11 +218,23 @@ impl Tokenizer {
     ///
     /// [`Error::Tokenizer`] where the model has no token for a part, not even the unknown one.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self
-            .inner
-            .encode_fast(text, false)
-            .map_err(|error| Error::tokenizer("on a sentence", error))?;
-        Ok(encoding.get_ids().to_vec())
+        let failed = |error| Error::tokenizer("on a sentence", error);
+        let fast = self.inner.encode_fast(text, false).map_err(failed)?;
+        let unknown = self.special.unk;
+        if !fast.get_ids().contains(&unknown) {
+            return Ok(fast.get_ids().to_vec());
+        }
+        // What a side cannot cut may be a piece of the other side's, where a vocabulary is of both.
+        let whole = self.inner.encode(text, false).map_err(failed)?;
+        let of_other_side = |surface: &str| {
+            let id = self.inner.token_to_id(&unmatched(surface))?;
+            (!self.special.is_special(id)).then_some(id)
+        };
+        let tokens = whole.get_ids().iter().zip(whole.get_tokens());
+        let id = |(&id, surface): (&u32, &String)| {
+            if id == unknown { of_other_side(surface).unwrap_or(id) } else { id }
+        };
+        Ok(tokens.map(id).collect())
     }
 
     /// The text of ids; special tokens leave no trace.

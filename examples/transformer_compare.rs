@@ -21,17 +21,17 @@ use clap::Parser;
 use common::flags::{ITEMS, RATE, TIME_S, folder, positive, signed, within};
 use common::translation::{Recipe, examples, tuned};
 use common::{Common, Metrics, Resume, Session, program};
-use model_utils::data::SentencePairs;
+use model_utils::data::{SentencePair, SentencePairs};
 use model_utils::ops::learnable_parameters;
 use model_utils::picture::Curves;
 use model_utils::train::{Budget, History};
 use serde::{Deserialize, Serialize};
 use transformer::decoding::Greedy;
-use transformer::metrics::{Bleu, Metric as _, paired_bootstrap};
+use transformer::metrics::{Bleu, Metric as _, MetricName, paired_bootstrap};
 use transformer::recurrent::{AttentionKind, Cell};
 use transformer::{
-    Grammar, LengthPenalty, ModelConfig, RecurrentConfig, Schedule, Splits, Tokenizers, Translator,
-    TranslatorConfig,
+    Evaluation, Grammar, LengthPenalty, ModelConfig, RecurrentConfig, Schedule, Splits, Tokenizers,
+    Translator, TranslatorConfig,
 };
 
 /// Compare translation models by the length of sentences
@@ -166,14 +166,17 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
         systems.push(System { name, key, translations, history: run.history });
     }
 
-    let references: Vec<&str> =
-        splits.test.pairs().iter().map(|pair| pair.target.as_str()).collect();
+    // As the models get text.
+    let reference = |pair: &SentencePair| tokenizers.target().normalize(&pair.target);
+    let references: Vec<String> =
+        splits.test.pairs().iter().map(reference).collect::<Result<_, _>>()?;
+    let bleu = MetricName::Bleu(args.recipe.words());
     session.check()?;
-    by_length(&systems, &splits.test, out, &mut metrics)?;
-    draw_learning(&systems, out)?;
+    by_length(&systems, &splits.test, &references, bleu, out, &mut metrics)?;
+    draw_learning(&systems, &args.recipe, out)?;
     if let [.., before, last] = systems.as_slice() {
         let (a, b) = (&last.translations, &before.translations);
-        let compared = paired_bootstrap(&Bleu::new(), a, b, &references, args.resamples, seed)?;
+        let compared = paired_bootstrap(&bleu, a, b, &references, args.resamples, seed)?;
         println!("\n{} less {}: {} BLEU", last.name, before.name, compared.difference);
         metrics.set("difference_bleu", compared.difference.estimate);
         metrics.set("difference_bleu_low", compared.difference.low);
@@ -310,7 +313,7 @@ fn judge(
     let greedy = translator.evaluate(&splits.test, &Greedy)?;
     setting.session.check()?;
     let found = if args.beam > 1 {
-        let beam = tuned(translator, &splits.valid, args.beam)?;
+        let beam = tuned(translator, &splits.valid, args.beam, args.recipe.keep_by)?;
         if let LengthPenalty::Wu(alpha) = beam.length_penalty {
             metrics.set(&format!("{key}_length_penalty"), alpha);
         }
@@ -318,10 +321,14 @@ fn judge(
     } else {
         greedy.clone()
     };
-    println!("{}", found.bleu);
+    let bleu = Bleu::new().with_tokenizer(args.recipe.words());
+    let bleu = |found: &Evaluation| bleu.corpus(&found.translations, &found.references);
+    let score = bleu(&found)?;
+    println!("{score}");
+    let greedy_bleu = bleu(&greedy)?.score;
     let mut set = |what: &str, value: f64| metrics.set(&format!("{key}_{what}"), value);
-    set("bleu", found.bleu.score);
-    set("greedy_bleu", greedy.bleu.score);
+    set("bleu", score.score);
+    set("greedy_bleu", greedy_bleu);
     set("exact_match", found.exact_match);
     set("test_perplexity", found.perplexity);
     set("train_target_tokens_per_s", run.target_tokens_per_s);
@@ -336,6 +343,8 @@ fn judge(
 fn by_length(
     systems: &[System],
     test: &SentencePairs,
+    references: &[String],
+    bleu: MetricName,
     out: &Path,
     metrics: &mut Metrics,
 ) -> anyhow::Result<()> {
@@ -365,8 +374,8 @@ fn by_length(
         for group in &groups {
             let pick = |of: &dyn Fn(usize) -> String| group.iter().map(|&at| of(at)).collect();
             let found: Vec<String> = pick(&|at| system.translations[at].clone());
-            let wanted: Vec<String> = pick(&|at| test.pairs()[at].target.clone());
-            let bleu = Bleu::new().score(&found, &wanted)?;
+            let wanted: Vec<String> = pick(&|at| references[at].clone());
+            let bleu = bleu.score(&found, &wanted)?;
             let sum: usize = group.iter().map(|&at| words[at]).sum();
             let (low, high) = (words[group[0]], words[group[group.len() - 1]]);
             points.push((sum as f64 / group.len() as f64, bleu));
@@ -378,12 +387,13 @@ fn by_length(
 }
 
 /// BLEU on the validation part over time.
-fn draw_learning(systems: &[System], out: &Path) -> anyhow::Result<()> {
+fn draw_learning(systems: &[System], recipe: &Recipe, out: &Path) -> anyhow::Result<()> {
+    let name = format!("valid_{}", MetricName::Bleu(recipe.words()).key());
     let mut curves =
         Curves::new("BLEU on the validation part, greedy").x_label("time, s").y_label("BLEU");
     for system in systems {
         let points = |name: &str| system.history.curve(name).map(|curve| curve.points.clone());
-        let (Some(bleu), Some(time)) = (points("valid_bleu"), points("wall_s")) else { continue };
+        let (Some(bleu), Some(time)) = (points(&name), points("wall_s")) else { continue };
         let line: Vec<(f64, f64)> =
             time.iter().zip(&bleu).map(|((_, time), (_, bleu))| (*time, *bleu)).collect();
         curves = curves.measurements(system.name, &line);

@@ -25,8 +25,9 @@ use common::translation::{Recipe, draw_training, examples, tuned};
 use common::{Common, Metrics, Resume, Session, end_on_ctrl_c, program};
 use model_utils::ops::learnable_parameters;
 use transformer::decoding::{Beam, Greedy};
+use transformer::metrics::Bleu;
 use transformer::text::Overlong;
-use transformer::{Grammar, Splits, Translator};
+use transformer::{Evaluation, Grammar, Splits, Translator};
 
 /// Train a translator, or use one
 #[derive(Debug, Parser)]
@@ -115,7 +116,7 @@ fn train(
     let trained = trainer.train(config.budget, &mut observer)?;
     observer.1.finish()?;
     session.check()?;
-    draw_training(trainer.history(), out)?;
+    draw_training(trainer.history(), args.recipe.keep_by, out)?;
 
     let translator = Translator::from_trainer(trainer)?
         .with_overlong(Overlong::Truncate)
@@ -132,17 +133,22 @@ fn train(
     if let Some(best) = trained.best {
         metrics.set("best_step", best.step);
         metrics.set("valid_bleu", best.bleu);
+        metrics.set(&format!("valid_{}", args.recipe.keep_by.key()), best.score);
         metrics.set("valid_perplexity", best.perplexity);
         metrics.set("valid_token_accuracy", best.token_accuracy);
     }
-    metrics.set("greedy_bleu", greedy.bleu.score);
     let best = if args.beam > 1 {
-        translator.evaluate(&splits.test, &tuned(&translator, &splits.valid, args.beam)?)?
+        let beam = tuned(&translator, &splits.valid, args.beam, args.recipe.keep_by)?;
+        translator.evaluate(&splits.test, &beam)?
     } else {
         greedy.clone()
     };
-    metrics.set("bleu", best.bleu.score);
+    let bleu = Bleu::new().with_tokenizer(args.recipe.words());
+    let bleu = |found: &Evaluation| bleu.corpus(&found.translations, &found.references);
+    metrics.set("greedy_bleu", bleu(&greedy)?.score);
+    metrics.set("bleu", bleu(&best)?.score);
     metrics.set("chrf", best.chrf);
+    metrics.set("ter", best.ter);
     metrics.set("exact_match", best.exact_match);
     metrics.set("test_perplexity", best.perplexity);
     metrics.set("train_target_tokens_per_s", trained.target_tokens_per_s);
@@ -150,7 +156,7 @@ fn train(
     metrics.set("beam_target_tokens_per_s", best.target_tokens as f64 / best.decode_s);
     metrics.set("train_wall_s", trained.wall_s);
     session.check()?;
-    println!("\n{}", best.bleu);
+    println!("\n{}", bleu(&best)?);
     examples(&splits.test, &best.translations, 5);
     session.finish(&metrics)?;
     Ok(translator)

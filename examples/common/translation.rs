@@ -7,9 +7,10 @@ use model_utils::data::SentencePairs;
 use model_utils::picture::{Curves, HeatMap};
 use model_utils::train::{Budget, History};
 use transformer::decoding::{Beam, Greedy};
+use transformer::metrics::{BleuTokenizer, Metric as _, MetricName};
 use transformer::text::{Overlong, Subwords};
 use transformer::{
-    LengthPenalty, ModelConfig, Positions, Schedule, TokenizerConfig, TrainingConfig,
+    KeepBy, LengthPenalty, ModelConfig, Positions, Schedule, TokenizerConfig, TrainingConfig,
     TransformerConfig, Translator, TranslatorConfig, Tying,
 };
 
@@ -79,7 +80,12 @@ pub struct Recipe {
     /// Steps between two validations [default: a tenth of all]
     #[arg(long, value_name = "N", value_parser = within(1..=STEPS))]
     pub valid_every: Option<u64>,
-    /// Validations without a better BLEU before the run ends
+    /// By what weights are kept and the beam's length penalty is chosen: `bleu` and BLEU of other words
+    /// (`bleu:char`, `bleu:zh`, `bleu:intl`, `bleu:none`), `chrf`, `chrf++`, `ter` or `loss`; BLEU is
+    /// told of the words that are named here
+    #[arg(long, value_name = "METRIC", default_value_t)]
+    pub keep_by: KeepBy,
+    /// Validations without a better one before the run ends
     #[arg(long, value_name = "N", value_parser = within(1..=10_000_usize))]
     pub patience: Option<usize>,
     /// Steps between two checkpoints
@@ -116,6 +122,7 @@ impl Recipe {
             .with_label_smoothing(self.label_smoothing)
             .with_ema_decay(self.ema)
             .with_valid_every(self.valid_every.unwrap_or((steps / 10).max(1)))
+            .with_keep_by(self.keep_by)
             .with_patience(self.patience)
             .with_seed(seed);
         let tokenizer = TokenizerConfig::new()
@@ -130,10 +137,18 @@ impl Recipe {
             .with_overlong(Overlong::Truncate)
             .with_training(training)
     }
+
+    /// The words that BLEU is told of.
+    pub fn words(&self) -> BleuTokenizer {
+        match self.keep_by {
+            KeepBy::Metric(MetricName::Bleu(words)) => words,
+            _ => BleuTokenizer::default(),
+        }
+    }
 }
 
-/// Loss, perplexity and BLEU over the steps.
-pub fn draw_training(history: &History, out: &Path) -> anyhow::Result<()> {
+/// Loss and perplexity over the steps, BLEU, and what weights are kept by.
+pub fn draw_training(history: &History, keep_by: KeepBy, out: &Path) -> anyhow::Result<()> {
     let curve = |name: &str, width: usize| {
         history.curve(name).map(|curve| curve.smoothed(width)).unwrap_or_default()
     };
@@ -150,21 +165,37 @@ pub fn draw_training(history: &History, out: &Path) -> anyhow::Result<()> {
             .measurements("validation, without", &perplexity)
             .save(out.join("loss.svg"))?;
     }
-    if !curve("valid_bleu", 1).is_empty() {
-        Curves::new("BLEU on the validation part, greedy")
-            .x_label("step")
-            .y_label("BLEU")
-            .measurements("", &curve("valid_bleu", 1))
-            .save(out.join("bleu.svg"))?;
+    let drawn = |key: &str, name: &str| -> anyhow::Result<()> {
+        let points = curve(&format!("valid_{key}"), 1);
+        if !points.is_empty() {
+            Curves::new(format!("{name} on the validation part, greedy"))
+                .x_label("step")
+                .y_label(name)
+                .measurements("", &points)
+                .save(out.join(format!("{key}.svg")))?;
+        }
+        Ok(())
+    };
+    drawn("bleu", "BLEU")?;
+    // The perplexity stands beside the loss.
+    if let Some(metric) = keep_by.metric() {
+        drawn(&metric.key(), metric.name())?;
     }
     Ok(())
 }
 
-/// The beam with the length penalty that is best on the validation part, `((5 + length) / 6)^α`
-/// with an α from 0 to 2: what makes sentences long enough depends on how sure the model is.
-pub fn tuned(translator: &Translator, valid: &SentencePairs, size: usize) -> anyhow::Result<Beam> {
+/// The beam with the length penalty that is best on the validation part by what weights are kept by
+/// (chrF, where that is the loss), `((5 + length) / 6)^α` with an α from 0 to 2: what makes sentences
+/// long enough depends on how sure the model is.
+pub fn tuned(
+    translator: &Translator,
+    valid: &SentencePairs,
+    size: usize,
+    keep_by: KeepBy,
+) -> anyhow::Result<Beam> {
     let penalties = [0.6, 0.0, 0.3, 1.0, 1.5, 2.0].map(LengthPenalty::Wu);
-    Ok(translator.tune(valid, &Beam::new(size), &penalties)?)
+    let metric = keep_by.metric().unwrap_or(MetricName::Chrf);
+    Ok(translator.tune(valid, &Beam::new(size), &penalties, &metric)?)
 }
 
 /// Prints some sentences, their translations and the references, spread over the set, and gives them

@@ -38,7 +38,7 @@ pub(super) fn run(context: &Context<'_>, section: Section) -> anyhow::Result<Sho
     let mut observer = (context.session.progress(), History::default());
     let trained = trainer.train(config.budget, &mut observer)?;
     context.session.check()?;
-    draw_training(&observer.1, context.out)?;
+    draw_training(&observer.1, config.training.keep_by, context.out)?;
 
     let translator = Translator::from_trainer(trainer)?.with_stop(context.session.stop());
     let found = translator.evaluate(&splits.test, &Greedy)?;

@@ -33,9 +33,9 @@
 //! | [`attention`] | the Transformer, Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>: configuration, presets, its parts, each alone, attention maps |
 //! | [`recurrent`] | GRU and LSTM, plain and with Bahdanau's and Luong's attention |
 //! | [`encoder_decoder`], [`model`] | what trainer and strategies ask of a model, and the model of a translator |
-//! | [`trainer`] | schedules, accumulation, averages, validation by BLEU, exact resume |
+//! | [`trainer`] | schedules, accumulation, averages, validation by translating, exact resume |
 //! | [`decoding`] | greedy, sampling, beam search, streaming |
-//! | [`metrics`] | BLEU and chrF equal to sacreBLEU's, paired bootstrap |
+//! | [`metrics`] | BLEU, chrF and TER equal to sacreBLEU's, paired bootstrap |
 //! | [`translator`] | all of it together: train, save, load, translate, evaluate |
 //! | [`prelude`] | what a first program needs |
 //!
@@ -50,7 +50,8 @@
 //! - What a run does follows from its configuration, its pairs and its seed: every step seeds the
 //!   device anew, every epoch's batches follow from its number, and a stopped run ends like one that
 //!   was not stopped.
-//! - The best weights by BLEU on the validation part are kept; the test part is for the caller.
+//! - The weights that translate the validation part best are kept, by chrF or what is asked for; the
+//!   test part is for the caller.
 //!
 //! # Features
 //!
@@ -83,5 +84,5 @@ pub use grammar::Grammar;
 pub use model::{Model, ModelConfig};
 pub use recurrent::{Recurrent, RecurrentConfig};
 pub use text::{SpecialTokens, Splits, Tokenizer, TokenizerConfig, Tokenizers};
-pub use trainer::{Schedule, Trained, Trainer, TrainingConfig};
+pub use trainer::{KeepBy, Schedule, Trained, Trainer, TrainingConfig};
 pub use translator::{Evaluation, Translation, Translator, TranslatorConfig};

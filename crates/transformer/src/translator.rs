@@ -8,7 +8,7 @@ use burn::config::Config;
 use burn::tensor::Device;
 use model_utils::atomic;
 use model_utils::config::{self, ConfigError};
-use model_utils::data::SentencePairs;
+use model_utils::data::{SentencePair, SentencePairs};
 use model_utils::device::seed;
 use model_utils::train::{Asks, Budget, Observer, Stop, Stoppable};
 use model_utils::weights::{self, Manifest};
@@ -21,7 +21,7 @@ use crate::decoding::{
 };
 use crate::encoder_decoder::{EncoderDecoder as _, Padded};
 use crate::error::{Error, Result};
-use crate::metrics::{Bleu, BleuScore, Chrf, Metric as _};
+use crate::metrics::{Bleu, BleuScore, Chrf, Metric, Ter};
 use crate::model::{Model, ModelConfig};
 use crate::text::{
     MarianFiles, Overlong, SpecialNames, Splits, TokenLimit, Tokenizer, TokenizerConfig, Tokenizers,
@@ -232,16 +232,22 @@ impl fmt::Display for Translation {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Evaluation {
-    /// BLEU (13a).
+    /// BLEU of WMT's words. That of others: `Bleu::new().with_tokenizer(…)` and
+    /// [`corpus`](Bleu::corpus) with the translations and references below.
     pub bleu: BleuScore,
     /// chrF, 0 to 100.
     pub chrf: f64,
+    /// TER, 0 and up; lower is better.
+    pub ter: f64,
     /// The share of translations that are the reference to the letter, 0 to 1.
     pub exact_match: f64,
     /// e to the mean cross-entropy of a token.
     pub perplexity: f64,
     /// The translations, in the order of the pairs.
     pub translations: Vec<String>,
+    /// What they were measured against: the targets of the pairs in the form of the model's own text
+    /// ([`Tokenizer::normalize`]).
+    pub references: Vec<String>,
     /// Tokens that were decoded, ends included.
     pub target_tokens: usize,
     /// The time that translating took, in seconds.
@@ -591,50 +597,61 @@ impl Translator {
         let pad = self.tokenizers.target().special().pad;
         let listen = |done| self.stop.check("evaluation", format!("sentence {done}"));
         let (perplexity, _) = teacher_forced(&self.model, &encoded, pad, &self.device, &listen)?;
-        let (sources, references) = sides(pairs);
+        let (sources, references) = self.sides(pairs)?;
         let started = Instant::now();
         let found = self.clone().with_overlong(limit.overlong).translate(&sources, strategy)?;
         let decode_s = started.elapsed().as_secs_f64();
         let target_tokens = found.iter().map(|found| found.hypothesis.ids.len() + 1).sum();
         let translations: Vec<String> = found.into_iter().map(|found| found.text).collect();
-        let right = translations.iter().zip(&references).filter(|(a, b)| a == *b).count();
+        let right = translations.iter().zip(&references).filter(|(a, b)| a == b).count();
         Ok(Evaluation {
             bleu: Bleu::new().corpus(&translations, &references)?,
             chrf: Chrf::new().score(&translations, &references)?,
+            ter: Ter::new().score(&translations, &references)?,
             exact_match: right as f64 / references.len() as f64,
             perplexity,
             translations,
+            references,
             target_tokens,
             decode_s,
         })
     }
 
-    /// The beam with that of the length penalties with which it gets the highest BLEU on pairs; of
+    /// The beam with that of the length penalties with which it does best on pairs by a metric; of
     /// equals the first. The pairs are those to choose by, never those to measure on.
     ///
     /// # Errors
     ///
-    /// As [`translate`](Self::translate) and [`Bleu::corpus`]; [`Error::Config`] for no penalties.
+    /// As [`translate`](Self::translate) and [`Metric::score`]; [`Error::Config`] for no penalties.
     pub fn tune(
         &self,
         pairs: &SentencePairs,
         beam: &Beam,
         penalties: &[LengthPenalty],
+        metric: &impl Metric,
     ) -> Result<Beam> {
-        let (sources, references) = sides(pairs);
+        let (sources, references) = self.sides(pairs)?;
         let translator = self.clone().with_overlong(self.limit.keeping_all().overlong);
         let mut best: Option<(f64, Beam)> = None;
         for &penalty in penalties {
             let beam = beam.clone().with_length_penalty(penalty);
             let found = translator.translate(&sources, &beam)?;
             let texts: Vec<String> = found.into_iter().map(|found| found.text).collect();
-            let bleu = Bleu::new().corpus(&texts, &references)?.score;
-            if best.as_ref().is_none_or(|(most, _)| bleu > *most) {
-                best = Some((bleu, beam));
+            let score = metric.score(&texts, &references)?;
+            if best.as_ref().is_none_or(|(most, _)| metric.is_better(score, *most)) {
+                best = Some((score, beam));
             }
         }
         let none = || ConfigError::new("penalties", "none", "at least one").into();
         best.map(|(_, beam)| beam).ok_or_else(none)
+    }
+
+    /// The sources of pairs, and the targets as they are measured against.
+    fn sides<'a>(&self, pairs: &'a SentencePairs) -> Result<(Vec<&'a str>, Vec<String>)> {
+        let target = self.tokenizers.target();
+        let side =
+            |pair: &'a SentencePair| Ok((pair.source.as_str(), target.normalize(&pair.target)?));
+        Ok(pairs.pairs().iter().map(side).collect::<Result<Vec<_>>>()?.into_iter().unzip())
     }
 
     /// Nothing where nothing stands in the sentence.
@@ -673,9 +690,4 @@ fn place(at: usize) -> String {
 
 fn untranslated(at: usize, reason: &str) -> Error {
     Error::Untranslated { place: place(at), reason: reason.to_owned() }
-}
-
-/// The sources and the targets of pairs.
-fn sides(pairs: &SentencePairs) -> (Vec<&str>, Vec<&str>) {
-    pairs.pairs().iter().map(|pair| (pair.source.as_str(), pair.target.as_str())).unzip()
 }

@@ -1,23 +1,43 @@
-//! BLEU, chrF and the bootstrap against sacreBLEU 2.6.0 (`fixtures/metrics.py`), against figures of
-//! its own tests, and against what they must be.
+//! BLEU, chrF, TER and the bootstrap against sacreBLEU 2.6.0 (`fixtures/metrics.py`), against figures
+//! of its own tests, and against what they must be.
+
+use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde_json::Value;
-use transformer::metrics::{Bleu, BleuTokenizer, Chrf, Metric, Smoothing, paired_bootstrap};
+use transformer::KeepBy;
+use transformer::metrics::{
+    Bleu, BleuTokenizer, Chrf, Metric, MetricName, Smoothing, Ter, paired_bootstrap,
+};
 
 #[derive(Deserialize)]
 struct Fixtures {
-    hypotheses: Vec<String>,
-    references: Vec<Vec<String>>,
+    corpora: HashMap<String, Corpus>,
     cases: Vec<Case>,
     sentence_bleu: Vec<f64>,
-    words_13a: Vec<Vec<String>>,
+    sentence_ter: HashMap<String, Vec<f64>>,
+    words: HashMap<String, Vec<Vec<String>>>,
+    mecab: Mecab,
+}
+
+#[derive(Deserialize)]
+struct Corpus {
+    hypotheses: Vec<String>,
+    references: Vec<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Mecab {
+    score: f64,
+    hypotheses: Vec<String>,
+    references: Vec<String>,
 }
 
 #[derive(Deserialize)]
 struct Case {
     metric: String,
     settings: Value,
+    corpus: String,
     references: usize,
     score: f64,
     signature: String,
@@ -27,24 +47,30 @@ struct Case {
     ref_len: Option<u64>,
 }
 
-fn fixtures() -> Fixtures {
-    serde_json::from_str(include_str!("fixtures/metrics.json")).unwrap()
+impl Case {
+    fn is_on(&self, key: &str) -> bool {
+        self.settings.get(key).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    fn text(&self, key: &str) -> &str {
+        self.settings.get(key).and_then(Value::as_str).unwrap_or_default()
+    }
 }
 
-fn is_on(settings: &Value, key: &str) -> bool {
-    settings.get(key).and_then(Value::as_bool).unwrap_or(false)
+fn fixtures() -> Fixtures {
+    serde_json::from_str(include_str!("fixtures/metrics.json")).unwrap()
 }
 
 fn close(found: f64, expected: f64, what: &str) {
     assert!((found - expected).abs() < 1e-6, "{what}: {found}, expected {expected}");
 }
 
-fn check(case: &Case, metric: &impl Metric, all: &Fixtures) {
+fn check(case: &Case, metric: &impl Metric, corpus: &Corpus) {
     let sets: Vec<&[String]> =
-        all.references[..case.references].iter().map(Vec::as_slice).collect();
-    let found = metric.score_with(&all.hypotheses, &sets).unwrap();
+        corpus.references[..case.references].iter().map(Vec::as_slice).collect();
+    let found = metric.score_with(&corpus.hypotheses, &sets).unwrap();
     let signature = metric.signature(case.references);
-    close(found, case.score, &signature);
+    close(found, case.score, &format!("{} {signature}", case.corpus));
     let (without_version, _) = signature.rsplit_once('|').unwrap();
     assert_eq!(without_version, case.signature);
 }
@@ -52,42 +78,51 @@ fn check(case: &Case, metric: &impl Metric, all: &Fixtures) {
 #[test]
 fn scores_are_those_of_sacrebleu() {
     let all = fixtures();
-    assert_eq!(all.cases.len(), 22);
+    assert_eq!(all.cases.len(), 158);
     for case in &all.cases {
-        let settings = &case.settings;
-        if case.metric == "chrf" {
-            let words = settings.get("word_order").and_then(Value::as_u64).unwrap_or(0);
-            let chrf = if words == 2 { Chrf::plus_plus() } else { Chrf::new() }
-                .with_lowercase(is_on(settings, "lowercase"))
-                .with_whitespace(is_on(settings, "whitespace"))
-                .with_epsilon_smoothing(is_on(settings, "eps_smoothing"))
-                .with_beta(settings.get("beta").and_then(Value::as_f64).unwrap_or(2.0));
-            check(case, &chrf, &all);
-            continue;
-        }
-        let tokenizer = match settings["tokenize"].as_str() {
-            Some("none") => BleuTokenizer::None,
-            _ => BleuTokenizer::V13a,
-        };
-        let smoothing = match settings.get("smooth_method").and_then(Value::as_str) {
-            Some("none") => Smoothing::None,
-            Some("floor") => Smoothing::Floor(0.1),
-            Some("add-k") => Smoothing::AddK(1.0),
-            _ => Smoothing::Exponential,
-        };
-        let bleu = Bleu::new()
-            .with_tokenizer(tokenizer)
-            .with_lowercase(is_on(settings, "lowercase"))
-            .with_smoothing(smoothing);
-        check(case, &bleu, &all);
-        if case.references == 1 {
-            let parts = bleu.corpus(&all.hypotheses, &all.references[0]).unwrap();
-            close(parts.brevity_penalty, case.bp.unwrap(), "penalty");
-            for (found, expected) in parts.precisions.iter().zip(case.precisions.unwrap()) {
-                close(*found, expected, "precision");
+        let corpus = &all.corpora[&case.corpus];
+        match case.metric.as_str() {
+            "chrf" => {
+                let words = case.settings.get("word_order").and_then(Value::as_u64).unwrap_or(0);
+                let chrf = if words == 2 { Chrf::plus_plus() } else { Chrf::new() }
+                    .with_lowercase(case.is_on("lowercase"))
+                    .with_whitespace(case.is_on("whitespace"))
+                    .with_epsilon_smoothing(case.is_on("eps_smoothing"))
+                    .with_beta(case.settings.get("beta").and_then(Value::as_f64).unwrap_or(2.0));
+                check(case, &chrf, corpus);
             }
-            assert_eq!(Some(parts.hypothesis_words), case.sys_len);
-            assert_eq!(Some(parts.reference_words), case.ref_len);
+            "ter" => {
+                let ter = Ter::new()
+                    .with_normalized(case.is_on("normalized"))
+                    .with_no_punct(case.is_on("no_punct"))
+                    .with_asian_support(case.is_on("asian_support"))
+                    .with_case_sensitive(case.is_on("case_sensitive"));
+                check(case, &ter, corpus);
+            }
+            _ => {
+                let smoothing = match case.text("smooth_method") {
+                    "none" => Smoothing::None,
+                    "floor" => Smoothing::Floor(0.1),
+                    "add-k" => Smoothing::AddK(1.0),
+                    _ => Smoothing::Exponential,
+                };
+                let bleu = Bleu::new()
+                    .with_tokenizer(case.text("tokenize").parse().unwrap())
+                    .with_lowercase(case.is_on("lowercase"))
+                    .with_smoothing(smoothing);
+                check(case, &bleu, corpus);
+                let sets: Vec<&[String]> =
+                    corpus.references[..case.references].iter().map(Vec::as_slice).collect();
+                let parts = bleu.corpus_with(&corpus.hypotheses, &sets).unwrap();
+                close(parts.score, case.score, "score");
+                close(parts.brevity_penalty, case.bp.unwrap(), "penalty");
+                for (found, expected) in parts.precisions.iter().zip(case.precisions.unwrap()) {
+                    close(*found, expected, "precision");
+                }
+                assert_eq!(Some(parts.hypothesis_words), case.sys_len);
+                assert_eq!(Some(parts.reference_words), case.ref_len);
+                assert!(parts.signature.starts_with(&case.signature));
+            }
         }
     }
 }
@@ -95,12 +130,87 @@ fn scores_are_those_of_sacrebleu() {
 #[test]
 fn words_and_single_sentences_are_those_of_sacrebleu() {
     let all = fixtures();
+    let (western, world) = (&all.corpora["western"], &all.corpora["world"]);
+    for (name, words) in &all.words {
+        let tokenizer: BleuTokenizer = name.parse().unwrap();
+        let texts = western.hypotheses.iter().chain(&world.hypotheses);
+        for (text, words) in texts.zip(words) {
+            assert_eq!(tokenizer.words(text), *words, "{name}: {text}");
+        }
+    }
+    assert_eq!(all.words.len(), BleuTokenizer::ALL.len());
     let bleu = Bleu::new().with_effective_order(true);
-    for (at, hypothesis) in all.hypotheses.iter().enumerate() {
-        assert_eq!(BleuTokenizer::V13a.words(hypothesis), all.words_13a[at]);
-        let found = bleu.score(&[hypothesis], &[&all.references[0][at]]).unwrap();
+    for (at, hypothesis) in western.hypotheses.iter().enumerate() {
+        let found = bleu.score(&[hypothesis], &[&western.references[0][at]]).unwrap();
         close(found, all.sentence_bleu[at], hypothesis);
     }
+    for (name, scores) in &all.sentence_ter {
+        let corpus = &all.corpora[name];
+        for (at, hypothesis) in corpus.hypotheses.iter().enumerate() {
+            let found = Ter::new().score(&[hypothesis], &[&corpus.references[0][at]]).unwrap();
+            close(found, scores[at], hypothesis);
+        }
+    }
+}
+
+#[test]
+fn text_that_mecab_has_cut_scores_as_ja_mecab_does() {
+    let cut = fixtures().mecab;
+    let bleu = Bleu::new().with_tokenizer(BleuTokenizer::None);
+    close(bleu.score(&cut.hypotheses, &cut.references).unwrap(), cut.score, "ja-mecab");
+}
+
+#[test]
+fn metrics_have_names_in_configurations_and_on_command_lines() {
+    let tokenizers = BleuTokenizer::ALL.map(MetricName::Bleu);
+    let others = [MetricName::Chrf, MetricName::ChrfPlusPlus, MetricName::Ter];
+    for metric in tokenizers.into_iter().chain(others) {
+        let name = metric.to_string();
+        assert_eq!(name.parse::<MetricName>().unwrap(), metric);
+        let json = serde_json::to_string(&metric).unwrap();
+        assert_eq!(json, format!("{name:?}"));
+        assert_eq!(serde_json::from_str::<MetricName>(&json).unwrap(), metric);
+        assert_eq!(name.parse::<KeepBy>().unwrap(), KeepBy::Metric(metric));
+        assert!(metric.key().chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    }
+    assert_eq!("bleu:13a".parse::<MetricName>().unwrap().to_string(), "bleu");
+    assert_eq!(MetricName::ChrfPlusPlus.key(), "chrf_plus_plus");
+    assert_eq!(MetricName::Bleu(BleuTokenizer::Char).key(), "bleu_char");
+    for name in ["loss", "perplexity"] {
+        assert_eq!(name.parse::<KeepBy>().unwrap(), KeepBy::Perplexity);
+    }
+    assert_eq!(serde_json::to_string(&KeepBy::Perplexity).unwrap(), "\"perplexity\"");
+    for name in ["", "BLEU", "bleu:", "bleu:ja-mecab", "chrf+", "bleu: zh"] {
+        let error = name.parse::<MetricName>().unwrap_err().to_string();
+        assert!(error.contains(&format!("{name:?}")), "{error}");
+        assert!(error.ends_with("bleu:none, chrf, chrf++ or ter"), "{error}");
+        let error = name.parse::<KeepBy>().unwrap_err().to_string();
+        assert!(error.ends_with("chrf, chrf++, ter, perplexity or loss"), "{error}");
+        assert!(serde_json::from_value::<MetricName>(name.into()).is_err());
+    }
+    // A name is the metric itself.
+    let (a, b) = (["It is a small dog."], ["This is a small dog."]);
+    let named = |name: &str| name.parse::<MetricName>().unwrap().score(&a, &b).unwrap();
+    close(named("bleu"), Bleu::new().score(&a, &b).unwrap(), "bleu");
+    close(named("chrf"), Chrf::new().score(&a, &b).unwrap(), "chrf");
+    close(named("chrf++"), Chrf::plus_plus().score(&a, &b).unwrap(), "chrf++");
+    close(named("ter"), 20.0, "one of five words");
+    assert!(MetricName::Ter.is_better(20.0, 30.0) && !MetricName::Ter.is_better(30.0, 20.0));
+    assert!(MetricName::Chrf.is_better(30.0, 20.0) && !MetricName::Chrf.is_better(20.0, 20.0));
+}
+
+#[test]
+fn long_and_one_sided_sentences_are_measured() {
+    let long = "a b c d e f g h i j ".repeat(400);
+    let turned = format!("{} {}", &long[4000..], &long[..4000].to_uppercase());
+    for (a, b) in [(long.as_str(), ""), ("", &long), (&long, &turned), ("a", &long), (&long, "a")] {
+        for metric in ["ter", "bleu:char", "bleu:intl", "chrf++"] {
+            let score = metric.parse::<MetricName>().unwrap().score(&[a], &[b]).unwrap();
+            assert!(score.is_finite() && score >= 0.0, "{metric}: {score}");
+        }
+    }
+    close(Ter::new().score(&["", "a b"], &["", ""]).unwrap(), 100.0, "no words to divide by");
+    close(Ter::new().score(&[""], &[""]).unwrap(), 0.0, "nothing is nothing");
 }
 
 /// The figures stand in sacreBLEU's `test_bleu.py` and `test_chrf.py`.
@@ -167,7 +277,10 @@ fn the_bootstrap_tells_a_better_system_from_a_like_one() {
     let better = paired_bootstrap(&Bleu::new(), &references, &worse, &references, 200, 7).unwrap();
     assert!((better.first - 100.0).abs() < 1e-9 && better.second < 95.0);
     assert!(better.difference.low > 0.0, "{better:?}");
-    assert!((better.share_first_above - 1.0).abs() < 1e-12);
+    assert!((better.share_first_better - 1.0).abs() < 1e-12);
+    // Fewer errors are better.
+    let errors = paired_bootstrap(&Ter::new(), &references, &worse, &references, 200, 7).unwrap();
+    assert!(errors.difference.high < 0.0 && errors.share_first_better > 0.99, "{errors:?}");
     let same = paired_bootstrap(&Bleu::new(), &worse, &worse, &references, 200, 7).unwrap();
     assert!(same.difference.low.abs() < 1e-12 && same.difference.high.abs() < 1e-12);
     let again = paired_bootstrap(&Bleu::new(), &references, &worse, &references, 200, 7).unwrap();

@@ -101,29 +101,42 @@ impl Bleu {
         hypotheses: &[H],
         references: &[R],
     ) -> Result<BleuScore> {
-        Ok(self.parts(&sum(&self.counts_of(hypotheses, &[references])?), 1))
+        self.corpus_with(hypotheses, &[references])
     }
 
-    fn parts(&self, counts: &[u64], references: usize) -> BleuScore {
+    /// The score of a corpus with several sets of references, with its parts.
+    ///
+    /// # Errors
+    ///
+    /// As [`corpus`](Self::corpus).
+    pub fn corpus_with<H: AsRef<str>, R: AsRef<str>>(
+        &self,
+        hypotheses: &[H],
+        references: &[&[R]],
+    ) -> Result<BleuScore> {
+        Ok(self.parts(&sum(&self.counts_of(hypotheses, references)?), references.len()))
+    }
+
+    fn parts(&self, counts: &[f64], references: usize) -> BleuScore {
         let (hypothesis_words, reference_words) = (counts[0], counts[1]);
         let (matches, totals) = counts[2..].split_at(ORDER);
         let brevity_penalty = if hypothesis_words >= reference_words {
             1.0
-        } else if hypothesis_words == 0 {
+        } else if hypothesis_words == 0.0 {
             0.0
         } else {
-            (1.0 - reference_words as f64 / hypothesis_words as f64).exp()
+            (1.0 - reference_words / hypothesis_words).exp()
         };
         let mut precisions = [0.0; ORDER];
         let mut score = 0.0;
-        if matches.iter().any(|&count| count > 0) {
+        if matches.iter().any(|&count| count > 0.0) {
             let (mut share, mut order) = (1.0, ORDER);
             for (n, (&matched, &total)) in matches.iter().zip(totals).enumerate() {
                 let added = match self.smoothing {
                     Smoothing::AddK(k) if n > 0 => k,
                     _ => 0.0,
                 };
-                let (matched, total) = (matched as f64 + added, total as f64 + added);
+                let (matched, total) = (matched + added, total + added);
                 if total == 0.0 {
                     break;
                 }
@@ -151,8 +164,8 @@ impl Bleu {
             score,
             precisions,
             brevity_penalty,
-            hypothesis_words,
-            reference_words,
+            hypothesis_words: hypothesis_words as u64,
+            reference_words: reference_words as u64,
             signature: self.signature(references),
         }
     }
@@ -187,7 +200,7 @@ impl Metric for Bleu {
         )
     }
 
-    fn counts(&self, hypothesis: &str, references: &[&str]) -> Vec<u64> {
+    fn counts(&self, hypothesis: &str, references: &[&str]) -> Vec<f64> {
         let hypothesis = self.words(hypothesis);
         let references: Vec<Vec<String>> = references.iter().map(|text| self.words(text)).collect();
         let length = hypothesis.len();
@@ -212,10 +225,10 @@ impl Metric for Bleu {
             }
         }
         let lengths = [length as u64, nearest as u64];
-        lengths.into_iter().chain(matches).chain(totals).collect()
+        lengths.into_iter().chain(matches).chain(totals).map(|count| count as f64).collect()
     }
 
-    fn score_of(&self, counts: &[u64]) -> f64 {
+    fn score_of(&self, counts: &[f64]) -> f64 {
         self.parts(counts, 1).score
     }
 }

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use derive_setters::Setters;
 use serde::{Deserialize, Serialize};
 
-use super::bleu_tokenizer::is_space;
+use super::bleu_tokenizer::{is_space, split};
 use super::metric::{Metric, ngrams};
 
 /// The metric: the mean precision P and the mean recall R of n-grams of characters, white space left
@@ -77,7 +77,7 @@ impl Metric for Chrf {
 
     /// For each order n-grams of the hypothesis, of the reference and of both, with the reference
     /// that scores best.
-    fn counts(&self, hypothesis: &str, references: &[&str]) -> Vec<u64> {
+    fn counts(&self, hypothesis: &str, references: &[&str]) -> Vec<f64> {
         let cut = |text: &str| {
             let text = if self.lowercase { text.to_lowercase() } else { text.to_owned() };
             let characters: Vec<char> =
@@ -96,7 +96,7 @@ impl Metric for Chrf {
             }
             counts
         });
-        let mut best: Option<(f64, Vec<u64>)> = None;
+        let mut best: Option<(f64, Vec<f64>)> = None;
         for counts in counts {
             let score = self.score_of(&counts);
             if best.as_ref().is_none_or(|(most, _)| score > *most) {
@@ -106,7 +106,7 @@ impl Metric for Chrf {
         best.map(|(_, counts)| counts).unwrap_or_default()
     }
 
-    fn score_of(&self, counts: &[u64]) -> f64 {
+    fn score_of(&self, counts: &[f64]) -> f64 {
         let factor = self.beta * self.beta;
         if self.epsilon_smoothing {
             return 100.0 * smoothed(counts, factor);
@@ -114,9 +114,9 @@ impl Metric for Chrf {
         let (mut precision, mut recall, mut orders) = (0.0, 0.0, 0_u32);
         for order in counts.chunks_exact(3) {
             let [hypothesis, reference, both] = [order[0], order[1], order[2]];
-            if hypothesis > 0 && reference > 0 {
-                precision += both as f64 / hypothesis as f64;
-                recall += both as f64 / reference as f64;
+            if hypothesis > 0.0 && reference > 0.0 {
+                precision += both / hypothesis;
+                recall += both / reference;
                 orders += 1;
             }
         }
@@ -129,10 +129,10 @@ impl Metric for Chrf {
 }
 
 /// The mean of the scores of all orders, 0 to 1.
-fn smoothed(counts: &[u64], factor: f64) -> f64 {
+fn smoothed(counts: &[f64], factor: f64) -> f64 {
     const NEXT_TO_NOTHING: f64 = 1e-16;
-    let share = |part: u64, of: u64| if of > 0 { part as f64 / of as f64 } else { NEXT_TO_NOTHING };
-    let of_order = |order: &[u64]| {
+    let share = |part: f64, of: f64| if of > 0.0 { part / of } else { NEXT_TO_NOTHING };
+    let of_order = |order: &[f64]| {
         let (precision, recall) = (share(order[2], order[0]), share(order[2], order[1]));
         let below = factor * precision + recall;
         if below > 0.0 { (1.0 + factor) * precision * recall / below } else { NEXT_TO_NOTHING }
@@ -145,19 +145,19 @@ fn smoothed(counts: &[u64], factor: f64) -> f64 {
 fn matches<T: Hash + Eq>(
     hypothesis: &HashMap<&[T], u64>,
     reference: &HashMap<&[T], u64>,
-) -> [u64; 3] {
-    let both = hypothesis
+) -> [f64; 3] {
+    let both: u64 = hypothesis
         .iter()
         .map(|(ngram, &count)| count.min(reference.get(ngram).copied().unwrap_or(0)))
         .sum();
     let all = if reference.is_empty() { 0 } else { hypothesis.values().sum() };
-    [all, reference.values().sum(), both]
+    [all, reference.values().sum(), both].map(|count| count as f64)
 }
 
 /// Words, one sign of punctuation at an end cut off.
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
-    for word in text.split(is_space).filter(|word| !word.is_empty()) {
+    for word in split(text) {
         let mut characters = word.chars();
         let (first, last) = (characters.next(), characters.next_back());
         match (first, last) {

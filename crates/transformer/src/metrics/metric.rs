@@ -14,10 +14,15 @@ pub trait Metric {
     fn signature(&self, references: usize) -> String;
 
     /// The counts of one sentence with its references.
-    fn counts(&self, hypothesis: &str, references: &[&str]) -> Vec<u64>;
+    fn counts(&self, hypothesis: &str, references: &[&str]) -> Vec<f64>;
 
-    /// The score of added counts, 0 to 100.
-    fn score_of(&self, counts: &[u64]) -> f64;
+    /// The score of added counts: 0 to 100, of errors ([`Ter`](super::Ter)) 0 and up.
+    fn score_of(&self, counts: &[f64]) -> f64;
+
+    /// Whether a score is better than another: the higher is, but of errors the lower.
+    fn is_better(&self, score: f64, than: f64) -> bool {
+        score > than
+    }
 
     /// The counts of every sentence, with several sets of references.
     ///
@@ -29,7 +34,10 @@ pub trait Metric {
         &self,
         hypotheses: &[H],
         references: &[&[R]],
-    ) -> Result<Vec<Vec<u64>>> {
+    ) -> Result<Vec<Vec<f64>>>
+    where
+        Self: Sized,
+    {
         let fail = |reason: String| Err(Error::Metric { metric: self.name(), reason });
         if hypotheses.is_empty() || references.is_empty() {
             return fail("there is nothing to score".to_owned());
@@ -52,15 +60,15 @@ pub trait Metric {
     /// # Errors
     ///
     /// As [`counts_of`](Self::counts_of).
-    fn score<H: AsRef<str>, R: AsRef<str>>(
-        &self,
-        hypotheses: &[H],
-        references: &[R],
-    ) -> Result<f64> {
+    fn score<H: AsRef<str>, R: AsRef<str>>(&self, hypotheses: &[H], references: &[R]) -> Result<f64>
+    where
+        Self: Sized,
+    {
         self.score_with(hypotheses, &[references])
     }
 
-    /// The score of a corpus with several sets of references.
+    /// The score of a corpus with several sets of references. Where a sentence has fewer than others,
+    /// one of its own may be given again: for BLEU and chrF that changes nothing.
     ///
     /// # Errors
     ///
@@ -69,16 +77,19 @@ pub trait Metric {
         &self,
         hypotheses: &[H],
         references: &[&[R]],
-    ) -> Result<f64> {
+    ) -> Result<f64>
+    where
+        Self: Sized,
+    {
         Ok(self.score_of(&sum(&self.counts_of(hypotheses, references)?)))
     }
 }
 
 /// Counts added up.
-pub(super) fn sum<'a>(counts: impl IntoIterator<Item = &'a Vec<u64>>) -> Vec<u64> {
+pub(super) fn sum<'a>(counts: impl IntoIterator<Item = &'a Vec<f64>>) -> Vec<f64> {
     let mut total = Vec::new();
     for counts in counts {
-        total.resize(counts.len(), 0);
+        total.resize(counts.len(), 0.0);
         for (total, count) in total.iter_mut().zip(counts) {
             *total += count;
         }

@@ -16,8 +16,8 @@ pub struct PairedBootstrap {
     pub second: f64,
     /// The first less the second, and where 95 % of the resamples lie.
     pub difference: Interval,
-    /// The share of resamples in which the first is above the second, 0 to 1.
-    pub share_first_above: f64,
+    /// The share of resamples in which the first is better than the second, 0 to 1.
+    pub share_first_better: f64,
 }
 
 /// The paired bootstrap: sentences are drawn with replacement, the same for both systems, and the
@@ -37,18 +37,18 @@ pub fn paired_bootstrap<F: AsRef<str>, S: AsRef<str>, R: AsRef<str>>(
 ) -> Result<PairedBootstrap> {
     let first = metric.counts_of(first, &[references])?;
     let second = metric.counts_of(second, &[references])?;
-    let drawn = |counts: &[Vec<u64>], indices: &[usize]| {
+    let drawn = |counts: &[Vec<f64>], indices: &[usize]| {
         metric.score_of(&sum(indices.iter().map(|&at| &counts[at])))
     };
     let draws = bootstrap(first.len(), resamples, seed, |indices| {
         drawn(&first, indices) - drawn(&second, indices)
     })?;
-    let above = draws.iter().filter(|&&difference| difference > 0.0).count();
+    let better = draws.iter().filter(|&&difference| metric.is_better(difference, 0.0)).count();
     let (a, b) = (metric.score_of(&sum(&first)), metric.score_of(&sum(&second)));
     Ok(PairedBootstrap {
         first: a,
         second: b,
         difference: percentile_interval(a - b, &draws, 0.95, first.len())?,
-        share_first_above: above as f64 / resamples as f64,
+        share_first_better: better as f64 / resamples as f64,
     })
 }

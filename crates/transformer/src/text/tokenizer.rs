@@ -237,6 +237,21 @@ impl Tokenizer {
         Ok(tokens.map(id).collect())
     }
 
+    /// A text as the model gets it: its white space, normalisation form and letter case. What a
+    /// translation is measured against goes through this, as what it was learned from did.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] where the normaliser fails.
+    pub fn normalize(&self, text: &str) -> Result<String> {
+        let mut text = NormalizedString::from(text);
+        let normalizer = self.inner.get_normalizer();
+        for step in normalizer.map(of_text).unwrap_or_default() {
+            step.normalize(&mut text).map_err(|error| Error::tokenizer("on a sentence", error))?;
+        }
+        Ok(text.get().to_owned())
+    }
+
     /// The text of ids; special tokens leave no trace.
     ///
     /// # Errors
@@ -452,6 +467,16 @@ fn normalizer(lowercase: bool) -> Result<NormalizerWrapper> {
         steps.push(Lowercase.into());
     }
     Ok(Sequence::new(steps).into())
+}
+
+/// The steps of a normaliser that leave text, without those that put marks for spaces or bytes.
+fn of_text(normalizer: &NormalizerWrapper) -> Vec<&NormalizerWrapper> {
+    match normalizer {
+        NormalizerWrapper::Sequence(steps) => steps.as_ref().iter().flat_map(of_text).collect(),
+        NormalizerWrapper::Prepend(_) | NormalizerWrapper::ByteLevel(_) => Vec::new(),
+        NormalizerWrapper::Replace(replace) if replace.content.contains('▁') => Vec::new(),
+        step => vec![step],
+    }
 }
 
 fn pre_tokenizer() -> PreTokenizerWrapper {

@@ -4,6 +4,8 @@ use burn::config::Config;
 use model_utils::config::{self, ConfigError};
 use model_utils::train::Schedule;
 
+use super::keep_by::KeepBy;
+
 /// Configuration of a [`Trainer`](crate::Trainer).
 #[derive(Config, Debug, PartialEq)]
 pub struct TrainingConfig {
@@ -37,7 +39,11 @@ pub struct TrainingConfig {
     /// The most sentences that are translated in a validation; perplexity is of all.
     #[config(default = 500)]
     pub valid_sentences: usize,
-    /// Validations without a better BLEU before the run ends.
+    /// By what the weights of a validation are better than those kept so far; of translations that
+    /// score alike, those of the lower perplexity are.
+    #[config(default = "KeepBy::default()")]
+    pub keep_by: KeepBy,
+    /// Validations without better weights before the run ends.
     pub patience: Option<usize>,
     /// Steps between two events.
     #[config(default = 10)]

@@ -1,6 +1,7 @@
-//! The training loop: token batches, label smoothing, averages, validation by BLEU, exact resume.
+//! The training loop: token batches, label smoothing, averages, validation by translating, exact resume.
 
 mod config;
+mod keep_by;
 mod teacher_forced;
 mod validation;
 
@@ -18,15 +19,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use config::TrainingConfig;
+pub use keep_by::KeepBy;
 pub use validation::Validation;
 pub(crate) use validation::teacher_forced;
 
 use crate::encoder_decoder::EncoderDecoder;
 use crate::error::{Error, Result};
 use crate::fingerprint::fingerprint;
+use crate::metrics::{Bleu, Metric as _};
 use crate::text::{EncodedPair, Splits, TokenBatches, TokenLimit, Tokenizers};
 use teacher_forced::TeacherForced;
-use validation::{Best, Validated, bleu, scalar};
+use validation::{Best, Validated, scalar, translations};
 
 /// A model in training on sentence pairs.
 ///
@@ -44,7 +47,8 @@ pub struct Trainer<M: EncoderDecoder> {
     tokenizers: Tokenizers,
     train: Vec<EncodedPair>,
     valid: Vec<EncodedPair>,
-    valid_texts: Vec<String>,
+    /// The references of the pairs that are translated in a validation, normalised.
+    references: Vec<String>,
     batches: TokenBatches,
     limit: TokenLimit,
     about: Value,
@@ -162,13 +166,10 @@ impl<M: EncoderDecoder> Trainer<M> {
         let kept = limit.keeping_all();
         let valid = Stoppable::new(&splits.valid, stop);
         let valid = tokenizers.encode(valid, "the validation part", kept)?;
-        let valid_texts = splits
-            .valid
-            .pairs()
-            .iter()
-            .take(config.valid_sentences)
-            .map(|pair| pair.target.clone())
-            .collect();
+        let measured = splits.valid.pairs().iter().take(config.valid_sentences);
+        let references = measured
+            .map(|pair| tokenizers.target().normalize(&pair.target))
+            .collect::<Result<_>>()?;
         let [beta_1, beta_2] = config.betas;
         Ok(Self {
             optimizer: AdamConfig::new()
@@ -187,7 +188,7 @@ impl<M: EncoderDecoder> Trainer<M> {
             tokenizers,
             train,
             valid,
-            valid_texts,
+            references,
             config,
             limit,
             about: Value::Null,
@@ -208,8 +209,8 @@ impl<M: EncoderDecoder> Trainer<M> {
     /// # Errors
     ///
     /// [`model_utils::Error::Mismatch`] with every difference for a checkpoint of another
-    /// configuration or of other pairs (how long is waited for a better BLEU and how often events come
-    /// may change), and what reading one brings.
+    /// configuration or of other pairs (how long is waited for better weights and how often events
+    /// come may change), and what reading one brings.
     pub fn resume_in(mut self, checkpoints: Checkpoints, every: u64) -> Result<Self> {
         let mut training = serde_json::to_value(&self.config).unwrap_or_default();
         if let Some(fields) = training.as_object_mut() {
@@ -276,13 +277,14 @@ impl<M: EncoderDecoder> Trainer<M> {
         Ok((self.best()?, self.tokenizers, self.limit))
     }
 
-    /// Trains until the budget is spent, the observer asks to stop or BLEU has not grown for as long
-    /// as is allowed. Ends with a validation, but where it was asked to stop; one that goes on while
+    /// Trains until the budget is spent, the observer asks to stop or no validation was better for as
+    /// long as is allowed. Ends with a validation, but where it was asked to stop; one that goes on while
     /// the observer asks is dropped, and made when the run goes on.
     ///
     /// Metrics of steps: `train_loss`, `learning_rate`, `grad_norm`, `target_tokens_per_s`; of
-    /// validations, told as [`Event::Epoch`](model_utils::train::Event::Epoch): `valid_bleu`,
-    /// `valid_perplexity`, `valid_token_accuracy`, `wall_s`.
+    /// validations, told as [`Event::Epoch`](model_utils::train::Event::Epoch): `valid_bleu` (of WMT's
+    /// words), `valid_perplexity`, `valid_token_accuracy`, `wall_s`, and what weights are kept by
+    /// under its own name, for example `valid_chrf` ([`KeepBy::key`]).
     ///
     /// # Errors
     ///
@@ -446,14 +448,18 @@ impl<M: EncoderDecoder> Trainer<M> {
         }
         let model = self.evaluated(&validated)?;
         let Some(validation) = self.measure(&model, &*progress)? else { return Ok(None) };
-        let metrics = [
+        let mut metrics = vec![
             ("valid_bleu", validation.bleu),
             ("valid_perplexity", validation.perplexity),
             ("valid_token_accuracy", validation.token_accuracy),
             ("wall_s", self.run.wall_s()),
         ];
+        let kept_by = format!("valid_{}", self.config.keep_by.key());
+        if metrics.iter().all(|(name, _)| *name != kept_by) {
+            metrics.push((&kept_by, validation.score));
+        }
         self.run.evaluated(&metrics, progress);
-        validated.note(model, validation);
+        validated.note(model, validation, self.config.keep_by);
         Ok(Some(validated))
     }
 
@@ -462,15 +468,19 @@ impl<M: EncoderDecoder> Trainer<M> {
         let listen = |_: usize| progress.check("validation", format_args!("step {step}"));
         let device = self.device.clone().without_autodiff();
         let pad = self.tokenizers.target().special().pad;
+        let pairs = &self.valid[..self.references.len()];
         let measured =
             teacher_forced(model, &self.valid, pad, &device, &listen).and_then(|forced| {
-                let pairs = &self.valid[..self.valid_texts.len()];
-                let texts = &self.valid_texts;
-                Ok((forced, bleu(model, pairs, texts, &self.tokenizers, &device, &listen)?))
+                Ok((forced, translations(model, pairs, &self.tokenizers, &device, &listen)?))
             });
         match measured {
-            Ok(((perplexity, token_accuracy), bleu)) => {
-                Ok(Some(Validation { step, bleu, perplexity, token_accuracy }))
+            Ok(((perplexity, token_accuracy), texts)) => {
+                let bleu = Bleu::new().score(&texts, &self.references)?;
+                let score = match self.config.keep_by {
+                    KeepBy::Metric(metric) => metric.score(&texts, &self.references)?,
+                    KeepBy::Perplexity => perplexity,
+                };
+                Ok(Some(Validation { step, bleu, score, perplexity, token_accuracy }))
             }
             Err(Error::Utils(model_utils::Error::Stopped { .. })) => Ok(None),
             Err(error) => Err(error),

@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::keep_by::KeepBy;
 use super::teacher_forced::TeacherForced;
 use crate::decoding::{Greedy, LengthLimits, decode_batched};
 use crate::encoder_decoder::EncoderDecoder;
 use crate::error::Result;
-use crate::metrics::{Bleu, Metric as _};
 use crate::text::{EncodedPair, Tokenizers, by_length};
 
 /// What a validation measured.
@@ -20,6 +20,8 @@ pub struct Validation {
     pub step: u64,
     /// BLEU (13a) of greedy translations, 0 to 100.
     pub bleu: f64,
+    /// What weights are kept by: the score of greedy translations, or the perplexity.
+    pub score: f64,
     /// e to the mean cross-entropy of a token, without label smoothing.
     pub perplexity: f64,
     /// The share of tokens that are the most probable ones, given those before, 0 to 1.
@@ -51,10 +53,11 @@ impl<M> Default for Validated<M> {
 }
 
 impl<M> Validated<M> {
-    pub(super) fn note(&mut self, model: M, validation: Validation) {
+    pub(super) fn note(&mut self, model: M, validation: Validation, keep_by: KeepBy) {
         self.last = Some(validation);
         self.since_best += 1;
-        if self.best.as_ref().is_none_or(|best| validation.bleu > best.validation.bleu) {
+        let is_better = |best: &Best<M>| keep_by.is_better(&validation, &best.validation);
+        if self.best.as_ref().is_none_or(is_better) {
             self.best = Some(Best { model, validation });
             self.since_best = 0;
         }
@@ -95,29 +98,27 @@ pub(crate) fn teacher_forced<M: EncoderDecoder>(
     Ok(((loss / tokens).exp(), right / tokens))
 }
 
-/// BLEU of greedy translations of the first sentences.
-pub(super) fn bleu<M: EncoderDecoder>(
+/// Greedy translations of the sources.
+pub(super) fn translations<M: EncoderDecoder>(
     model: &M,
     pairs: &[EncodedPair],
-    references: &[String],
     tokenizers: &Tokenizers,
     device: &Device,
     listen: &impl Fn(usize) -> model_utils::Result<()>,
-) -> Result<f64> {
+) -> Result<Vec<String>> {
     let sources: Vec<Vec<u32>> = pairs.iter().map(|pair| pair.source.clone()).collect();
     let mut limits = LengthLimits::new(tokenizers.target().special());
     if let Some(most) = model.max_length() {
         limits.max_length = limits.max_length.min(most.saturating_sub(1));
     }
     let found = decode_batched(model, &sources, &Greedy, &limits, device, listen)?;
-    let texts = found
+    found
         .iter()
         .map(|hypotheses| match hypotheses.first() {
             Some(best) => tokenizers.target().decode(&best.ids),
             None => Ok(String::new()),
         })
-        .collect::<Result<Vec<String>>>()?;
-    Bleu::new().score(&texts, references)
+        .collect()
 }
 
 /// The number in a tensor of one.

@@ -22,7 +22,9 @@ use crate::encoder_decoder::{EncoderDecoder as _, Padded};
 use crate::error::{Error, Result};
 use crate::metrics::{Bleu, BleuScore, Chrf, Metric as _};
 use crate::model::{Model, ModelConfig};
-use crate::text::{Overlong, Splits, TokenLimit, Tokenizer, TokenizerConfig, Tokenizers};
+use crate::text::{
+    Overlong, SpecialNames, Splits, TokenLimit, TokenStream, Tokenizer, TokenizerConfig, Tokenizers,
+};
 use crate::trainer::{COUNTED, Schedule, Trainer, TrainingConfig, teacher_forced};
 
 /// Configuration of a [`Translator`] and of its training.
@@ -87,8 +89,8 @@ impl TranslatorConfig {
     ///
     /// [`Error::Config`] that names the field.
     pub fn check(&self) -> Result<()> {
+        self.tokenizer.check()?;
         let vocabulary = self.tokenizer.vocabulary;
-        config::at_least("vocabulary", vocabulary, 1)?;
         config::at_least("max_tokens", self.max_tokens, 2)?;
         self.model.clone().with_vocabularies(vocabulary, vocabulary).check()?;
         Ok(self.training.check()?)
@@ -171,8 +173,20 @@ struct About {
     model: ModelConfig,
     max_tokens: usize,
     shared: bool,
-    /// Hashes of the vocabularies.
+    /// Hashes of the vocabularies, by which earlier versions knew their tokenizers.
     vocabularies: [String; 2],
+    /// The tokenizers, source first. Earlier versions say none.
+    #[serde(default)]
+    tokenizers: Option<[AboutTokenizer; 2]>,
+}
+
+/// What a folder says of a tokenizer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct AboutTokenizer {
+    /// A hash of its file.
+    file: String,
+    /// The names of its special tokens.
+    special: SpecialNames,
 }
 
 /// A translation.
@@ -216,9 +230,10 @@ pub struct Evaluation {
 }
 
 const MODEL_FILE: &str = "model.safetensors";
-const SHARED_FILE: &str = "tokenizer.json";
-const SOURCE_FILE: &str = "source_tokenizer.json";
-const TARGET_FILE: &str = "target_tokenizer.json";
+/// Files of tokenizers, with the ending of their kind.
+const SHARED_FILE: &str = "tokenizer";
+const SOURCE_FILE: &str = "source_tokenizer";
+const TARGET_FILE: &str = "target_tokenizer";
 /// The name in the manifest.
 const NAME: &str = "translator";
 
@@ -267,8 +282,8 @@ impl Translator {
         Ok(Self { model, tokenizers, limit, device, stop: Stop::new() })
     }
 
-    /// Saves a folder with `model.safetensors` and `tokenizer.json` (or one a side), whole or not at
-    /// all.
+    /// Saves a folder with `model.safetensors` and `tokenizer.json` (or one a side; `.model` where
+    /// SentencePiece made it), whole or not at all.
     ///
     /// # Errors
     ///
@@ -276,11 +291,14 @@ impl Translator {
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<()> {
         let manifest = Manifest::new(env!("CARGO_PKG_NAME"), NAME, &self.about())?;
         atomic::write_folder(folder, |folder| {
+            let save = |tokenizer: &Tokenizer, name: &str| {
+                tokenizer.save(folder.join(name).with_extension(tokenizer.extension()))
+            };
             if self.tokenizers.is_shared() {
-                self.tokenizers.source().save(folder.join(SHARED_FILE))?;
+                save(self.tokenizers.source(), SHARED_FILE)?;
             } else {
-                self.tokenizers.source().save(folder.join(SOURCE_FILE))?;
-                self.tokenizers.target().save(folder.join(TARGET_FILE))?;
+                save(self.tokenizers.source(), SOURCE_FILE)?;
+                save(self.tokenizers.target(), TARGET_FILE)?;
             }
             let path = folder.join(MODEL_FILE);
             Ok(weights::save(&self.model, &manifest, weights::same_names, path)?)
@@ -304,25 +322,32 @@ impl Translator {
             return Err(model_utils::Error::Mismatch { path, differences }.into());
         }
         let about: About = manifest.config(&path)?;
-        let load = |name: &str, vocabulary: &String| {
-            let path = folder.join(name);
-            let tokenizer = Tokenizer::load(&path)?;
-            let found = tokenizer.fingerprint();
-            if found != *vocabulary {
+        let load = |name: &str, side: usize| {
+            let model = folder.join(name).with_extension("model");
+            let path = if model.is_file() { model } else { model.with_extension("json") };
+            let content = std::fs::read(&path).map_err(model_utils::Error::io("read", &path))?;
+            let told = about.tokenizers.as_ref().map(|sides| &sides[side]);
+            let place = path.display().to_string();
+            let names = told.map(|told| told.special.clone());
+            let tokenizer = Tokenizer::from_bytes(content, names, &place)?;
+            let (found, expected) = match told {
+                Some(told) => (tokenizer.fingerprint(), &told.file),
+                None => (tokenizer.vocabulary_fingerprint(), &about.vocabularies[side]),
+            };
+            if found != *expected {
                 let reason = format!(
-                    "it does not fit the model: its vocabulary of {} ids has the hash {found}, and \
-                     the model was trained with {vocabulary}",
+                    "it does not fit the model: its vocabulary of {} ids and its rules have the hash \
+                     {found}, and the model was trained with {expected}",
                     tokenizer.vocabulary_size()
                 );
-                return Err(Error::tokenizer(path.display().to_string(), reason));
+                return Err(Error::tokenizer(place, reason));
             }
             Ok(tokenizer)
         };
-        let [source, target] = &about.vocabularies;
         let tokenizers = if about.shared {
-            Tokenizers::shared(load(SHARED_FILE, source)?)
+            Tokenizers::shared(load(SHARED_FILE, 0)?)
         } else {
-            Tokenizers::each(load(SOURCE_FILE, source)?, load(TARGET_FILE, target)?)
+            Tokenizers::each(load(SOURCE_FILE, 0)?, load(TARGET_FILE, 1)?)
         };
         let device = device.clone().without_autodiff();
         let model = about.model.init(&device)?;
@@ -410,9 +435,15 @@ impl Translator {
         let source = self.encode(&[sentence])?;
         let limits = self.limits();
         let source = Padded::new(&source, limits.special.pad, &self.device);
-        let mut text = self.tokenizers.target().stream();
-        let tokens = Greedy.stream(&self.model, &source, &limits)?;
-        Ok(tokens.map(move |id| text.push(id)))
+        let mut text = Some(self.tokenizers.target().stream());
+        let mut tokens = Greedy.stream(&self.model, &source, &limits)?;
+        Ok(std::iter::from_fn(move || match tokens.next() {
+            Some(id) => text.as_mut().map(|text| text.push(id)),
+            None => {
+                let left = text.take().map(TokenStream::finish);
+                left.filter(|left| left.as_ref().map_or(true, |text| !text.is_empty()))
+            }
+        }))
     }
 
     /// The limits of [`translate`](Self::translate): the model's special tokens and longest sentence.
@@ -497,12 +528,17 @@ impl Translator {
     }
 
     fn about(&self) -> About {
-        let vocabularies = [self.tokenizers.source(), self.tokenizers.target()];
+        let sides = [self.tokenizers.source(), self.tokenizers.target()];
+        let tokenizers = sides.map(|tokenizer| AboutTokenizer {
+            file: tokenizer.fingerprint(),
+            special: tokenizer.special_names().clone(),
+        });
         About {
             model: self.model.config(),
             max_tokens: self.limit.max_tokens,
             shared: self.tokenizers.is_shared(),
-            vocabularies: vocabularies.map(Tokenizer::fingerprint),
+            vocabularies: sides.map(Tokenizer::vocabulary_fingerprint),
+            tokenizers: Some(tokenizers),
         }
     }
 }

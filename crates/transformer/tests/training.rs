@@ -50,7 +50,7 @@ fn config() -> TranslatorConfig {
         .with_log_every(1);
     TranslatorConfig::new(ModelConfig::Transformer(model))
         .with_budget(Budget::steps(20))
-        .with_tokenizer(TokenizerConfig::new().with_vocabulary(120))
+        .with_tokenizer(TokenizerConfig::new().with_vocabulary(120).with_byte_fallback(false))
         .with_training(training)
 }
 
@@ -411,9 +411,9 @@ fn folders_that_do_not_fit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model");
     let save = |vocabulary: usize| {
-        let config = config()
-            .with_budget(Budget::steps(1))
-            .with_tokenizer(TokenizerConfig::new().with_vocabulary(vocabulary));
+        let config = config().with_budget(Budget::steps(1)).with_tokenizer(
+            TokenizerConfig::new().with_vocabulary(vocabulary).with_byte_fallback(false),
+        );
         let translator = Translator::train(&splits, &config, &device, &mut Silent).unwrap();
         translator.save(&path).unwrap();
         fs::read(path.join("tokenizer.json")).unwrap()

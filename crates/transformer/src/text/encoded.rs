@@ -6,7 +6,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::token_limit::{Overlong, TokenLimit};
-use super::tokenizer::{Tokenizer, TokenizerConfig};
+use super::tokenizer::Tokenizer;
+use super::tokenizer_config::TokenizerConfig;
 use crate::encoder_decoder::EncoderDecoder;
 use crate::error::{Error, Result};
 

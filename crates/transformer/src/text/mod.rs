@@ -2,10 +2,16 @@
 
 mod batches;
 mod encoded;
+mod sentence_piece;
 mod special;
+mod spellings;
 mod splits;
+mod subword_trainer;
 mod token_limit;
+mod token_stream;
 mod tokenizer;
+mod tokenizer_config;
+mod unigram_trainer;
 
 pub use batches::TokenBatches;
 pub(crate) use batches::by_length;
@@ -13,4 +19,6 @@ pub use encoded::{EncodedPair, Tokenizers};
 pub use special::{SpecialNames, SpecialTokens};
 pub use splits::{Filter, Side, Splits};
 pub use token_limit::{Overlong, TokenLimit};
-pub use tokenizer::{Subwords, TokenStream, Tokenizer, TokenizerConfig};
+pub use token_stream::TokenStream;
+pub use tokenizer::Tokenizer;
+pub use tokenizer_config::{Normalization, Subwords, TokenizerConfig};

@@ -24,7 +24,8 @@ use crate::error::{Error, Result};
 use crate::metrics::{Bleu, BleuScore, Chrf, Metric, Ter};
 use crate::model::{Model, ModelConfig};
 use crate::text::{
-    MarianFiles, Overlong, SpecialNames, Splits, TokenLimit, Tokenizer, TokenizerConfig, Tokenizers,
+    MarianFiles, Overlong, SpecialNames, SpecialTokens, Splits, TokenLimit, TokenStream, Tokenizer,
+    TokenizerConfig, Tokenizers,
 };
 use crate::trainer::{COUNTED, Schedule, Trainer, TrainingConfig, teacher_forced};
 
@@ -90,8 +91,8 @@ impl TranslatorConfig {
     ///
     /// [`Error::Config`] that names the field.
     pub fn check(&self) -> Result<()> {
+        self.tokenizer.check()?;
         let vocabulary = self.tokenizer.vocabulary;
-        config::at_least("vocabulary", vocabulary, 1)?;
         config::at_least("max_tokens", self.max_tokens, 2)?;
         self.model.clone().with_vocabularies(vocabulary, vocabulary).check()?;
         Ok(self.training.check()?)
@@ -177,11 +178,11 @@ struct About {
     model: ModelConfig,
     max_tokens: usize,
     shared: bool,
-    /// Hashes of the vocabularies.
+    /// Hashes of the vocabularies, by which earlier versions knew their tokenizers.
     vocabularies: [String; 2],
-    /// Those of the special tokens.
+    /// The tokenizers, source first. Earlier versions say none.
     #[serde(default)]
-    names: SpecialNames,
+    tokenizers: Option<[AboutTokenizer; 2]>,
     #[serde(default)]
     limits: Option<LengthLimits>,
     #[serde(default = "default_strategy")]
@@ -191,6 +192,18 @@ struct About {
 /// A beam of 4.
 fn default_strategy() -> Strategy {
     Beam::new(4).into()
+}
+
+/// What a folder says of a tokenizer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct AboutTokenizer {
+    /// A hash of its file.
+    file: String,
+    /// The names of its special tokens.
+    special: SpecialNames,
+    /// And their ids, where the file does not tell them.
+    #[serde(default)]
+    ids: Option<SpecialTokens>,
 }
 
 /// A translation.
@@ -255,9 +268,10 @@ pub struct Evaluation {
 }
 
 const MODEL_FILE: &str = "model.safetensors";
-const SHARED_FILE: &str = "tokenizer.json";
-const SOURCE_FILE: &str = "source_tokenizer.json";
-const TARGET_FILE: &str = "target_tokenizer.json";
+/// Files of tokenizers, with the ending of their kind.
+const SHARED_FILE: &str = "tokenizer";
+const SOURCE_FILE: &str = "source_tokenizer";
+const TARGET_FILE: &str = "target_tokenizer";
 /// The name in the manifest.
 const NAME: &str = "translator";
 
@@ -307,8 +321,8 @@ impl Translator {
         Ok(Self { model, tokenizers, limit, limits, strategy, device, stop })
     }
 
-    /// Saves a folder with `model.safetensors` and `tokenizer.json` (or one a side), whole or not at
-    /// all.
+    /// Saves a folder with `model.safetensors` and `tokenizer.json` (or one a side; `.model` where
+    /// SentencePiece made it), whole or not at all.
     ///
     /// # Errors
     ///
@@ -316,14 +330,16 @@ impl Translator {
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<()> {
         let manifest = Manifest::new(env!("CARGO_PKG_NAME"), NAME, &self.about())?;
         atomic::write_folder(folder, |folder| {
-            if self.tokenizers.is_shared() {
-                self.tokenizers.source().save(folder.join(SHARED_FILE))?;
-            } else {
-                self.tokenizers.source().save(folder.join(SOURCE_FILE))?;
-                self.tokenizers.target().save(folder.join(TARGET_FILE))?;
-            }
+            let save = |tokenizer: &Tokenizer, name: &str| {
+                tokenizer.save(folder.join(name).with_extension(tokenizer.extension()))
+            };
             if let Some(files) = self.tokenizers.files() {
                 files.write(folder)?;
+            } else if self.tokenizers.is_shared() {
+                save(self.tokenizers.source(), SHARED_FILE)?;
+            } else {
+                save(self.tokenizers.source(), SOURCE_FILE)?;
+                save(self.tokenizers.target(), TARGET_FILE)?;
             }
             let path = folder.join(MODEL_FILE);
             Ok(weights::save(&self.model, &manifest, weights::same_names, path)?)
@@ -347,27 +363,45 @@ impl Translator {
             return Err(model_utils::Error::Mismatch { path, differences }.into());
         }
         let about: About = manifest.config(&path)?;
-        let load = |name: &str, vocabulary: &String| {
-            let path = folder.join(name);
-            let tokenizer = Tokenizer::load_named(&path, about.names.clone())?;
-            let found = tokenizer.fingerprint();
-            if found != *vocabulary {
+        let told = |side: usize| about.tokenizers.as_ref().map(|sides| &sides[side]);
+        let check = |tokenizer: &Tokenizer, side: usize, place: String| {
+            let (found, expected) = match told(side) {
+                Some(told) => (tokenizer.fingerprint(), &told.file),
+                None => (tokenizer.vocabulary_fingerprint(), &about.vocabularies[side]),
+            };
+            if found != *expected {
                 let reason = format!(
-                    "it does not fit the model: its vocabulary of {} ids has the hash {found}, and \
-                     the model was trained with {vocabulary}",
+                    "it does not fit the model: its vocabulary of {} ids and its rules have the hash \
+                     {found}, and the model was trained with {expected}",
                     tokenizer.vocabulary_size()
                 );
-                return Err(Error::tokenizer(path.display().to_string(), reason));
+                return Err(Error::tokenizer(place, reason));
             }
-            Ok(tokenizer)
+            Ok(())
         };
-        let [source, target] = &about.vocabularies;
-        let tokenizers = if about.shared {
-            Tokenizers::shared(load(SHARED_FILE, source)?)
+        let load = |name: &str, side: usize| {
+            let model = folder.join(name).with_extension("model");
+            let path = if model.is_file() { model } else { model.with_extension("json") };
+            let content = std::fs::read(&path).map_err(model_utils::Error::io("read", &path))?;
+            let place = path.display().to_string();
+            let names = told(side).map(|told| told.special.clone());
+            let tokenizer = Tokenizer::from_bytes(content, names, &place)?;
+            check(&tokenizer, side, place)?;
+            Ok::<_, Error>(tokenizer)
+        };
+        let tokenizers = if let Some(ids) = told(0).and_then(|told| told.ids) {
+            let files = MarianFiles::open(folder)?;
+            let tokenizers = files.tokenizers([ids.pad, ids.bos, ids.eos], folder)?;
+            for (tokenizer, side) in [tokenizers.source(), tokenizers.target()].into_iter().zip(0..)
+            {
+                check(tokenizer, side, folder.display().to_string())?;
+            }
+            tokenizers
+        } else if about.shared {
+            Tokenizers::shared(load(SHARED_FILE, 0)?)
         } else {
-            Tokenizers::each(load(SOURCE_FILE, source)?, load(TARGET_FILE, target)?)
+            Tokenizers::each(load(SOURCE_FILE, 0)?, load(TARGET_FILE, 1)?)
         };
-        let tokenizers = tokenizers.with_files(MarianFiles::find(folder)?);
         let device = device.clone().without_autodiff();
         let model = about.model.init(&device)?;
         let model = weights::load(model, &manifest, weights::same_names, &path)?;
@@ -525,8 +559,7 @@ impl Translator {
         let wanted: Vec<Vec<u32>> =
             encoded.iter().flatten().flatten().map(|source| source.ids.clone()).collect();
         let listen = |done| self.stop.check("translation", format!("sentence {done}"));
-        let found =
-            decode_batched(&self.model, &wanted, strategy, limits, &self.device, &listen)?;
+        let found = decode_batched(&self.model, &wanted, strategy, limits, &self.device, &listen)?;
         let mut found = found.into_iter();
         let answer = |(at, source): (usize, Result<Option<Source>>)| {
             let Some(source) = source? else { return Ok(vec![Translation::of_nothing()]) };
@@ -559,13 +592,19 @@ impl Translator {
     pub fn stream(&self, sentence: &str) -> Result<impl Iterator<Item = Result<String>> + '_> {
         let source = self.encode(0, sentence)?;
         let limits = self.limits();
-        let mut text = self.tokenizers.target().stream();
+        let mut text = Some(self.tokenizers.target().stream());
         let tokens = source.map(|source| {
             let source = Padded::new(&[source.ids], limits.special.pad, &self.device);
             Greedy.stream(&self.model, &source, &limits)
         });
-        let tokens = tokens.transpose()?.into_iter().flatten();
-        Ok(tokens.map(move |id| text.push(id)))
+        let mut tokens = tokens.transpose()?.into_iter().flatten();
+        Ok(std::iter::from_fn(move || match tokens.next() {
+            Some(id) => text.as_mut().map(|text| text.push(id)),
+            None => {
+                let left = text.take().map(TokenStream::finish);
+                left.filter(|left| left.as_ref().map_or(true, |text| !text.is_empty()))
+            }
+        }))
     }
 
     /// The limits of [`translate`](Self::translate): what its folder or
@@ -665,13 +704,18 @@ impl Translator {
     }
 
     fn about(&self) -> About {
-        let vocabularies = [self.tokenizers.source(), self.tokenizers.target()];
+        let sides = [self.tokenizers.source(), self.tokenizers.target()];
+        let tokenizers = sides.map(|tokenizer| AboutTokenizer {
+            file: tokenizer.fingerprint(),
+            special: tokenizer.special_names().clone(),
+            ids: self.tokenizers.files().map(|_| tokenizer.special()),
+        });
         About {
             model: self.model.config(),
             max_tokens: self.limit.max_tokens,
             shared: self.tokenizers.is_shared(),
-            vocabularies: vocabularies.map(Tokenizer::fingerprint),
-            names: self.tokenizers.source().special_names().clone(),
+            vocabularies: sides.map(Tokenizer::vocabulary_fingerprint),
+            tokenizers: Some(tokenizers),
             limits: self.limits.clone(),
             strategy: self.strategy.clone(),
         }

@@ -21,9 +21,9 @@ use model_utils::train::{Budget, Silent};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use transformer::{
-    Beam, EncoderDecoder as _, Error, Grammar, Greedy, LengthLimits,
-    LengthPenalty, Model, ModelConfig, NormOrder, Padded, Positions, Schedule, SpecialTokens,
-    Splits, Strategy, TrainingConfig, TransformerConfig, Translator, TranslatorConfig, Tying,
+    Beam, EncoderDecoder as _, Error, Grammar, Greedy, LengthLimits, LengthPenalty, Model,
+    ModelConfig, NormOrder, Padded, Positions, Schedule, SpecialTokens, Splits, Strategy,
+    TrainingConfig, TransformerConfig, Translator, TranslatorConfig, Tying,
 };
 
 #[derive(Deserialize)]
@@ -325,8 +325,7 @@ fn what_their_layout_cannot_tell_is_refused_by_name() {
         assert!(error.contains(&format!("`{field}`")), "{error}");
         assert!(!folder.exists());
     };
-    let transformer =
-        |field: &str, config| refused(field, ModelConfig::Transformer(config), true);
+    let transformer = |field: &str, config| refused(field, ModelConfig::Transformer(config), true);
     transformer("norm", post().with_norm(NormOrder::Pre));
     transformer("final_norm", post().with_final_norm(true));
     transformer("tying", post().with_tying(Tying::Output));
@@ -355,7 +354,12 @@ fn a_loaded_model_trains_on() {
     trainer.train(Budget::steps(60), &mut Silent).unwrap();
     let after = Translator::from_trainer(trainer).unwrap().with_limits(loaded.limits());
     let after = after.evaluate(&splits.test, &Greedy).unwrap();
-    assert!(after.perplexity < 0.9 * before.perplexity, "{} {}", after.perplexity, before.perplexity);
+    assert!(
+        after.perplexity < 0.9 * before.perplexity,
+        "{} {}",
+        after.perplexity,
+        before.perplexity
+    );
     // The one that was loaded is as it was.
     let still = loaded.evaluate(&splits.test, &Greedy).unwrap();
     assert_eq!(still.translations, before.translations);

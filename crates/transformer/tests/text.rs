@@ -23,7 +23,7 @@ fn sentences() -> Vec<String> {
 }
 
 fn config(subwords: Subwords) -> TokenizerConfig {
-    TokenizerConfig::new().with_subwords(subwords).with_vocabulary(300)
+    TokenizerConfig::new().with_subwords(subwords).with_vocabulary(600)
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn text_goes_to_ids_and_back() {
     let sentences = sentences();
     for subwords in ALL {
         let tokenizer = Tokenizer::train(&config(subwords), &sentences).unwrap();
-        assert!(tokenizer.vocabulary_size() <= 300, "{subwords:?}");
+        assert!(tokenizer.vocabulary_size() <= 600, "{subwords:?}");
         for sentence in &sentences {
             let ids = tokenizer.encode(sentence).unwrap();
             assert!(!ids.contains(&tokenizer.special().unk), "{subwords:?}: {sentence}");
@@ -64,7 +64,7 @@ fn the_training_of_a_tokenizer_is_stopped() {
         assert_eq!(error, format!("training of the tokenizer was stopped at {place}"));
     }
     let whole = Tokenizer::train(&config, &sentences).unwrap();
-    assert_eq!(train(2 * count + 1).unwrap().to_json().unwrap(), whole.to_json().unwrap());
+    assert_eq!(train(2 * count + 1).unwrap().content(), whole.content());
 
     let pairs: SentencePairs = (0..1500).map(|_| ("o gato", "the cat")).collect();
     let tokenizers = Tokenizers::shared(whole);
@@ -91,7 +91,7 @@ fn the_same_sentences_give_the_same_tokenizer_and_a_file_keeps_it() {
         let lower = config(subwords).with_lowercase(true);
         let one = Tokenizer::train(&lower, sentences()).unwrap();
         let other = Tokenizer::train(&lower, sentences()).unwrap();
-        assert_eq!(one.to_json().unwrap(), other.to_json().unwrap(), "{subwords:?}");
+        assert_eq!(one.content(), other.content(), "{subwords:?}");
 
         let path = folder.path().join("tokenizer.json");
         one.save(&path).unwrap();
@@ -112,7 +112,7 @@ fn tokenizers_are_trained_from_files() {
     gzip(&path, &(sentences().join("\n") + "\n"));
     let from_file = Tokenizer::train_from_files(&config(Subwords::Bpe), &[&path]).unwrap();
     let from_memory = Tokenizer::train(&config(Subwords::Bpe), sentences()).unwrap();
-    assert_eq!(from_file.to_json().unwrap(), from_memory.to_json().unwrap());
+    assert_eq!(from_file.content(), from_memory.content());
 }
 
 #[test]
@@ -154,7 +154,8 @@ fn what_cannot_be_a_tokenizer_is_refused() {
     assert!(error.contains("tokenizer.json: it cannot be read"), "{error}");
 
     // A tokenizer of elsewhere names its special tokens otherwise.
-    let json = Tokenizer::train(&config(Subwords::Bpe), sentences()).unwrap().to_json().unwrap();
+    let trained = Tokenizer::train(&config(Subwords::Bpe), sentences()).unwrap();
+    let json = String::from_utf8(trained.content().to_vec()).unwrap();
     fs::write(&path, json.replace("<bos>", "[CLS]")).unwrap();
     let error = message(Tokenizer::load(&path).unwrap_err());
     assert!(error.contains("does not know the special token `<bos>`"), "{error}");
@@ -285,7 +286,10 @@ fn filters_go_by_words() {
 fn over_long_sentences_are_refused_with_their_line_or_cut_when_asked() {
     let pairs: SentencePairs =
         [("o gato", "the cat"), ("o gato e o gato e o gato", "the cat")].into_iter().collect();
-    let letters = TokenizerConfig::new().with_vocabulary(20).with_min_frequency(100);
+    let letters = TokenizerConfig::new()
+        .with_vocabulary(20)
+        .with_min_frequency(100)
+        .with_byte_fallback(false);
     let tokenizers = Tokenizers::train_shared(&letters, &pairs).unwrap();
     let error =
         tokenizers.encode(&pairs, "train.por", TokenLimit::new(12, Overlong::Refuse)).unwrap_err();

@@ -67,9 +67,10 @@ impl Translator {
             Generation::read(&[&told], &folder.join(CONFIG))?
         };
         let [pad, bos, eos] = config.special();
-        let tokenizers = match MarianFiles::find(folder)? {
-            Some(files) => files.tokenizers([pad, bos, eos], folder)?,
-            None => Tokenizers::shared(tokenizer(folder)?),
+        let tokenizers = if MarianFiles::are_in(folder) {
+            MarianFiles::open(folder)?.tokenizers([pad, bos, eos], folder)?
+        } else {
+            Tokenizers::shared(tokenizer(folder)?)
         };
         let path = WEIGHTS.map(|name| folder.join(name));
         let path = if path[0].exists() { &path[0] } else { &path[1] };
@@ -139,8 +140,8 @@ fn write(folder: &Path, name: &str, value: &impl Serialize) -> Result<()> {
 /// A `tokenizer.json` that adds the end, and what `AutoTokenizer` asks beside it.
 fn write_tokenizer(folder: &Path, tokenizer: &Tokenizer, max_tokens: usize) -> Result<()> {
     let path = folder.join(TOKENIZER);
-    let mut text: serde_json::Value = serde_json::from_str(&tokenizer.to_json()?)
-        .map_err(|error| Error::hugging_face(&path, error.to_string()))?;
+    let mut text: serde_json::Value = serde_json::from_slice(tokenizer.content())
+        .map_err(|_| Error::hugging_face(&path, "expected a `tokenizer.json`, not a `.model`"))?;
     let names = tokenizer.special_names();
     let (eos, id) = (&names.eos, tokenizer.special().eos);
     let end = json!({"SpecialToken": {"id": eos, "type_id": 0}});

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::marian_files::MarianFiles;
 use super::token_limit::{Overlong, TokenLimit};
-use super::tokenizer::{Tokenizer, TokenizerConfig};
+use super::tokenizer::Tokenizer;
+use super::tokenizer_config::TokenizerConfig;
 use crate::encoder_decoder::EncoderDecoder;
 use crate::error::{Error, Result};
 

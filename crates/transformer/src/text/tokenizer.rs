@@ -1,146 +1,72 @@
-//! Tokenizers: text to subword ids and back, trained here or read from `tokenizer.json`.
+//! Tokenizers: text to subword ids and back, trained here or read from a file.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
-use burn::config::Config;
-use model_utils::config::{self, ConfigError};
 use model_utils::data::read_sentences;
 use model_utils::train::{Asks, Stoppable};
-use serde::{Deserialize, Serialize};
-use tokenizers::decoders::DecoderWrapper;
-use tokenizers::models::TrainerWrapper;
-use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
-use tokenizers::models::unigram::{Unigram, UnigramTrainer};
-use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainerBuilder};
-use tokenizers::normalizers::replace::{Replace, ReplacePattern};
-use tokenizers::normalizers::{Lowercase, NFC, NormalizerWrapper, Sequence, Strip};
-use tokenizers::pre_tokenizers::PreTokenizerWrapper;
-use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
-use tokenizers::pre_tokenizers::punctuation::Punctuation;
-use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::{
-    AddedToken, DecodeStream, ModelWrapper, NormalizedString, Normalizer as _, OffsetReferential,
-    OffsetType, PostProcessorWrapper, PreTokenizedString, PreTokenizer as _,
+    Model as _, ModelWrapper, NormalizedString, Normalizer as _, NormalizerWrapper, OffsetType,
+    PreTokenizer as _, SplitDelimiterBehavior, Token,
 };
 
-use super::marian_files::unmatched;
+use super::sentence_piece::SentencePiece;
 use super::special::{SpecialNames, SpecialTokens};
+use super::spellings::Spellings;
+use super::subword_trainer;
+use super::token_stream::TokenStream;
+use super::tokenizer_config::{TokenizerConfig, byte_of, byte_token};
 use crate::error::{Error, Result};
 use crate::fingerprint::fingerprint;
 
-/// How words are cut into subwords.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Subwords {
-    /// Byte-pair encoding: the most frequent neighbours are joined, again and again (Sennrich et al.
-    /// 2016, <https://arxiv.org/abs/1508.07909>).
-    #[default]
-    Bpe,
-    /// `WordPiece`: longest match first; pieces that go on a word begin with `##` (Schuster and
-    /// Nakajima 2012).
-    WordPiece,
-    /// A unigram language model: of all ways to cut a word, the most probable (Kudo 2018,
-    /// <https://arxiv.org/abs/1804.10959>).
-    Unigram,
-}
-
-impl std::str::FromStr for Subwords {
-    type Err = ConfigError;
-
-    fn from_str(name: &str) -> Result<Self, ConfigError> {
-        match name {
-            "bpe" => Ok(Self::Bpe),
-            "word_piece" | "wordpiece" => Ok(Self::WordPiece),
-            "unigram" => Ok(Self::Unigram),
-            _ => {
-                Err(ConfigError::new("subwords", format!("{name:?}"), "bpe, word_piece or unigram"))
-            }
-        }
-    }
-}
-
-/// How a tokenizer is trained.
-#[derive(Config, Debug, PartialEq)]
-pub struct TokenizerConfig {
-    /// How words are cut.
-    #[config(default = "Subwords::Bpe")]
-    pub subwords: Subwords,
-    /// The most ids, with the special tokens; little text gives fewer.
-    #[config(default = 6000)]
-    pub vocabulary: usize,
-    /// Whether letters are made small first; what is decoded then has small letters.
-    #[config(default = false)]
-    pub lowercase: bool,
-    /// Pairs of neighbours that come less often are not joined (BPE and `WordPiece`).
-    #[config(default = 2)]
-    pub min_frequency: u64,
-}
-
 /// Turns text into ids and ids into text.
 ///
-/// Words carry the mark `▁` where a space stood before them, so that decoding is exact but for white
-/// space: runs of it become one space, that at the ends is cut off. Text is brought to the
-/// normalisation form NFC. All of it is kept in the file.
+/// One that is trained here puts the mark `▁` on words where a space stood before them, so that
+/// decoding is exact but for white space: runs of it become one space, that at the ends is cut off.
+/// Text is brought to the form of Unicode that the configuration names. All of it is kept in the file,
+/// but one thing: the format of `WordPiece` knows no bytes, so that other readers of the file see an
+/// unknown token where this one has the bytes of a character.
+///
+/// Text is text: what spells a special token, or the token of a byte, does not become one.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    engine: Arc<Engine>,
+    /// The file.
+    content: Arc<[u8]>,
     names: SpecialNames,
     special: SpecialTokens,
+}
+
+/// What does the work.
+#[derive(Debug)]
+enum Engine {
+    HuggingFace { inner: Box<tokenizers::Tokenizer>, spellings: Spellings, size: usize },
+    SentencePiece(Box<SentencePiece>),
 }
 
 impl Tokenizer {
     /// Trains on sentences. The same sentences give the same tokenizer.
     ///
-    /// `stop.around(&config)` ends it between two sentences that are read or counted. What the crate
-    /// `tokenizers` then makes of them it does in one go, which nothing ends: a stop meanwhile is told
-    /// when it is done.
+    /// `stop.around(&config)` ends it between two sentences that are read or counted, and between two
+    /// rounds of a unigram model. Neighbours are joined (BPE, `WordPiece`) in one go, which nothing
+    /// ends: a stop meanwhile is told when it is done.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a vocabulary that the characters do not fit into, [`Error::Tokenizer`]
-    /// where there is no sentence; [`Stopped`](model_utils::Error::Stopped).
+    /// [`Error::Config`] for a field that cannot work, and for a vocabulary that the characters do not
+    /// fit into; [`Error::Tokenizer`] where there is no sentence;
+    /// [`Stopped`](model_utils::Error::Stopped).
     pub fn train<'a, T: AsRef<str>, S: Asks>(
         config: impl Into<Stoppable<&'a TokenizerConfig, S>>,
         sentences: impl IntoIterator<Item = T>,
     ) -> Result<Self> {
         let (config, stop) = config.into().into_parts();
         let names = SpecialNames::default();
-        let listen =
-            |at: usize| stop.check("training of the tokenizer", format_args!("sentence {at}"));
-        let sentences: Vec<String> = sentences
-            .into_iter()
-            .enumerate()
-            .map(|(at, sentence)| listen(at).map(|()| sentence.as_ref().to_owned()))
-            .collect::<Result<_, _>>()?;
-        if sentences.iter().all(|sentence| sentence.trim().is_empty()) {
-            return Err(Error::tokenizer("in training", "there is no sentence to learn from"));
-        }
-        let words = words(config, &sentences, listen)?;
-        let letters: BTreeSet<char> = words.keys().flat_map(|word| word.chars()).collect();
-        // Letters that go on a word are tokens of their own.
-        let forms = if config.subwords == Subwords::WordPiece { 2 } else { 1 };
-        let least = names.all().len() + forms * letters.len();
-        config::require(
-            config.vocabulary >= least,
-            "vocabulary",
-            config.vocabulary,
-            format!("at least {least}: the special tokens and every character"),
-        )?;
-        let model = match config.subwords {
-            Subwords::Unigram => unigram(config, &names, words)?,
-            Subwords::Bpe | Subwords::WordPiece => {
-                let mut learning = assemble(untrained(config.subwords, &names)?, config)?;
-                learning
-                    .train(&mut trainer(config, &names, &letters), sentences.into_iter())
-                    .map_err(in_training)?;
-                learning.get_model().clone()
-            }
-        };
-        stop.check("training of the tokenizer", "its end")?;
-        let mut inner = assemble(model, config)?;
-        inner.add_special_tokens(&added(names.all()));
-        Self::new(inner, names, "in training")
+        let inner = subword_trainer::train(config, &names, sentences, &stop)?;
+        let place = "in training";
+        let content =
+            inner.to_string(false).map_err(|error| Error::tokenizer(place, error))?.into_bytes();
+        Self::hugging_face(inner, content, names, place)
     }
 
     /// Trains on text files with a sentence a line, gzipped or not.
@@ -159,57 +85,126 @@ impl Tokenizer {
         Self::train(config, sentences)
     }
 
-    /// Reads a `tokenizer.json` whose special tokens have the names of this crate.
+    /// Reads a `tokenizer.json` whose special tokens have the names of this crate, or a `.model` of
+    /// SentencePiece, which says itself how they are called; which of the two it is, its content tells.
+    ///
+    /// A special token that a `.model` lacks, as most lack padding, gets an id behind the last piece.
     ///
     /// # Errors
     ///
     /// As [`load_named`](Self::load_named).
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        Self::load_named(path, SpecialNames::default())
+        Self::read(path.as_ref(), None)
     }
 
-    /// Reads a `tokenizer.json` from anywhere, with the names of its special tokens.
+    /// Reads a `tokenizer.json` or a `.model` from anywhere, with the names of its special tokens.
     ///
     /// # Errors
     ///
-    /// [`Error::Tokenizer`] with the path for a file that cannot be read, is no tokenizer, or does
-    /// not know one of the special tokens.
+    /// [`Error::Utils`] for a file that cannot be read, [`Error::Tokenizer`] with the path for one that
+    /// is no tokenizer, or does not know one of the special tokens.
     pub fn load_named(path: impl AsRef<Path>, names: SpecialNames) -> Result<Self> {
-        let path = path.as_ref();
-        let text = std::fs::read(path).map_err(model_utils::Error::io("read", path))?;
-        let place = path.display().to_string();
-        let inner = tokenizers::Tokenizer::from_bytes(&text)
-            .map_err(|error| Error::tokenizer(&place, format!("it cannot be read: {error}")))?;
-        Self::new(inner, names, &place)
+        Self::read(path.as_ref(), Some(names))
     }
 
-    pub(super) fn new(
+    fn read(path: &Path, names: Option<SpecialNames>) -> Result<Self> {
+        let content = std::fs::read(path).map_err(model_utils::Error::io("read", path))?;
+        Self::from_bytes(content, names, &path.display().to_string())
+    }
+
+    /// Reads the content of a file; `place` is told in errors.
+    pub(crate) fn from_bytes(
+        content: Vec<u8>,
+        names: Option<SpecialNames>,
+        place: &str,
+    ) -> Result<Self> {
+        if SentencePiece::is(&content) {
+            let (model, names, special) = SentencePiece::read(&content, names, place)?;
+            let engine = Arc::new(Engine::SentencePiece(Box::new(model)));
+            return Ok(Self { engine, content: content.into(), names, special });
+        }
+        let inner = tokenizers::Tokenizer::from_bytes(&content).map_err(|error| {
+            let reason = format!(
+                "it cannot be read as `tokenizer.json`, nor as a model of SentencePiece: {error}"
+            );
+            Error::tokenizer(place, reason)
+        })?;
+        Self::hugging_face(inner, content, names.unwrap_or_default(), place)
+    }
+
+    /// One that a model of SentencePiece cuts and a vocabulary numbers, as Marian's are; `special` are
+    /// the ids of padding, begin and end.
+    pub(super) fn numbered(
+        content: &[u8],
+        vocabulary: &[String],
+        [pad, bos, eos]: [u32; 3],
+        place: &str,
+    ) -> Result<Self> {
+        let (mut model, names, _) = SentencePiece::read(content, None, place)?;
+        let unk = model.number(vocabulary, [pad, bos, eos], &names.unk, place)?;
+        let name = |id: u32| {
+            let name = vocabulary.get(id as usize).cloned();
+            name.ok_or_else(|| {
+                Error::tokenizer(place, format!("the vocabulary lacks the special id {id}"))
+            })
+        };
+        let names = SpecialNames { pad: name(pad)?, bos: name(bos)?, eos: name(eos)?, ..names };
+        let special = SpecialTokens { pad, bos, eos, unk };
+        // What tells it from others is both.
+        let pieces = vocabulary.iter().flat_map(|piece| [piece.as_bytes(), b"\0"]).flatten();
+        let content = content.iter().chain(pieces).copied().collect();
+        let engine = Arc::new(Engine::SentencePiece(Box::new(model)));
+        Ok(Self { engine, content, names, special })
+    }
+
+    fn hugging_face(
         mut inner: tokenizers::Tokenizer,
+        content: Vec<u8>,
         names: SpecialNames,
         place: &str,
     ) -> Result<Self> {
         let special = names.resolve(|name| inner.token_to_id(name), place)?;
-        // Text that spells a special token is text.
         inner.set_encode_special_tokens(true);
-        Ok(Self { inner, names, special })
+        let vocabulary = inner.get_vocab(true);
+        // There may be ids without a token.
+        let size = vocabulary.values().max().map_or(0, |&id| id as usize + 1);
+        let added = inner.get_added_tokens_decoder();
+        let added = added.into_values().filter(|token| token.special).map(|token| token.content);
+        let bytes = vocabulary.into_keys().filter(|token| byte_of(token).is_some());
+        let named = names.all().map(str::to_owned);
+        let spellings = Spellings::new(added.chain(named).chain(bytes));
+        let inner = Box::new(inner);
+        let engine = Arc::new(Engine::HuggingFace { inner, spellings, size });
+        Ok(Self { engine, content: content.into(), names, special })
     }
 
-    /// Writes `tokenizer.json`, whole or not at all.
+    /// Writes the file, whole or not at all: `tokenizer.json`, or the `.model` that was read.
     ///
     /// # Errors
     ///
-    /// [`Error::Utils`] where the file cannot be written.
+    /// [`Error::Utils`] where the file cannot be written, [`Error::Tokenizer`] for one of a Marian
+    /// model, which is a part of the files of its translator.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        Ok(model_utils::atomic::write(path, self.to_json()?.as_bytes())?)
+        if matches!(&*self.engine, Engine::SentencePiece(model) if model.is_numbered()) {
+            let reason = "it is numbered by a vocabulary of both sides, which one file cannot hold: \
+                          save the translator";
+            return Err(Error::tokenizer("of a Marian model", reason));
+        }
+        Ok(model_utils::atomic::write(path, &self.content)?)
     }
 
-    /// The text of `tokenizer.json`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Tokenizer`] for a part that cannot be written as JSON.
-    pub fn to_json(&self) -> Result<String> {
-        self.inner.to_string(false).map_err(|error| Error::tokenizer("to JSON", error))
+    /// How the name of the file ends.
+    pub(crate) fn extension(&self) -> &'static str {
+        match &*self.engine {
+            Engine::HuggingFace { .. } => "json",
+            Engine::SentencePiece(_) => "model",
+        }
+    }
+
+    /// The content of the file that [`save`](Self::save) writes; of one of a Marian model all that it
+    /// was read from.
+    pub fn content(&self) -> &[u8] {
+        &self.content
     }
 
     /// The ids of a text, without begin and end.
@@ -218,23 +213,38 @@ impl Tokenizer {
     ///
     /// [`Error::Tokenizer`] where the model has no token for a part, not even the unknown one.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let failed = |error| Error::tokenizer("on a sentence", error);
-        let fast = self.inner.encode_fast(text, false).map_err(failed)?;
-        let unknown = self.special.unk;
-        if !fast.get_ids().contains(&unknown) {
-            return Ok(fast.get_ids().to_vec());
+        match &*self.engine {
+            Engine::HuggingFace { inner, spellings, .. } => self
+                .encode_by(inner, spellings, text)
+                .map_err(|error| Error::tokenizer("on a sentence", error)),
+            Engine::SentencePiece(model) => Ok(model.encode(text)),
         }
-        // What a side cannot cut may be a piece of the other side's, where a vocabulary is of both.
-        let whole = self.inner.encode(text, false).map_err(failed)?;
-        let of_other_side = |surface: &str| {
-            let id = self.inner.token_to_id(&unmatched(surface))?;
-            (!self.special.is_special(id)).then_some(id)
-        };
-        let tokens = whole.get_ids().iter().zip(whole.get_tokens());
-        let id = |(&id, surface): (&u32, &String)| {
-            if id == unknown { of_other_side(surface).unwrap_or(id) } else { id }
-        };
-        Ok(tokens.map(id).collect())
+    }
+
+    /// The steps of the crate `tokenizers`, with a cut where the text spells a special token, and
+    /// without what a file may say of filling up and cutting off.
+    fn encode_by(
+        &self,
+        inner: &tokenizers::Tokenizer,
+        spellings: &Spellings,
+        text: &str,
+    ) -> tokenizers::Result<Vec<u32>> {
+        let added = inner.get_added_vocabulary();
+        let mut text = added.extract_and_normalize(inner.get_normalizer(), text);
+        if let Some(pre_tokenizer) = inner.get_pre_tokenizer() {
+            pre_tokenizer.pre_tokenize(&mut text)?;
+        }
+        text.split(|_, part| part.split(spellings, SplitDelimiterBehavior::Isolated))?;
+        let model = inner.get_model();
+        text.tokenize(|part| {
+            let tokens = model.tokenize(part.get())?;
+            let unknown = matches!(tokens.as_slice(), [one] if one.id == self.special.unk);
+            if unknown && matches!(model, ModelWrapper::WordPiece(_)) {
+                return Ok(as_bytes(model, part.get()).unwrap_or(tokens));
+            }
+            Ok(tokens)
+        })?;
+        Ok(text.into_encoding(None, 0, OffsetType::None)?.get_ids().to_vec())
     }
 
     /// A text as the model gets it: its white space, normalisation form and letter case. What a
@@ -244,9 +254,12 @@ impl Tokenizer {
     ///
     /// [`Error::Tokenizer`] where the normaliser fails.
     pub fn normalize(&self, text: &str) -> Result<String> {
+        let inner = match &*self.engine {
+            Engine::HuggingFace { inner, .. } => inner,
+            Engine::SentencePiece(model) => return Ok(model.normalize(text)),
+        };
         let mut text = NormalizedString::from(text);
-        let normalizer = self.inner.get_normalizer();
-        for step in normalizer.map(of_text).unwrap_or_default() {
+        for step in inner.get_normalizer().map(of_text).unwrap_or_default() {
             step.normalize(&mut text).map_err(|error| Error::tokenizer("on a sentence", error))?;
         }
         Ok(text.get().to_owned())
@@ -260,34 +273,52 @@ impl Tokenizer {
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
         let special = self.special;
         let ids: Vec<u32> = ids.iter().copied().filter(|&id| !special.is_special(id)).collect();
-        self.inner.decode(&ids, true).map_err(|error| Error::tokenizer("on ids", error))
+        match &*self.engine {
+            Engine::HuggingFace { inner, .. } => {
+                inner.decode(&ids, true).map_err(|error| Error::tokenizer("on ids", error))
+            }
+            Engine::SentencePiece(model) => Ok(model.decode(&ids)),
+        }
     }
 
     /// The tokens behind ids as they stand in the vocabulary, for pictures and inspection.
     pub fn tokens(&self, ids: &[u32]) -> Vec<String> {
-        ids.iter()
-            .map(|&id| self.inner.id_to_token(id).unwrap_or_else(|| format!("#{id}")))
-            .collect()
+        let token = |id| match &*self.engine {
+            Engine::HuggingFace { inner, .. } => inner.id_to_token(id),
+            Engine::SentencePiece(model) => model.piece(id).map(str::to_owned),
+        };
+        ids.iter().map(|&id| token(id).unwrap_or_else(|| format!("#{id}"))).collect()
     }
 
     /// Text as it grows, id by id.
     pub fn stream(&self) -> TokenStream<'_> {
-        TokenStream { inner: self.inner.decode_stream(true), special: self.special }
+        TokenStream::new(self)
     }
 
-    /// How many ids there are, with the special tokens.
+    /// How many ids a model must know: the largest id and one.
     pub fn vocabulary_size(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        match &*self.engine {
+            Engine::HuggingFace { size, .. } => *size,
+            Engine::SentencePiece(model) => model.size(),
+        }
     }
 
-    /// A hash of the vocabulary: two tokenizers with the same give the same meaning to ids.
-    pub(crate) fn fingerprint(&self) -> String {
+    /// A hash of the vocabulary, by which folders of earlier versions name their tokenizers.
+    pub(crate) fn vocabulary_fingerprint(&self) -> String {
+        let Engine::HuggingFace { inner, .. } = &*self.engine else {
+            return self.fingerprint();
+        };
         let mut tokens: Vec<(u32, String)> =
-            self.inner.get_vocab(true).into_iter().map(|(token, id)| (id, token)).collect();
+            inner.get_vocab(true).into_iter().map(|(token, id)| (id, token)).collect();
         tokens.sort_unstable();
         fingerprint(tokens.into_iter().flat_map(|(id, token)| {
             id.to_le_bytes().into_iter().chain(token.into_bytes()).collect::<Vec<u8>>()
         }))
+    }
+
+    /// A hash of the whole file: two tokenizers with the same do the same.
+    pub(crate) fn fingerprint(&self) -> String {
+        fingerprint(self.content.iter().copied())
     }
 
     /// The ids of the special tokens.
@@ -301,172 +332,14 @@ impl Tokenizer {
     }
 }
 
-/// Text that grows with every id: of a prefix it gives what later ids do not change.
-pub struct TokenStream<'a> {
-    inner: DecodeStream<
-        'a,
-        ModelWrapper,
-        NormalizerWrapper,
-        PreTokenizerWrapper,
-        PostProcessorWrapper,
-        DecoderWrapper,
-    >,
-    special: SpecialTokens,
-}
-
-impl TokenStream<'_> {
-    /// Takes one more id and gives the text that it adds; special tokens add none.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Tokenizer`] where the decoder fails.
-    pub fn push(&mut self, id: u32) -> Result<String> {
-        if self.special.is_special(id) {
-            return Ok(String::new());
-        }
-        let text = self.inner.step(id).map_err(|error| Error::tokenizer("on ids", error))?;
-        Ok(text.unwrap_or_default())
-    }
-}
-
-/// What a part of the training says.
-fn in_training(error: impl std::fmt::Display) -> Error {
-    Error::tokenizer("in training", error)
-}
-
-fn untrained(subwords: Subwords, names: &SpecialNames) -> Result<ModelWrapper> {
-    Ok(match subwords {
-        Subwords::Bpe => {
-            BPE::builder().unk_token(names.unk.clone()).build().map_err(in_training)?.into()
-        }
-        Subwords::WordPiece => WordPiece::builder()
-            .unk_token(names.unk.clone())
-            .max_input_chars_per_word(1000)
-            .build()
-            .map_err(in_training)?
-            .into(),
-        Subwords::Unigram => Unigram::default().into(),
-    })
-}
-
-/// How often each word comes, as the trainers see words: normalised, with their marks.
-/// `listen` is called before each sentence, and may end it.
-fn words(
-    config: &TokenizerConfig,
-    sentences: &[String],
-    listen: impl Fn(usize) -> model_utils::Result<()>,
-) -> Result<BTreeMap<String, u32>> {
-    let (normalizer, pre_tokenizer) = (normalizer(config.lowercase)?, pre_tokenizer());
-    let mut words = BTreeMap::new();
-    for (at, sentence) in sentences.iter().enumerate() {
-        listen(at)?;
-        let mut text = NormalizedString::from(sentence.as_str());
-        normalizer.normalize(&mut text).map_err(in_training)?;
-        let mut text = PreTokenizedString::from(text);
-        pre_tokenizer.pre_tokenize(&mut text).map_err(in_training)?;
-        for (word, ..) in text.get_splits(OffsetReferential::Normalized, OffsetType::Byte) {
-            *words.entry(word.to_owned()).or_insert(0) += 1;
-        }
-    }
-    Ok(words)
-}
-
-fn added<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<AddedToken> {
-    names.into_iter().map(|name| AddedToken::from(name, true)).collect()
-}
-
-fn assemble(model: ModelWrapper, config: &TokenizerConfig) -> Result<tokenizers::Tokenizer> {
-    let mut inner = tokenizers::Tokenizer::new(model);
-    inner.with_normalizer(Some(normalizer(config.lowercase)?));
-    inner.with_pre_tokenizer(Some(pre_tokenizer()));
-    inner.with_post_processor(None::<PostProcessorWrapper>);
-    inner.with_decoder(Some(decoder(config.subwords)?));
-    Ok(inner)
-}
-
-fn trainer(
-    config: &TokenizerConfig,
-    names: &SpecialNames,
-    letters: &BTreeSet<char>,
-) -> TrainerWrapper {
-    let special = added(names.all());
-    match config.subwords {
-        Subwords::Bpe | Subwords::Unigram => BpeTrainerBuilder::new()
-            .vocab_size(config.vocabulary)
-            .min_frequency(config.min_frequency)
-            .special_tokens(special)
-            .show_progress(false)
-            .build()
-            .into(),
-        Subwords::WordPiece => {
-            // The trainer numbers letters that go on a word as it meets them, which is in no order:
-            // told beforehand, they have one, and ties between pairs are broken the same way.
-            let continuing: Vec<String> = letters
-                .iter()
-                .filter(|letter| !letter.is_ascii_punctuation())
-                .map(|letter| format!("##{letter}"))
-                .collect();
-            let told = special.into_iter().chain(added(continuing.iter().map(String::as_str)));
-            WordPieceTrainerBuilder::new()
-                .vocab_size(config.vocabulary)
-                .min_frequency(config.min_frequency)
-                .special_tokens(told.collect())
-                .show_progress(false)
-                .build()
-                .into()
-        }
-    }
-}
-
-/// Trains a unigram model in one thread on words in order: sums of floating-point numbers are then
-/// always the same.
-fn unigram(
-    config: &TokenizerConfig,
-    names: &SpecialNames,
-    words: BTreeMap<String, u32>,
-) -> Result<ModelWrapper> {
-    let trainer = UnigramTrainer::builder()
-        .vocab_size(config.vocabulary as u32)
-        .special_tokens(added(names.all()))
-        .unk_token(Some(names.unk.clone()))
-        .show_progress(false)
-        .build()
-        .map_err(in_training)?;
-    let words: Vec<(String, u32)> = words.into_iter().collect();
-    let mut model = Unigram::default();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(in_training)?;
-    pool.install(|| trainer.do_train(words, &mut model)).map_err(in_training)?;
-
-    // Letters that the model has no use for get the lowest scores, which letter which is left to
-    // chance; equal scores stand in no order. Here both follow the letters.
-    let special = names.all().len();
-    let mut pieces: Vec<(String, f64)> = model.iter().cloned().collect();
-    let lowest = pieces[special..].iter().map(|piece| piece.1).fold(f64::INFINITY, f64::min);
-    let is_letter = |piece: &(String, f64)| piece.0.chars().nth(1).is_none();
-    let span = 1e-4 * pieces.iter().filter(|piece| is_letter(piece)).count() as f64;
-    let is_left = |piece: &&mut (String, f64)| is_letter(piece) && piece.1 <= lowest + span;
-    let left: Vec<&mut (String, f64)> = pieces[special..].iter_mut().filter(is_left).collect();
-    let mut scores: Vec<f64> = left.iter().map(|piece| piece.1).collect();
-    let mut letters: Vec<String> = left.iter().map(|piece| piece.0.clone()).collect();
-    scores.sort_by(|a, b| b.total_cmp(a));
-    letters.sort_unstable();
-    for (piece, told) in left.into_iter().zip(letters.into_iter().zip(scores)) {
-        *piece = told;
-    }
-    pieces[special..].sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    let unknown = names.all().iter().position(|name| *name == names.unk);
-    Ok(Unigram::from(pieces, unknown, false).map_err(in_training)?.into())
-}
-
-fn normalizer(lowercase: bool) -> Result<NormalizerWrapper> {
-    let spaces =
-        Replace::new(ReplacePattern::Regex(r"\s+".to_owned()), " ").map_err(in_training)?;
-    let mut steps: Vec<NormalizerWrapper> =
-        vec![NFC.into(), spaces.into(), Strip::new(true, true).into()];
-    if lowercase {
-        steps.push(Lowercase.into());
-    }
-    Ok(Sequence::new(steps).into())
+/// The tokens of the bytes of a text, where the vocabulary has them.
+fn as_bytes(model: &ModelWrapper, text: &str) -> Option<Vec<Token>> {
+    text.bytes()
+        .map(|byte| {
+            let token = byte_token(byte);
+            model.token_to_id(&token).map(|id| Token::new(id, token, (0, text.len())))
+        })
+        .collect()
 }
 
 /// The steps of a normaliser that leave text, without those that put marks for spaces or bytes.
@@ -477,19 +350,4 @@ fn of_text(normalizer: &NormalizerWrapper) -> Vec<&NormalizerWrapper> {
         NormalizerWrapper::Replace(replace) if replace.content.contains('▁') => Vec::new(),
         step => vec![step],
     }
-}
-
-fn pre_tokenizer() -> PreTokenizerWrapper {
-    let spaces = Metaspace::new('▁', PrependScheme::Always, true);
-    PreTokenizers::new(vec![spaces.into(), Punctuation::default().into()]).into()
-}
-
-fn decoder(subwords: Subwords) -> Result<DecoderWrapper> {
-    let spaces = Metaspace::new('▁', PrependScheme::Always, true);
-    if subwords != Subwords::WordPiece {
-        return Ok(spaces.into());
-    }
-    // `#` is punctuation and stands alone: no token but a continuing one begins with two.
-    let marks = Replace::new(ReplacePattern::String("##".to_owned()), "").map_err(in_training)?;
-    Ok(tokenizers::decoders::sequence::Sequence::new(vec![marks.into(), spaces.into()]).into())
 }

@@ -2,6 +2,8 @@
 
 mod batches;
 mod encoded;
+mod filter;
+mod folder;
 mod special;
 mod splits;
 mod token_limit;
@@ -10,7 +12,8 @@ mod tokenizer;
 pub use batches::TokenBatches;
 pub(crate) use batches::by_length;
 pub use encoded::{EncodedPair, Tokenizers};
+pub use filter::{Filter, LengthUnit};
 pub use special::{SpecialNames, SpecialTokens};
-pub use splits::{Filter, Side, Splits};
+pub use splits::{Side, Splits, SplitsConfig};
 pub use token_limit::{Overlong, TokenLimit};
 pub use tokenizer::{Subwords, TokenStream, Tokenizer, TokenizerConfig};

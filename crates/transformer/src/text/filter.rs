@@ -85,8 +85,9 @@ impl Filter {
         let (less, more) = (a.min(b), a.max(b));
         let letters = |text: &String| {
             let seen = text.chars().filter(|c| !c.is_whitespace());
-            let (all, letters) =
-                seen.fold((0, 0), |(all, letters), c| (all + 1, letters + u64::from(c.is_alphabetic())));
+            let (all, letters) = seen.fold((0, 0), |(all, letters), c| {
+                (all + 1, letters + u64::from(c.is_alphabetic()))
+            });
             (letters as f64) < self.min_letters * f64::from(all)
         };
         if less < self.min_length {

@@ -16,14 +16,24 @@ const PARTS: [&[&str]; 3] = [
 ];
 /// Files about the data, by the head of their names.
 const ABOUT: [&str; 11] = [
-    "readme", "license", "licence", "copying", "notice", "authors", "citation", "changelog",
-    "changes", "contributing", "makefile",
+    "readme",
+    "license",
+    "licence",
+    "copying",
+    "notice",
+    "authors",
+    "citation",
+    "changelog",
+    "changes",
+    "contributing",
+    "makefile",
 ];
 /// Endings of two or three letters that are no language.
 const NO_LANGUAGE: [&str; 42] = [
-    "avi", "bat", "bin", "bpe", "bz", "cfg", "csv", "dat", "doc", "exe", "git", "htm", "ids", "ini",
-    "ipa", "jpg", "js", "lm", "log", "lst", "md", "md5", "mp3", "mp4", "npy", "npz", "pdf", "php",
-    "pkl", "png", "py", "rb", "rst", "sgm", "sql", "svg", "tmx", "txt", "wav", "xml", "yml", "zip",
+    "avi", "bat", "bin", "bpe", "bz", "cfg", "csv", "dat", "doc", "exe", "git", "htm", "ids",
+    "ini", "ipa", "jpg", "js", "lm", "log", "lst", "md", "md5", "mp3", "mp4", "npy", "npz", "pdf",
+    "php", "pkl", "png", "py", "rb", "rst", "sgm", "sql", "svg", "tmx", "txt", "wav", "xml", "yml",
+    "zip",
 ];
 /// What sides are called where it is not by their language.
 const SOURCES: [&str; 2] = ["src", "source"];
@@ -115,10 +125,8 @@ impl Folder {
             return Ok(Some(given.clone()));
         }
         // WMT's names say which side was translated.
-        let told: BTreeSet<[&str; 2]> = told
-            .into_values()
-            .filter_map(|sides| Some([sides[0]?, sides[1]?]))
-            .collect();
+        let told: BTreeSet<[&str; 2]> =
+            told.into_values().filter_map(|sides| Some([sides[0]?, sides[1]?])).collect();
         if let (Some(told), 1) = (told.first(), told.len()) {
             return Ok(Some(told.map(str::to_owned)));
         }
@@ -135,10 +143,9 @@ impl Folder {
         }
         match usual(&languages) {
             Some(direction) => Ok(Some(direction)),
-            None => self.fail(format!(
-                "found {}: say from which to which language",
-                list(&languages)
-            )),
+            None => {
+                self.fail(format!("found {}: say from which to which language", list(&languages)))
+            }
         }
     }
 
@@ -172,11 +179,7 @@ impl Folder {
     }
 
     /// Which sets are the parts; `chosen` names some of them.
-    pub(super) fn parts(
-        &self,
-        direction: &Direction,
-        chosen: [Option<&str>; 3],
-    ) -> Result<Found> {
+    pub(super) fn parts(&self, direction: &Direction, chosen: [Option<&str>; 3]) -> Result<Found> {
         let sets = self.sets(direction);
         let mut parts: [Option<String>; 3] = [None, None, None];
         for (part, name) in chosen.into_iter().enumerate() {
@@ -312,9 +315,9 @@ impl File {
             Some((set, "jsonl")) => whole(set, Holds::JsonLines),
             Some((set, "txt")) => match first_line(&path) {
                 Ok(Some(line)) if line.contains('\t') => whole(set, Holds::Table),
-                _ => sentences(set).filter(|(_, holds)| holds.is_language()).map(
-                    |(set, holds)| (under(set), holds),
-                ),
+                _ => sentences(set)
+                    .filter(|(_, holds)| holds.is_language())
+                    .map(|(set, holds)| (under(set), holds)),
             },
             _ => sentences(plain).map(|(set, holds)| (under(set), holds)),
         }?;
@@ -346,8 +349,7 @@ fn sentences(name: &str) -> Option<(&str, Holds)> {
         return is_language(name).then(|| ("", Holds::Sentences(name.to_owned(), None)));
     };
     if is_language(set) && part_of(ending, &None).is_some() {
-        // Its folder is called like that, too.
-        return Some(("", Holds::Sentences(set.to_owned(), None)));
+        return Some((ending, Holds::Sentences(set.to_owned(), None)));
     }
     let roles = [("src", Side::Source), ("ref", Side::Target)];
     let role = roles.into_iter().find_map(|(name, side)| {

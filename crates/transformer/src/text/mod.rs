@@ -11,9 +11,9 @@ mod tokenizer;
 
 pub use batches::TokenBatches;
 pub(crate) use batches::by_length;
-pub use encoded::{EncodedPair, Tokenizers};
+pub use encoded::{EncodedPair, EncodedPairs, Tokenizers};
 pub use filter::{Filter, LengthUnit};
 pub use special::{SpecialNames, SpecialTokens};
 pub use splits::{Side, Splits, SplitsConfig};
-pub use token_limit::{Overlong, TokenLimit};
+pub use token_limit::{Overlong, OverlongReport, TokenLimit};
 pub use tokenizer::{Subwords, TokenStream, Tokenizer, TokenizerConfig};

@@ -12,14 +12,14 @@
 
 #![allow(clippy::print_stdout)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use burn::tensor::Device;
 use clap::Parser;
-use common::flags::{ITEMS, RATE, TIME_S, folder, positive, signed, within};
-use common::translation::{Recipe, examples, tuned};
+use common::flags::{ITEMS, RATE, TIME_S, positive, signed, within};
+use common::translation::{PairFlags, Recipe, examples, tuned};
 use common::{Common, Metrics, Resume, Session, program};
 use model_utils::data::{SentencePair, SentencePairs};
 use model_utils::ops::learnable_parameters;
@@ -42,9 +42,8 @@ struct Args {
     common: Common,
     #[command(flatten)]
     resume: Resume,
-    /// Sentence pairs [default: a grammar of Portuguese and English]
-    #[arg(long, value_name = "DIR", value_parser = folder())]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    pairs: PairFlags,
     #[command(flatten)]
     recipe: Recipe,
     /// Only these models
@@ -126,10 +125,10 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let out = session.out();
     let device = args.common.open()?;
     let seed = args.common.seed;
-    let config = args.recipe.config(args.data.is_some(), seed);
+    let config = args.recipe.config(args.pairs.data.is_some(), seed);
     config.check()?;
-    let splits = match &args.data {
-        Some(folder) => Splits::open(folder, None, seed)?,
+    let splits = match args.pairs.open(seed)? {
+        Some(splits) => splits,
         None => Grammar::Full.splits([12_000, 200, 1000], seed)?,
     };
     let (splits, _) = splits.deduplicated();

@@ -3,14 +3,16 @@
 //! ```console
 //! $ cargo run --release --example transformer_translate
 //! $ cargo run --release --example transformer_translate -- --data MULTI30K --vocabulary 6000
+//! $ cargo run --release --example transformer_translate -- --data TATOEBA --columns 2,1
 //! $ echo "Ein Hund läuft am Strand." | cargo run --release --example transformer_translate -- \
 //!     --load out/transformer_translate/translator
 //! ```
 //!
 //! Without `--data` it learns a small grammar of Portuguese and English in half a minute. A folder
 //! holds `train`, `valid` (or `val`, `dev`) and `test` parts, or one set that is cut by its different
-//! target sentences into 90, 5 and 5 %; each is two files `NAME.LANGUAGE`, a `.tsv` or a `.jsonl`,
-//! gzipped or not. Ctrl-C stops; with `--resume` the same command goes on exactly.
+//! target sentences into 90, 5 and 5 %; each is two files `NAME.LANGUAGE`, a table (`.tsv`, or `.txt`
+//! with tabs: `--columns`) or a `.jsonl`, packed or not. Where several may be a part, `--test-part
+//! newstest2014` names it. Ctrl-C stops; with `--resume` the same command goes on exactly.
 
 #![allow(clippy::print_stdout)]
 
@@ -20,14 +22,14 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
-use common::flags::{ITEMS, folder, signed, text, within};
-use common::translation::{Recipe, draw_training, examples, tuned};
+use common::flags::{ITEMS, folder, signed, within};
+use common::translation::{PairFlags, Recipe, draw_training, examples, tuned};
 use common::{Common, Metrics, Resume, Session, end_on_ctrl_c, program};
 use model_utils::ops::learnable_parameters;
 use transformer::decoding::{Beam, Greedy};
 use transformer::metrics::Bleu;
 use transformer::text::Overlong;
-use transformer::{Evaluation, Grammar, Splits, Translator};
+use transformer::{Evaluation, Grammar, Translator};
 
 /// Train a translator, or use one
 #[derive(Debug, Parser)]
@@ -37,15 +39,8 @@ struct Args {
     common: Common,
     #[command(flatten)]
     resume: Resume,
-    /// Sentence pairs [default: a grammar of Portuguese and English]
-    #[arg(long, value_name = "DIR", value_parser = folder())]
-    data: Option<PathBuf>,
-    /// The language to translate from, as files are called [default: the one that is not English]
-    #[arg(long, value_name = "LANGUAGE", requires = "to", value_parser = text)]
-    from: Option<String>,
-    /// The language to translate to
-    #[arg(long, value_name = "LANGUAGE", requires = "from", value_parser = text)]
-    to: Option<String>,
+    #[command(flatten)]
+    pairs_from: PairFlags,
     /// Where no pairs are given, sentences of one clause only
     #[arg(long)]
     simple: bool,
@@ -82,14 +77,13 @@ fn train(
     session: &Session,
 ) -> anyhow::Result<Translator> {
     let out = session.out();
-    let config = args.recipe.config(args.data.is_some(), args.common.seed);
+    let config = args.recipe.config(args.pairs_from.data.is_some(), args.common.seed);
     config.check()?;
     session.stage("reading the pairs");
-    let direction = args.from.as_deref().zip(args.to.as_deref());
     let seed = args.common.seed;
     let grammar = if args.simple { Grammar::Simple } else { Grammar::Full };
-    let splits = match &args.data {
-        Some(folder) => Splits::open(folder, direction, seed)?,
+    let splits = match args.pairs_from.open(seed)? {
+        Some(splits) => splits,
         None => grammar.splits([args.pairs, 500, 1000], seed)?,
     };
     let (splits, gone) = splits.deduplicated();
@@ -109,6 +103,9 @@ fn train(
         tokenizers.target().vocabulary_size(),
         trainer.epoch_tokens()
     );
+    for (part, overlong) in ["training", "validation"].into_iter().zip(trainer.overlong()) {
+        println!("{part} part: {overlong}");
+    }
     session.stage("training");
     let every = args.recipe.checkpoint_every;
     let mut trainer = trainer.resume_in(session.checkpoints("translator")?, every)?;

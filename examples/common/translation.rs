@@ -1,20 +1,67 @@
 //! Training translators and showing what they do.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use model_utils::data::SentencePairs;
+use model_utils::data::{Columns, SentencePairs};
 use model_utils::picture::{Curves, HeatMap};
 use model_utils::train::{Budget, History};
 use transformer::decoding::{Beam, Greedy};
 use transformer::metrics::{BleuTokenizer, Metric as _, MetricName};
-use transformer::text::{Overlong, Subwords};
+use transformer::text::{Overlong, Splits, SplitsConfig, Subwords};
 use transformer::{
     KeepBy, LengthPenalty, ModelConfig, Positions, Schedule, TokenizerConfig, TrainingConfig,
     TransformerConfig, Translator, TranslatorConfig, Tying,
 };
 
-use super::flags::{ITEMS, RATE, STEPS, UNITS, below_one, positive, within};
+use super::flags::{ITEMS, RATE, STEPS, UNITS, below_one, folder, positive, text, within};
+
+/// The flags of what is learnt from.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PairFlags {
+    /// Sentence pairs [default: a grammar of Portuguese and English]
+    #[arg(long, value_name = "DIR", value_parser = folder())]
+    pub data: Option<PathBuf>,
+    /// The language to translate from, as files, columns or keys are called [default: the one that
+    /// is not English]
+    #[arg(long, value_name = "LANGUAGE", requires = "to", value_parser = text)]
+    pub from: Option<String>,
+    /// The language to translate to
+    #[arg(long, value_name = "LANGUAGE", requires = "from", value_parser = text)]
+    pub to: Option<String>,
+    /// The columns of a table that are source and target, by number from 1 or by name
+    #[arg(long, value_name = "SOURCE,TARGET", requires = "data")]
+    pub columns: Option<Columns>,
+    /// The training part, where several may be it
+    #[arg(long, value_name = "NAME", requires = "data", value_parser = text)]
+    pub train_part: Option<String>,
+    /// The validation part, where several may be it
+    #[arg(long, value_name = "NAME", requires = "data", value_parser = text)]
+    pub valid_part: Option<String>,
+    /// The test part, where several may be it
+    #[arg(long, value_name = "NAME", requires = "data", value_parser = text)]
+    pub test_part: Option<String>,
+}
+
+impl PairFlags {
+    /// The pairs of the folder, if one is given; what was dropped is printed.
+    pub fn open(&self, seed: u64) -> anyhow::Result<Option<Splits>> {
+        let Some(folder) = &self.data else { return Ok(None) };
+        let direction = self.from.clone().zip(self.to.clone()).map(|(from, to)| [from, to]);
+        let config = SplitsConfig::new()
+            .with_direction(direction)
+            .with_columns(self.columns.clone().unwrap_or_default())
+            .with_train(self.train_part.clone())
+            .with_valid(self.valid_part.clone())
+            .with_test(self.test_part.clone())
+            .with_seed(seed);
+        let splits = Splits::open_with(folder, &config)?;
+        for report in splits.reports().iter().filter(|report| report.dropped() > 0) {
+            println!("{report}");
+        }
+        Ok(Some(splits))
+    }
+}
 
 /// The flags of a training.
 #[derive(Debug, Clone, clap::Args)]
@@ -64,7 +111,7 @@ pub struct Recipe {
     /// Batches whose gradients make one step
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = within(1..=10_000_usize))]
     pub accumulate: usize,
-    /// The highest learning rate; it rises over the warm-up and falls in a straight line to 0
+    /// The highest learning rate; it rises over the warm-up and falls in a straight line
     /// [default: 0.005 for the grammar, else 0.002]
     #[arg(long, value_name = "RATE", value_parser = positive(RATE))]
     pub learning_rate: Option<f64>,

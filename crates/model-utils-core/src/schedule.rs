@@ -40,14 +40,15 @@ pub enum Schedule {
         /// Steps of warm-up, in a straight line from 0.
         warm_up: u64,
     },
-    /// `rate` at the end of the warm-up, then in a straight line to 0 at `steps`: the most from a
-    /// budget that is known beforehand.
+    /// `rate` at the end of the warm-up and in the step behind it, then in a straight line down to 0
+    /// behind `steps`: the last step has `rate / (steps - warm_up)`. The most from a budget that is
+    /// known beforehand.
     Linear {
         /// The highest rate.
         rate: f64,
         /// Steps of warm-up, in a straight line from 0.
         warm_up: u64,
-        /// Where it is 0.
+        /// Steps in all; behind them it is 0.
         steps: u64,
     },
     /// From `first` in a straight line to `rate` behind the warm-up, then as half a cosine to `last`
@@ -92,7 +93,7 @@ impl Schedule {
                 rate * (step_f / warm_up).min((warm_up / step_f).sqrt())
             }
             Self::Linear { rate, warm_up, steps } => {
-                let left = steps.saturating_sub(step) as f64;
+                let left = steps.saturating_sub(step.max(1) - 1) as f64;
                 let all = steps.saturating_sub(warm_up).max(1) as f64;
                 rate * warm(warm_up) * (left / all).min(1.0)
             }

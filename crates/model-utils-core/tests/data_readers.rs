@@ -9,8 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use model_utils_core::data::{
     Classes, Classification, Dataset, Idx, IdxImages, ImageCsv, ImageFolder, ImageMasks, Labelled,
-    LabelledImages, SentencePair, SentencePairs, Split, VocBoxes, open_classification,
-    read_sentences,
+    LabelledImages, Split, VocBoxes, open_classification,
 };
 use model_utils_core::error::{Error, Result};
 use model_utils_core::image::Image;
@@ -236,53 +235,6 @@ fn a_folder_says_what_it_is() {
     assert_eq!(open(root.path(), Split::Test).unwrap().get(0).unwrap().label, 1);
 }
 
-#[test]
-fn sentences_line_by_line() {
-    let folder = folder();
-    let root = folder.path();
-    let source = write(root.join("s"), gzip("\u{feff}um\r\ndois \r\n".as_bytes()));
-    let target = write(root.join("t"), "one\ntwo");
-    let set = SentencePairs::open(&source, &target).unwrap();
-    assert_eq!(set, [("um", "one"), ("dois", "two")].into_iter().collect());
-    assert_eq!(set.clone().reversed().get(1).unwrap().source, "two");
-    assert!(set.get(2).is_err());
-
-    let with = |text: &[u8]| SentencePairs::open(&source, write(root.join("t"), text));
-    fails(with(b"one\n"), &["t ends after 1 lines", "s goes on with line 2"]);
-    fails(with(b"1\n2\n3\n"), &["s ends after 2 lines", "t goes on with line 3"]);
-    fails(with(b"one\n\xff\xfe\n"), &["t is not", "line 2", "UTF-8"]);
-    fails(with(b"one\n  \n"), &["line 2: it is empty"]);
-    fails(with(&vec![b'x'; 2 << 20]), &["line 1", "longer than 1 MiB"]);
-    fails(SentencePairs::open(&source, root.join("none")), &["cannot open", "none"]);
-    let zipped = gzip(b"one\ntwo\n");
-    fails(with(&zipped[..zipped.len() - 9]), &["line"]);
-    let empty = write(root.join("e"), "");
-    fails(SentencePairs::open(&empty, &empty), &["there is no sentence"]);
-
-    let tsv = |text: &str| SentencePairs::open_tsv(write(root.join("p.tsv"), text));
-    assert_eq!(tsv("um\tone\tCC-BY\n").unwrap(), [("um", "one")].into_iter().collect());
-    fails(tsv("um\tone\ndois\n"), &["p.tsv", "line 2", "no tab"]);
-    fails(tsv("um\t\n"), &["line 1", "empty"]);
-    fails(tsv(""), &["there is no sentence"]);
-
-    let json =
-        |text: &str| SentencePairs::open_json_lines(write(root.join("p.jsonl"), text), "pt", "en");
-    let set = json("{\"pt\": \" olá \", \"en\": \"hi\", \"id\": 1}\n").unwrap();
-    assert_eq!(set.pairs(), [SentencePair { source: "olá".into(), target: "hi".into() }]);
-    let nested = json("{\"translation\": {\"pt\": \"olá\", \"en\": \"hi\"}}\n").unwrap();
-    assert_eq!(nested, set);
-    let good = "{\"pt\": \"a\", \"en\": \"b\"}\n";
-    fails(json(&format!("{good}{{\"pt\": 1}}")), &["p.jsonl", "line 2", "the key `pt`"]);
-    fails(json(&format!("{good}{{\"pt\": \"a\"}}")), &["p.jsonl", "line 2", "the key `en`"]);
-    fails(json("{\"pt\": \"a\", \"en\": \" \"}"), &["line 1", "`en` is empty"]);
-    fails(json(&format!("{good}no")), &["line 2", "expected a JSON object"]);
-    fails(json(&format!("{good}\n{good}")), &["line 2", "it is empty"]);
-    fails(json(""), &["there is no sentence"]);
-
-    assert_eq!(read_sentences(&source).unwrap(), ["um", "dois"]);
-    fails(read_sentences(&empty), &["there is no sentence"]);
-}
-
 const BOX: &str = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>4</xmax><ymax>3</ymax></bndbox>";
 
 /// A VOC folder with one picture of 4×3 pixels and these objects.
@@ -411,8 +363,6 @@ proptest! {
     fn text_readers_never_panic(text in "[a-z<>/,\"\t\r\n0-9é=&;!\\[\\]-]{0,60}") {
         let folder = folder();
         let path = write(folder.path().join("Annotations/a.xml"), &text);
-        let _ = SentencePairs::open(&path, &path);
-        let _ = SentencePairs::open_tsv(&path);
         let _ = ImageCsv::open(&path);
         write(folder.path().join("ImageSets/Main/train.txt"), "a");
         let _ = VocBoxes::open(&folder, "train");

@@ -632,7 +632,8 @@ impl Translator {
         strategy: &impl DecodingStrategy,
     ) -> Result<Evaluation> {
         let limit = self.limit.keeping_all();
-        let encoded = self.tokenizers.encode(self.stop.around(pairs), "the evaluation", limit)?;
+        let encoded =
+            self.tokenizers.encode(self.stop.around(pairs), "the evaluation", limit)?.pairs;
         let pad = self.tokenizers.target().special().pad;
         let listen = |done| self.stop.check("evaluation", format!("sentence {done}"));
         let (perplexity, _) = teacher_forced(&self.model, &encoded, pad, &self.device, &listen)?;

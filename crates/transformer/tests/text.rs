@@ -7,11 +7,11 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use model_utils::data::{Position, SentencePairs};
+use model_utils::data::{Columns, Position, SentencePairs};
 use model_utils::train::Stop;
 use transformer::text::{
-    EncodedPair, Filter, Overlong, Side, SpecialNames, Splits, Subwords, TokenBatches, TokenLimit,
-    Tokenizer, TokenizerConfig, Tokenizers,
+    EncodedPair, Overlong, Side, SpecialNames, Splits, SplitsConfig, Subwords, TokenBatches,
+    TokenLimit, Tokenizer, TokenizerConfig, Tokenizers,
 };
 use transformer::{Error, Grammar};
 
@@ -72,7 +72,7 @@ fn the_training_of_a_tokenizer_is_stopped() {
     let error = tokenizers.encode(Stop::after(1).around(&pairs), "train", limit).unwrap_err();
     assert_eq!(error.to_string(), "encoding was stopped at train, line 1025");
     assert_eq!(
-        tokenizers.encode(Stop::after(2).around(&pairs), "train", limit).unwrap().len(),
+        tokenizers.encode(Stop::after(2).around(&pairs), "train", limit).unwrap().pairs.len(),
         1500
     );
 }
@@ -216,7 +216,14 @@ fn a_folder_is_read_in_every_layout() {
     assert_eq!(splits.test.pairs()[0].target, "f");
     let path = tables.join("test.jsonl");
     gzip(&path, "{\"translation\": {\"de\": \"e\", \"en\": \"f\"}}\n");
-    assert_eq!(Splits::open(&tables, Some(("en", "de")), 1).unwrap().test.pairs()[0].source, "f");
+    let error = Splits::open(&tables, Some(("en", "de")), 1).unwrap_err().to_string();
+    assert!(error.contains("does not name `en` and `de`: say which columns"), "{error}");
+    let turned = SplitsConfig::new()
+        .with_direction(Some(["en", "de"].map(str::to_owned)))
+        .with_columns(Columns::Numbers(2, 1));
+    let splits = Splits::open_with(&tables, &turned).unwrap();
+    assert_eq!(splits.test.pairs()[0].source, "f");
+    assert_eq!(splits.train.pairs()[0].source, "b");
 }
 
 #[test]
@@ -228,9 +235,9 @@ fn a_folder_without_pairs_is_refused() {
     fs::write(root.path().join("train.fr"), "b\n").unwrap();
     assert!(open(None).contains("found de, fr: say from which"), "{}", open(None));
     let error = open(Some(("de", "fr")));
-    assert!(error.contains("no validation (`valid`, `val`, `dev`) part"), "{error}");
+    assert!(error.contains("there is no validation part (`valid`, `val`,"), "{error}");
     let error = open(Some(("de", "en")));
-    assert!(error.contains("found neither"), "{error}");
+    assert!(error.contains("no pairs of `de` and `en`: found de, fr"), "{error}");
     let missing = root.path().join("none");
     let error = Splits::open(missing, None, 1).unwrap_err().to_string();
     assert!(error.contains("cannot list") && error.contains("none"), "{error}");
@@ -240,7 +247,7 @@ fn a_folder_without_pairs_is_refused() {
 fn no_sentence_is_in_two_parts() {
     let pairs: SentencePairs =
         (0..300).map(|n| (format!("frase {n}"), format!("sentence {}", n % 100))).collect();
-    let splits = Splits::by_unique(&pairs, Side::Target, [0.1, 0.2], 3).unwrap();
+    let splits = Splits::by_unique(pairs.clone(), Side::Target, [0.1, 0.2], 3).unwrap();
     let parts = [&splits.train, &splits.valid, &splits.test];
     assert_eq!(parts.map(|part| part.pairs().len()), [210, 30, 60]);
     let targets = |part: &SentencePairs| -> HashSet<String> {
@@ -250,11 +257,12 @@ fn no_sentence_is_in_two_parts() {
     assert!(train.is_disjoint(&valid) && train.is_disjoint(&test) && valid.is_disjoint(&test));
 
     for shares in [[0.0, 0.1], [0.6, 0.4], [f64::NAN, 0.1]] {
-        let error = Splits::by_unique(&pairs, Side::Target, shares, 3).unwrap_err().to_string();
+        let error =
+            Splits::by_unique(pairs.clone(), Side::Target, shares, 3).unwrap_err().to_string();
         assert!(error.contains("`shares`"), "{error}");
     }
-    let two = Filter { max_words: 0, ..Filter::default() }.apply(&pairs);
-    let error = Splits::by_unique(&two, Side::Source, [0.1, 0.1], 3).unwrap_err().to_string();
+    let none = SentencePairs::default();
+    let error = Splits::by_unique(none, Side::Source, [0.1, 0.1], 3).unwrap_err().to_string();
     assert!(error.contains("0 different sentences, expected at least 3"), "{error}");
 }
 
@@ -270,16 +278,6 @@ fn training_pairs_that_stand_elsewhere_go() {
     assert_eq!(gone, 3);
     assert_eq!(left.train, set(&[("a", "A"), ("c", "C")]));
     assert_eq!(left.test, set(&[("x", "X")]));
-}
-
-#[test]
-fn filters_go_by_words() {
-    let pairs: SentencePairs = [("a", "b"), ("a b c", "d"), ("a b", "c d e")].into_iter().collect();
-    let kept = |filter: Filter| filter.apply(&pairs).pairs().len();
-    assert_eq!(kept(Filter::default()), 3);
-    assert_eq!(kept(Filter { max_ratio: 2.0, ..Filter::default() }), 2);
-    assert_eq!(kept(Filter { max_words: 2, ..Filter::default() }), 1);
-    assert_eq!(kept(Filter { min_words: 2, ..Filter::default() }), 1);
 }
 
 #[test]
@@ -300,12 +298,18 @@ fn over_long_sentences_are_refused_with_their_line_or_cut_when_asked() {
 
     let cut =
         tokenizers.encode(&pairs, "train.por", TokenLimit::new(12, Overlong::Truncate)).unwrap();
+    assert_eq!(
+        cut.overlong.to_string(),
+        "1 of 2 pairs have more than 12 tokens on a side: 1 truncated, 0 skipped (first: line 2)"
+    );
+    let cut = cut.pairs;
     assert_eq!(cut[1].source.len(), 12);
     assert_eq!(cut[1].source.last(), Some(&tokenizers.source().special().eos));
     assert_eq!(cut[1].source[..7], cut[0].source[..7]);
     let skipped =
         tokenizers.encode(&pairs, "train.por", TokenLimit::new(12, Overlong::Skip)).unwrap();
-    assert_eq!(skipped, cut[..1]);
+    assert_eq!((skipped.overlong.truncated, skipped.overlong.skipped), (0, 1));
+    assert_eq!(skipped.pairs, cut[..1]);
     let error =
         tokenizers.encode(&pairs, "train.por", TokenLimit::new(3, Overlong::Skip)).unwrap_err();
     assert!(error.to_string().contains("no pair is left"), "{error}");

@@ -272,6 +272,37 @@ fn a_checkpoint_of_another_run_is_refused_with_the_differences() {
 }
 
 #[test]
+fn a_run_that_its_budget_ended_goes_on_with_a_larger_one() {
+    let _alone = alone();
+    let (splits, device) = (splits(), device());
+    let run = |folder: &std::path::Path, budget: u64| {
+        let checkpoints = Checkpoints::open(folder).unwrap();
+        let trainer = config().trainer(&splits, &device).unwrap();
+        let mut trainer = trainer.resume_in(checkpoints, 4).unwrap();
+        let trained = trainer.train(Budget::steps(budget), &mut Silent).unwrap();
+        assert_eq!((trained.steps, trained.reason), (budget, StopReason::BudgetSpent));
+        (trained.best, weights(trainer.model()), weights(&trainer.best().unwrap()))
+    };
+    let [at_once, in_parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let expected = run(at_once.path(), 20);
+    // Between two validations, at one, and to the end.
+    for budget in [7, 12] {
+        assert_ne!(run(in_parts.path(), budget).1, expected.1);
+    }
+    assert_eq!(run(in_parts.path(), 20), expected);
+
+    // A schedule that ends with the budget may be lengthened where it is said.
+    let mut longer = config();
+    longer.training.schedule = Schedule::Linear { rate: 5e-3, warm_up: 5, steps: 80 };
+    let open = || Checkpoints::open(in_parts.path()).unwrap();
+    let error = longer.trainer(&splits, &device).unwrap().resume_in(open(), 4).err().unwrap();
+    assert!(error.to_string().contains("training.schedule"), "{error}");
+    let allowed = open().allow_change("training.schedule");
+    let mut trainer = longer.trainer(&splits, &device).unwrap().resume_in(allowed, 4).unwrap();
+    assert_eq!(trainer.train(Budget::steps(24), &mut Silent).unwrap().steps, 24);
+}
+
+#[test]
 fn a_budget_that_ends_no_run_is_refused() {
     let _alone = alone();
     let (splits, device) = (splits(), device());
@@ -488,8 +519,9 @@ fn schedules_have_their_published_values() {
     assert!((rates[0] - 2.5e-4).abs() < 1e-12 && (rates[1] - 1e-3).abs() < 1e-12);
     assert!((rates[2] - 5e-4).abs() < 1e-12);
     let linear = Schedule::Linear { rate: 1.0, warm_up: 10, steps: 110 };
-    let rates = [1, 10, 60, 110, 200].map(|step| linear.rate(step));
-    for (rate, expected) in rates.into_iter().zip([0.1, 1.0, 0.5, 0.0, 0.0]) {
+    // As transformers' get_linear_schedule_with_warmup from the end of the warm-up on.
+    let rates = [1, 10, 11, 61, 110, 111].map(|step| linear.rate(step));
+    for (rate, expected) in rates.into_iter().zip([0.1, 1.0, 1.0, 0.5, 0.01, 0.0]) {
         assert!((rate - expected).abs() < 1e-12, "{rates:?}");
     }
 }
@@ -649,7 +681,8 @@ fn what_cannot_work_is_refused() {
     let limit = TokenLimit::new(100, Overlong::Refuse);
     let trainer =
         Trainer::new(model.clone(), tokenizers.clone(), &splits, limit, TrainingConfig::new());
-    assert!(trainer.err().unwrap().to_string().contains("without autodiff"));
+    let error = trainer.err().unwrap().to_string();
+    assert!(error.contains("without autodiff") && error.contains("call `.train()`"), "{error}");
 
     let translator =
         Translator::new(model, tokenizers, TokenLimit::new(12, Overlong::Refuse)).unwrap();

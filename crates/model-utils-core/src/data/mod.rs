@@ -52,4 +52,7 @@ pub use images::{
 };
 pub use loader::{Epoch, Loader, Position};
 #[cfg(feature = "text")]
-pub use sentences::{SentencePair, SentencePairs, read_sentences};
+pub use sentences::{
+    Columns, DropReason, Dropped, PairReport, SentencePair, SentencePairs, first_line,
+    read_sentences,
+};

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::marian_files::MarianFiles;
-use super::token_limit::{Overlong, TokenLimit};
+use super::token_limit::{Overlong, OverlongReport, TokenLimit};
 use super::tokenizer::Tokenizer;
 use super::tokenizer_config::TokenizerConfig;
 use crate::encoder_decoder::EncoderDecoder;
@@ -36,6 +36,22 @@ impl EncodedPair {
     pub fn longest(&self) -> usize {
         self.source.len().max(self.target_tokens())
     }
+}
+
+/// A set of pairs as ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedPairs {
+    /// The pairs that are left, in their order.
+    pub pairs: Vec<EncodedPair>,
+    /// What became of those with too many tokens.
+    pub overlong: OverlongReport,
+}
+
+/// What became of a pair.
+enum Encoded {
+    Whole(EncodedPair),
+    Truncated(EncodedPair),
+    Skipped,
 }
 
 /// The tokenizers of both sides, one for both or one each.
@@ -151,23 +167,25 @@ impl Tokenizers {
         Ok((ids, cut))
     }
 
-    /// The ids of a translation between begin and end; the begin does not count.
+    /// The ids of a translation between begin and end, and how many were cut; the begin does not
+    /// count.
     fn encode_target(
         &self,
         text: &str,
         limit: TokenLimit,
         place: impl FnOnce() -> String,
-    ) -> Result<Vec<u32>> {
+    ) -> Result<(Vec<u32>, usize)> {
         let special = self.target().special();
         let mut ids = vec![special.bos];
         ids.extend(self.target().encode(text)?);
         ids.push(special.eos);
-        TokenLimit::new(limit.max_tokens + 1, limit.overlong).fit(&mut ids, place)?;
-        Ok(ids)
+        let limit = TokenLimit::new(limit.max_tokens.saturating_add(1), limit.overlong);
+        let cut = limit.fit(&mut ids, place)?;
+        Ok((ids, cut))
     }
 
-    /// All pairs as ids, in their order. `what` names the set in errors, beside the line.
-    /// `stop.around(&pairs)` ends it.
+    /// All pairs as ids, in their order, and how many were cut or left out. `what` names the set in
+    /// errors, beside the line. `stop.around(&pairs)` ends it.
     ///
     /// # Errors
     ///
@@ -178,34 +196,62 @@ impl Tokenizers {
         pairs: impl Into<Stoppable<&'a SentencePairs, S>>,
         what: &str,
         limit: TokenLimit,
-    ) -> Result<Vec<EncodedPair>> {
+    ) -> Result<EncodedPairs> {
         let (pairs, stop) = pairs.into().into_parts();
         let encode = |(at, pair): (usize, &SentencePair)| {
-            let place = |side: &str| format!("{what}, line {}, {side}", at + 1);
+            let place = |side: &str| format!("{what}, line {}, {side}", pairs.line(at));
             let source = self.encode_source(&pair.source, limit, || place("source"));
             let target = self.encode_target(&pair.target, limit, || place("target"));
             match (source, target) {
                 (Err(Error::TooLong { .. }), _) | (_, Err(Error::TooLong { .. }))
                     if limit.overlong == Overlong::Skip =>
                 {
-                    Ok(None)
+                    Ok(Encoded::Skipped)
                 }
-                (source, target) => Ok(Some(EncodedPair { source: source?.0, target: target? })),
+                (source, target) => {
+                    let ((source, source_cut), (target, target_cut)) = (source?, target?);
+                    let pair = EncodedPair { source, target };
+                    let is_cut = source_cut + target_cut > 0;
+                    Ok(if is_cut { Encoded::Truncated(pair) } else { Encoded::Whole(pair) })
+                }
             }
         };
         let mut encoded = Vec::with_capacity(pairs.pairs().len());
+        let mut overlong = OverlongReport {
+            pairs: pairs.pairs().len(),
+            truncated: 0,
+            skipped: 0,
+            first_line: None,
+            max_tokens: limit.max_tokens,
+        };
         for (number, part) in pairs.pairs().chunks(AT_ONCE).enumerate() {
             let first = number * AT_ONCE;
-            stop.check("encoding", format_args!("{what}, line {}", first + 1))?;
+            stop.check("encoding", format_args!("{what}, line {}", pairs.line(first)))?;
             let numbered = part.par_iter().enumerate().map(|(at, pair)| (first + at, pair));
-            let part: Vec<Result<Option<EncodedPair>>> = numbered.map(encode).collect();
+            let part: Vec<Result<Encoded>> = numbered.map(encode).collect();
             // In their order, so that the first pair at fault is the one that is told.
-            let part: Vec<Option<EncodedPair>> = part.into_iter().collect::<Result<_>>()?;
-            encoded.extend(part.into_iter().flatten());
+            for (at, pair) in (first..).zip(part) {
+                let pair = pair?;
+                if !matches!(pair, Encoded::Whole(_)) {
+                    overlong.first_line.get_or_insert_with(|| pairs.line(at));
+                }
+                match pair {
+                    Encoded::Whole(pair) => encoded.push(pair),
+                    Encoded::Truncated(pair) => {
+                        overlong.truncated += 1;
+                        encoded.push(pair);
+                    }
+                    Encoded::Skipped => overlong.skipped += 1,
+                }
+            }
         }
         if encoded.is_empty() {
-            return Err(Error::pairs(what, "no pair is left"));
+            let reason = match overlong.skipped {
+                0 => "no pair is left".to_owned(),
+                _ => format!("no pair is left: {overlong}"),
+            };
+            return Err(Error::pairs(what, reason));
         }
-        Ok(encoded)
+        Ok(EncodedPairs { pairs: encoded, overlong })
     }
 }

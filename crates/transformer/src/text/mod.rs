@@ -2,6 +2,8 @@
 
 mod batches;
 mod encoded;
+mod filter;
+mod folder;
 mod marian_files;
 mod sentence_piece;
 mod special;
@@ -16,11 +18,12 @@ mod unigram_trainer;
 
 pub use batches::TokenBatches;
 pub(crate) use batches::by_length;
-pub use encoded::{EncodedPair, Tokenizers};
+pub use encoded::{EncodedPair, EncodedPairs, Tokenizers};
+pub use filter::{Filter, LengthUnit};
 pub(crate) use marian_files::MarianFiles;
 pub use special::{SpecialNames, SpecialTokens};
-pub use splits::{Filter, Side, Splits};
-pub use token_limit::{Overlong, TokenLimit};
+pub use splits::{Side, Splits, SplitsConfig};
+pub use token_limit::{Overlong, OverlongReport, TokenLimit};
 pub use token_stream::TokenStream;
 pub use tokenizer::Tokenizer;
 pub use tokenizer_config::{Normalization, Subwords, TokenizerConfig};

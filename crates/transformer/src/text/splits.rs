@@ -1,15 +1,18 @@
 //! Sentence pairs in three parts: to learn from, to choose by, and to measure on.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
+use burn::config::Config;
 use model_utils::config;
-use model_utils::data::{SentencePair, SentencePairs};
+use model_utils::data::{Columns, DropReason, PairReport, SentencePair, SentencePairs};
 use rand::SeedableRng as _;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
 
+use super::filter::Filter;
+use super::folder::{Folder, Found};
 use crate::error::{Error, Result};
 
 /// A side of a pair.
@@ -31,37 +34,37 @@ impl Side {
     }
 }
 
-/// Pairs that are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Filter {
-    /// The fewest words on either side.
-    pub min_words: usize,
-    /// The most words on either side.
-    pub max_words: usize,
-    /// How many times as many words one side may have as the other.
-    pub max_ratio: f64,
-}
-
-impl Default for Filter {
-    fn default() -> Self {
-        Self { min_words: 1, max_words: usize::MAX, max_ratio: f64::INFINITY }
-    }
-}
-
-impl Filter {
-    /// Whether a pair is kept.
-    pub fn keeps(&self, pair: &SentencePair) -> bool {
-        let [a, b] = [&pair.source, &pair.target].map(|text| text.split_whitespace().count());
-        let (less, more) = (a.min(b), a.max(b));
-        less >= self.min_words
-            && more <= self.max_words
-            && more as f64 <= self.max_ratio * less as f64
-    }
-
-    /// The pairs that are kept.
-    pub fn apply(&self, pairs: &SentencePairs) -> SentencePairs {
-        pairs.pairs().iter().filter(|pair| self.keeps(pair)).cloned().collect()
-    }
+/// How the files of a folder become three parts.
+///
+/// ```no_run
+/// use transformer::text::{Splits, SplitsConfig};
+///
+/// // WMT: europarl-v7.de-en.{de,en}, newstest2013.{de,en}, newstest2014-deen-{src.de,ref.en}
+/// let config = SplitsConfig::new()
+///     .with_train(Some("europarl-v7".into()))
+///     .with_valid(Some("newstest2013".into()));
+/// let splits = Splits::open_with("wmt14", &config)?;
+/// # Ok::<(), transformer::Error>(())
+/// ```
+#[derive(Config, Debug, PartialEq)]
+pub struct SplitsConfig {
+    /// From which language to which, as files, columns or keys are named.
+    pub direction: Option<[String; 2]>,
+    /// The columns of tables.
+    #[config(default = "Columns::Guessed")]
+    pub columns: Columns,
+    /// The training part, where several may be it.
+    pub train: Option<String>,
+    /// The validation part.
+    pub valid: Option<String>,
+    /// The test part.
+    pub test: Option<String>,
+    /// Where one set is cut: the side of which no sentence is to stand in two parts.
+    #[config(default = "Side::Target")]
+    pub unique: Side,
+    /// What the cut follows from.
+    #[config(default = 42)]
+    pub seed: u64,
 }
 
 /// Pairs in three parts.
@@ -75,12 +78,8 @@ pub struct Splits {
     pub test: SentencePairs,
 }
 
-/// What the files of a part may be called.
-const PARTS: [&[&str]; 3] = [&["train"], &["valid", "val", "dev"], &["test"]];
 /// The parts' names in messages.
-const NAMES: [&str; 3] = ["training", "validation", "test"];
-/// What English is called in file names: the usual target where no direction is given.
-const ENGLISH: [&str; 2] = ["en", "eng"];
+pub(super) const NAMES: [&str; 3] = ["training", "validation", "test"];
 
 impl Splits {
     /// Cuts pairs at random. Pairs with the same sentence on `side` stay together, so that no
@@ -92,7 +91,7 @@ impl Splits {
     /// [`Error::Config`] for shares that are not above 0 or leave nothing to learn from,
     /// [`Error::Pairs`] for fewer than three different sentences.
     pub fn by_unique(
-        pairs: &SentencePairs,
+        pairs: SentencePairs,
         side: Side,
         shares: [f64; 2],
         seed: u64,
@@ -119,79 +118,100 @@ impl Splits {
         let size = |share: f64| ((count as f64 * share).round() as usize).clamp(1, count / 3);
         let (valid, rest) = groups.split_at(size(shares[0]));
         let (test, train) = rest.split_at(size(shares[1]));
-        let part = |groups: &[Vec<usize>]| {
-            let mut places: Vec<usize> = groups.iter().flatten().copied().collect();
-            places.sort_unstable();
-            places.into_iter().map(|at| pairs.pairs()[at].clone()).collect()
-        };
-        Ok(Self { train: part(train), valid: part(valid), test: part(test) })
+        let mut part_of = vec![0; pairs.pairs().len()];
+        for (part, groups) in [train, valid, test].into_iter().enumerate() {
+            for &at in groups.iter().flatten() {
+                part_of[at] = part;
+            }
+        }
+        let [train, valid, test] = pairs.partition(|at| part_of[at]);
+        Ok(Self { train, valid, test })
     }
 
-    /// Reads a folder: parts in files `train`, `valid` (or `val`, `dev`) and `test…`, or one set
-    /// that is cut by different target sentences into 90, 5 and 5 %. Each part is two files
-    /// `NAME.LANGUAGE` whose lines belong together, or one `NAME.tsv`, or one `NAME.jsonl` whose keys
-    /// are the languages; all gzipped or not. Without a direction, there must be two languages, and
-    /// English is the target. Of several test parts the first by name is taken.
+    /// Reads a folder, as [`open_with`](Self::open_with) does, in that direction.
     ///
     /// # Errors
     ///
-    /// [`Error::Pairs`] where the folder does not hold such files, and what reading them brings.
+    /// As [`open_with`](Self::open_with).
     pub fn open(
         folder: impl AsRef<Path>,
         direction: Option<(&str, &str)>,
         seed: u64,
     ) -> Result<Self> {
+        let direction = direction.map(|(source, target)| [source.to_owned(), target.to_owned()]);
+        let config = SplitsConfig::new().with_direction(direction).with_seed(seed);
+        Self::open_with(folder, &config)
+    }
+
+    /// Reads a folder: parts called `train…`, `valid…` (or `val`, `validation`, `dev`, `newsdev`) and
+    /// `test…` (or `devtest`, `newstest`), or one set that is cut by its different sentences into 90,
+    /// 5 and 5 %. A name stands in the file's name or in that of a folder within. Each part is
+    ///
+    /// - two files whose lines belong together: `train.de` and `train.en`, `train.de-en.de`,
+    ///   `test-src.de` and `test-ref.en` (WMT), `dev/deu_Latn.dev` (FLORES), `train.de.txt`;
+    /// - or a table, `train.tsv`, or `train.txt` with tabs;
+    /// - or `train.jsonl`, whose keys are the languages;
+    ///
+    /// packed by gzip or Zstandard or not. Hidden files, and those called README, LICENSE and the
+    /// like, are passed over. Without a direction there must be two languages: English is the target,
+    /// unless names say `src` and `tgt` or `ref`. A table whose first line has the languages as names
+    /// is read by them; another one goes from its first column to its second where no language is
+    /// known, and needs [`columns`](SplitsConfig::columns) else. What is no pair is dropped, and told
+    /// by the [report](SentencePairs::report) of each part.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Pairs`] where the folder does not hold such files, and with the names of all where
+    /// several may be the same part; and what reading them brings.
+    pub fn open_with(folder: impl AsRef<Path>, config: &SplitsConfig) -> Result<Self> {
         let folder = Folder::list(folder.as_ref())?;
-        let direction = folder.direction(direction)?;
-        let parts: Vec<Option<String>> =
-            PARTS.iter().map(|names| folder.part(names, &direction)).collect();
-        if let [Some(train), valid, test] = parts.as_slice() {
-            let missing = |what: &str| {
-                let place = folder.path.display().to_string();
-                Err(Error::pairs(place, format!("there is a training part, but no {what} part")))
-            };
-            let Some(valid) = valid else { return missing("validation (`valid`, `val`, `dev`)") };
-            let Some(test) = test else { return missing("test") };
-            let read = |name: &String| folder.read(name, &direction);
-            return Ok(Self { train: read(train)?, valid: read(valid)?, test: read(test)? });
+        let given = config.direction.as_ref();
+        let direction = folder.direction(given)?;
+        let read = |set: &str| folder.read(set, &direction, &config.columns);
+        let chosen = [&config.train, &config.valid, &config.test].map(Option::as_deref);
+        match folder.parts(&direction, chosen)? {
+            Found::Parts([train, valid, test]) => {
+                Ok(Self { train: read(&train)?, valid: read(&valid)?, test: read(&test)? })
+            }
+            Found::One(set) => {
+                Self::by_unique(read(&set)?, config.unique, [0.05, 0.05], config.seed)
+            }
         }
-        let sets = folder.sets(&direction);
-        let [set] = sets.as_slice() else {
-            let reason = format!(
-                "expected `train`, `valid` and `test` parts or one set of pairs, found {}",
-                if sets.is_empty() { "neither".to_owned() } else { sets.join(", ") }
-            );
-            return Err(Error::pairs(folder.path.display().to_string(), reason));
-        };
-        Self::by_unique(&folder.read(set, &direction)?, Side::Target, [0.05, 0.05], seed)
+    }
+
+    /// What each part has kept and dropped: training, validation, test.
+    pub fn reports(&self) -> [PairReport; 3] {
+        [&self.train, &self.valid, &self.test].map(SentencePairs::report)
     }
 
     /// Takes out of the training part every pair of which one side stands in validation or test,
     /// and every pair that comes again. Tells how many went.
     #[must_use]
     pub fn deduplicated(self) -> (Self, usize) {
-        let before = self.train.pairs().len();
+        let Self { train, valid, test } = self;
+        let before = train.pairs().len();
+        let held = || valid.pairs().iter().chain(test.pairs());
+        let sources: HashSet<&str> = held().map(|pair| pair.source.as_str()).collect();
+        let targets: HashSet<&str> = held().map(|pair| pair.target.as_str()).collect();
         let mut seen = HashSet::new();
-        let train: SentencePairs = {
-            let held: Vec<&SentencePair> =
-                self.valid.pairs().iter().chain(self.test.pairs()).collect();
-            let sources: HashSet<&str> = held.iter().map(|pair| pair.source.as_str()).collect();
-            let targets: HashSet<&str> = held.iter().map(|pair| pair.target.as_str()).collect();
-            let is_new = |pair: &&SentencePair| {
-                !sources.contains(pair.source.as_str())
-                    && !targets.contains(pair.target.as_str())
-                    && seen.insert((pair.source.clone(), pair.target.clone()))
-            };
-            self.train.pairs().iter().filter(is_new).cloned().collect()
-        };
+        let train = train.dropping(|pair| {
+            if sources.contains(pair.source.as_str()) || targets.contains(pair.target.as_str()) {
+                Some(DropReason::HeldOut)
+            } else {
+                (!seen.insert(pair.clone())).then_some(DropReason::Duplicate)
+            }
+        });
         let gone = before - train.pairs().len();
-        (Self { train, ..self }, gone)
+        (Self { train, valid, test }, gone)
     }
 
     /// Filters the training part; validation and test stay as they are, so that figures compare.
-    #[must_use]
-    pub fn filtered(self, filter: &Filter) -> Self {
-        Self { train: filter.apply(&self.train), ..self }
+    ///
+    /// # Errors
+    ///
+    /// As [`Filter::apply`].
+    pub fn filtered(self, filter: &Filter) -> Result<Self> {
+        Ok(Self { train: filter.apply(self.train)?, ..self })
     }
 
     /// The pairs the other way round.
@@ -213,97 +233,5 @@ impl Splits {
             }
         }
         Ok(())
-    }
-}
-
-/// The files of a folder, by name and ending: `train` and `de` of `train.de.gz`.
-struct Folder {
-    path: PathBuf,
-    files: BTreeMap<(String, String), PathBuf>,
-}
-
-/// Endings of files that hold both sides.
-const WHOLE: [&str; 2] = ["tsv", "jsonl"];
-
-impl Folder {
-    fn list(path: &Path) -> Result<Self> {
-        let mut files = BTreeMap::new();
-        let listed = std::fs::read_dir(path).map_err(model_utils::Error::io("list", path))?;
-        for entry in listed {
-            let entry = entry.map_err(model_utils::Error::io("list", path))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let plain = name.strip_suffix(".gz").unwrap_or(&name);
-            if let Some((stem, ending)) = plain.rsplit_once('.')
-                && !stem.is_empty()
-            {
-                files.insert((stem.to_owned(), ending.to_owned()), entry.path());
-            }
-        }
-        Ok(Self { path: path.to_path_buf(), files })
-    }
-
-    /// From which language to which.
-    fn direction(&self, given: Option<(&str, &str)>) -> Result<(String, String)> {
-        if let Some((source, target)) = given {
-            return Ok((source.to_owned(), target.to_owned()));
-        }
-        // Languages are the endings that a name has two or more of.
-        let mut endings: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for (stem, ending) in self.files.keys().filter(|(_, e)| !WHOLE.contains(&e.as_str())) {
-            endings.entry(stem).or_default().insert(ending);
-        }
-        let languages: BTreeSet<&str> =
-            endings.into_values().filter(|endings| endings.len() > 1).flatten().collect();
-        let place = self.path.display().to_string();
-        let whole = self.files.keys().find(|(_, ending)| WHOLE.contains(&ending.as_str()));
-        match languages.iter().copied().collect::<Vec<_>>().as_slice() {
-            [a, b] if ENGLISH.contains(b) => Ok(((*a).to_owned(), (*b).to_owned())),
-            [a, b] if ENGLISH.contains(a) => Ok(((*b).to_owned(), (*a).to_owned())),
-            [] if whole.is_some() => Ok(("source".to_owned(), "target".to_owned())),
-            [] => Err(Error::pairs(
-                place,
-                "no pairs in it: expected two files `NAME.LANGUAGE`, a `NAME.tsv` or a `NAME.jsonl`",
-            )),
-            found => {
-                let found = found.join(", ");
-                Err(Error::pairs(place, format!("found {found}: say from which to which language")))
-            }
-        }
-    }
-
-    fn has(&self, stem: &str, ending: &str) -> bool {
-        self.files.contains_key(&(stem.to_owned(), ending.to_owned()))
-    }
-
-    /// The names of all sets of pairs.
-    fn sets(&self, (source, target): &(String, String)) -> Vec<String> {
-        let stems: BTreeSet<&String> = self.files.keys().map(|(stem, _)| stem).collect();
-        let is_set = |stem: &str| {
-            (self.has(stem, source) && self.has(stem, target))
-                || WHOLE.iter().any(|ending| self.has(stem, ending))
-        };
-        stems.into_iter().filter(|stem| is_set(stem)).cloned().collect()
-    }
-
-    /// The first set by one of the names, or that begins with it.
-    fn part(&self, names: &[&str], direction: &(String, String)) -> Option<String> {
-        let sets = self.sets(direction);
-        let exact = names.iter().find_map(|name| sets.iter().find(|set| set == name));
-        let begins = || names.iter().find_map(|name| sets.iter().find(|set| set.starts_with(name)));
-        exact.or_else(begins).cloned()
-    }
-
-    fn read(&self, stem: &str, (source, target): &(String, String)) -> Result<SentencePairs> {
-        let file = |ending: &str| self.files.get(&(stem.to_owned(), ending.to_owned()));
-        let pairs = match (file(source), file(target), file("tsv"), file("jsonl")) {
-            (Some(source), Some(target), ..) => SentencePairs::open(source, target),
-            (_, _, Some(tsv), _) => SentencePairs::open_tsv(tsv),
-            (_, _, _, Some(jsonl)) => SentencePairs::open_json_lines(jsonl, source, target),
-            _ => {
-                let reason = format!("`{stem}` is not there in `{source}` and `{target}`");
-                return Err(Error::pairs(self.path.display().to_string(), reason));
-            }
-        };
-        Ok(pairs?)
     }
 }

@@ -1,5 +1,7 @@
 //! How long a sentence may be.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -53,5 +55,35 @@ impl TokenLimit {
         ids.truncate(limit.saturating_sub(1));
         ids.extend(end);
         Ok(whole - ids.len())
+    }
+}
+
+/// What became of the pairs of a set that have more tokens than allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverlongReport {
+    /// Pairs of the set.
+    pub pairs: usize,
+    /// Pairs of which a side was cut.
+    pub truncated: usize,
+    /// Pairs that were left out.
+    pub skipped: usize,
+    /// The line of the first pair that was cut or left out, counted from 1.
+    pub first_line: Option<u64>,
+    /// The most tokens of a sentence, its end included.
+    pub max_tokens: usize,
+}
+
+impl fmt::Display for OverlongReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pairs, truncated, skipped, first_line, max_tokens } = self;
+        let Some(line) = first_line else {
+            return write!(f, "none of {pairs} pairs has more than {max_tokens} tokens on a side");
+        };
+        write!(
+            f,
+            "{} of {pairs} pairs have more than {max_tokens} tokens on a side: {truncated} \
+             truncated, {skipped} skipped (first: line {line})",
+            truncated + skipped
+        )
     }
 }

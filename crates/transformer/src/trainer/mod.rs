@@ -27,7 +27,9 @@ use crate::encoder_decoder::EncoderDecoder;
 use crate::error::{Error, Result};
 use crate::fingerprint::fingerprint;
 use crate::metrics::{Bleu, Metric as _};
-use crate::text::{EncodedPair, Splits, TokenBatches, TokenLimit, Tokenizers};
+use crate::text::{
+    EncodedPair, EncodedPairs, OverlongReport, Splits, TokenBatches, TokenLimit, Tokenizers,
+};
 use teacher_forced::TeacherForced;
 use validation::{Best, Validated, scalar, translations};
 
@@ -49,6 +51,7 @@ pub struct Trainer<M: EncoderDecoder> {
     valid: Vec<EncodedPair>,
     /// The references of the pairs that are translated in a validation, normalised.
     references: Vec<String>,
+    overlong: [OverlongReport; 2],
     batches: TokenBatches,
     limit: TokenLimit,
     about: Value,
@@ -158,14 +161,20 @@ impl<M: EncoderDecoder> Trainer<M> {
         }
         let device = model.devices().into_iter().next().unwrap_or_default();
         if !device.is_autodiff() {
-            return Err(Error::Model("its device is without autodiff".to_owned()));
+            return Err(Error::Model(
+                "its weights are without autodiff: make it on `device.autodiff()`, or call `.train()` \
+                 on one that comes from `valid` or was forked without"
+                    .to_owned(),
+            ));
         }
         let train = Stoppable::new(&splits.train, stop.clone());
-        let train = tokenizers.encode(train, "the training part", limit)?;
+        let EncodedPairs { pairs: train, overlong: train_overlong } =
+            tokenizers.encode(train, "the training part", limit)?;
         // Only training pairs may be left out: the figures are of all others.
         let kept = limit.keeping_all();
         let valid = Stoppable::new(&splits.valid, stop);
-        let valid = tokenizers.encode(valid, "the validation part", kept)?;
+        let EncodedPairs { pairs: valid, overlong: valid_overlong } =
+            tokenizers.encode(valid, "the validation part", kept)?;
         let measured = splits.valid.pairs().iter().take(config.valid_sentences);
         let references = measured
             .map(|pair| tokenizers.target().normalize(&pair.target))
@@ -189,6 +198,7 @@ impl<M: EncoderDecoder> Trainer<M> {
             train,
             valid,
             references,
+            overlong: [train_overlong, valid_overlong],
             config,
             limit,
             about: Value::Null,
@@ -204,13 +214,17 @@ impl<M: EncoderDecoder> Trainer<M> {
     }
 
     /// Keeps checkpoints, one `every` so many steps and one at the end, and goes on from the latest
-    /// that is there, exactly.
+    /// that is there, exactly. A run that its budget ended goes on where [`train`](Self::train) is
+    /// called with a larger one, as if it had had that from the start. A schedule that ends with the
+    /// budget ([`Schedule::Linear`], [`Schedule::Cosine`]) is another where it is longer: that needs
+    /// `checkpoints.allow_change("training.schedule")`, and the rate is the longer one's from there on.
     ///
     /// # Errors
     ///
     /// [`model_utils::Error::Mismatch`] with every difference for a checkpoint of another
     /// configuration or of other pairs (how long is waited for better weights and how often events
-    /// come may change), and what reading one brings.
+    /// come may change, and so may what [`Checkpoints::allow_change`] names), and what reading one
+    /// brings.
     pub fn resume_in(mut self, checkpoints: Checkpoints, every: u64) -> Result<Self> {
         let mut training = serde_json::to_value(&self.config).unwrap_or_default();
         if let Some(fields) = training.as_object_mut() {
@@ -251,6 +265,12 @@ impl<M: EncoderDecoder> Trainer<M> {
     /// Training pairs.
     pub fn pairs(&self) -> usize {
         self.train.len()
+    }
+
+    /// What became of the pairs with more tokens than allowed, of the training and of the validation
+    /// part, where none is left out.
+    pub fn overlong(&self) -> [OverlongReport; 2] {
+        self.overlong
     }
 
     /// Target tokens of a pass over the training part.

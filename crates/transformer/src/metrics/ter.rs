@@ -79,15 +79,17 @@ impl Metric for Ter {
     /// Edits to the nearest reference, and the mean length of the references.
     fn counts(&self, hypothesis: &str, references: &[&str]) -> Vec<f64> {
         let mut numbers = HashMap::new();
-        let mut numbered = |text: &str| -> Vec<usize> {
+        let mut numbered = |words: Vec<String>| -> Vec<usize> {
             let number = |word| {
                 let next = numbers.len();
                 *numbers.entry(word).or_insert(next)
             };
-            self.words(text).into_iter().map(number).collect()
+            words.into_iter().map(number).collect()
         };
-        let hypothesis = numbered(hypothesis);
-        let references: Vec<Vec<usize>> = references.iter().map(|text| numbered(text)).collect();
+        let hypothesis = numbered(self.words(hypothesis));
+        // sacreBLEU cuts references twice, and what is cut may be cut again.
+        let twice = |text: &&str| numbered(self.words(&self.words(text).join(" ")));
+        let references: Vec<Vec<usize>> = references.iter().map(twice).collect();
         let fewest = references.iter().map(|reference| edits(&hypothesis, reference)).min();
         let words: usize = references.iter().map(Vec::len).sum();
         vec![fewest.unwrap_or(0) as f64, words as f64 / references.len().max(1) as f64]

@@ -243,12 +243,21 @@ fn quality(
     (sum / count, scores.into_keys().map(str::to_owned).collect())
 }
 
-/// Compares the pieces with those of the crate `tokenizers` on words.
+/// Compares the pieces with those of the crate `tokenizers`: learned from nine tenths of the sentences,
+/// measured on the words of the others.
 fn as_good_as_the_library(sentences: &[String], size: usize) {
-    let mut words: BTreeMap<String, u32> = BTreeMap::new();
-    for word in sentences.iter().flat_map(|sentence| sentence.split_whitespace()) {
-        *words.entry(format!("▁{word}")).or_insert(0) += 1;
-    }
+    let count = |sentences: &[String]| {
+        let mut words: BTreeMap<String, u32> = BTreeMap::new();
+        for word in sentences.iter().flat_map(|sentence| sentence.split_whitespace()) {
+            *words.entry(format!("▁{word}")).or_insert(0) += 1;
+        }
+        words
+    };
+    let (sentences, others) = sentences.split_at(sentences.len() / 10 * 9);
+    let words = count(sentences);
+    let letters: BTreeSet<char> = words.keys().flat_map(|word| word.chars()).collect();
+    let mut held_out = count(others);
+    held_out.retain(|word, _| word.chars().all(|letter| letters.contains(&letter)));
     let trainer = UnigramTrainer::builder()
         .vocab_size(size as u32)
         .show_progress(false)
@@ -266,13 +275,13 @@ fn as_good_as_the_library(sentences: &[String], size: usize) {
     let tokenizer = Tokenizer::train(&config, sentences).unwrap();
     let file: Value = serde_json::from_slice(tokenizer.content()).unwrap();
     let ours: Vec<(String, f64)> = serde_json::from_value(file["model"]["vocab"].clone()).unwrap();
-    let (theirs, their_pieces) = quality(&theirs, 1, &words);
-    let (ours, our_pieces) = quality(&ours, 4, &words);
+    let (theirs, their_pieces) = quality(&theirs, 1, &held_out);
+    let (ours, our_pieces) = quality(&ours, 4, &held_out);
     let alike = our_pieces.intersection(&their_pieces).count() as f64 / their_pieces.len() as f64;
     let sizes = [our_pieces.len(), their_pieces.len()];
     let told = format!("{ours:.4} a word here, {theirs:.4} there; {alike:.3} of {sizes:?} alike");
     println!("{told}");
-    assert!(ours >= theirs - 0.02 && alike >= 0.6, "{told}");
+    assert!(ours >= theirs - 0.02 && alike >= 0.4, "{told}");
 }
 
 fn words_only(sentences: impl Iterator<Item = String>) -> Vec<String> {

@@ -105,7 +105,10 @@ mod tests {
             sentences("  One. Two?\r\n\r\nIt costs 3.50, e.g. here!  \nLast"),
             ["One.", "Two?", "It costs 3.50, e.g. here!", "Last"]
         );
-        assert_eq!(sentences("彼は来た。私も行く！「はい」"), ["彼は来た。", "私も行く！", "「はい」"]);
+        assert_eq!(
+            sentences("彼は来た。私も行く！「はい」"),
+            ["彼は来た。", "私も行く！", "「はい」"]
+        );
         assert_eq!(sentences("no\u{2028}end"), ["no", "end"]);
         assert!(sentences(" \n\t\n").is_empty());
         assert!(sentences("").is_empty());

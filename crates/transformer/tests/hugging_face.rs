@@ -21,9 +21,9 @@ use model_utils::train::{Budget, Silent};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use transformer::{
-    Beam, EncoderDecoder as _, Error, Grammar, Greedy, LengthLimits,
-    LengthPenalty, Model, ModelConfig, NormOrder, Padded, Positions, Schedule, SpecialTokens,
-    Splits, Strategy, TrainingConfig, TransformerConfig, Translator, TranslatorConfig, Tying,
+    Beam, EncoderDecoder as _, Error, Grammar, Greedy, LengthLimits, LengthPenalty, Model,
+    ModelConfig, NormOrder, Padded, Positions, Schedule, SpecialTokens, Splits, Strategy,
+    TrainingConfig, TransformerConfig, Translator, TranslatorConfig, Tying,
 };
 
 #[derive(Deserialize)]
@@ -34,6 +34,7 @@ struct Expected {
     target_ids: Vec<Vec<u32>>,
     prefix: Vec<u32>,
     logits: Vec<f32>,
+    cross: Vec<Vec<f32>>,
     cases: Vec<Case>,
 }
 
@@ -65,6 +66,13 @@ fn expected(folder: &Path) -> Expected {
 
 fn numbers<const D: usize>(x: Tensor<D>) -> Vec<f32> {
     x.into_data().try_to_vec().unwrap()
+}
+
+fn assert_near(ours: &[f32], theirs: &[f32]) {
+    assert_eq!(ours.len(), theirs.len());
+    for (ours, theirs) in ours.iter().zip(theirs) {
+        assert!((ours - theirs).abs() < 1e-4 * theirs.abs().max(1.0), "{ours} for {theirs}");
+    }
 }
 
 /// What a case sets over what the folder says.
@@ -117,10 +125,15 @@ fn assert_is_theirs(folder: &Path) {
     let begin = translator.limits().special.bos;
     let target = [vec![begin], theirs.prefix.clone()].concat();
     let source = Padded::new(&theirs.source_ids[..1], begin, &device());
-    let logits = translator.model().logits(&source, &Padded::new(&[target], begin, &device()));
-    let last = numbers(logits.slice([0..1, theirs.prefix.len()..theirs.prefix.len() + 1]));
-    for (ours, theirs) in last.iter().zip(&theirs.logits) {
-        assert!((ours - theirs).abs() < 1e-4 * theirs.abs().max(1.0), "{ours} for {theirs}");
+    let target = Padded::new(&[target], begin, &device());
+    let Model::Transformer(model) = translator.model() else { unreachable!() };
+    let logits = model.logits(&source, &target);
+    let last = logits.slice([0..1, theirs.prefix.len()..theirs.prefix.len() + 1]);
+    assert_near(&numbers(last), &theirs.logits);
+    let cross = model.attention_maps(&source, &target).cross;
+    assert_eq!(cross.len(), theirs.cross.len());
+    for (ours, theirs) in cross.into_iter().zip(&theirs.cross) {
+        assert_near(&numbers(ours), theirs);
     }
     let (mut compared, mut furthest) = (0, 0.0_f64);
     for case in &theirs.cases {
@@ -325,8 +338,7 @@ fn what_their_layout_cannot_tell_is_refused_by_name() {
         assert!(error.contains(&format!("`{field}`")), "{error}");
         assert!(!folder.exists());
     };
-    let transformer =
-        |field: &str, config| refused(field, ModelConfig::Transformer(config), true);
+    let transformer = |field: &str, config| refused(field, ModelConfig::Transformer(config), true);
     transformer("norm", post().with_norm(NormOrder::Pre));
     transformer("final_norm", post().with_final_norm(true));
     transformer("tying", post().with_tying(Tying::Output));
@@ -355,7 +367,12 @@ fn a_loaded_model_trains_on() {
     trainer.train(Budget::steps(60), &mut Silent).unwrap();
     let after = Translator::from_trainer(trainer).unwrap().with_limits(loaded.limits());
     let after = after.evaluate(&splits.test, &Greedy).unwrap();
-    assert!(after.perplexity < 0.9 * before.perplexity, "{} {}", after.perplexity, before.perplexity);
+    assert!(
+        after.perplexity < 0.9 * before.perplexity,
+        "{} {}",
+        after.perplexity,
+        before.perplexity
+    );
     // The one that was loaded is as it was.
     let still = loaded.evaluate(&splits.test, &Greedy).unwrap();
     assert_eq!(still.translations, before.translations);

@@ -181,7 +181,9 @@ fn repeats_are_kept_out_and_prefixes_kept_in() {
         let begun = translator.limits().with_prefix(prefix.clone());
         for found in translator.n_best(&sentences, &strategy, &begun).unwrap() {
             assert!(found[0].text.starts_with("The big"), "{}", found[0].text);
-            assert!(found[0].hypothesis.ids.len() > prefix.len() || !found[0].hypothesis.is_finished);
+            assert!(
+                found[0].hypothesis.ids.len() > prefix.len() || !found[0].hypothesis.is_finished
+            );
         }
         let first = translator.limits().with_first_token(Some(prefix[0]));
         for found in translator.n_best(&sentences, &strategy, &first).unwrap() {

@@ -78,7 +78,9 @@ impl LengthLimits {
 
     /// Most tokens, the end not counted, for a source of this length.
     pub(crate) fn most(&self, source_length: usize) -> usize {
-        let by_ratio = self.max_ratio.map(|ratio| ((ratio * source_length as f64) as usize).saturating_add(10));
+        let by_ratio = self
+            .max_ratio
+            .map(|ratio| ((ratio * source_length as f64) as usize).saturating_add(10));
         let least = self.min_length.max(self.prefix.len() + 1);
         by_ratio.unwrap_or(usize::MAX).min(self.max_length).max(least)
     }

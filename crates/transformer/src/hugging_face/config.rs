@@ -121,11 +121,7 @@ impl MarianConfig {
             }
         }
         let sides = [
-            (
-                "decoder_attention_heads",
-                self.decoder_attention_heads,
-                self.encoder_attention_heads,
-            ),
+            ("decoder_attention_heads", self.decoder_attention_heads, self.encoder_attention_heads),
             ("decoder_ffn_dim", self.decoder_ffn_dim, self.encoder_ffn_dim),
         ];
         for (field, found, expected) in sides {

@@ -121,12 +121,14 @@ fn tokenizer(
     let is_special = |id: usize| [pad as usize, bos as usize, eos as usize, unk].contains(&id);
     // The marks of target languages of multilingual models, `>>fra<<`, are cut out of the text.
     let is_mark = |piece: &str| piece.starts_with(">>") && piece.ends_with("<<");
-    let numbered = vocabulary.iter().enumerate().map(|(id, piece)| match scores.get(piece.as_str()) {
-        Some(&score) if !is_special(id) => (piece.clone(), score),
-        _ if is_mark(piece) => (piece.clone(), least),
-        _ => (unmatched(piece), least),
-    });
-    let inner = Unigram::from(numbered.collect(), Some(unk), model.byte_fallback).map_err(failed)?;
+    let numbered =
+        vocabulary.iter().enumerate().map(|(id, piece)| match scores.get(piece.as_str()) {
+            Some(&score) if !is_special(id) => (piece.clone(), score),
+            _ if is_mark(piece) => (piece.clone(), least),
+            _ => (unmatched(piece), least),
+        });
+    let inner =
+        Unigram::from(numbered.collect(), Some(unk), model.byte_fallback).map_err(failed)?;
     let mut inner = tokenizers::Tokenizer::new(inner);
     let spec = &model.normalizer;
     let mut steps: Vec<NormalizerWrapper> = Vec::new();
@@ -142,8 +144,7 @@ fn tokenizer(
         }
     }
     inner.with_normalizer(Some(NormalizerWrapper::from(Sequence::new(steps))));
-    let scheme =
-        if spec.add_dummy_prefix { PrependScheme::Always } else { PrependScheme::Never };
+    let scheme = if spec.add_dummy_prefix { PrependScheme::Always } else { PrependScheme::Never };
     inner.with_pre_tokenizer(Some(Metaspace::new('▁', scheme, false)));
     inner.with_post_processor(None::<PostProcessorWrapper>);
     let spaces = Replace::new(ReplacePattern::String(" ".to_owned()), "").map_err(failed)?;
@@ -159,12 +160,8 @@ fn tokenizer(
         let name = vocabulary.get(id as usize).map(|piece| unmatched(piece));
         name.ok_or_else(|| bad(format!("the vocabulary lacks the special id {id}")))
     };
-    let names = SpecialNames {
-        pad: name(pad)?,
-        bos: name(bos)?,
-        eos: name(eos)?,
-        unk: name(unk as u32)?,
-    };
+    let names =
+        SpecialNames { pad: name(pad)?, bos: name(bos)?, eos: name(eos)?, unk: name(unk as u32)? };
     Tokenizer::new(inner, names, place)
 }
 

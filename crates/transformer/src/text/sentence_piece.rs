@@ -228,10 +228,7 @@ mod tests {
         let model = read(&bytes(), "here").unwrap();
         let found: Vec<_> =
             model.pieces.iter().map(|p| (p.text.as_str(), p.score, p.kind)).collect();
-        assert_eq!(
-            found,
-            [("<unk>", 0.0, PieceKind::Unknown), ("▁a", -1.5, PieceKind::Normal)]
-        );
+        assert_eq!(found, [("<unk>", 0.0, PieceKind::Unknown), ("▁a", -1.5, PieceKind::Normal)]);
         assert_eq!(model.kind, ModelKind::Bpe);
         assert!(!model.normalizer.add_dummy_prefix && model.normalizer.escape_whitespaces);
     }

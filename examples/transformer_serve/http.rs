@@ -65,6 +65,8 @@ struct Told {
     text: String,
     score: f64,
     source_tokens: Vec<String>,
+    /// How many were cut off at the end of the source.
+    truncated_tokens: usize,
     tokens: Vec<String>,
     /// For each token and the end, how much it attends to each token of the source.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,6 +145,7 @@ async fn translate(
             text: found.text,
             score: found.hypothesis.score,
             source_tokens: found.source_tokens,
+            truncated_tokens: found.truncated_tokens,
             tokens: found.tokens,
             attention: found.hypothesis.attention,
         });

@@ -149,21 +149,21 @@ impl Queue {
     }
 }
 
-/// One answer a sentence. What fails for all together is tried one by one, so that a sentence fails for
-/// itself alone.
+/// One answer a sentence. What brings the translator down is tried one by one, so that a sentence does
+/// so for itself alone.
 fn translate(translator: &Translator, texts: &[&str], wish: Wish) -> Vec<Answer> {
     let limits = translator.limits().with_attention(wish.attention);
-    let call = || translator.n_best(texts, &Beam::new(wish.beam), &limits);
-    let found = match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(found) => found.map_err(|error| error.to_string()),
-        Err(_) => Err("the translator failed".to_owned()),
-    };
-    match found {
-        Ok(found) => found
+    let call = || translator.n_best_each(texts, &Beam::new(wish.beam), &limits);
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(found)) => found
             .into_iter()
-            .map(|best| best.into_iter().next().ok_or_else(|| "nothing was found".to_owned()))
+            .map(|best| {
+                let first = best.map_err(|error| error.to_string())?.into_iter().next();
+                first.ok_or_else(|| "nothing was found".to_owned())
+            })
             .collect(),
-        Err(reason) if texts.len() == 1 => vec![Err(reason)],
+        Ok(Err(error)) => vec![Err(error.to_string()); texts.len()],
+        Err(_) if texts.len() == 1 => vec![Err("the translator failed".to_owned())],
         Err(_) => texts.iter().flat_map(|text| translate(translator, &[text], wish)).collect(),
     }
 }

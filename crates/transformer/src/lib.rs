@@ -34,9 +34,9 @@
 //! | [`recurrent`] | GRU and LSTM, plain and with Bahdanau's and Luong's attention |
 //! | [`encoder_decoder`], [`model`] | what trainer and strategies ask of a model, and the model of a translator |
 //! | [`trainer`] | schedules, accumulation, averages, validation by translating, exact resume |
-//! | [`decoding`] | greedy, sampling, beam search, streaming |
+//! | [`decoding`] | greedy, sampling, beam search, streaming; what all of them keep to |
 //! | [`metrics`] | BLEU, chrF and TER equal to sacreBLEU's, paired bootstrap |
-//! | [`translator`] | all of it together: train, save, load, translate, evaluate |
+//! | [`translator`] | all of it together: train, save, load, translate, evaluate; folders of Hugging Face |
 //! | [`prelude`] | what a first program needs |
 //!
 //! # Design decisions
@@ -55,7 +55,7 @@
 //!
 //! # Features
 //!
-//! `flex` (default), `ndarray`, `wgpu`, `cuda`: the devices.
+//! `flex` (default), `ndarray`, `wgpu`, `cuda`: the devices. `pretrained`: PyTorch's own weight files.
 
 pub mod attention;
 pub mod decoding;

@@ -34,6 +34,7 @@ struct Expected {
     target_ids: Vec<Vec<u32>>,
     prefix: Vec<u32>,
     logits: Vec<f32>,
+    cross: Vec<Vec<f32>>,
     cases: Vec<Case>,
 }
 
@@ -65,6 +66,13 @@ fn expected(folder: &Path) -> Expected {
 
 fn numbers<const D: usize>(x: Tensor<D>) -> Vec<f32> {
     x.into_data().try_to_vec().unwrap()
+}
+
+fn assert_near(ours: &[f32], theirs: &[f32]) {
+    assert_eq!(ours.len(), theirs.len());
+    for (ours, theirs) in ours.iter().zip(theirs) {
+        assert!((ours - theirs).abs() < 1e-4 * theirs.abs().max(1.0), "{ours} for {theirs}");
+    }
 }
 
 /// What a case sets over what the folder says.
@@ -117,10 +125,15 @@ fn assert_is_theirs(folder: &Path) {
     let begin = translator.limits().special.bos;
     let target = [vec![begin], theirs.prefix.clone()].concat();
     let source = Padded::new(&theirs.source_ids[..1], begin, &device());
-    let logits = translator.model().logits(&source, &Padded::new(&[target], begin, &device()));
-    let last = numbers(logits.slice([0..1, theirs.prefix.len()..theirs.prefix.len() + 1]));
-    for (ours, theirs) in last.iter().zip(&theirs.logits) {
-        assert!((ours - theirs).abs() < 1e-4 * theirs.abs().max(1.0), "{ours} for {theirs}");
+    let target = Padded::new(&[target], begin, &device());
+    let Model::Transformer(model) = translator.model() else { unreachable!() };
+    let logits = model.logits(&source, &target);
+    let last = logits.slice([0..1, theirs.prefix.len()..theirs.prefix.len() + 1]);
+    assert_near(&numbers(last), &theirs.logits);
+    let cross = model.attention_maps(&source, &target).cross;
+    assert_eq!(cross.len(), theirs.cross.len());
+    for (ours, theirs) in cross.into_iter().zip(&theirs.cross) {
+        assert_near(&numbers(ours), theirs);
     }
     let (mut compared, mut furthest) = (0, 0.0_f64);
     for case in &theirs.cases {

@@ -1,4 +1,4 @@
-//! Models, losses and strategies against PyTorch and Hugging Face; the fixture and its script stand in
+//! Models and losses against PyTorch; the fixture and its script stand in
 //! `fixtures/`.
 #![cfg(feature = "flex")]
 #![allow(missing_docs)]
@@ -13,10 +13,7 @@ use model_utils::ops;
 use serde::Deserialize;
 use transformer::attention::{FeedForward, MultiHeadAttention, Residual, sinusoids};
 use transformer::recurrent::{Cell, RecurrentLayer};
-use transformer::{
-    Beam, DecodingStrategy, EncoderDecoder, LengthLimits, LengthPenalty, NormOrder, Padded,
-    RecurrentConfig, SpecialTokens, Transformer, TransformerConfig,
-};
+use transformer::{NormOrder, Padded, RecurrentConfig, TransformerConfig};
 
 /// What every comparison is held to.
 const TOLERANCE: f32 = 1e-4;
@@ -28,7 +25,6 @@ struct Fixture {
     gru: Layer,
     lstm: Layer,
     loss: serde_json::Value,
-    marian: Marian,
 }
 
 #[derive(Deserialize)]
@@ -54,18 +50,6 @@ struct Layer {
     outputs: Numbers,
     hidden: Numbers,
     cell: Option<Numbers>,
-}
-
-#[derive(Deserialize)]
-struct Marian {
-    weights: Weights,
-    source: Vec<Vec<u32>>,
-    lengths: Vec<usize>,
-    target: Vec<Vec<u32>>,
-    logits: Numbers,
-    cross: Vec<Numbers>,
-    beams: Vec<Vec<u32>>,
-    scores: Vec<f64>,
 }
 
 fn fixture() -> Fixture {
@@ -245,81 +229,4 @@ fn other_device() -> Device {
     return Device::ndarray();
     #[cfg(not(feature = "ndarray"))]
     Device::flex()
-}
-
-fn marian(marian: &Marian) -> Transformer {
-    let mut model = TransformerConfig::marian(13)
-        .with_d_model(8)
-        .with_heads(2)
-        .with_encoder_layers(2)
-        .with_decoder_layers(2)
-        .with_d_ff(12)
-        .init(&device())
-        .unwrap();
-    let weights = &marian.weights;
-    let attention = |attention: &mut MultiHeadAttention, name: &str| {
-        let parts = [
-            (&mut attention.query, "q"),
-            (&mut attention.key, "k"),
-            (&mut attention.value, "v"),
-            (&mut attention.output, "out"),
-        ];
-        for (part, letter) in parts {
-            linear(part, weights, &format!("{name}.{letter}_proj"));
-        }
-    };
-    for (at, layer) in model.encoder.layers.iter_mut().enumerate() {
-        let name = format!("model.encoder.layers.{at}");
-        attention(&mut layer.self_attention, &format!("{name}.self_attn"));
-        let own = format!("{name}.self_attn_layer_norm");
-        norm(&mut layer.around_attention.norm, weights, &own);
-        feed_forward(&mut layer.feed_forward, weights, &name, ["fc1", "fc2"]);
-        let last = format!("{name}.final_layer_norm");
-        norm(&mut layer.around_feed_forward.norm, weights, &last);
-    }
-    for (at, layer) in model.decoder.layers.iter_mut().enumerate() {
-        let name = format!("model.decoder.layers.{at}");
-        attention(&mut layer.self_attention, &format!("{name}.self_attn"));
-        let own = format!("{name}.self_attn_layer_norm");
-        norm(&mut layer.around_self.norm, weights, &own);
-        attention(&mut layer.cross_attention, &format!("{name}.encoder_attn"));
-        let cross = format!("{name}.encoder_attn_layer_norm");
-        norm(&mut layer.around_cross.norm, weights, &cross);
-        feed_forward(&mut layer.feed_forward, weights, &name, ["fc1", "fc2"]);
-        let last = format!("{name}.final_layer_norm");
-        norm(&mut layer.around_feed_forward.norm, weights, &last);
-    }
-    let table = tensor(&weights["model.shared.weight"]);
-    model.target_embedding.weight = Param::from_tensor(table);
-    let bias: Tensor<2> = tensor(&weights["final_logits_bias"]);
-    model.output_bias = Some(Param::from_tensor(bias.squeeze_dim::<1>(0)));
-    model
-}
-
-#[test]
-fn marian_models_are_hugging_faces() {
-    let theirs = fixture().marian;
-    let model = marian(&theirs);
-    let mut source = Padded::new(&theirs.source, 0, &device());
-    source.lengths = theirs.lengths.clone();
-    let target = Padded::new(&theirs.target, 0, &device());
-    assert_close("logits", model.logits(&source, &target), &theirs.logits.values);
-    let maps = model.attention_maps(&source, &target);
-    assert_eq!(maps.cross.len(), theirs.cross.len());
-    for (ours, theirs) in maps.cross.into_iter().zip(&theirs.cross) {
-        assert_close("cross-attention", ours, &theirs.values);
-    }
-    // Decoding starts from pad.
-    let special = SpecialTokens { pad: 0, bos: 0, eos: 2, unk: 3 };
-    let limits =
-        LengthLimits::new(special).with_max_length(8).with_max_ratio(None).with_allow_unknown(true);
-    let beam = Beam::new(3).with_n_best(3).with_length_penalty(LengthPenalty::Power(1.0));
-    let found = beam.decode(&model, &source, &limits).unwrap();
-    let expected = theirs.beams.iter().zip(&theirs.scores);
-    for (ours, (ids, score)) in found.iter().flatten().zip(expected) {
-        let theirs: Vec<u32> =
-            ids[1..].iter().copied().take_while(|&id| id != 2 && id != 0).collect();
-        assert_eq!(ours.ids, theirs);
-        assert!((ours.score - score).abs() < 1e-4, "{} for {score}", ours.score);
-    }
 }

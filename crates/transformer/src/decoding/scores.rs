@@ -34,6 +34,9 @@ pub(super) enum Rule {
 }
 
 /// Logits and normalisers of all rows, and their attention.
+///
+/// All logits are read and looked through here: a top-k of Burn's on `flex` takes fifty times as long
+/// and more (128 rows of 8,000: 98 ms for 1.2), and limits change single logits of single rows.
 pub(super) struct Scores {
     /// After penalties, −∞ where forbidden.
     logits: Vec<f32>,

@@ -13,9 +13,8 @@ use transformer::decoding::{Beam, Greedy};
 use transformer::metrics::{Metric as _, MetricName};
 use transformer::text::{Overlong, TokenLimit};
 use transformer::{
-    Error, Grammar, LengthPenalty, Model, ModelConfig, Schedule, Splits, Tokenizer,
-    TokenizerConfig, Trainer, TrainingConfig, TransformerConfig, Translator, TranslatorConfig,
-    Tying,
+    Error, Grammar, LengthPenalty, Model, ModelConfig, Schedule, Splits, TokenizerConfig, Trainer,
+    TrainingConfig, TransformerConfig, Translator, TranslatorConfig, Tying,
 };
 
 /// Dropout draws from the process's one generator: these tests run one at a time.

@@ -53,10 +53,10 @@ impl BleuTokenizer {
     pub fn words(self, text: &str) -> Vec<String> {
         let text = text.trim_end_matches(is_space);
         let text = match self {
-            Self::V13a => rewrite(&format!(" {} ", unmarked(text)), &*WESTERN),
-            Self::International => rewrite(text, &*INTERNATIONAL),
+            Self::V13a => rewrite(&format!(" {} ", unmarked(text)), &WESTERN[..]),
+            Self::International => rewrite(text, &INTERNATIONAL[..]),
             Self::Char => text.chars().flat_map(|c| [c, ' ']).collect(),
-            Self::Zh => rewrite(&standing_alone(text.trim_matches(is_space), is_zh), &*WESTERN),
+            Self::Zh => rewrite(&standing_alone(text.trim_matches(is_space), is_zh), &WESTERN[..]),
             Self::None => text.to_owned(),
         };
         split(&text).map(str::to_owned).collect()

@@ -171,14 +171,16 @@ struct Alignment {
     is_missed: Vec<bool>,
 }
 
+/// Of a move: the distance after it, the run's length, its start and its target.
+type Rank = (Reverse<usize>, usize, Reverse<usize>, Reverse<usize>);
+
 /// The words with that run moved which leaves the smallest distance; of equals the longest run, then
 /// the first, then the one that is moved to the first place. `tried` counts on.
 fn best_move(table: &Table<'_>, words: &[usize], tried: &mut usize) -> Option<(usize, Vec<usize>)> {
     let rows = table.rows(words);
     let alignment = table.alignment(&rows);
     let reference = table.reference;
-    let mut best: Option<((Reverse<usize>, usize, Reverse<usize>, Reverse<usize>), Vec<usize>)> =
-        None;
+    let mut best: Option<(Rank, Vec<usize>)> = None;
     for (start, place, length) in equal_runs(words, reference) {
         let is_wrong = alignment.is_wrong[start..start + length].contains(&true);
         let is_missed = alignment.is_missed[place..place + length].contains(&true);

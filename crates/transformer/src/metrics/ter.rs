@@ -34,7 +34,7 @@ impl Ter {
         Self::default()
     }
 
-    fn words(&self, text: &str) -> Vec<String> {
+    fn words(self, text: &str) -> Vec<String> {
         let mut text = text.trim_end_matches(is_space).to_owned();
         if !self.case_sensitive {
             text = text.to_lowercase();

@@ -30,7 +30,7 @@ struct Args {
     /// The text
     #[arg(value_name = "TEXT", value_parser = text, default_value = "O coelho 🐇 dorme na colina.")]
     text: String,
-    /// A `tokenizer.json`, or a `.model` of `SentencePiece`
+    /// A `tokenizer.json`, or a `.model` of SentencePiece
     #[arg(long, value_name = "FILE", value_parser = file(), conflicts_with_all = ["translator", "data"])]
     tokenizer: Option<PathBuf>,
     /// How the file names padding, start, end and unknown, with commas between

@@ -28,7 +28,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`text`] | tokenizers (BPE, `WordPiece`, Unigram), pairs in three parts, batches by token count |
+//! | [`text`] | tokenizers (BPE, `WordPiece`, Unigram, models of SentencePiece), pairs in three parts, batches by token count |
 //! | [`grammar`] | Portuguese and English pairs without a file |
 //! | [`attention`] | the Transformer, Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>: configuration, presets, its parts, each alone, attention maps |
 //! | [`recurrent`] | GRU and LSTM, plain and with Bahdanau's and Luong's attention |

@@ -25,6 +25,7 @@ use clap::Parser;
 use common::flags::{ITEMS, folder, signed, within};
 use common::translation::{PairFlags, Recipe, draw_training, examples, tuned};
 use common::{Common, Metrics, Resume, Session, end_on_ctrl_c, program};
+use model_utils::checkpoint::Checkpoints;
 use model_utils::ops::learnable_parameters;
 use transformer::decoding::{Beam, Greedy};
 use transformer::metrics::Bleu;
@@ -108,7 +109,11 @@ fn train(
     }
     session.stage("training");
     let every = args.recipe.checkpoint_every;
-    let mut trainer = trainer.resume_in(session.checkpoints("translator")?, every)?;
+    // More `--steps` lengthen a run that has ended; the rate and the validations go by them.
+    let checkpoints = ["training.schedule", "training.valid_every"]
+        .into_iter()
+        .fold(session.checkpoints("translator")?, Checkpoints::allow_change);
+    let mut trainer = trainer.resume_in(checkpoints, every)?;
     let mut observer = (session.progress(), session.log(out.join("train.csv"))?);
     let trained = trainer.train(config.budget, &mut observer)?;
     observer.1.finish()?;

@@ -277,14 +277,14 @@ impl Folder {
     fn columns(&self, path: &Path, direction: &Direction) -> Result<Columns> {
         let first = first_line(path)?.unwrap_or_default();
         let has = |name: &str| first.split('\t').any(|cell| cell.trim() == name);
-        let (source, target, is_known) = match direction {
-            Some([source, target]) => (source.as_str(), target.as_str(), true),
-            None => ("source", "target", false),
+        let [source, target] = match direction {
+            Some([source, target]) => [source.as_str(), target],
+            None => ["source", "target"],
         };
         if has(source) && has(target) {
             return Ok(Columns::Names(source.to_owned(), target.to_owned()));
         }
-        if is_known {
+        if !(is_side(source) && is_side(target)) {
             return self.fail(format!(
                 "{}: its first line does not name `{source}` and `{target}`: say which columns they \
                  are",

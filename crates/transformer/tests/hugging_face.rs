@@ -111,7 +111,11 @@ fn settings(case: &Case, translator: &Translator) -> (Strategy, LengthLimits) {
     }
 }
 
-fn assert_is_theirs(folder: &Path) {
+/// Scores as far apart are taken for equal: a search that meets a tie on its way may go either way.
+const TIE: f64 = 1e-4;
+
+/// Returns how many hypotheses stand in another order, or are others, of equal scores.
+fn assert_is_theirs(folder: &Path) -> usize {
     let theirs = expected(folder);
     let translator = Translator::from_hugging_face(folder, &device()).unwrap();
     for (text, ids) in theirs.sentences.iter().zip(&theirs.source_ids) {
@@ -135,7 +139,7 @@ fn assert_is_theirs(folder: &Path) {
     for (ours, theirs) in cross.into_iter().zip(&theirs.cross) {
         assert_near(&numbers(ours), theirs);
     }
-    let (mut compared, mut furthest) = (0, 0.0_f64);
+    let (mut compared, mut ties, mut furthest) = (0, 0, 0.0_f64);
     for case in &theirs.cases {
         let (strategy, limits) = settings(case, &translator);
         let ours = translator.n_best(&theirs.sentences, &strategy, &limits).unwrap();
@@ -144,9 +148,16 @@ fn assert_is_theirs(folder: &Path) {
             let place = format!("{}, sentence {}", case.name, at + 1);
             assert_eq!(ours.len(), found.len(), "{place}");
             // Their tokenizer takes the space at the end of a text for none.
-            assert_eq!(ours[0].text, case.texts[at].trim(), "{place}");
+            if ours[0].hypothesis.ids == found[0].ids {
+                assert_eq!(ours[0].text, case.texts[at].trim(), "{place}");
+            }
             for (ours, theirs) in ours.iter().zip(found) {
-                assert_eq!(ours.hypothesis.ids, theirs.ids, "{place}");
+                let off = theirs.score.map_or(f64::INFINITY, |s| (ours.hypothesis.score - s).abs());
+                if ours.hypothesis.ids != theirs.ids {
+                    // Two that are worth the same but for rounding.
+                    assert!(off < TIE, "{place}: {:?} {:?}", ours.hypothesis, theirs.ids);
+                    ties += 1;
+                }
                 if let Some(score) = theirs.score {
                     let off = (ours.hypothesis.score - score).abs();
                     furthest = furthest.max(off);
@@ -157,18 +168,22 @@ fn assert_is_theirs(folder: &Path) {
         }
     }
     assert_eq!(compared, theirs.cases.iter().flat_map(|case| &case.found).flatten().count());
-    println!("{compared} hypotheses, scores within {furthest:.1e}");
+    println!(
+        "{compared} hypotheses, {ties} in another order of equal scores, scores within {furthest:.1e}"
+    );
+    ties
 }
 
 #[test]
 fn hypotheses_are_those_of_transformers() {
-    assert_is_theirs(&fixture());
+    assert_eq!(assert_is_theirs(&fixture()), 0);
 }
 
 #[test]
 #[ignore = "needs a folder that fixtures/marian.py makes of real text"]
 fn hypotheses_of_real_sentences_are_those_of_transformers() {
-    assert_is_theirs(Path::new(&std::env::var("MARIAN").expect("MARIAN names the folder")));
+    let folder = std::env::var("MARIAN").expect("MARIAN names the folder");
+    assert!(assert_is_theirs(Path::new(&folder)) < 64, "one in a hundred");
 }
 
 /// The fixture with a change in one of its JSON files.

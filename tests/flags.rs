@@ -211,7 +211,7 @@ fn cases(flag: &Flag, given: &Given) -> Vec<Case> {
         "FILE" | "IMAGE" => paths("file", "folder"),
         "SPEC" => ["gpu", "", "cuda:999", "wgpu:999"].map(|spec| case(spec, &[&shown])).into(),
         "TEXT" | "COMMAND" | "LANGUAGE" => ["", " "].map(|text| case(text, &[&shown])).into(),
-        "NAME" => ["nonsense", ""].map(|name| case(name, &[&shown])).into(),
+        "NAME" | "METRIC" | "SOURCE" => ["nonsense", ""].map(|name| case(name, &[&shown])).into(),
         // One of several words.
         _ if flag.values.is_some() => ["nonsense", ""].map(|name| case(name, &[&shown])).into(),
         _ => panic!("{flag:?}: its value is of no known kind"),

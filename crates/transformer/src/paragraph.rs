@@ -17,11 +17,25 @@ enum Part<'a> {
     Between(&'a str),
 }
 
+/// What begins a quotation, which the Annex counts to the sentence before where no space stands.
+const OPENING: [char; 9] = ['「', '『', '（', '【', '〈', '《', '〔', '［', '“'];
+
+/// The sentences of a line, with the white space around them.
+fn sentences(line: &str) -> impl Iterator<Item = &str> {
+    let ends = line.split_sentence_bound_indices().skip(1).map(|(at, _)| at).chain([line.len()]);
+    let mut begin = 0;
+    ends.map(move |at| {
+        let end = if at == line.len() { at } else { line[..at].trim_end_matches(OPENING).len() };
+        let end = end.max(begin);
+        &line[std::mem::replace(&mut begin, end)..end]
+    })
+}
+
 /// Cuts a text at the ends of its lines and sentences (Unicode Standard Annex 29).
 fn parts(text: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     for line in text.split_inclusive(['\n', '\r']) {
-        for piece in line.split_sentence_bounds() {
+        for piece in sentences(line) {
             let sentence = piece.trim();
             let start = piece.find(sentence).unwrap_or(0);
             let (before, after) = (&piece[..start], &piece[start + sentence.len()..]);
@@ -82,7 +96,7 @@ impl Translator {
 mod tests {
     use super::*;
 
-    fn sentences(text: &str) -> Vec<&str> {
+    fn cut(text: &str) -> Vec<&str> {
         let all: String = parts(text)
             .iter()
             .map(|part| match part {
@@ -102,15 +116,12 @@ mod tests {
     #[test]
     fn sentences_end_where_they_end() {
         assert_eq!(
-            sentences("  One. Two?\r\n\r\nIt costs 3.50, e.g. here!  \nLast"),
+            cut("  One. Two?\r\n\r\nIt costs 3.50, e.g. here!  \nLast"),
             ["One.", "Two?", "It costs 3.50, e.g. here!", "Last"]
         );
-        assert_eq!(
-            sentences("彼は来た。私も行く！「はい」"),
-            ["彼は来た。", "私も行く！", "「はい」"]
-        );
-        assert_eq!(sentences("no\u{2028}end"), ["no", "end"]);
-        assert!(sentences(" \n\t\n").is_empty());
-        assert!(sentences("").is_empty());
+        assert_eq!(cut("彼は来た。私も行く！「はい」"), ["彼は来た。", "私も行く！", "「はい」"]);
+        assert_eq!(cut("no\u{2028}end"), ["no", "end"]);
+        assert!(cut(" \n\t\n").is_empty());
+        assert!(cut("").is_empty());
     }
 }

@@ -39,7 +39,7 @@ fn config() -> TranslatorConfig {
         .with_tying(Tying::All);
     let training = TrainingConfig::new().with_batch_tokens(200).with_valid_sentences(5);
     TranslatorConfig::new(ModelConfig::Transformer(model))
-        .with_tokenizer(TokenizerConfig::new().with_vocabulary(120))
+        .with_tokenizer(TokenizerConfig::new().with_vocabulary(120).with_byte_fallback(false))
         .with_training(training)
 }
 

@@ -259,10 +259,14 @@ impl Tokenizer {
             Engine::SentencePiece(model) => return Ok(model.normalize(text)),
         };
         let mut text = NormalizedString::from(text);
+        let mut has_margins = true;
         for step in inner.get_normalizer().map(of_text).unwrap_or_default() {
             step.normalize(&mut text).map_err(|error| Error::tokenizer("on a sentence", error))?;
+            has_margins &= !matches!(step, NormalizerWrapper::StripNormalizer(_));
         }
-        Ok(text.get().to_owned())
+        // A space at the head becomes the mark of the first word, which has one anyway.
+        let text = text.get();
+        Ok(if has_margins { text } else { text.trim_start() }.to_owned())
     }
 
     /// The text of ids; special tokens leave no trace.

@@ -102,13 +102,11 @@ pub(crate) fn router(queue: Arc<Queue>, limits: Limits) -> Router {
         })
         .layer(DefaultBodyLimit::max(limits.bytes))
         .layer(middleware::from_fn(move |request: Request, next: Next| async move {
-            match tokio::time::timeout(limits.time, next.run(request)).await {
-                Ok(response) => response,
-                Err(_) => {
-                    let reason = format!("no answer within {:?}", limits.time);
-                    Failure(StatusCode::GATEWAY_TIMEOUT, reason).into_response()
-                }
-            }
+            let answer = tokio::time::timeout(limits.time, next.run(request)).await;
+            answer.unwrap_or_else(|_| {
+                let reason = format!("no answer within {:?}", limits.time);
+                Failure(StatusCode::GATEWAY_TIMEOUT, reason).into_response()
+            })
         }))
         .with_state(App { queue, limits })
 }

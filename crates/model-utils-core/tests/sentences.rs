@@ -144,7 +144,7 @@ fn columns_of_tables() {
     ];
     assert_eq!(dropped(&pairs.report()), found);
     // More than are looked at for the columns.
-    let many: String = (0..40).map(|n| format!("s{n}\tt{n}\n")).collect();
+    let many = (0..40).map(|n| format!("s{n}\tt{n}\n")).collect::<Vec<_>>().concat();
     let pairs = open(&(many + "s\n"), "").unwrap();
     assert_eq!((pairs.pairs().len(), pairs.line(39)), (40, 40));
     assert_eq!(dropped(&pairs.report()), [(DropReason::TooFewColumns, 1, 41)]);
@@ -248,7 +248,11 @@ fn packed_files_that_end_too_early_are_refused() {
     assert_eq!(pairs.unwrap().pairs().len(), 30_001);
 
     let zipped = gzip(
-        (0..2000).map(|n| format!("linha {}\n", n * 7919 % 2000)).collect::<String>().as_bytes(),
+        (0..2000)
+            .map(|n| format!("linha {}\n", n * 7919 % 2000))
+            .collect::<Vec<_>>()
+            .concat()
+            .as_bytes(),
     );
     let twice = [zipped.clone(), gzip(b"fim\n")].concat();
     assert_eq!(read_sentences(write(&path, &twice)).unwrap().len(), 2001);

@@ -10,7 +10,7 @@ use transformer::text::{Filter, LengthUnit, Side, Splits, SplitsConfig};
 fn folder(files: &[&str]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     for file in files {
-        let lines: String = (0..30).map(|n| format!("{file} {n}\n")).collect();
+        let lines = (0..30).map(|n| format!("{file} {n}\n")).collect::<Vec<_>>().concat();
         write(root.path(), file, &lines);
     }
     root

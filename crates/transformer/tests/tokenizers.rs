@@ -280,7 +280,10 @@ fn as_good_as_the_library(sentences: &[String], size: usize) {
     let alike = our_pieces.intersection(&their_pieces).count() as f64 / their_pieces.len() as f64;
     let sizes = [our_pieces.len(), their_pieces.len()];
     let told = format!("{ours:.4} a word here, {theirs:.4} there; {alike:.3} of {sizes:?} alike");
-    println!("{told}");
+    #[allow(clippy::print_stdout)] // The table of a run that asks for it.
+    {
+        println!("{told}");
+    }
     assert!(ours >= theirs - 0.02 && alike >= 0.4, "{told}");
 }
 
@@ -401,7 +404,7 @@ fn a_configuration_of_an_earlier_version_is_read() {
     let text = r#"{"subwords":"unigram","vocabulary":900,"lowercase":true,"min_frequency":3}"#;
     fs::write(&path, text).unwrap();
     let config = TokenizerConfig::load(&path).unwrap();
-    assert_eq!(config.character_coverage, 0.9995);
+    assert!((config.character_coverage - 0.9995).abs() < 1e-12);
     assert_eq!((config.subwords, config.vocabulary), (Subwords::Unigram, 900));
     config.save(&path).unwrap();
     assert_eq!(TokenizerConfig::load(&path).unwrap(), config);

@@ -61,6 +61,8 @@ fn strategies() -> [Strategy; 3] {
     [Greedy.into(), Sampling::new(1).with_samples(2).into(), Beam::new(3).into()]
 }
 
+type Translate = dyn Fn(&str) -> Result<String> + Send + Sync;
+
 #[test]
 fn a_sentence_that_cannot_be_translated_is_named_and_keeps_no_other_from_it() {
     let broken = with_a_broken_token("dorme");
@@ -223,7 +225,7 @@ fn settings_come_from_text() {
     assert_eq!(few, LengthLimits::default().with_max_length(9));
 
     // Chosen at run time, of any kind.
-    let boxed: Box<dyn Fn(&str) -> Result<String> + Send + Sync> = {
+    let boxed: Box<Translate> = {
         let translator = translator().clone();
         Box::new(move |text| translator.translate_text(text, &beam))
     };

@@ -18,6 +18,7 @@ const LONGEST: usize = 1 << 16;
 #[derive(Debug, Clone, PartialEq, Setters, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[setters(prefix = "with_")]
+#[allow(clippy::struct_excessive_bools)] // Switches, each by itself.
 pub struct LengthLimits {
     /// The ids that stand for no text. Pad and begin are never generated.
     pub special: SpecialTokens,

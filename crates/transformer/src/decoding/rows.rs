@@ -64,19 +64,18 @@ fn decode_here<M: EncoderDecoder>(
                 let row = at * samples + sample;
                 if !growing.is_over {
                     let place = Place { row, sentence, sample };
-                    match scores.forced(row).or_else(|| choose(&scores, place)) {
-                        Some(id) => {
-                            growing.log_probability += scores.log_p(row, id);
-                            let weights = scores.attention(row, source.lengths[sentence]);
-                            growing.attention.extend(weights);
-                            growing.is_finished = id == limits.special.eos;
-                            if !growing.is_finished {
-                                growing.ids.push(id);
-                            }
-                            growing.is_over =
-                                growing.is_finished || growing.ids.len() == most[sentence];
+                    if let Some(id) = scores.forced(row).or_else(|| choose(&scores, place)) {
+                        growing.log_probability += scores.log_p(row, id);
+                        let weights = scores.attention(row, source.lengths[sentence]);
+                        growing.attention.extend(weights);
+                        growing.is_finished = id == limits.special.eos;
+                        if !growing.is_finished {
+                            growing.ids.push(id);
                         }
-                        None => (growing.is_lost, growing.is_over) = (true, true),
+                        growing.is_over =
+                            growing.is_finished || growing.ids.len() == most[sentence];
+                    } else {
+                        (growing.is_lost, growing.is_over) = (true, true);
                     }
                 }
                 tokens.push(growing.ids.last().copied().unwrap_or(limits.special.bos));

@@ -13,6 +13,7 @@ use crate::text::SpecialTokens;
 /// The fields that say what the model is. Those that are left out have the values of
 /// `MarianConfig` in `transformers`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools)] // The file has them.
 pub(super) struct MarianConfig {
     pub(super) model_type: String,
     #[serde(default)]

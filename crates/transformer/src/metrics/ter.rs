@@ -52,7 +52,7 @@ impl Ter {
             text.retain(|c| {
                 let is_punctuation =
                     matches!(c, '.' | ',' | '?' | ':' | ';' | '!' | '"' | '(' | ')');
-                !is_punctuation && !(self.asian_support && is_asian_punctuation(c))
+                !(is_punctuation || self.asian_support && is_asian_punctuation(c))
             });
         }
         split(&text).map(str::to_owned).collect()

@@ -87,7 +87,8 @@ fn added<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<AddedToken> {
 
 /// A pattern for any of these characters.
 fn class(letters: &BTreeSet<char>) -> String {
-    letters.iter().map(|&letter| format!(r"\x{{{:X}}}", u32::from(letter))).collect()
+    let code = |&letter: &char| format!(r"\x{{{:X}}}", u32::from(letter));
+    letters.iter().map(code).collect::<Vec<_>>().concat()
 }
 
 struct SubwordTrainer<'a> {

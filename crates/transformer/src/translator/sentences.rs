@@ -170,12 +170,12 @@ impl Translator {
             Greedy.stream(&self.model, &source, &limits)
         });
         let mut tokens = tokens.transpose()?.into_iter().flatten();
-        Ok(std::iter::from_fn(move || match tokens.next() {
-            Some(id) => text.as_mut().map(|text| text.push(id)),
-            None => {
-                let left = text.take().map(TokenStream::finish);
-                left.filter(|left| left.as_ref().map_or(true, |text| !text.is_empty()))
+        Ok(std::iter::from_fn(move || {
+            if let Some(id) = tokens.next() {
+                return text.as_mut().map(|text| text.push(id));
             }
+            let left = text.take().map(TokenStream::finish);
+            left.filter(|left| left.as_ref().map_or(true, |text| !text.is_empty()))
         }))
     }
 

@@ -72,14 +72,10 @@ impl Columns {
     pub(super) fn places(&self, path: &Path, head: &[Line]) -> Result<Places> {
         let fail = |reason: String| Err(Error::format(path, "table", reason));
         let (source, target) = match self {
-            Self::Numbers(source, target) => match (source.checked_sub(1), target.checked_sub(1)) {
-                (Some(source), Some(target)) => (source, target),
-                _ => {
-                    let found = format!("{source},{target}");
-                    let error = ConfigError::new("columns", found, "numbers counted from 1");
-                    return Err(error.into());
-                }
-            },
+            Self::Numbers(0, _) | Self::Numbers(_, 0) => {
+                return Err(ConfigError::new("columns", 0, "numbers counted from 1").into());
+            }
+            Self::Numbers(source, target) => (source - 1, target - 1),
             Self::Names(source, target) => {
                 let names: Vec<&str> = match head.first() {
                     Some(Ok(line)) => cells(line).collect(),

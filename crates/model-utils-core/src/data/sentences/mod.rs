@@ -98,9 +98,10 @@ impl SentencePairs {
         let add = |reading: &mut Reading, number: u64, line: Line| {
             let row = |line: String| {
                 let cell = |place| cells(&line).nth(place).ok_or(DropReason::TooFewColumns);
-                match cells(&line).all(str::is_empty) {
-                    true => Err(DropReason::BlankBoth),
-                    false => pair(cell(places.source)?, cell(places.target)?),
+                if cells(&line).all(str::is_empty) {
+                    Err(DropReason::BlankBoth)
+                } else {
+                    pair(cell(places.source)?, cell(places.target)?)
                 }
             };
             let few = places.source.max(places.target) + 1;
@@ -172,12 +173,11 @@ impl SentencePairs {
         let mut kept = Self { report: std::mem::take(&mut self.report), ..Self::default() };
         let lines: Vec<u64> = (0..self.pairs.len()).map(|at| self.line(at)).collect();
         for (pair, line) in self.pairs.into_iter().zip(lines) {
-            match reason(&pair) {
-                Some(reason) => kept.report.count(reason, line),
-                None => {
-                    kept.pairs.push(pair);
-                    kept.lines.push(line);
-                }
+            if let Some(reason) = reason(&pair) {
+                kept.report.count(reason, line);
+            } else {
+                kept.pairs.push(pair);
+                kept.lines.push(line);
             }
         }
         kept

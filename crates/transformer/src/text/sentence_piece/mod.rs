@@ -305,12 +305,13 @@ impl SentencePiece {
             let spec = self.normalizer.spec();
             let mut piece = piece.text.as_str();
             space_seen = false;
-            if at_head && (spec.dummy_prefix || spec.remove_extra_spaces) {
-                if let Some(rest) = piece.strip_prefix(MARK) {
-                    piece = rest;
-                    // All leading spaces go where extra ones do.
-                    space_seen = !spec.remove_extra_spaces;
-                }
+            if at_head
+                && (spec.dummy_prefix || spec.remove_extra_spaces)
+                && let Some(rest) = piece.strip_prefix(MARK)
+            {
+                piece = rest;
+                // All leading spaces go where extra ones do.
+                space_seen = !spec.remove_extra_spaces;
             }
             text.push_str(&piece.replace(MARK, " "));
         }

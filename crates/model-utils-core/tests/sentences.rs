@@ -158,7 +158,10 @@ fn columns_of_tables() {
     fails(open("um\tone\n", "1,9"), &["at least 9 columns"]);
     fails(open("", ""), &["there is no sentence"]);
     let zero = Columns::Numbers(0, 1);
-    fails(SentencePairs::open_tsv(root.join("p.tsv"), &zero), &["`columns` is 0,", "counted from 1"]);
+    fails(
+        SentencePairs::open_tsv(root.join("p.tsv"), &zero),
+        &["`columns` is 0,", "counted from 1"],
+    );
     for wrong in ["", "1", "1,", "0,1", "1,en", "a,b,c", "-1,2"] {
         let error = wrong.parse::<Columns>().unwrap_err().to_string();
         assert!(error.contains("two numbers from 1, or two names"), "{wrong}: {error}");

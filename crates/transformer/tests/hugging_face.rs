@@ -44,6 +44,9 @@ struct Case {
     settings: Value,
     texts: Vec<String>,
     found: Vec<Vec<Found>>,
+    /// Sentences that rounding decides, by what `fixtures/marian.py` tried.
+    #[serde(default)]
+    unsettled: Vec<usize>,
 }
 
 #[derive(Deserialize)]
@@ -111,10 +114,7 @@ fn settings(case: &Case, translator: &Translator) -> (Strategy, LengthLimits) {
     }
 }
 
-/// Scores as far apart are taken for equal: a search that meets a tie on its way may go either way.
-const TIE: f64 = 1e-4;
-
-/// Returns how many hypotheses stand in another order, or are others, of equal scores.
+/// Returns how many sentences were left out, as rounding decides what is found for them.
 fn assert_is_theirs(folder: &Path) -> usize {
     let theirs = expected(folder);
     let translator = Translator::from_hugging_face(folder, &device()).unwrap();
@@ -139,25 +139,21 @@ fn assert_is_theirs(folder: &Path) -> usize {
     for (ours, theirs) in cross.into_iter().zip(&theirs.cross) {
         assert_near(&numbers(ours), theirs);
     }
-    let (mut compared, mut ties, mut furthest) = (0, 0, 0.0_f64);
+    let (mut compared, mut furthest) = (0, 0.0_f64);
     for case in &theirs.cases {
         let (strategy, limits) = settings(case, &translator);
         let ours = translator.n_best(&theirs.sentences, &strategy, &limits).unwrap();
         assert_eq!(ours.len(), case.found.len());
         for (at, (ours, found)) in ours.iter().zip(&case.found).enumerate() {
+            if case.unsettled.contains(&at) {
+                continue;
+            }
             let place = format!("{}, sentence {}", case.name, at + 1);
             assert_eq!(ours.len(), found.len(), "{place}");
             // Their tokenizer takes the space at the end of a text for none.
-            if ours[0].hypothesis.ids == found[0].ids {
-                assert_eq!(ours[0].text, case.texts[at].trim(), "{place}");
-            }
+            assert_eq!(ours[0].text, case.texts[at].trim(), "{place}");
             for (ours, theirs) in ours.iter().zip(found) {
-                let off = theirs.score.map_or(f64::INFINITY, |s| (ours.hypothesis.score - s).abs());
-                if ours.hypothesis.ids != theirs.ids {
-                    // Two that are worth the same but for rounding.
-                    assert!(off < TIE, "{place}: {:?} {:?}", ours.hypothesis, theirs.ids);
-                    ties += 1;
-                }
+                assert_eq!(ours.hypothesis.ids, theirs.ids, "{place}");
                 if let Some(score) = theirs.score {
                     let off = (ours.hypothesis.score - score).abs();
                     furthest = furthest.max(off);
@@ -167,14 +163,14 @@ fn assert_is_theirs(folder: &Path) -> usize {
             }
         }
     }
-    assert_eq!(compared, theirs.cases.iter().flat_map(|case| &case.found).flatten().count());
+    let left_out = theirs.cases.iter().map(|case| case.unsettled.len()).sum();
     #[allow(clippy::print_stdout)] // For a run that asks for it.
     {
         println!(
-            "{compared} hypotheses, {ties} in another order of equal scores, scores within {furthest:.1e}"
+            "{compared} hypotheses, scores within {furthest:.1e}; {left_out} sentences left out"
         );
     }
-    ties
+    left_out
 }
 
 #[test]
@@ -186,7 +182,7 @@ fn hypotheses_are_those_of_transformers() {
 #[ignore = "needs a folder that fixtures/marian.py makes of real text"]
 fn hypotheses_of_real_sentences_are_those_of_transformers() {
     let folder = std::env::var("MARIAN").expect("MARIAN names the folder");
-    assert!(assert_is_theirs(Path::new(&folder)) < 64, "one in a hundred");
+    assert!(assert_is_theirs(Path::new(&folder)) < 18, "one in a hundred");
 }
 
 /// The fixture with a change in one of its JSON files.

@@ -1,10 +1,12 @@
-//! Two of the three verbs: a simulation goes down to a leaf, and what is found there goes back up.
+//! One of the three verbs: a simulation goes down to a leaf, whose batch is backed up when it is judged.
 
-use super::graph::{self, End, Place, expand};
+use super::back_up::{First, Late, Simulation, back_up, back_up_net, prove};
+use super::graph::{End, Place, expand};
+use super::request::Request;
 use crate::error::{Error, Result};
 use crate::game::{Action, Game, Payoff, Turn, Values, sums_to_zero};
 use crate::leaves::Leaves;
-use crate::nodes::{Arena, CHANCE, Children, EXPANDING, Link, NET, Proven, ROOT, SOLVED_CHILD};
+use crate::nodes::{Arena, CHANCE, Children, EXPANDING, Link, NET, Proven, ROOT};
 use crate::random::Random;
 use crate::rule::{Rule, Second};
 
@@ -71,7 +73,7 @@ pub(super) fn value_for(
 /// Visits and losses that stand in for a simulation on its way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct OnWay {
-    visits: u32,
+    pub(super) visits: u32,
     losses: u32,
 }
 
@@ -108,7 +110,7 @@ impl OnWay {
     }
 
     /// What its losses are worth.
-    fn units(self, arena: &Arena) -> i64 {
+    pub(super) fn units(self, arena: &Arena) -> i64 {
         arena.units(self.losses as f32 * arena.most())
     }
 }
@@ -144,13 +146,6 @@ pub(crate) struct Worker<G> {
     pub(super) went_down: bool,
 }
 
-/// Additions to slots that every thread adds to: they wait for others to the same slot, since each
-/// takes the slot away from the other threads' caches.
-type Late = Vec<(u32, u32, i64)>;
-
-/// From so many visits on a slot is busy: what waits is a small share of them.
-const BUSY: u32 = 1 << 10;
-
 #[derive(Debug, Clone, Copy)]
 struct Pending {
     leaf: usize,
@@ -158,49 +153,6 @@ struct Pending {
     expands: bool,
     turn: Turn,
     hash: u64,
-}
-
-/// What a leaf still wants once its simulation is over.
-pub(crate) struct Request<G> {
-    path: Vec<u32>,
-    game: G,
-    actions: Vec<Action>,
-    wants_net: bool,
-}
-
-impl<G: Game> Request<G> {
-    /// Puts the position into a batch.
-    pub(crate) fn ask(&self, leaves: &mut Leaves<G>) {
-        leaves.push(&self.game, &self.actions);
-        if self.wants_net {
-            leaves.want_net(leaves.len() - 1);
-        }
-    }
-
-    /// Writes what an evaluator says of a leaf of the batch: priors, and a net's values.
-    pub(crate) fn answer(&self, arena: &Arena, leaves: &Leaves<G>, leaf: usize) {
-        let link = arena.link(self.leaf());
-        // Without room it stayed a leaf.
-        if link.is_expanded() && link.count() == self.actions.len() {
-            for (child, &prior) in link.children().zip(leaves.priors(leaf)) {
-                arena.set_prior(child, prior);
-            }
-        }
-        if let Some(values) = leaves.net_values(leaf) {
-            back_up_net::<true>(arena, &self.path, values);
-        }
-    }
-
-    /// Lets the net be asked again.
-    pub(crate) fn give_up(&self, arena: &Arena) {
-        if self.wants_net {
-            arena.unmark(self.leaf(), NET);
-        }
-    }
-
-    fn leaf(&self) -> u32 {
-        self.path[self.path.len() - 1]
-    }
 }
 
 impl<G: Game> Worker<G> {
@@ -632,148 +584,4 @@ pub(crate) fn check<G: Game>(leaves: &Leaves<G>, leaf: usize) -> Result<()> {
         return Err(Error::Evaluation { what: "prior", value, leaf, expected });
     }
     Ok(())
-}
-
-/// What came of going down a path.
-struct Simulation<'a> {
-    path: &'a [u32],
-    rewards: &'a [Values],
-    end: End,
-    played: &'a [(u8, Action)],
-}
-
-/// Who was the first to play each action, from some point of a simulation on.
-#[derive(Debug, Clone, Default)]
-struct First {
-    /// The player and one, or 0, for each action.
-    players: Vec<u8>,
-    actions: Vec<Action>,
-}
-
-impl First {
-    /// An action that was played before all that is known.
-    fn play(&mut self, player: u8, action: Action) {
-        let at = usize::from(action);
-        if at >= self.players.len() {
-            self.players.resize(at + 1, 0);
-        }
-        if self.players[at] == 0 {
-            self.actions.push(action);
-        }
-        self.players[at] = player + 1;
-    }
-
-    fn clear(&mut self) {
-        for action in self.actions.drain(..) {
-            self.players[usize::from(action)] = 0;
-        }
-    }
-
-    /// Adds a value to the children of a node whose actions its mover was the first to play.
-    fn credit<const SHARED: bool>(&self, arena: &Arena, link: Link, values: Values) {
-        if !link.is_expanded() || link.has(CHANCE) {
-            return;
-        }
-        let (player, units) = (link.mover() as u8 + 1, arena.units(values.of(link.mover())));
-        for child in link.children() {
-            if self.players.get(usize::from(arena.action(child))) == Some(&player) {
-                arena.add_second::<SHARED>(child, units);
-            }
-        }
-    }
-}
-
-/// Adds values along a path, each slot seen by its chooser, in place of what was on its way.
-#[inline]
-fn back_up<const SHARED: bool, G: Game>(
-    arena: &Arena,
-    settings: Settings,
-    simulation: Simulation<'_>,
-    late: &mut Late,
-    first: &mut First,
-) {
-    let Simulation { path, rewards, end, played } = simulation;
-    let mut values = match end {
-        _ if arena.is_graph() => {
-            return graph::back_up::<SHARED>(arena, settings, path, rewards, end);
-        }
-        End::Judged(values) | End::Known(values) => values,
-        End::Met => return,
-    };
-    let amaf = settings.second == Some(Second::Amaf);
-    if amaf {
-        first.clear();
-        for &(player, action) in played.iter().rev() {
-            first.play(player, action);
-        }
-        first.credit::<SHARED>(arena, arena.link(path[path.len() - 1]), values);
-    }
-    let visits = 1_u32.wrapping_sub(settings.on_way.visits);
-    let found = settings.on_way.units(arena);
-    let mut add = |slot: u32, units: i64| {
-        if !SHARED || settings.on_way.counts() || arena.visits(slot) < BUSY {
-            arena.add::<SHARED>(slot, visits, units);
-        } else if let Some(waiting) = late.iter_mut().find(|waiting| waiting.0 == slot) {
-            waiting.1 += visits;
-            waiting.2 += units;
-        } else {
-            late.push((slot, visits, units));
-        }
-    };
-    for depth in (1..path.len()).rev() {
-        if G::REWARDS || settings.is_discounted() {
-            let paid = rewards.get(depth).copied().unwrap_or_default();
-            values = values.discounted(settings.discount, &paid);
-        }
-        let parent = arena.link(path[depth - 1]);
-        add(path[depth], arena.units(values.of(parent.mover())) + found);
-        if amaf && !parent.has(CHANCE) {
-            first.play(parent.mover() as u8, arena.action(path[depth]));
-            first.credit::<SHARED>(arena, parent, values);
-        }
-    }
-    let mover = arena.link(ROOT).mover();
-    add(ROOT, arena.units(values.of(mover)) + found);
-}
-
-fn back_up_net<const SHARED: bool>(arena: &Arena, path: &[u32], values: Values) {
-    for pair in path.windows(2) {
-        arena.add_second::<SHARED>(pair[1], arena.units(values.of(arena.link(pair[0]).mover())));
-    }
-    arena.add_second::<SHARED>(ROOT, arena.units(values.of(arena.link(ROOT).mover())));
-}
-
-/// Writes a proof at the end of a path and follows it up as far as it reaches.
-fn prove<const SHARED: bool>(arena: &Arena, path: &[u32], mut proven: Proven) {
-    for depth in (0..path.len()).rev() {
-        let before = arena.mark::<SHARED>(path[depth], Link::proof(proven));
-        // In a graph, a proof may have reached a sibling by another line.
-        if depth == 0 || before.proven().is_some() && !arena.is_graph() {
-            return;
-        }
-        let parent = arena.link(path[depth - 1]);
-        let (node, _) = arena.node(path[depth - 1], parent);
-        arena.mark::<SHARED>(node, SOLVED_CHILD);
-        if parent.has(CHANCE) {
-            return;
-        }
-        if proven != Proven::Win {
-            // Nothing better is left only where every child is proven.
-            let mut children = parent.children();
-            let best = children.try_fold(Proven::Loss, |best, child| {
-                arena.proven(child, parent.mover()).map(|proven| best.max(proven))
-            });
-            match best {
-                Some(best) => proven = best,
-                None => return,
-            }
-        }
-        if arena.is_graph() {
-            arena.mark::<SHARED>(node, Link::proof(proven));
-        }
-        let chooser = if depth >= 2 { arena.link(path[depth - 2]).mover() } else { parent.mover() };
-        if chooser != parent.mover() {
-            proven = proven.turned();
-        }
-    }
 }

@@ -28,16 +28,19 @@
 //! # Ok::<(), mcts::Error>(())
 //! ```
 
+mod back_up;
 mod descend;
 mod dot;
 mod graph;
+mod request;
 mod save;
 mod text;
 
 pub use crate::nodes::{Children, Proven};
 pub use descend::Selected;
 use descend::value_for;
-pub(crate) use descend::{Context, Request, Worker, check};
+pub(crate) use descend::{Context, Worker, check};
+pub(crate) use request::Request;
 
 use std::collections::HashSet;
 

@@ -47,6 +47,14 @@ struct Numbers {
     unknown: u32,
 }
 
+/// A part of a text.
+enum Cut {
+    /// A piece, by its id in the file.
+    Piece(u32),
+    /// Characters side by side that have none.
+    Unknown(String),
+}
+
 /// The pieces that the user wants whole.
 fn symbols(pieces: &[Piece]) -> Vec<String> {
     let symbols = pieces.iter().filter(|piece| piece.kind == Kind::UserDefined);
@@ -225,62 +233,46 @@ impl SentencePiece {
     }
 
     pub(super) fn encode(&self, text: &str) -> Vec<u32> {
-        let Some(numbers) = &self.numbers else { return self.encode_plain(text) };
+        let Some(numbers) = &self.numbers else {
+            let id = |cut| match cut {
+                Cut::Piece(id) => id,
+                Cut::Unknown(_) => self.unknown,
+            };
+            return self.cut(text).into_iter().map(id).collect();
+        };
+        let number = |piece: &str| numbers.ids.get(piece).copied().unwrap_or(numbers.unknown);
         // The language to translate to, which a multilingual Marian model is told at the head.
         let end = text.rfind("<<").filter(|&end| end > 2 && text.starts_with(">>"));
         let (mark, text) = text.split_at(end.map_or(0, |end| end + 2));
-        let number = |piece: &str| numbers.ids.get(piece).copied().unwrap_or(numbers.unknown);
-        let mut ids = Vec::new();
-        ids.extend((!mark.is_empty()).then(|| number(mark)));
-        let plain = self.encode_plain(text);
-        // What this model cannot cut may be a piece of the other side's: then its text counts.
-        if !plain.contains(&self.unknown) {
-            ids.extend(plain.iter().map(|&id| number(&self.pieces[id as usize].text)));
-            return ids;
-        }
-        let normalized = self.normalizer.normalize(text);
-        let mut unknown = String::new();
-        for (part, id) in self.parts(&normalized) {
-            if id == self.unknown {
-                unknown.push_str(part);
-                continue;
-            }
-            if !unknown.is_empty() {
-                ids.push(number(&std::mem::take(&mut unknown)));
-            }
-            ids.push(number(&self.pieces[id as usize].text));
-        }
-        ids.extend((!unknown.is_empty()).then(|| number(&unknown)));
-        ids
+        let mark = (!mark.is_empty()).then(|| number(mark));
+        let id = |cut| match cut {
+            Cut::Piece(id) => number(&self.pieces[id as usize].text),
+            // It may be a piece of the other side's.
+            Cut::Unknown(letters) => number(&letters),
+        };
+        mark.into_iter().chain(self.cut(text).into_iter().map(id)).collect()
     }
 
-    /// The ids of the file.
-    fn encode_plain(&self, text: &str) -> Vec<u32> {
+    /// Normalises and cuts a text.
+    fn cut(&self, text: &str) -> Vec<Cut> {
         let text = self.normalizer.normalize(text);
-        let parts = self.parts(&text);
-        let mut ids = Vec::with_capacity(parts.len());
-        let mut after_unknown = false;
+        let parts = match self.kind {
+            ModelType::Bpe => self.joined(&text),
+            _ => self.likeliest(&text),
+        };
+        let mut cuts = Vec::with_capacity(parts.len());
         for (part, id) in parts {
-            let unknown = id == self.unknown;
-            match &self.bytes {
-                Some(bytes) if unknown => {
-                    ids.extend(part.bytes().map(|byte| bytes[usize::from(byte)]));
-                }
-                // Unknown characters side by side are one.
-                _ if unknown && after_unknown => {}
-                _ => ids.push(id),
+            if id != self.unknown {
+                cuts.push(Cut::Piece(id));
+            } else if let Some(bytes) = &self.bytes {
+                cuts.extend(part.bytes().map(|byte| Cut::Piece(bytes[usize::from(byte)])));
+            } else if let Some(Cut::Unknown(letters)) = cuts.last_mut() {
+                letters.push_str(part);
+            } else {
+                cuts.push(Cut::Unknown(part.to_owned()));
             }
-            after_unknown = unknown;
         }
-        ids
-    }
-
-    /// A normalised text in parts, each with the id of the file.
-    fn parts<'a>(&self, text: &'a str) -> Vec<(&'a str, u32)> {
-        match self.kind {
-            ModelType::Bpe => self.joined(text),
-            _ => self.likeliest(text),
-        }
+        cuts
     }
 
     pub(super) fn decode(&self, ids: &[u32]) -> String {

@@ -10,7 +10,7 @@
 //! fn main() -> transformer::Result<()> {
 //!     let device = "flex".parse::<DeviceSpec>()?.open()?;
 //!     // A small grammar of Portuguese and English; yours: Splits::open("folder", None, 42)?
-//!     let pairs = Grammar::Simple.splits([400, 20, 20], 42)?;
+//!     let pairs = Grammar::Simple.splits([1000, 20, 20], 42)?;
 //!
 //!     // pairs → tokenizers, model, training → a translator; from a folder to an answer
 //!     let config = TranslatorConfig::tiny(500); // yours: TranslatorConfig::small(4000)
@@ -19,7 +19,7 @@
 //!     translator.save(&folder)?;
 //!     let translator = Translator::load(&folder, &device)?;
 //!     let out = translator.translate(&["Onde fica a estação?"], &Beam::new(4))?;
-//!     println!("{}", out[0]); // Where are the station?
+//!     println!("{}", out[0]); // Where is the station?
 //!     Ok(())
 //! }
 //! ```

@@ -1,58 +1,34 @@
 //! Training, stopping, resuming, saving and loading as a user sees them.
 
+mod small;
+
 use std::fs;
 
 use burn::module::Module as _;
-use burn::tensor::Device;
 use model_utils::checkpoint::Checkpoints;
 use model_utils::data::SentencePairs;
-use model_utils::device::DeviceSpec;
 use model_utils::train::{Budget, Event, History, Observer, Silent, Stop, StopReason};
 use model_utils::weights::{State, same_names};
 use transformer::decoding::{Beam, Greedy};
 use transformer::metrics::{Metric as _, MetricName};
 use transformer::text::{Overlong, TokenLimit};
 use transformer::{
-    Error, Grammar, LengthPenalty, Model, ModelConfig, Schedule, Splits, TokenizerConfig, Trainer,
+    Error, LengthPenalty, Model, ModelConfig, Schedule, Splits, TokenizerConfig, Trainer,
     TrainingConfig, TransformerConfig, Translator, TranslatorConfig, Tying,
 };
 
-/// Dropout draws from the process's one generator: these tests run one at a time.
-static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-
-fn alone() -> std::sync::MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
+use small::{alone, device, splits};
 
 type Change = fn(TrainingConfig) -> TrainingConfig;
 
-fn device() -> Device {
-    DeviceSpec::default().open().unwrap()
-}
-
-fn splits() -> Splits {
-    Grammar::Simple.splits([200, 20, 20], 3).unwrap()
-}
-
 fn config() -> TranslatorConfig {
-    let model = TransformerConfig::new(0, 0)
-        .with_d_model(16)
-        .with_heads(2)
-        .with_encoder_layers(1)
-        .with_decoder_layers(1)
-        .with_d_ff(32)
-        .with_dropout(0.1)
-        .with_tying(Tying::All);
     let training = TrainingConfig::new()
         .with_batch_tokens(200)
         .with_schedule(Schedule::Linear { rate: 5e-3, warm_up: 5, steps: 40 })
         .with_valid_every(6)
         .with_valid_sentences(5)
         .with_log_every(1);
-    TranslatorConfig::new(ModelConfig::Transformer(model))
-        .with_budget(Budget::steps(20))
-        .with_tokenizer(TokenizerConfig::new().with_vocabulary(120).with_byte_fallback(false))
-        .with_training(training)
+    small::config(0.1).with_budget(Budget::steps(20)).with_training(training)
 }
 
 fn with_model(config: &mut TranslatorConfig, change: impl Fn(&mut TransformerConfig)) {

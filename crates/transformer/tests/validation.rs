@@ -1,46 +1,24 @@
 //! By what weights are kept, and what translations are measured against.
 
+mod small;
+
 use std::fs;
 
-use burn::tensor::Device;
 use model_utils::data::SentencePairs;
-use model_utils::device::DeviceSpec;
 use model_utils::train::{Budget, History, Silent, StopReason};
 use transformer::decoding::Greedy;
 use transformer::metrics::Metric as _;
 use transformer::text::SpecialNames;
 use transformer::{
-    Grammar, KeepBy, ModelConfig, Schedule, Splits, Tokenizer, TokenizerConfig, TrainingConfig,
-    TransformerConfig, Translator, TranslatorConfig, Tying,
+    KeepBy, Schedule, Splits, Tokenizer, TrainingConfig, TransformerConfig, Translator,
+    TranslatorConfig,
 };
 
-/// First weights draw from the process's one generator: these tests run one at a time.
-static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-
-fn alone() -> std::sync::MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn device() -> Device {
-    DeviceSpec::default().open().unwrap()
-}
-
-fn splits() -> Splits {
-    Grammar::Simple.splits([200, 20, 20], 3).unwrap()
-}
+use small::{alone, device, splits};
 
 fn config() -> TranslatorConfig {
-    let model = TransformerConfig::new(0, 0)
-        .with_d_model(16)
-        .with_heads(2)
-        .with_encoder_layers(1)
-        .with_decoder_layers(1)
-        .with_d_ff(32)
-        .with_tying(Tying::All);
     let training = TrainingConfig::new().with_batch_tokens(200).with_valid_sentences(5);
-    TranslatorConfig::new(ModelConfig::Transformer(model))
-        .with_tokenizer(TokenizerConfig::new().with_vocabulary(120).with_byte_fallback(false))
-        .with_training(training)
+    small::config(TransformerConfig::new(0, 0).dropout).with_training(training)
 }
 
 #[test]

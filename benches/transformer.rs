@@ -62,23 +62,25 @@ fn small(device: &Device) -> Transformer {
 }
 
 fn decoding(criterion: &mut Criterion) {
-    const BATCH: usize = 32;
     const MADE: usize = 30;
-    let mut group = criterion.benchmark_group("decoding, d 256, batch 32, 20 to 30");
-    group.sample_size(10).throughput(Throughput::Elements((BATCH * MADE) as u64));
     let limits =
         LengthLimits::new(SpecialTokens::default()).with_min_length(MADE).with_max_length(MADE);
-    for (spec, device) in devices() {
-        let model = small(&device);
-        let source = sentences(BATCH, 20, &device);
-        group.bench_function(format!("greedy/{spec}"), |bencher| {
-            bencher.iter(|| Greedy.decode(&model, &source, &limits).expect("the limits work"));
-        });
-        group.bench_function(format!("beam 4/{spec}"), |bencher| {
-            bencher.iter(|| Beam::new(4).decode(&model, &source, &limits).expect("they work"));
-        });
+    for batch in [32, 1] {
+        let mut group =
+            criterion.benchmark_group(format!("decoding, d 256, batch {batch}, 20 to 30"));
+        group.sample_size(10).throughput(Throughput::Elements((batch * MADE) as u64));
+        for (spec, device) in devices() {
+            let model = small(&device);
+            let source = sentences(batch, 20, &device);
+            group.bench_function(format!("greedy/{spec}"), |bencher| {
+                bencher.iter(|| Greedy.decode(&model, &source, &limits).expect("the limits work"));
+            });
+            group.bench_function(format!("beam 4/{spec}"), |bencher| {
+                bencher.iter(|| Beam::new(4).decode(&model, &source, &limits).expect("they work"));
+            });
+        }
+        group.finish();
     }
-    group.finish();
 }
 
 /// The cost of one more token behind 20 and behind 200.

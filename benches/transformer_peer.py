@@ -1,18 +1,22 @@
-"""Training and decoding in PyTorch and Hugging Face: the peer of `cargo bench --bench transformer`.
+"""Training and decoding in PyTorch, Hugging Face and CTranslate2 (f32): the peers of
+`cargo bench --bench transformer`.
 
     python benches/transformer_peer.py [threads]
 
 Training: torch.nn.Transformer, d 128, 4+4 layers, 8 heads, feed-forward 512, vocabulary 8,000,
 64 sentences of 32 tokens, label smoothing, Adam. Decoding: MarianMTModel, d 256, 3+3 layers, 4
-heads, feed-forward 1,024, vocabulary 8,000, 32 sentences, 20 to 30 tokens, greedy and with a beam
-of 4. Prints medians in target tokens a second.
+heads, feed-forward 1,024, vocabulary 8,000, 32 sentences and one, 20 to 30 tokens, greedy and with a
+beam of 4. Prints medians in milliseconds and target tokens a second.
 """
 
 import math
 import sys
+import tempfile
 import time
 
+import ctranslate2
 import torch
+from ctranslate2.converters.transformers import MarianMTLoader
 from torch import nn
 from transformers import MarianConfig, MarianMTModel
 
@@ -77,11 +81,36 @@ config = MarianConfig(
     decoder_start_token_id=0, forced_eos_token_id=None, max_position_embeddings=512,
 )
 marian = MarianMTModel(config).eval()
-source = torch.randint(4, VOCABULARY, (32, 20))
-for beams in (1, 4):
-    def decode():
-        with torch.no_grad():
-            marian.generate(source, num_beams=beams, min_new_tokens=30, max_new_tokens=30,
-                            do_sample=False, bad_words_ids=None)
-    taken = median(decode, 5)
-    print(f"Hugging Face, beam {beams}: {1e3 * taken:.0f} ms, {32 * 30 / taken:.0f} target tokens/s")
+loader = MarianMTLoader()
+loader._model = marian
+spec = loader.get_model_spec(marian)
+vocabulary = ["<pad>", "<s>", "</s>", "<unk>"] + [f"t{at}" for at in range(4, VOCABULARY)]
+spec.register_source_vocabulary(vocabulary)
+spec.register_target_vocabulary(vocabulary)
+spec.config.bos_token, spec.config.eos_token = "<s>", "</s>"
+spec.config.unk_token, spec.config.decoder_start_token = "<unk>", "<pad>"
+spec.validate()
+spec.optimize(quantization="float32")
+with tempfile.TemporaryDirectory() as folder:
+    spec.save(folder)
+    peer = ctranslate2.Translator(folder, compute_type="float32", intra_threads=THREADS)
+
+for batch in (32, 1):
+    source = torch.randint(4, VOCABULARY, (batch, 20))
+    tokens = [[vocabulary[at] for at in row] for row in source.tolist()]
+    for beams in (1, 4):
+        def generate():
+            with torch.no_grad():
+                marian.generate(source, num_beams=beams, min_new_tokens=30, max_new_tokens=30,
+                                do_sample=False, bad_words_ids=None)
+
+        def translate():
+            found = peer.translate_batch(tokens, beam_size=beams, min_decoding_length=30,
+                                         max_decoding_length=30)
+            assert all(len(result.hypotheses[0]) == 30 for result in found)
+
+        for name, decode in (("Hugging Face", generate),
+                             (f"CTranslate2 {ctranslate2.__version__}", translate)):
+            taken = median(decode, 9)
+            print(f"{name}, batch {batch}, beam {beams}: {1e3 * taken:.1f} ms, "
+                  f"{batch * 30 / taken:.0f} target tokens/s")

@@ -86,6 +86,10 @@ struct Args {
     /// Simulations a move when it is graded
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = within(2..=STEPS))]
     simulations: u64,
+    /// Seconds a move of further games against UCT, in which both have as long instead of as many
+    /// simulations
+    #[arg(long, value_name = "S", value_parser = positive(TIME_S))]
+    move_seconds: Option<f64>,
     /// Channels of the net
     #[arg(long, value_name = "N", default_value_t = 48, value_parser = within(1..=1024_usize))]
     channels: usize,
@@ -112,6 +116,13 @@ struct Args {
     positions: Option<PathBuf>,
     #[arg(skip)]
     stop: Stop,
+}
+
+impl Args {
+    /// Of a move when a net is graded.
+    fn limits(&self) -> Limits {
+        Limits::simulations(self.simulations)
+    }
 }
 
 fn main() -> ExitCode {
@@ -189,16 +200,19 @@ impl Graded for ConnectFour {
         grades: Option<&Grades>,
     ) -> anyhow::Result<Vec<(&'static str, f64)>> {
         let Some(grades) = grades else { return Ok(Vec::new()) };
-        let mut player = with_net::<Self>(net, args)?;
+        let mut player = with_net::<Self>(net, args, args.limits())?;
         let (rule, watched) = (Gumbel::default().with_noise(0.0), args.stop.around(net.clone()));
         let mut alone = SearchPlayer::new(Search::new(rule, watched), Limits::simulations(2))?;
         let mut accuracies = vec![
             ("solver_accuracy", grade(&mut *player, &grades.random)?),
-            ("uct_accuracy", grade(&mut without_net::<Self>(args)?, &grades.random)?),
+            (
+                "uct_accuracy",
+                grade(&mut without_net::<Self>(args, args.limits())?, &grades.random)?,
+            ),
             ("net_alone_accuracy", grade(&mut alone, &grades.random)?),
         ];
         if let Some(file) = &grades.file {
-            let uct = grade(&mut without_net::<Self>(args)?, file)?;
+            let uct = grade(&mut without_net::<Self>(args, args.limits())?, file)?;
             accuracies.push(("solver_accuracy_file", grade(&mut *player, file)?));
             accuracies.push(("uct_accuracy_file", uct));
         }
@@ -211,35 +225,81 @@ impl Graded for ConnectFour {
         grades: Option<&Grades>,
     ) -> anyhow::Result<Option<f64>> {
         let Some(grades) = grades else { return Ok(None) };
-        Ok(Some(grade(&mut *with_net::<Self>(net, args)?, &grades.random[..250])?))
+        let mut player = with_net::<Self>(net, args, args.limits())?;
+        Ok(Some(grade(&mut *player, &grades.random[..250])?))
     }
 }
 
 fn with_net<G: Symmetry + 'static>(
     net: &NetEvaluator,
     args: &Args,
+    limits: Limits,
 ) -> anyhow::Result<Box<dyn Player<G>>> {
     let net = args.stop.around(net.clone());
     Ok(match args.rule {
-        Rule::Gumbel => Box::new(player(Gumbel::default().with_noise(0.0), net, args)?),
-        Rule::Puct => Box::new(player(Puct::default(), net, args)?),
+        Rule::Gumbel => Box::new(player(Gumbel::default().with_noise(0.0), net, args, limits)?),
+        Rule::Puct => Box::new(player(Puct::default(), net, args, limits)?),
     })
 }
 
 fn without_net<G: Game>(
     args: &Args,
+    limits: Limits,
 ) -> anyhow::Result<SearchPlayer<G, Uct, Stoppable<Rollout<G>>>> {
     let rollout = args.stop.around(Rollout::new(args.common.seed));
-    player(Uct::default(), rollout, args)
+    player(Uct::default(), rollout, args, limits)
 }
 
 fn player<G: Game, R: mcts::rule::Rule, E: Evaluator<G>>(
     rule: R,
     evaluator: E,
     args: &Args,
+    limits: Limits,
 ) -> anyhow::Result<SearchPlayer<G, R, E>> {
     let search = Search::new(rule, evaluator).with_seed(args.common.seed);
-    Ok(SearchPlayer::new(search, Limits::simulations(args.simulations))?)
+    Ok(SearchPlayer::new(search, limits)?)
+}
+
+/// A net against UCT, games from random openings, and what came of it among the metrics.
+fn against_uct<G: Graded>(
+    args: &Args,
+    session: &Session,
+    start: &G,
+    net: &NetEvaluator,
+    metrics: &mut Metrics,
+) -> anyhow::Result<()> {
+    const PAIRS: usize = 100;
+    const OPENING: usize = 4;
+    let seed = args.common.seed;
+    let mut tell = |key: &str, how: &str, score: Score| {
+        println!("with the net against UCT, {how} each: {score}");
+        let rate = score.rate();
+        metrics.set(key, rate.value);
+        metrics.set(&format!("{key}_low"), rate.low);
+        metrics.set(&format!("{key}_high"), rate.high);
+    };
+    session.stage("games against UCT");
+    let score = session.part("match", || {
+        let limits = args.limits();
+        let (mut player, mut uct) = (with_net::<G>(net, args, limits)?, without_net(args, limits)?);
+        Ok(play_pairs(start, &mut *player, &mut uct, PAIRS, OPENING, seed)?)
+    })?;
+    tell("win_rate_vs_uct", &format!("{} simulations", args.simulations), score);
+    let Some(seconds) = args.move_seconds else { return Ok(()) };
+    session.stage("games against UCT in equal time");
+    let score = session.part("timed_match", || {
+        let limits = Limits::time(Duration::from_secs_f64(seconds));
+        let (mut player, mut uct) = (with_net::<G>(net, args, limits)?, without_net(args, limits)?);
+        let mut score = Score::default();
+        // One after another: of a pair each player has one game, and so the time for itself.
+        for pair in 0..PAIRS as u64 {
+            session.check()?;
+            score += play_pairs(start, &mut *player, &mut uct, 1, OPENING, seed + pair)?;
+        }
+        Ok(score)
+    })?;
+    tell("timed_win_rate_vs_uct", &format!("{seconds} s a move"), score);
+    Ok(())
 }
 
 fn run<G: Graded>(
@@ -276,16 +336,7 @@ fn run<G: Graded>(
         metrics.set("grade_s", started.elapsed().as_secs_f64());
         Ok(metrics)
     })?);
-    session.stage("games against UCT");
-    let score: Score = session.part("match", || {
-        let (mut player, mut uct) = (with_net::<G>(&net, args)?, without_net::<G>(args)?);
-        Ok(play_pairs(start, &mut *player, &mut uct, 100, 4, args.common.seed)?)
-    })?;
-    println!("with the net against UCT, {} simulations each: {score}", args.simulations);
-    let rate = score.rate();
-    metrics.set("win_rate_vs_uct", rate.value);
-    metrics.set("win_rate_vs_uct_low", rate.low);
-    metrics.set("win_rate_vs_uct_high", rate.high);
+    against_uct(args, session, start, &net, &mut metrics)?;
     session.stage("timing");
     throughput(args, start, &net, &mut metrics)?;
     session.finish(&metrics)

@@ -3,8 +3,12 @@
 //!
 //! ```console
 //! $ cargo run --release --example transformer_compare
+//! $ cargo run --release --example transformer_compare -- --texts --minutes 15
 //! $ cargo run --release --example transformer_compare -- --data MULTI30K --minutes 60
 //! ```
+//!
+//! Without `--data` the pairs are of a grammar of Portuguese and English: sentences, or with `--texts`
+//! texts of 5 to 60 words, in which it shows what length does to each model.
 //!
 //! With `--minutes` each trains for that long: its steps are timed first, so that its learning rate
 //! is down when the time is. Without, each makes the same steps. After Ctrl-C the same command with
@@ -27,7 +31,7 @@ use model_utils::picture::Curves;
 use model_utils::train::{Budget, History};
 use serde::{Deserialize, Serialize};
 use transformer::decoding::Greedy;
-use transformer::metrics::{Bleu, Metric as _, MetricName, paired_bootstrap};
+use transformer::metrics::{Bleu, MetricName, bootstrap_interval, paired_bootstrap};
 use transformer::recurrent::{AttentionKind, Cell};
 use transformer::{
     Evaluation, Grammar, LengthPenalty, ModelConfig, RecurrentConfig, Schedule, Splits, Tokenizers,
@@ -44,6 +48,9 @@ struct Args {
     resume: Resume,
     #[command(flatten)]
     pairs: PairFlags,
+    /// Where no pairs are given, texts of one sentence to many instead of sentences
+    #[arg(long, conflicts_with = "data")]
+    texts: bool,
     #[command(flatten)]
     recipe: Recipe,
     /// Only these models
@@ -94,6 +101,13 @@ struct System {
     history: History,
 }
 
+impl System {
+    /// The same in all pictures, whichever models are in them.
+    fn color(&self) -> usize {
+        KEYS.iter().position(|key| *key == self.key).unwrap_or_default()
+    }
+}
+
 /// What a model came to on the test part.
 #[derive(Serialize, Deserialize)]
 struct Judged {
@@ -129,6 +143,7 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     config.check()?;
     let splits = match args.pairs.open(seed)? {
         Some(splits) => splits,
+        None if args.texts => Grammar::Text.splits([60_000, 200, 1000], seed)?,
         None => Grammar::Full.splits([12_000, 200, 1000], seed)?,
     };
     let (splits, _) = splits.deduplicated();
@@ -169,12 +184,12 @@ fn run(args: Args, session: &Session) -> anyhow::Result<()> {
     let reference = |pair: &SentencePair| tokenizers.target().normalize(&pair.target);
     let references: Vec<String> =
         splits.test.pairs().iter().map(reference).collect::<Result<_, _>>()?;
-    let bleu = MetricName::Bleu(args.recipe.words());
     session.check()?;
-    by_length(&systems, &splits.test, &references, bleu, out, &mut metrics)?;
+    by_length(&systems, &splits.test, &references, &args, out, &mut metrics)?;
     draw_learning(&systems, &args.recipe, out)?;
     if let [.., before, last] = systems.as_slice() {
         let (a, b) = (&last.translations, &before.translations);
+        let bleu = MetricName::Bleu(args.recipe.words());
         let compared = paired_bootstrap(&bleu, a, b, &references, args.resamples, seed)?;
         println!("\n{} less {}: {} BLEU", last.name, before.name, compared.difference);
         metrics.set("difference_bleu", compared.difference.estimate);
@@ -338,12 +353,13 @@ fn judge(
     Ok(Judged { translations: found.translations, metrics })
 }
 
-/// BLEU of five groups of test sentences, from the shortest to the longest.
+/// BLEU of five groups of test sentences, from the shortest to the longest, and where it lies for other
+/// sentences as long.
 fn by_length(
     systems: &[System],
     test: &SentencePairs,
     references: &[String],
-    bleu: MetricName,
+    args: &Args,
     out: &Path,
     metrics: &mut Metrics,
 ) -> anyhow::Result<()> {
@@ -364,23 +380,32 @@ fn by_length(
             _ => groups.push(vec![at]),
         }
     }
-    let mut curves = Curves::new("BLEU by the length of the source")
+    let mut curves = Curves::new("BLEU by the length of the source, 95 % of resamples")
         .x_label("words of the source, mean of the group")
         .y_label("BLEU");
+    let bleu = MetricName::Bleu(args.recipe.words());
     println!();
     for system in systems {
-        let mut points = Vec::new();
+        let (mut points, mut band) = (Vec::new(), Vec::new());
         for group in &groups {
             let pick = |of: &dyn Fn(usize) -> String| group.iter().map(|&at| of(at)).collect();
             let found: Vec<String> = pick(&|at| system.translations[at].clone());
             let wanted: Vec<String> = pick(&|at| references[at].clone());
-            let bleu = bleu.score(&found, &wanted)?;
+            let seed = args.common.seed;
+            let sure = bootstrap_interval(&bleu, &found, &wanted, args.resamples, seed)?;
             let sum: usize = group.iter().map(|&at| words[at]).sum();
             let (low, high) = (words[group[0]], words[group[group.len() - 1]]);
-            points.push((sum as f64 / group.len() as f64, bleu));
-            metrics.set(&format!("{}_bleu_{low}_to_{high}_words", system.key), bleu);
+            let mean = sum as f64 / group.len() as f64;
+            points.push((mean, sure.estimate));
+            band.push((mean, sure.low, sure.high));
+            let mut set = |what: &str, value: f64| {
+                metrics.set(&format!("{}_bleu_{low}_to_{high}_words{what}", system.key), value);
+            };
+            set("", sure.estimate);
+            set("_low", sure.low);
+            set("_high", sure.high);
         }
-        curves = curves.measurements(system.name, &points);
+        curves = curves.color(system.color()).measurements(system.name, &points).band("", &band);
     }
     Ok(curves.save(out.join("bleu_by_length.svg"))?)
 }
@@ -395,7 +420,7 @@ fn draw_learning(systems: &[System], recipe: &Recipe, out: &Path) -> anyhow::Res
         let (Some(bleu), Some(time)) = (points(&name), points("wall_s")) else { continue };
         let line: Vec<(f64, f64)> =
             time.iter().zip(&bleu).map(|((_, time), (_, bleu))| (*time, *bleu)).collect();
-        curves = curves.measurements(system.name, &line);
+        curves = curves.color(system.color()).measurements(system.name, &line);
     }
     curves.save(out.join("bleu_by_time.svg"))?;
     Ok(())

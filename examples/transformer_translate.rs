@@ -26,11 +26,14 @@ use common::flags::{ITEMS, folder, signed, within};
 use common::translation::{PairFlags, Recipe, draw_training, examples, tuned};
 use common::{Common, Metrics, Resume, Session, end_on_ctrl_c, program};
 use model_utils::checkpoint::Checkpoints;
+use model_utils::data::SentencePairs;
 use model_utils::ops::learnable_parameters;
+use model_utils::picture::Curves;
+use model_utils::train::Budget;
 use transformer::decoding::{Beam, Greedy};
 use transformer::metrics::Bleu;
-use transformer::text::Overlong;
-use transformer::{Evaluation, Grammar, Translator};
+use transformer::text::{Overlong, TokenLimit};
+use transformer::{Evaluation, Grammar, Model, Trainer, Translator};
 
 /// Train a translator, or use one
 #[derive(Debug, Parser)]
@@ -53,6 +56,10 @@ struct Args {
     /// Hypotheses that the beam keeps in the evaluation; 1 is greedy
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = within(1..=1000_usize))]
     beam: usize,
+    /// Measure chrF on the test part at every validation too, without influence on which weights are
+    /// kept: how good was the choice?
+    #[arg(long, conflicts_with_all = ["load", "ema"])]
+    test_each: bool,
     /// Use the translator in this folder instead of training one
     #[arg(long, value_name = "DIR", value_parser = folder())]
     load: Option<PathBuf>,
@@ -115,9 +122,24 @@ fn train(
         .fold(session.checkpoints("translator")?, Checkpoints::allow_change);
     let mut trainer = trainer.resume_in(checkpoints, every)?;
     let mut observer = (session.progress(), session.log(out.join("train.csv"))?);
+    let limit = TokenLimit::new(config.max_tokens, config.overlong);
+    let mut tested = Vec::new();
+    if args.test_each {
+        for step in (0..).step_by(config.training.valid_every as usize).skip(1) {
+            if config.budget.steps.is_none_or(|last| step >= last) {
+                break;
+            }
+            trainer.train(Budget::steps(step), &mut observer)?;
+            session.check()?;
+            tested.push((step, test(&trainer, limit, &splits.test, step, session)?));
+        }
+    }
     let trained = trainer.train(config.budget, &mut observer)?;
     observer.1.finish()?;
     session.check()?;
+    if args.test_each {
+        tested.push((trained.steps, test(&trainer, limit, &splits.test, trained.steps, session)?));
+    }
     draw_training(trainer.history(), args.recipe.keep_by, out)?;
 
     let translator = Translator::from_trainer(trainer)?
@@ -138,6 +160,17 @@ fn train(
         metrics.set(&format!("valid_{}", args.recipe.keep_by.key()), best.score);
         metrics.set("valid_perplexity", best.perplexity);
         metrics.set("valid_token_accuracy", best.token_accuracy);
+    }
+    let all = tested.iter().map(|(_, chrf)| *chrf).reduce(f64::max);
+    if let Some((most, kept)) = all.zip(trained.best) {
+        let mut curves =
+            Curves::new("chrF on the test part, greedy").x_label("step").y_label("chrF");
+        let points: Vec<_> = tested.iter().map(|&(step, chrf)| (step as f64, chrf)).collect();
+        curves = curves.measurements("", &points).marker(kept.step as f64, "kept");
+        curves.save(out.join("test_chrf.svg"))?;
+        println!("the weights that were kept: chrF {:.2}; of all: {most:.2}", greedy.chrf);
+        metrics.set("greedy_chrf", greedy.chrf);
+        metrics.set("greedy_chrf_of_best_checkpoint", most);
     }
     let best = if args.beam > 1 {
         let beam = tuned(&translator, &splits.valid, args.beam, args.recipe.keep_by)?;
@@ -162,6 +195,23 @@ fn train(
     examples(&splits.test, &best.translations, 5);
     session.finish(&metrics)?;
     Ok(translator)
+}
+
+/// chrF of the weights as they are.
+fn test(
+    trainer: &Trainer<Model>,
+    limit: TokenLimit,
+    test: &SentencePairs,
+    step: u64,
+    session: &Session,
+) -> anyhow::Result<f64> {
+    session.part(&format!("test-{step}"), || {
+        let (model, tokenizers) = (trainer.model().clone(), trainer.tokenizers().clone());
+        let translator = Translator::new(model, tokenizers, limit)?;
+        let found = translator.with_stop(session.stop()).evaluate(test, &Greedy)?;
+        println!("step {step}: chrF {:.2} on the test part", found.chrf);
+        Ok(found.chrf)
+    })
 }
 
 /// Translates standard input line by line.

@@ -8,7 +8,7 @@ use model_utils::picture::{Curves, HeatMap};
 use model_utils::train::{Budget, History};
 use transformer::decoding::{Beam, Greedy};
 use transformer::metrics::{BleuTokenizer, Metric as _, MetricName};
-use transformer::text::{Overlong, Splits, SplitsConfig, Subwords};
+use transformer::text::{Filter, LengthUnit, Overlong, Side, Splits, SplitsConfig, Subwords};
 use transformer::{
     KeepBy, LengthPenalty, ModelConfig, Positions, Schedule, TokenizerConfig, TrainingConfig,
     TransformerConfig, Translator, TranslatorConfig, Tying,
@@ -41,6 +41,34 @@ pub struct PairFlags {
     /// The test part, where several may be it
     #[arg(long, value_name = "NAME", requires = "data", value_parser = text)]
     pub test_part: Option<String>,
+    /// Where one set is cut into three parts: the side, `source` or `target`, of which no sentence is to
+    /// stand in two of them
+    #[arg(long, value_name = "SIDE", default_value = "target", value_parser = side)]
+    pub unique_by: Side,
+    /// Count `--min-length`, `--max-length` and `--max-ratio` in characters instead of words: for
+    /// languages that put no space between words
+    #[arg(long, requires = "data")]
+    pub in_characters: bool,
+    /// Leave out training pairs of which a side is shorter
+    #[arg(long, value_name = "N", requires = "data", value_parser = within(1..=ITEMS))]
+    pub min_length: Option<usize>,
+    /// Leave out training pairs of which a side is longer
+    #[arg(long, value_name = "N", requires = "data", value_parser = within(1..=ITEMS))]
+    pub max_length: Option<usize>,
+    /// Leave out training pairs of which one side is more than so many times as long as the other
+    #[arg(long, value_name = "TIMES", requires = "data", value_parser = within(1.0..=1000.0_f64))]
+    pub max_ratio: Option<f64>,
+    /// Leave out training pairs of which a side has a smaller share of letters
+    #[arg(long, value_name = "SHARE", requires = "data", value_parser = within(0.0..=1.0_f64))]
+    pub min_letters: Option<f64>,
+}
+
+fn side(name: &str) -> Result<Side, String> {
+    match name {
+        "source" => Ok(Side::Source),
+        "target" => Ok(Side::Target),
+        _ => Err("expected source or target".to_owned()),
+    }
 }
 
 impl PairFlags {
@@ -54,12 +82,24 @@ impl PairFlags {
             .with_train(self.train_part.clone())
             .with_valid(self.valid_part.clone())
             .with_test(self.test_part.clone())
+            .with_unique(self.unique_by)
             .with_seed(seed);
-        let splits = Splits::open_with(folder, &config)?;
+        let mut splits = Splits::open_with(folder, &config)?;
+        splits.train = self.filter().apply(splits.train)?;
         for report in splits.reports().iter().filter(|report| report.dropped() > 0) {
             println!("{report}");
         }
         Ok(Some(splits))
+    }
+
+    fn filter(&self) -> Filter {
+        let unit = if self.in_characters { LengthUnit::Characters } else { LengthUnit::Words };
+        Filter::new()
+            .with_unit(unit)
+            .with_min_length(self.min_length.unwrap_or_default())
+            .with_max_length(self.max_length)
+            .with_max_ratio(self.max_ratio)
+            .with_min_letters(self.min_letters.unwrap_or_default())
     }
 }
 

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use transformer::text::Paragraph;
 
 use crate::queue::{Queue, Refused, Wish};
 
@@ -48,7 +49,7 @@ struct App {
     limits: Limits,
 }
 
-/// The body of a request: sentences, or one text that is one.
+/// The body of a request: sentences, or a text that is cut into them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Asked {
@@ -71,6 +72,12 @@ struct Told {
     /// For each token and the end, how much it attends to each token of the source.
     #[serde(skip_serializing_if = "Option::is_none")]
     attention: Option<Vec<Vec<f32>>>,
+}
+
+impl AsRef<str> for Told {
+    fn as_ref(&self) -> &str {
+        &self.text
+    }
 }
 
 /// An answer that is none.
@@ -124,8 +131,16 @@ async fn translate(
     let body = body.map_err(|rejected| Failure(rejected.status(), rejected.body_text()))?;
     let bad = |reason: String| Failure(StatusCode::BAD_REQUEST, reason);
     let asked: Asked = serde_json::from_slice(&body).map_err(|error| bad(error.to_string()))?;
-    let (texts, wish) = check(asked, &app.limits).map_err(bad)?;
-    let answers = app.queue.push(texts, wish).map_err(|refused| match refused {
+    let Asked { text, sentences, beam, attention } = asked;
+    let text = text.as_deref().map(Paragraph::new);
+    let sentences = match (&text, sentences) {
+        (Some(text), None) => text.sentences().into_iter().map(str::to_owned).collect(),
+        (None, Some(sentences)) if !sentences.is_empty() => sentences,
+        _ => return Err(bad("expected `text` or some `sentences`, one of them".to_owned())),
+    };
+    let wish = Wish { beam: beam.unwrap_or(app.limits.beam), attention };
+    check(&sentences, wish, &app.limits).map_err(bad)?;
+    let answers = app.queue.push(sentences, wish).map_err(|refused| match refused {
         Refused::Full => Failure(
             StatusCode::TOO_MANY_REQUESTS,
             "too many sentences wait already: try again later".to_owned(),
@@ -148,29 +163,31 @@ async fn translate(
             attention: found.hypothesis.attention,
         });
     }
-    Ok(in_json(StatusCode::OK, &json!({ "translations": translations })))
+    let mut answer = json!({ "translations": translations });
+    if let Some(text) = text {
+        answer["text"] = text.join(&translations).into();
+    }
+    Ok(in_json(StatusCode::OK, &answer))
 }
 
-/// The sentences of a request and how they are to be translated.
-fn check(asked: Asked, limits: &Limits) -> Result<(Vec<String>, Wish), String> {
-    let texts = match (asked.text, asked.sentences) {
-        (Some(text), None) => vec![text],
-        (None, Some(sentences)) => sentences,
-        _ => return Err("expected `text` or `sentences`, one of them".to_owned()),
-    };
-    if texts.is_empty() || texts.len() > limits.sentences {
-        return Err(format!("{} sentences, expected 1 to {}", texts.len(), limits.sentences));
+/// Whether a request keeps the limits.
+fn check(sentences: &[String], wish: Wish, limits: &Limits) -> Result<(), String> {
+    if sentences.len() > limits.sentences {
+        return Err(format!(
+            "{} sentences, expected at most {}",
+            sentences.len(),
+            limits.sentences
+        ));
     }
-    let too_long = |text: &String| text.chars().count() > limits.characters;
-    if let Some(at) = texts.iter().position(too_long) {
+    let too_long = |sentence: &String| sentence.chars().count() > limits.characters;
+    if let Some(at) = sentences.iter().position(too_long) {
         let most = limits.characters;
         return Err(format!("sentence {} has more than {most} characters", at + 1));
     }
-    let beam = asked.beam.unwrap_or(limits.beam);
-    if !(1..=limits.beam).contains(&beam) {
-        return Err(format!("`beam` is {beam}, expected 1 to {}", limits.beam));
+    if !(1..=limits.beam).contains(&wish.beam) {
+        return Err(format!("`beam` is {}, expected 1 to {}", wish.beam, limits.beam));
     }
-    Ok((texts, Wish { beam, attention: asked.attention }))
+    Ok(())
 }
 
 /// Answers connections until `stop`; then those that have begun, for some seconds.

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -47,10 +48,11 @@ fn served<R>(limits: Limits, waiting: usize, work: impl FnOnce(SocketAddr, &Stop
     let stop = Stop::new();
     let result = std::thread::scope(|scope| {
         let serving = scope.spawn(|| runtime.block_on(server.run(listener, stop.clone())));
-        let result = work(address, &stop);
+        // Where a claim fails the server stops all the same.
+        let result = catch_unwind(AssertUnwindSafe(|| work(address, &stop)));
         stop.stop();
         serving.join().unwrap();
-        result
+        result.unwrap_or_else(|panic| resume_unwind(panic))
     });
     server.end().unwrap();
     result
@@ -96,6 +98,30 @@ fn answers_are_those_of_the_translator() {
 }
 
 #[test]
+fn a_text_is_cut_into_its_sentences_and_joined() {
+    let text = "Onde fica a estação? O gato dorme.\n\n  Maria corre.\n";
+    let beam = Beam::new(4);
+    let whole = translator().translate_text(text, &beam).unwrap();
+    let sentences = ["Onde fica a estação?", "O gato dorme.", "Maria corre."];
+    let alone = translator().translate(&sentences, &beam).unwrap();
+    served(LIMITS, 64, |address, _| {
+        let (status, found) = ask(address, &json!({"text": text}));
+        assert_eq!(status, 200, "{found}");
+        assert_eq!(found["text"], whole);
+        let told: Vec<&str> = found["translations"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|told| told["text"].as_str().unwrap())
+            .collect();
+        assert_eq!(told, alone.iter().map(|found| found.text.as_str()).collect::<Vec<_>>());
+        // Nothing is translated as nothing.
+        let (status, found) = ask(address, &json!({"text": " \n"}));
+        assert_eq!((status, found), (200, json!({"text": " \n", "translations": []})));
+    });
+}
+
+#[test]
 fn many_clients_get_their_own_answers() {
     let pairs = Grammar::Simple.splits([200, 20, 20], 1).unwrap();
     let sentences: Vec<String> =
@@ -124,9 +150,11 @@ fn what_is_no_request_is_refused_by_name() {
     served(LIMITS, 64, |address, _| {
         let long = "ü".repeat(101);
         for (body, status, names) in [
-            (json!({}), 400, "expected `text` or `sentences`"),
+            (json!({}), 400, "expected `text` or some `sentences`"),
             (json!({"text": "a", "sentences": ["b"]}), 400, "one of them"),
-            (json!({"sentences": []}), 400, "0 sentences, expected 1 to 40"),
+            (json!({"sentences": []}), 400, "some `sentences`"),
+            (json!({"text": "A. ".repeat(41)}), 400, "41 sentences, expected at most 40"),
+            (json!({"text": format!("a\n{long}")}), 400, "sentence 2 has more than 100"),
             (json!({"sentences": vec!["a"; 41]}), 400, "41 sentences"),
             (json!({"sentences": ["a", long]}), 400, "sentence 2 has more than 100"),
             (json!({"text": "a", "beam": 0}), 400, "expected 1 to 4"),

@@ -1,6 +1,7 @@
 //! Players against each other: results, Elo and its interval.
 
 use std::fmt;
+use std::ops::AddAssign;
 use std::time::Instant;
 
 use model_utils_core::{ConfigError, config};
@@ -186,6 +187,14 @@ impl Score {
         let elo = |p: f64| 400.0 * (p / (1.0 - p)).log10();
         let Estimate { value, low, high } = self.rate();
         Estimate { value: elo(value), low: elo(low), high: elo(high) }
+    }
+}
+
+impl AddAssign for Score {
+    fn add_assign(&mut self, other: Self) {
+        self.wins += other.wins;
+        self.draws += other.draws;
+        self.losses += other.losses;
     }
 }
 

@@ -67,7 +67,6 @@ mod hugging_face;
 mod layers;
 pub mod metrics;
 pub mod model;
-mod paragraph;
 pub mod prelude;
 pub mod recurrent;
 pub mod text;

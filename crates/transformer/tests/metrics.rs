@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use transformer::KeepBy;
 use transformer::metrics::{
-    Bleu, BleuTokenizer, Chrf, Metric, MetricName, Smoothing, Ter, paired_bootstrap,
+    Bleu, BleuTokenizer, Chrf, Metric, MetricName, Smoothing, Ter, bootstrap_interval,
+    paired_bootstrap,
 };
 
 #[derive(Deserialize)]
@@ -285,4 +286,14 @@ fn the_bootstrap_tells_a_better_system_from_a_like_one() {
     assert!(same.difference.low.abs() < 1e-12 && same.difference.high.abs() < 1e-12);
     let again = paired_bootstrap(&Bleu::new(), &references, &worse, &references, 200, 7).unwrap();
     assert_eq!(better, again);
+    // One system: around its score, and of a perfect one nothing else.
+    let sure = bootstrap_interval(&Bleu::new(), &worse, &references, 200, 7).unwrap();
+    assert!((sure.estimate - better.second).abs() < 1e-12, "{sure:?}");
+    assert!(sure.low < sure.estimate && sure.estimate < sure.high, "{sure:?}");
+    let few = bootstrap_interval(&Bleu::new(), &worse[..15], &references[..15], 200, 7).unwrap();
+    assert!(few.high - few.low > 1.5 * (sure.high - sure.low), "{few:?}, {sure:?}");
+    let perfect = bootstrap_interval(&Bleu::new(), &references, &references, 200, 7).unwrap();
+    assert!((perfect.low - 100.0).abs() < 1e-9 && (perfect.high - 100.0).abs() < 1e-9);
+    let error = bootstrap_interval(&Bleu::new(), &worse, &references[..9], 200, 7).unwrap_err();
+    assert!(error.to_string().contains("60 hypotheses, but 9 references"), "{error}");
 }

@@ -10,8 +10,8 @@ use flate2::write::GzEncoder;
 use model_utils::data::{Columns, Position, SentencePairs};
 use model_utils::train::Stop;
 use transformer::text::{
-    EncodedPair, Overlong, Side, SpecialNames, Splits, SplitsConfig, Subwords, TokenBatches,
-    TokenLimit, Tokenizer, TokenizerConfig, Tokenizers,
+    EncodedPair, Overlong, Paragraph, Side, SpecialNames, Splits, SplitsConfig, Subwords,
+    TokenBatches, TokenLimit, Tokenizer, TokenizerConfig, Tokenizers,
 };
 use transformer::{Error, Grammar};
 
@@ -405,6 +405,23 @@ fn the_grammar_agrees_and_contracts() {
         assert_eq!(pair.target.ends_with('?'), pair.source.ends_with('?'), "{text}");
         assert!(pair.target.starts_with(char::is_uppercase), "{text}");
     }
+}
+
+#[test]
+fn texts_of_the_grammar_are_short_and_long_alike() {
+    let pairs = Grammar::Text.pairs(4000, 11).unwrap();
+    let mut counts = [0; 6];
+    for pair in pairs.pairs() {
+        let words = pair.source.split_whitespace().count();
+        assert!(words <= 60, "{words}: {}", pair.source);
+        counts[(words - 1) / 10] += 1;
+        // As many sentences on either side, each with its mark.
+        let marks = |text: &str| text.matches(['.', '?']).collect::<Vec<_>>().join("");
+        assert_eq!(marks(&pair.source), marks(&pair.target), "{pair:?}");
+        assert_eq!(Paragraph::new(&pair.source).sentences().len(), marks(&pair.source).len());
+    }
+    assert!(counts.iter().all(|&count| count > 4000 / 12), "{counts:?}");
+    assert_eq!(Grammar::Text.pairs(100, 11).unwrap().pairs(), &pairs.pairs()[..100]);
 }
 
 #[test]

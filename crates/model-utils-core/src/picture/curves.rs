@@ -89,6 +89,14 @@ impl Curves {
         self
     }
 
+    /// The next line or points take the `index`th colour, from 0, and those behind them the colours
+    /// that follow: so that one thing keeps its colour in pictures that show others as well.
+    #[must_use]
+    pub fn color(mut self, index: usize) -> Self {
+        self.colors = index;
+        self
+    }
+
     /// Adds a line through `(x, y)`, in the order given, in the next colour. After as many as there
     /// are colours they begin again, dashed. An empty name is not in the legend.
     #[must_use]

@@ -15,6 +15,10 @@ use crate::error::{Error, Result};
 
 const LONGEST_LABEL: f64 = 160.0;
 const BAR_WIDTH: f64 = 14.0;
+/// A line of text, in pixels.
+const LINE: f64 = 14.0;
+/// Of so many rows or columns each has its label; of more every second, third and so on.
+const MOST_LABELS: usize = 100;
 
 /// A heat map: rows × columns of values as colours, with the values in the cells where they fit.
 ///
@@ -254,8 +258,14 @@ impl HeatMap {
         } else {
             least
         };
-        let cell = (cell_width.round(), least.round());
-        let upright = widest(&column_labels) + 6.0 > cell.0;
+        // Where there are labels, a line of text fits a row, and a column whose label stands upright.
+        let room = |labels: &[String]| match labels.len() {
+            1..=MOST_LABELS => LINE,
+            _ => 0.0,
+        };
+        let upright = widest(&column_labels) + 6.0 > cell_width.round();
+        let cell_width = if upright { cell_width.max(room(&column_labels)) } else { cell_width };
+        let cell = (cell_width.round(), least.max(room(&row_labels)).round());
         let column_room = match column_labels.len() {
             0 => 6.0,
             _ if upright => widest(&column_labels) + 12.0,
@@ -349,7 +359,7 @@ impl HeatMap {
         let right = layout.left + cell_width * self.columns() as f64;
         let style = Type::new(TICK, INK);
         // Where a cell is smaller than a line of text, every second label and so on.
-        let every = |room: f64| (14.0 / room).ceil().max(1.0) as usize;
+        let every = |room: f64| (LINE / room).ceil().max(1.0) as usize;
         for (row, label) in layout.row_labels.iter().enumerate().step_by(every(cell_height)) {
             let y = layout.top + (row as f64 + 0.5) * cell_height;
             canvas.text(label, (layout.left - 7.0, y), style.at(HPos::Right, VPos::Center))?;

@@ -176,6 +176,40 @@ fn bars_that_do_not_fit_their_categories_are_errors() {
 }
 
 #[test]
+fn a_line_keeps_its_colour_where_others_are_left_out() {
+    let points = [(0.0, 1.0), (1.0, 2.0)];
+    let stroke = |curves: Curves| {
+        let svg = curves.to_svg().unwrap();
+        let document = roxmltree::Document::parse(&svg).unwrap();
+        let lines = document.descendants().filter(|node| node.has_tag_name("polyline"));
+        let widest = lines.filter(|node| node.attribute("stroke-width") == Some("8"));
+        let strokes: Vec<String> =
+            widest.filter_map(|node| node.attribute("stroke").map(str::to_owned)).collect();
+        strokes
+    };
+    let all = stroke(Curves::new("").line("a", &points).line("b", &points).line("c", &points));
+    assert_eq!(all.len(), 3);
+    let some = stroke(Curves::new("").color(1).line("b", &points).line("c", &points));
+    assert_eq!(some, all[1..]);
+    let turned = stroke(Curves::new("").color(2).line("c", &points).color(0).line("a", &points));
+    assert_eq!(turned, [all[2].clone(), all[0].clone()]);
+}
+
+#[test]
+fn every_row_and_column_of_a_wide_or_high_heat_map_is_named() {
+    for (rows, columns) in [(15, 64), (64, 15), (100, 3), (40, 40)] {
+        let row_labels: Vec<String> = (0..rows).map(|at| format!("row {at}")).collect();
+        let column_labels: Vec<String> = (0..columns).map(|at| format!("column {at}")).collect();
+        let map = HeatMap::new("", &vec![vec![0.5; columns]; rows]).unwrap();
+        let svg = map.row_labels(&row_labels).column_labels(&column_labels).to_svg().unwrap();
+        let all = texts(&svg);
+        for label in row_labels.iter().chain(&column_labels) {
+            assert!(all.contains(label), "{rows} × {columns}: {label:?} is not in {all:?}");
+        }
+    }
+}
+
+#[test]
 fn a_confusion_matrix_shows_its_counts_and_classes() {
     let counts = [[987_654, 3, 0], [5, 42, 1], [0, 0, 0]];
     let map = HeatMap::confusion(&counts, &["cat", "dog", "a<b"]).unwrap();

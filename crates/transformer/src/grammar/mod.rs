@@ -22,12 +22,14 @@ mod sentence;
 mod words;
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use model_utils::data::{SentencePair, SentencePairs};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde::{Deserialize, Serialize};
 
+use self::sentence::Sentence;
 use crate::error::{Error, Result};
 use crate::text::Splits;
 
@@ -39,11 +41,16 @@ pub enum Grammar {
     /// Of one clause or two: joined by *and*, *but*, *because*, or with *who* inside.
     #[default]
     Full,
+    /// Of one sentence of `Full` or of several behind each other: texts of 5 to 60 Portuguese words,
+    /// as many short ones as long ones.
+    Text,
 }
 
 impl Grammar {
     /// Pairs that can be asked for.
     const MOST: usize = 1 << 24;
+    /// Words of a `Text`.
+    const WORDS: RangeInclusive<usize> = 5..=60;
 
     /// Different pairs, Portuguese to English, 2²⁴ at most; [`SentencePairs::reversed`] turns them
     /// round. The same seed gives the same pairs.
@@ -86,13 +93,37 @@ impl Grammar {
     }
 
     fn pair(self, rng: &mut ChaCha8Rng) -> SentencePair {
-        let is_simple = self == Self::Simple || rng.random_bool(0.6);
-        let sentence = if is_simple { sentence::simple(rng) } else { sentence::compound(rng) };
-        let finish = |text: &str| {
-            let mut letters = text.chars();
-            let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
-            format!("{first}{}{}", letters.as_str(), sentence.mark)
-        };
-        SentencePair { source: finish(&sentence.text.pt), target: finish(&sentence.text.en) }
+        match self {
+            Self::Simple => finished(&sentence::simple(rng)),
+            Self::Full if rng.random_bool(0.6) => finished(&sentence::simple(rng)),
+            Self::Full => finished(&sentence::compound(rng)),
+            Self::Text => {
+                let words = |text: &str| text.split(' ').count();
+                let wanted = rng.random_range(Self::WORDS);
+                let mut pair = Self::Full.pair(rng);
+                loop {
+                    let next = Self::Full.pair(rng);
+                    let now = words(&pair.source);
+                    let then = now + words(&next.source);
+                    // As close as sentences come.
+                    if then > *Self::WORDS.end() || then.abs_diff(wanted) > now.abs_diff(wanted) {
+                        break;
+                    }
+                    pair.source = format!("{} {}", pair.source, next.source);
+                    pair.target = format!("{} {}", pair.target, next.target);
+                }
+                pair
+            }
+        }
     }
+}
+
+/// A sentence with a large letter and its mark.
+fn finished(sentence: &Sentence) -> SentencePair {
+    let finish = |text: &str| {
+        let mut letters = text.chars();
+        let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+        format!("{first}{}{}", letters.as_str(), sentence.mark)
+    };
+    SentencePair { source: finish(&sentence.text.pt), target: finish(&sentence.text.en) }
 }

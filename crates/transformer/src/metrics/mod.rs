@@ -1,4 +1,5 @@
-//! How good translations are: BLEU, chrF and TER equal to sacreBLEU's, and whether two systems differ.
+//! How good translations are: BLEU, chrF and TER equal to sacreBLEU's, how sure a score
+//! is, and whether two systems differ.
 //!
 //! ```
 //! use transformer::metrics::{Bleu, Chrf, Metric as _, MetricName, paired_bootstrap};
@@ -22,17 +23,17 @@
 
 mod bleu;
 mod bleu_tokenizer;
+mod bootstrap;
 mod chrf;
 mod edit_rate;
 mod metric;
 mod metric_name;
-mod paired_bootstrap;
 mod ter;
 
 pub use bleu::{Bleu, BleuScore, Smoothing};
 pub use bleu_tokenizer::BleuTokenizer;
+pub use bootstrap::{PairedBootstrap, bootstrap_interval, paired_bootstrap};
 pub use chrf::Chrf;
 pub use metric::Metric;
 pub use metric_name::MetricName;
-pub use paired_bootstrap::{PairedBootstrap, paired_bootstrap};
 pub use ter::Ter;

@@ -8,7 +8,7 @@ use super::Translator;
 use crate::decoding::{DecodingStrategy, Greedy, Hypothesis, LengthLimits, decode_batched};
 use crate::encoder_decoder::Padded;
 use crate::error::{Error, Result};
-use crate::text::TokenStream;
+use crate::text::{Paragraph, TokenStream};
 
 /// A translation.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +36,12 @@ impl Translation {
             tokens: Vec::new(),
             hypothesis: Hypothesis::empty(),
         }
+    }
+}
+
+impl AsRef<str> for Translation {
+    fn as_ref(&self) -> &str {
+        &self.text
     }
 }
 
@@ -96,6 +102,16 @@ impl Translator {
             Err(error) => Err(error),
         });
         Ok(best.collect())
+    }
+
+    /// Translates a text sentence by sentence, as [`Paragraph`] cuts and joins them.
+    ///
+    /// # Errors
+    ///
+    /// As [`translate`](Self::translate); sentences are counted through the whole text.
+    pub fn translate_text(&self, text: &str, strategy: &impl DecodingStrategy) -> Result<String> {
+        let text = Paragraph::new(text);
+        Ok(text.join(&self.translate(&text.sentences(), strategy)?))
     }
 
     /// All hypotheses that the strategy keeps of each sentence, the best first; at least one.

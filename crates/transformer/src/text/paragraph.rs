@@ -1,10 +1,6 @@
-//! Text of many sentences: split, translated, joined.
+//! Text of many sentences: split to be translated, and joined.
 
 use unicode_segmentation::UnicodeSegmentation as _;
-
-use crate::decoding::DecodingStrategy;
-use crate::error::Result;
-use crate::translator::Translator;
 
 /// Ends of sentences behind which no space stands.
 const WIDE_ENDS: [char; 8] = ['。', '！', '？', '｡', '」', '』', '）', '…'];
@@ -53,42 +49,59 @@ fn parts(text: &str) -> Vec<Part<'_>> {
     parts
 }
 
-impl Translator {
-    /// Translates a text sentence by sentence. The ends of lines, empty lines and the white space at
-    /// both ends of each line stay as they are; sentences between which no space stood, as in
-    /// Japanese, get one where the translation's language has it.
-    ///
-    /// Sentences end where Unicode Standard Annex 29 says; an abbreviation before a capital letter
-    /// (`Mr. Smith`) looks like the end of one.
-    ///
-    /// # Errors
-    ///
-    /// As [`translate`](Self::translate); sentences are counted through the whole text.
-    pub fn translate_text(&self, text: &str, strategy: &impl DecodingStrategy) -> Result<String> {
-        let parts = parts(text);
-        let sentences: Vec<&str> = parts
-            .iter()
-            .filter_map(|part| match part {
-                Part::Sentence(sentence) => Some(*sentence),
-                Part::Between(_) => None,
-            })
-            .collect();
-        let mut found = self.translate(&sentences, strategy)?.into_iter();
+/// A text of sentences, each of which is translated by itself.
+///
+/// Sentences end where Unicode Standard Annex 29 says, and at the ends of lines; an abbreviation before
+/// a capital letter (`Mr. Smith`) looks like the end of one.
+///
+/// ```
+/// use transformer::text::Paragraph;
+///
+/// let text = Paragraph::new("彼は来た。私も行く！\n");
+/// assert_eq!(text.sentences(), ["彼は来た。", "私も行く！"]);
+/// assert_eq!(text.join(&["He came.", "I am going, too!"]), "He came. I am going, too!\n");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paragraph<'a> {
+    parts: Vec<Part<'a>>,
+}
+
+impl<'a> Paragraph<'a> {
+    /// Cuts a text into sentences and what stands between them.
+    pub fn new(text: &'a str) -> Self {
+        Self { parts: parts(text) }
+    }
+
+    /// The sentences, without white space around them.
+    pub fn sentences(&self) -> Vec<&'a str> {
+        let sentence = |part: &Part<'a>| match *part {
+            Part::Sentence(sentence) => Some(sentence),
+            Part::Between(_) => None,
+        };
+        self.parts.iter().filter_map(sentence).collect()
+    }
+
+    /// The text with a translation for each sentence. The ends of lines, empty lines and the white space
+    /// at both ends of each line stay as they are; sentences between which no space stood, as in
+    /// Japanese, get one where the translation's language has it. A sentence without a translation is
+    /// left out.
+    pub fn join<T: AsRef<str>>(&self, translations: &[T]) -> String {
+        let mut translations = translations.iter();
         let mut joined = String::new();
         let mut is_after_sentence = false;
-        for part in parts {
+        for part in &self.parts {
             match part {
                 Part::Between(space) => joined.push_str(space),
                 Part::Sentence(_) => {
                     if is_after_sentence && !joined.ends_with(WIDE_ENDS) {
                         joined.push(' ');
                     }
-                    joined.extend(found.next().map(|found| found.text));
+                    joined.push_str(translations.next().map_or("", AsRef::as_ref));
                 }
             }
             is_after_sentence = matches!(part, Part::Sentence(_));
         }
-        Ok(joined)
+        joined
     }
 }
 
@@ -97,20 +110,16 @@ mod tests {
     use super::*;
 
     fn cut(text: &str) -> Vec<&str> {
-        let all: String = parts(text)
+        let paragraph = Paragraph::new(text);
+        let all: String = paragraph
+            .parts
             .iter()
             .map(|part| match part {
                 Part::Sentence(text) | Part::Between(text) => *text,
             })
             .collect();
         assert_eq!(all, text, "nothing is lost");
-        parts(text)
-            .into_iter()
-            .filter_map(|part| match part {
-                Part::Sentence(sentence) => Some(sentence),
-                Part::Between(_) => None,
-            })
-            .collect()
+        paragraph.sentences()
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Whether two systems differ (Koehn 2004, <https://aclanthology.org/W04-3250>).
+//! How sure a score is, and whether two systems differ (Koehn 2004, <https://aclanthology.org/W04-3250>).
 
 use model_utils::stats::{Interval, bootstrap, percentile_interval};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,25 @@ pub struct PairedBootstrap {
     pub share_first_better: f64,
 }
 
+/// A system's corpus score, and where 95 % of the scores lie when sentences are drawn with
+/// replacement.
+///
+/// # Errors
+///
+/// As [`paired_bootstrap`].
+pub fn bootstrap_interval<H: AsRef<str>, R: AsRef<str>>(
+    metric: &impl Metric,
+    hypotheses: &[H],
+    references: &[R],
+    resamples: usize,
+    seed: u64,
+) -> Result<Interval> {
+    let counts = metric.counts_of(hypotheses, &[references])?;
+    let draws =
+        bootstrap(counts.len(), resamples, seed, |indices| drawn(metric, &counts, indices))?;
+    Ok(percentile_interval(metric.score_of(&sum(&counts)), &draws, 0.95, counts.len())?)
+}
+
 /// The paired bootstrap: sentences are drawn with replacement, the same for both systems, and the
 /// difference of their corpus scores is taken, again and again.
 ///
@@ -37,11 +56,8 @@ pub fn paired_bootstrap<F: AsRef<str>, S: AsRef<str>, R: AsRef<str>>(
 ) -> Result<PairedBootstrap> {
     let first = metric.counts_of(first, &[references])?;
     let second = metric.counts_of(second, &[references])?;
-    let drawn = |counts: &[Vec<f64>], indices: &[usize]| {
-        metric.score_of(&sum(indices.iter().map(|&at| &counts[at])))
-    };
     let draws = bootstrap(first.len(), resamples, seed, |indices| {
-        drawn(&first, indices) - drawn(&second, indices)
+        drawn(metric, &first, indices) - drawn(metric, &second, indices)
     })?;
     let better = draws.iter().filter(|&&difference| metric.is_better(difference, 0.0)).count();
     let (a, b) = (metric.score_of(&sum(&first)), metric.score_of(&sum(&second)));
@@ -51,4 +67,9 @@ pub fn paired_bootstrap<F: AsRef<str>, S: AsRef<str>, R: AsRef<str>>(
         difference: percentile_interval(a - b, &draws, 0.95, first.len())?,
         share_first_better: better as f64 / resamples as f64,
     })
+}
+
+/// The score of the sentences drawn.
+fn drawn(metric: &impl Metric, counts: &[Vec<f64>], indices: &[usize]) -> f64 {
+    metric.score_of(&sum(indices.iter().map(|&at| &counts[at])))
 }

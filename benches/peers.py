@@ -412,28 +412,36 @@ class Ppo:
 class Mcts:
     """A search with random rollouts."""
 
-    topic, name, peer = "mcts", "mcts", "OpenSpiel"
-    size, seconds = 10_000, 2
-    work = f"Connect Four, searches of {size:,} simulations with a random rollout each, one thread"
+    topic, peer = "mcts", "OpenSpiel"
+    size, seconds = 10_000, 4
+
+    def __init__(self, name, game, title, theirs):
+        self.name, self.game, self.their_game = name, game, theirs
+        self.work = f"{title}, searches of {self.size:,} simulations with a random rollout each, one thread"
 
     def ours(self, run):
-        found = run.metrics("mcts_speed", "--game", "connect_four", "--simulations", self.size,
+        found = run.metrics("mcts_speed", "--game", self.game, "--simulations", self.size,
                             "--seconds", self.seconds)
         return {"time_s": 1 / found["sims_per_s"], **found}
 
     def theirs(self, run):
         import pyspiel
 
-        game = pyspiel.load_game("connect_four")
+        game = pyspiel.load_game(self.their_game)
         state, rollout = game.new_initial_state(), pyspiel.RandomRolloutEvaluator(1, 42)
-        bot = pyspiel.MCTSBot(game, rollout, uct_c=math.sqrt(2), max_simulations=self.size,
-                              max_memory_mb=1000, solve=False, seed=42, verbose=False)
-        bot.mcts_search(state)
-        started, searches = time.perf_counter(), 0
-        while time.perf_counter() - started < self.seconds:
+
+        def search(simulations):
+            bot = pyspiel.MCTSBot(game, rollout, uct_c=math.sqrt(2), max_simulations=simulations,
+                                  max_memory_mb=1000, solve=False, seed=42, verbose=False)
+            started = time.perf_counter()
             bot.mcts_search(state)
+            return time.perf_counter() - started
+
+        search(self.size // 10)
+        taken_s, searches = 0, 0
+        while taken_s < self.seconds:
+            taken_s += search(self.size)
             searches += 1
-        taken_s = time.perf_counter() - started
         return {"time_s": taken_s / (searches * self.size), "searches": searches}
 
     @staticmethod
@@ -462,6 +470,13 @@ WORKLOADS = [
     ("basics", "matmul", ["large"], matmul),
     ("basics", "attention", ["large"], attention),
     ("basics", "mlp", ["medium"], mlp),
+]
+
+
+SEARCHES = [
+    Mcts("mcts_connect_four", "connect_four", "Connect Four", "connect_four"),
+    Mcts("mcts_othello", "othello", "Othello", "othello"),
+    Mcts("mcts_go", "go", "Go 9×9", "go(board_size=9,komi=7.0)"),
 ]
 
 
@@ -609,7 +624,7 @@ def flags():
     args.bin = args.bin.resolve()
     rows = [Workload(topic, name, label, build) for topic, name, labels, build in WORKLOADS
             for label in args.sizes or labels]
-    rows += [Ppo()] + [Mcts()] * (args.device == "cpu")
+    rows += [Ppo()] + SEARCHES * (args.device == "cpu")
     known = sorted({word for row in rows for word in (row.topic, row.name)})
     if unknown := set(args.only) - set(known):
         parser.error(f"--only: unknown {', '.join(unknown)}: expected some of {', '.join(known)}")

@@ -17,7 +17,7 @@
 #![allow(clippy::print_stdout)]
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -33,7 +33,7 @@ use model_utils::train::Budget;
 use transformer::decoding::{Beam, Greedy};
 use transformer::metrics::Bleu;
 use transformer::text::{Overlong, TokenLimit};
-use transformer::{Evaluation, Grammar, Model, Trainer, Translator};
+use transformer::{Evaluation, Grammar, Model, Trainer, Translator, TranslatorConfig};
 
 /// Train a translator, or use one
 #[derive(Debug, Parser)]
@@ -122,23 +122,19 @@ fn train(
         .fold(session.checkpoints("translator")?, Checkpoints::allow_change);
     let mut trainer = trainer.resume_in(checkpoints, every)?;
     let mut observer = (session.progress(), session.log(out.join("train.csv"))?);
-    let limit = TokenLimit::new(config.max_tokens, config.overlong);
     let mut tested = Vec::new();
     if args.test_each {
-        for step in (0..).step_by(config.training.valid_every as usize).skip(1) {
-            if config.budget.steps.is_none_or(|last| step >= last) {
-                break;
-            }
+        let last = config.budget.steps.unwrap_or(u64::MAX);
+        for step in (0..last).step_by(config.training.valid_every as usize).skip(1) {
             trainer.train(Budget::steps(step), &mut observer)?;
-            session.check()?;
-            tested.push((step, test(&trainer, limit, &splits.test, step, session)?));
+            tested.push((step, test(&trainer, &config, &splits.test, session)?));
         }
     }
     let trained = trainer.train(config.budget, &mut observer)?;
     observer.1.finish()?;
     session.check()?;
     if args.test_each {
-        tested.push((trained.steps, test(&trainer, limit, &splits.test, trained.steps, session)?));
+        tested.push((trained.steps, test(&trainer, &config, &splits.test, session)?));
     }
     draw_training(trainer.history(), args.recipe.keep_by, out)?;
 
@@ -161,16 +157,8 @@ fn train(
         metrics.set("valid_perplexity", best.perplexity);
         metrics.set("valid_token_accuracy", best.token_accuracy);
     }
-    let all = tested.iter().map(|(_, chrf)| *chrf).reduce(f64::max);
-    if let Some((most, kept)) = all.zip(trained.best) {
-        let mut curves =
-            Curves::new("chrF on the test part, greedy").x_label("step").y_label("chrF");
-        let points: Vec<_> = tested.iter().map(|&(step, chrf)| (step as f64, chrf)).collect();
-        curves = curves.measurements("", &points).marker(kept.step as f64, "kept");
-        curves.save(out.join("test_chrf.svg"))?;
-        println!("the weights that were kept: chrF {:.2}; of all: {most:.2}", greedy.chrf);
-        metrics.set("greedy_chrf", greedy.chrf);
-        metrics.set("greedy_chrf_of_best_checkpoint", most);
+    if let Some(kept) = trained.best.filter(|_| args.test_each) {
+        draw_choice(&tested, kept.step, greedy.chrf, out, &mut metrics)?;
     }
     let best = if args.beam > 1 {
         let beam = tuned(&translator, &splits.valid, args.beam, args.recipe.keep_by)?;
@@ -197,21 +185,46 @@ fn train(
     Ok(translator)
 }
 
-/// chrF of the weights as they are.
+/// chrF on the test part of the weights as they are.
 fn test(
     trainer: &Trainer<Model>,
-    limit: TokenLimit,
+    config: &TranslatorConfig,
     test: &SentencePairs,
-    step: u64,
     session: &Session,
 ) -> anyhow::Result<f64> {
+    let step = trainer.steps();
     session.part(&format!("test-{step}"), || {
+        let limit = TokenLimit::new(config.max_tokens, config.overlong);
         let (model, tokenizers) = (trainer.model().clone(), trainer.tokenizers().clone());
         let translator = Translator::new(model, tokenizers, limit)?;
         let found = translator.with_stop(session.stop()).evaluate(test, &Greedy)?;
         println!("step {step}: chrF {:.2} on the test part", found.chrf);
         Ok(found.chrf)
     })
+}
+
+/// What was kept beside all that could have been.
+fn draw_choice(
+    tested: &[(u64, f64)],
+    kept: u64,
+    chrf: f64,
+    out: &Path,
+    metrics: &mut Metrics,
+) -> anyhow::Result<()> {
+    let points: Vec<_> = tested.iter().map(|&(step, chrf)| (step as f64, chrf)).collect();
+    Curves::new("chrF on the test part, greedy")
+        .x_label("step")
+        .y_label("chrF")
+        .measurements("", &points)
+        .marker(kept as f64, "kept")
+        .save(out.join("test_chrf.svg"))?;
+    let most = points.iter().map(|(_, chrf)| *chrf).fold(chrf, f64::max);
+    println!(
+        "the weights that were kept: chrF {chrf:.2} on the test part; the best of all: {most:.2}"
+    );
+    metrics.set("greedy_chrf", chrf);
+    metrics.set("greedy_chrf_of_best_checkpoint", most);
+    Ok(())
 }
 
 /// Translates standard input line by line.

@@ -185,13 +185,37 @@ fn hypotheses_of_real_sentences_are_those_of_transformers() {
     assert!(assert_is_theirs(Path::new(&folder)) < 18, "one in a hundred");
 }
 
-/// The fixture with a change in one of its JSON files.
-fn changed(file: &str, field: &str, value: Value) -> (tempfile::TempDir, Error) {
+/// A copy of the fixture without some of its files.
+fn copy_without(names: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(fixture()).unwrap() {
         let entry = entry.unwrap();
-        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+        if !names.iter().any(|&name| entry.file_name() == name) {
+            fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+        }
     }
+    folder
+}
+
+#[test]
+fn weights_of_pytorch_are_read_where_there_are_no_others() {
+    let folder = copy_without(&["model.safetensors"]);
+    assert_eq!(assert_is_theirs(folder.path()), 0);
+
+    let path = folder.path().join("pytorch_model.bin");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let error = Translator::from_hugging_face(folder.path(), &device()).unwrap_err().to_string();
+    assert!(error.contains("pytorch_model.bin"), "{error}");
+
+    let folder = copy_without(&["model.safetensors", "pytorch_model.bin"]);
+    let error = Translator::from_hugging_face(folder.path(), &device()).unwrap_err().to_string();
+    assert!(error.contains("expected model.safetensors or pytorch_model.bin"), "{error}");
+}
+
+/// The fixture with a change in one of its JSON files.
+fn changed(file: &str, field: &str, value: Value) -> (tempfile::TempDir, Error) {
+    let folder = copy_without(&[]);
     let path = folder.path().join(file);
     let mut told: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     told[field] = value;

@@ -42,7 +42,8 @@ pub enum Grammar {
     #[default]
     Full,
     /// Of one sentence of `Full` or of several behind each other: texts of 5 to 60 Portuguese words,
-    /// as many short ones as long ones.
+    /// all texts of one length with as many words together as those of another, so that a training by
+    /// tokens sees every length alike.
     Text,
 }
 
@@ -99,14 +100,17 @@ impl Grammar {
             Self::Full => finished(&sentence::compound(rng)),
             Self::Text => {
                 let words = |text: &str| text.split(' ').count();
-                let wanted = rng.random_range(Self::WORDS);
+                let [least, most] = [*Self::WORDS.start(), *Self::WORDS.end()];
+                let share = rng.random::<f64>();
+                let wanted = least as f64 * (most as f64 / least as f64).powf(share);
+                let wanted = wanted.round() as usize;
                 let mut pair = Self::Full.pair(rng);
                 loop {
                     let next = Self::Full.pair(rng);
                     let now = words(&pair.source);
                     let then = now + words(&next.source);
                     // As close as sentences come.
-                    if then > *Self::WORDS.end() || then.abs_diff(wanted) > now.abs_diff(wanted) {
+                    if then > most || then.abs_diff(wanted) > now.abs_diff(wanted) {
                         break;
                     }
                     pair.source = format!("{} {}", pair.source, next.source);

@@ -72,10 +72,11 @@ impl Translator {
         } else {
             Tokenizers::shared(tokenizer(folder)?)
         };
-        let path = WEIGHTS.map(|name| folder.join(name));
-        let path = if path[0].exists() { &path[0] } else { &path[1] };
+        let path = WEIGHTS.map(|name| folder.join(name)).into_iter().find(|path| path.exists());
+        let missing = || format!("it has no weights, expected {} or {}", WEIGHTS[0], WEIGHTS[1]);
+        let path = path.ok_or_else(|| Error::hugging_face(folder, missing()))?;
         let device = device.clone().without_autodiff();
-        let model = weights::load(transformer.init(&device)?, path)?;
+        let model = weights::load(transformer.init(&device)?, &path)?;
         let special = tokenizers.target().special();
         if [special.pad, special.bos, special.eos] != [pad, bos, eos] {
             let reason = format!("its special ids are {pad}, {bos}, {eos}, expected {special:?}");

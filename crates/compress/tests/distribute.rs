@@ -395,7 +395,7 @@ fn what_cannot_work_is_named() {
     assert!(error.contains("`devices` is 0, expected at least one"), "{error}");
     for (bad, expected) in [
         (config(1).with_bucket(0), "`bucket` is 0"),
-        (config(1).with_threads(Some(0)), "`threads` is Some(0)"),
+        (config(1).with_threads(Some(0)), "`threads` is 0"),
         (config(1).with_log_every(0), "`log_every` is 0"),
         (config(1).with_clip_norm(Some(-1.0)), "`clip_norm`"),
         (DataParallelConfig::new(Budget::default()), "`budget` is without a limit"),

@@ -52,7 +52,13 @@ pub fn require(
     value: impl Debug,
     expected: impl Into<String>,
 ) -> Result<(), ConfigError> {
-    if holds { Ok(()) } else { Err(ConfigError::new(field, format!("{value:?}"), expected)) }
+    if holds {
+        return Ok(());
+    }
+    let value = format!("{value:?}");
+    // What is optional is told as it was given.
+    let given = value.strip_prefix("Some(").and_then(|value| value.strip_suffix(')'));
+    Err(ConfigError::new(field, given.unwrap_or(&value), expected))
 }
 
 /// Refuses what is smaller, and NaN.
@@ -205,6 +211,8 @@ mod tests {
 
     #[test]
     fn borders_are_where_they_are_said_to_be() {
+        let error = require(false, "n", Some(0.5), "at least 1").unwrap_err().to_string();
+        assert_eq!(error, "invalid configuration: `n` is 0.5, expected at least 1");
         assert!(at_least("n", 1_usize, 1).is_ok() && at_least("n", 0_usize, 1).is_err());
         assert!(positive("x", 1e-300).is_ok() && positive("x", 0.0).is_err());
         assert!(not_negative("x", 0.0_f32).is_ok() && not_negative("x", -1e-9).is_err());

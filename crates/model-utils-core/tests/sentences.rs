@@ -156,6 +156,13 @@ fn columns_of_tables() {
     fails(open("", "pt,en"), &["no columns `pt` and `en`"]);
     fails(open("um\none\n", ""), &["no sentence pair", "2 too few", "at least 2 columns"]);
     fails(open("um\tone\n", "1,9"), &["at least 9 columns"]);
+    fails(open("en\tpt\ten\none\tum\tuno\n", "pt,en"), &["several columns `en`"]);
+    for same in ["1,1", "pt, pt"] {
+        let error = same.parse::<Columns>().unwrap_err().to_string();
+        assert!(error.contains("not the same"), "{error}");
+    }
+    let same = SentencePairs::open_tsv(root.join("p.tsv"), &Columns::Numbers(2, 2));
+    fails(same, &["`columns` is 2,", "not the same"]);
     fails(open("", ""), &["there is no sentence"]);
     let zero = Columns::Numbers(0, 1);
     fails(

@@ -463,7 +463,7 @@ fn what_cannot_work_is_refused() {
         (|c| c.with_batch_tokens(3), "`batch_tokens` is 3"),
         (|c| c.with_accumulate(0), "`accumulate` is 0"),
         (|c| c.with_label_smoothing(1.0), "`label_smoothing` is 1.0"),
-        (|c| c.with_clip_norm(Some(0.0)), "`clip_norm` is Some(0.0)"),
+        (|c| c.with_clip_norm(Some(0.0)), "`clip_norm` is 0.0"),
         (|c| c.with_ema_decay(Some(1.0)), "`ema_decay` is 1.0"),
         (|c| c.with_ema_decay(Some(0.9)).with_average_last(2), "`average_last` is 2"),
         (|c| c.with_betas([0.9, 1.0]), "`betas`"),

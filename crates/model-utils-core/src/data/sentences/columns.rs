@@ -38,11 +38,15 @@ impl FromStr for Columns {
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let wrong = || {
-            let expected = "two numbers from 1, or two names of the first line, as in `2,4`";
+            let expected =
+                "two numbers from 1, or two names of the first line, as in `2,4`, not the same";
             ConfigError::new("columns", text, expected)
         };
         let sides: Vec<&str> = text.split(',').map(str::trim).collect();
         let [source, target] = sides[..] else { return Err(wrong()) };
+        if source == target {
+            return Err(wrong());
+        }
         match (source.parse(), target.parse()) {
             (Ok(source @ 1..), Ok(target @ 1..)) => Ok(Self::Numbers(source, target)),
             (Err(_), Err(_)) if !source.is_empty() && !target.is_empty() => {
@@ -75,12 +79,20 @@ impl Columns {
             Self::Numbers(0, _) | Self::Numbers(_, 0) => {
                 return Err(ConfigError::new("columns", 0, "numbers counted from 1").into());
             }
+            Self::Numbers(source, target) if source == target => {
+                return Err(ConfigError::new("columns", source, "two that are not the same").into());
+            }
             Self::Numbers(source, target) => (source - 1, target - 1),
             Self::Names(source, target) => {
                 let names: Vec<&str> = match head.first() {
                     Some(Ok(line)) => cells(line).collect(),
                     _ => Vec::new(),
                 };
+                let again =
+                    |name: &&String| names.iter().filter(|found| *found == name).count() > 1;
+                if let Some(name) = [source, target].into_iter().find(again) {
+                    return fail(format!("its first line names several columns `{name}`"));
+                }
                 let place = |name: &str| names.iter().position(|found| *found == name);
                 let (Some(source), Some(target)) = (place(source), place(target)) else {
                     let found = shortened(&names.join(", "));

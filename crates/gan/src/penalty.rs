@@ -11,8 +11,9 @@
 //!
 //! The gradient with respect to the weights is exact: an ordinary backward pass gives `g`, which is
 //! then held still as a direction `u`; a [Jacobian-vector product](crate::jvp) gives `s = u·∇ₓD`, which
-//! autodiff differentiates. With `u = g/‖g‖`, ∇(‖g‖ − 1)² = 2(‖g‖ − 1)∇s, and with `u = g`,
-//! ∇‖g‖² = 2∇s.
+//! autodiff differentiates. With `u = (‖g‖ − 1) g/‖g‖`, ∇(‖g‖ − 1)² = 2∇s, and with `u = g`,
+//! ∇‖g‖² = 2∇s. What weighs a sample stands in its direction, as where a batch has statistics in common
+//! the output of one sample moves with all samples: the sum over the batch is exact for any network.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Int, Tensor};
@@ -125,11 +126,11 @@ pub fn gradient_penalty<const D: usize, N: Discriminator<D>>(
     let gradient = input_gradient(discriminator, x.clone(), classes.clone())?;
     let norms = norms(&gradient);
     let shape = std::array::from_fn(|axis| if axis == 0 { x.dims()[0] } else { 1 });
-    let direction = gradient / norms.clone().reshape::<D, _>(shape);
-    let slope = discriminator.jvp(Dual { value: x.detach(), tangent: direction }, classes)?.tangent;
     let off = norms.clone() - target;
+    let direction = gradient * (off.clone() / norms.clone()).reshape::<D, _>(shape);
+    let slope = discriminator.jvp(Dual { value: x.detach(), tangent: direction }, classes)?.tangent;
     Ok(GradientPenalty {
-        surrogate: (off.clone() * slope).mean() * (2.0 * weight),
+        surrogate: slope.mean() * (2.0 * weight),
         value: off.powi_scalar(2).mean() * weight,
         norms,
     })
@@ -154,6 +155,33 @@ pub fn zero_centred_gradient_penalty<const D: usize, N: Discriminator<D>>(
         value: norms.clone().powi_scalar(2).mean() * (gamma / 2.0),
         norms,
     })
+}
+
+/// Holds [`Discriminator::jvp`] against [`Discriminator::forward`]: along the gradient `g` of these samples
+/// the output has the slope ‖g‖², all samples together.
+///
+/// # Errors
+///
+/// [`Error::Network`] with both numbers where they are apart by more than a thousandth.
+pub fn check_jvp<const D: usize, N: Discriminator<D>>(
+    discriminator: &N,
+    x: Tensor<D>,
+    classes: Option<Tensor<1, Int>>,
+) -> Result<()> {
+    let gradient = input_gradient(discriminator, x.clone(), classes.clone())?;
+    let still = frozen(discriminator);
+    let along = Dual { value: x.detach(), tangent: gradient.clone() };
+    let slope = still.jvp(along, classes)?.tangent.sum().into_scalar::<f64>();
+    let expected = gradient.powi_scalar(2).sum().into_scalar::<f64>();
+    // Written so that NaN is refused as well.
+    if (slope - expected).abs() <= 1e-3 * expected {
+        return Ok(());
+    }
+    let reason = format!(
+        "its `jvp` is not the derivative of its `forward`: along the gradient it gives {slope:.4e}, \
+         expected {expected:.4e}"
+    );
+    Err(Error::network("discriminator", reason))
 }
 
 /// A copy on the same device that takes batch statistics as the original does, has no gradients of

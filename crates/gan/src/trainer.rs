@@ -15,7 +15,8 @@ use crate::config::{GanConfig, Rules};
 use crate::error::{Error, Result};
 use crate::noise::Noise;
 use crate::penalty::{
-    GradientPenalty, Penalty, clip, frozen, gradient_penalty, zero_centred_gradient_penalty,
+    GradientPenalty, Penalty, check_jvp, clip, frozen, gradient_penalty,
+    zero_centred_gradient_penalty,
 };
 use crate::player::{Discriminator, Generator, Networks};
 use crate::reals::Reals;
@@ -325,6 +326,12 @@ impl<const D: usize, G: Generator<D>, N: Discriminator<D>> Gan<D, G, N> {
             return Err(Error::Reals(reason));
         }
         self.resumed = None;
+        if self.rules.penalty.needs_jvp() {
+            let (seed, number) = (self.rules.seed, self.run.steps());
+            let (x, classes) = reals.batch(seed, number, self.rules.batch_size, &self.device)?;
+            let classes = classes.filter(|_| self.discriminator.classes() > 0);
+            check_jvp(&self.discriminator, self.packed(x), classes)?;
+        }
         self.run.start(budget, None, progress)?;
         if self.run.steps() == 0 {
             callback(self)?;

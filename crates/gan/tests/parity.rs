@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, Param, Reparameterization as _, Reparameterizer};
+use burn::nn::{Linear, LinearConfig};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use gan::dcgan::{DcganDiscriminator, DcganGenerator};
+use gan::jvp::Dual;
 use gan::metrics::{Features, class_score, frechet_distance, kernel_distance, prdc};
-use gan::penalty::{GradientPenalty, gradient_penalty, zero_centred_gradient_penalty};
+use gan::penalty::{GradientPenalty, check_jvp, gradient_penalty, zero_centred_gradient_penalty};
 use gan::spectral::Spectral;
 use gan::{DcganConfig, Discriminator, Generator, Loss, MlpConfig, Networks};
 use model_utils::device::DeviceSpec;
@@ -25,6 +27,7 @@ struct Fixture {
     losses: BTreeMap<String, Vec<f64>>,
     mlp: Penalties,
     conv: Penalties,
+    batch_statistics: Penalties,
     generator: Made,
     spectral: Singular,
     metrics: Metrics,
@@ -71,6 +74,8 @@ struct Metrics {
     logits: Vec<f32>,
     fid: f64,
     kid: f64,
+    kid_unequal: f64,
+    kid_far: f64,
     isc: f64,
     prdc: BTreeMap<String, f64>,
 }
@@ -203,6 +208,80 @@ fn penalties_are_those_of_double_backward() {
     }
 }
 
+/// A critic whose samples share mean and variance of the batch, as batch norm has it; `wrong` leaves
+/// that out of its derivative.
+#[derive(Module, Debug)]
+struct BatchStatistics {
+    inner: Linear,
+    outer: Linear,
+    wrong: bool,
+}
+
+impl BatchStatistics {
+    fn new(wrong: bool, device: &Device) -> Self {
+        let [inner, outer] = [(3, 6), (6, 1)].map(|(i, o)| LinearConfig::new(i, o).init(device));
+        Self { inner, outer, wrong }
+    }
+}
+
+impl Discriminator<2> for BatchStatistics {
+    fn input_shape(&self) -> Vec<usize> {
+        vec![3]
+    }
+
+    fn forward(&self, x: Tensor<2>, _: Option<Tensor<1, Int>>) -> Tensor<2> {
+        let x = self.inner.forward(x);
+        let x = x.clone() - x.mean_dim(0);
+        let deviation = (x.clone().powi_scalar(2).mean_dim(0) + 1e-5).sqrt();
+        self.outer.forward((x / deviation).tanh())
+    }
+
+    fn no_jvp(&self) -> Option<String> {
+        None
+    }
+
+    fn jvp(&self, x: Dual<2>, _: Option<Tensor<1, Int>>) -> gan::Result<Dual<2>> {
+        let x = x.linear(&self.inner).map_linear(|x| x.clone() - x.mean_dim(0));
+        let deviation = (x.value.clone().powi_scalar(2).mean_dim(0) + 1e-5).sqrt();
+        let value = x.value / deviation.clone();
+        let mut tangent = x.tangent / deviation;
+        if !self.wrong {
+            let along = (value.clone() * tangent.clone()).mean_dim(0);
+            tangent = tangent - value.clone() * along;
+        }
+        Ok(Dual { value, tangent }.tanh().linear(&self.outer))
+    }
+}
+
+#[test]
+fn penalties_are_exact_where_a_batch_has_statistics_in_common() {
+    // Linear layers there lie the other way round.
+    fn names(path: &str) -> String {
+        path.to_owned()
+    }
+    for device in devices().map(Device::autodiff) {
+        let critic = BatchStatistics::new(false, &device);
+        assert_penalties(critic, fixture().batch_statistics, names);
+    }
+}
+
+#[test]
+fn a_wrong_derivative_is_noticed() {
+    let Numbers { shape, values } = fixture().batch_statistics.x;
+    let x = Tensor::<2>::from_data(TensorData::new(values, shape), &device());
+    for wrong in [false, true] {
+        let (critic, _) = state(fixture().batch_statistics.weights)
+            .apply(BatchStatistics::new(wrong, &device()), str::to_owned)
+            .unwrap();
+        let found = check_jvp(&critic, x.clone(), None);
+        assert_eq!(found.is_err(), wrong, "{found:?}");
+        if let Err(error) = found {
+            let error = error.to_string();
+            assert!(error.contains("`jvp` is not the derivative of its `forward`"), "{error}");
+        }
+    }
+}
+
 /// The Jacobian-vector product of a class told as a channel, and of one told by nothing.
 #[test]
 fn the_tangent_is_the_slope_along_the_direction() {
@@ -273,18 +352,39 @@ fn power_iteration_finds_the_largest_singular_value() {
 
 #[test]
 fn metrics_are_those_of_torch_fidelity_and_prdc() {
-    let Metrics { a, b, logits, fid, kid, isc, prdc: theirs } = fixture().metrics;
+    let Metrics { a, b, logits, fid, kid, kid_unequal, kid_far, isc, prdc: theirs } =
+        fixture().metrics;
     let (a, b) = (Features::new(a, 8).unwrap(), Features::new(b, 8).unwrap());
     let logits = Features::new(logits, 6).unwrap();
     assert_close("FID", frechet_distance(&a, &b).unwrap(), fid);
     let ours = kernel_distance(&a, &b, 1, usize::MAX, 0).unwrap();
     assert_close("KID", ours.mean, kid);
+    let few = |x: &Features| x.head(180);
+    let ours = kernel_distance(&a, &few(&b), 1, usize::MAX, 0).unwrap();
+    assert_close("KID of other numbers", ours.mean, kid_unequal);
+    let far = |x: &Features| {
+        Features::new(x.values().iter().map(|x| x + 1000.0).collect(), x.width()).unwrap()
+    };
+    let ours = kernel_distance(&far(&a), &far(&b), 1, usize::MAX, 0).unwrap();
+    assert_close("KID far from 0", ours.mean, kid_far);
     assert_close("class score", class_score(&logits, 10).unwrap(), isc);
     let ours = prdc(&a, &b, 5).unwrap();
     assert_close("precision", ours.precision, theirs["precision"]);
     assert_close("recall", ours.recall, theirs["recall"]);
     assert_close("density", ours.density, theirs["density"]);
     assert_close("coverage", ours.coverage, theirs["coverage"]);
+}
+
+/// Classes that 64 bits hold no probability of: each of two is sure in half of the rows.
+#[test]
+fn a_class_score_of_logits_far_apart_is_a_number() {
+    let rows: Vec<f32> = (0..10).flat_map(|row| [[0.0, 800.0], [900.0, 0.0]][row % 2]).collect();
+    let score = class_score(&Features::new(rows, 2).unwrap(), 1).unwrap();
+    assert_close("class score", score, 2.0);
+    // Even a class that is sure of nothing anywhere.
+    let rows: Vec<f32> = (0..10).flat_map(|_| [0.0, 800.0]).collect();
+    let score = class_score(&Features::new(rows, 2).unwrap(), 1).unwrap();
+    assert_close("class score", score, 1.0);
 }
 
 /// As kernels and linear layers do (Radford et al. 2016, section 4): from N(0, 1) a class drowns what

@@ -24,7 +24,9 @@ pub fn class_score(logits: &Features, splits: usize) -> Result<f64> {
             .map(|class| log_p.iter().map(|log_p| log_p[class].exp()).sum::<f64>() / count)
             .collect();
         let divergences = log_p.iter().map(|log_p| {
-            log_p.iter().zip(&mean).map(|(log_p, q)| log_p.exp() * (log_p - q.ln())).sum::<f64>()
+            // What has no probability adds nothing, and has none in the mean either.
+            let likely = log_p.iter().zip(&mean).filter(|(log_p, _)| log_p.exp() > 0.0);
+            likely.map(|(log_p, q)| log_p.exp() * (log_p - q.ln())).sum::<f64>()
         });
         (divergences.sum::<f64>() / count).exp()
     });

@@ -99,16 +99,17 @@ pub(super) fn comparable(
     Ok(())
 }
 
-/// The sum of `term` over pairs of numbers, in lanes, which the compiler makes vectors of.
-pub(super) fn sum_of(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+/// The sum of `term` over pairs of numbers in 64 bits, in lanes, which the compiler makes vectors of.
+pub(super) fn sum_of(x: &[f32], y: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
+    let term = |(x, y): (&f32, &f32)| term(f64::from(*x), f64::from(*y));
     let (x_chunks, x_rest) = x.as_chunks::<8>();
     let (y_chunks, y_rest) = y.as_chunks::<8>();
     let mut lanes = [0.0; 8];
     for (x, y) in x_chunks.iter().zip(y_chunks) {
-        for (lane, (x, y)) in lanes.iter_mut().zip(x.iter().zip(y)) {
-            *lane += term(*x, *y);
+        for (lane, pair) in lanes.iter_mut().zip(x.iter().zip(y)) {
+            *lane += term(pair);
         }
     }
-    let rest: f32 = x_rest.iter().zip(y_rest).map(|(x, y)| term(*x, *y)).sum();
-    lanes.iter().sum::<f32>() + rest
+    let rest: f64 = x_rest.iter().zip(y_rest).map(term).sum();
+    lanes.iter().sum::<f64>() + rest
 }

@@ -18,8 +18,8 @@ pub struct KernelDistance {
 }
 
 /// The unbiased kernel distance with `(x·y/d + 1)³`, averaged over `subsets` random subsets of
-/// `size` rows of either set; a size that is not below the number of rows takes all of them, in
-/// which case one subset says all. It may be negative: its mean over samples of one distribution is
+/// `size` rows of either set; of a set with fewer rows all are taken, and where that is so of both, one
+/// subset says all. It may be negative: its mean over samples of one distribution is
 /// 0. `stop.around(&a)` ends it between two subsets.
 ///
 /// # Errors
@@ -37,13 +37,12 @@ pub fn kernel_distance<'a>(
     comparable("KID", a, b, 2)?;
     config::at_least("subsets", subsets, 1)?;
     config::at_least("size", size, 2)?;
-    let size = size.min(a.len()).min(b.len());
     let distances: Vec<f64> = (0..subsets as u64)
         .map(|subset| {
             stop.check("KID", format_args!("subset {subset} of {subsets}"))?;
             let mut noise = Noise::new(seed, subset);
-            let a = a.select(&choose(&mut noise, a.len(), size));
-            let b = b.select(&choose(&mut noise, b.len(), size));
+            let a = a.select(&choose(&mut noise, a.len(), size.min(a.len())));
+            let b = b.select(&choose(&mut noise, b.len(), size.min(b.len())));
             Ok(discrepancy(&a, &b))
         })
         .collect::<Result<_>>()?;
@@ -63,20 +62,21 @@ fn choose(noise: &mut Noise, n: usize, count: usize) -> Vec<usize> {
     indices
 }
 
-/// Of two sets of as many rows.
+/// Of two sets.
 fn discrepancy(a: &Features, b: &Features) -> f64 {
-    let n = a.len() as f64;
+    let (n, m) = (a.len() as f64, b.len() as f64);
     let within = |x: &Features| -> f64 {
         let pairs = (0..x.len()).map(|i| {
             let row = x.row(i);
             (0..i).map(|j| kernel(row, x.row(j))).sum::<f64>()
         });
+        let n = x.len() as f64;
         2.0 * pairs.sum::<f64>() / (n * (n - 1.0))
     };
     let between: f64 = a.rows().map(|x| b.rows().map(|y| kernel(x, y)).sum::<f64>()).sum();
-    within(a) + within(b) - 2.0 * between / (n * n)
+    within(a) + within(b) - 2.0 * between / (n * m)
 }
 
 fn kernel(x: &[f32], y: &[f32]) -> f64 {
-    (f64::from(sum_of(x, y, |x, y| x * y)) / x.len() as f64 + 1.0).powi(3)
+    (sum_of(x, y, |x, y| x * y) / x.len() as f64 + 1.0).powi(3)
 }

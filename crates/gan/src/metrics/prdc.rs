@@ -48,7 +48,7 @@ pub fn prdc<'a>(
             stop.check(PRDC, format_args!("real row {at}"))?;
             let row = real.row(at);
             let mut recalled = false;
-            let mut nearest = f32::INFINITY;
+            let mut nearest = f64::INFINITY;
             for (fake, &radius) in fake.rows().zip(&fake_radii) {
                 let distance = squared(row, fake);
                 recalled |= distance < radius;
@@ -77,21 +77,21 @@ pub fn prdc<'a>(
 }
 
 /// The squared distance from each row to its `k`-th neighbour.
-fn radii(features: &Features, k: usize, stop: &Stop) -> Result<Vec<f32>> {
+fn radii(features: &Features, k: usize, stop: &Stop) -> Result<Vec<f64>> {
     (0..features.len())
         .into_par_iter()
         .map(|at| {
             stop.check(PRDC, format_args!("the neighbours of row {at}"))?;
             let row = features.row(at);
-            let mut distances: Vec<f32> =
+            let mut distances: Vec<f64> =
                 features.rows().map(|other| squared(row, other)).collect();
-            distances[at] = f32::NEG_INFINITY;
-            Ok(*distances.select_nth_unstable_by(k, f32::total_cmp).1)
+            distances[at] = f64::NEG_INFINITY;
+            Ok(*distances.select_nth_unstable_by(k, f64::total_cmp).1)
         })
         .collect()
 }
 
 /// The squared distance.
-fn squared(x: &[f32], y: &[f32]) -> f32 {
+fn squared(x: &[f32], y: &[f32]) -> f64 {
     sum_of(x, y, |x, y| (x - y) * (x - y))
 }

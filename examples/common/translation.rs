@@ -43,7 +43,7 @@ pub struct PairFlags {
     pub test_part: Option<String>,
     /// Where one set is cut into three parts: the side, `source` or `target`, of which no sentence is to
     /// stand in two of them
-    #[arg(long, value_name = "SIDE", default_value = "target", value_parser = side)]
+    #[arg(long, value_name = "NAME", default_value = "target", value_parser = side)]
     pub unique_by: Side,
     /// Count `--min-length`, `--max-length` and `--max-ratio` in characters instead of words: for
     /// languages that put no space between words
@@ -56,10 +56,10 @@ pub struct PairFlags {
     #[arg(long, value_name = "N", requires = "data", value_parser = within(1..=ITEMS))]
     pub max_length: Option<usize>,
     /// Leave out training pairs of which one side is more than so many times as long as the other
-    #[arg(long, value_name = "TIMES", requires = "data", value_parser = within(1.0..=1000.0_f64))]
+    #[arg(long, value_name = "N", requires = "data", value_parser = within(1.0..=1000.0_f64))]
     pub max_ratio: Option<f64>,
     /// Leave out training pairs of which a side has a smaller share of letters
-    #[arg(long, value_name = "SHARE", requires = "data", value_parser = within(0.0..=1.0_f64))]
+    #[arg(long, value_name = "SHARE", requires = "data", value_parser = positive(1.0))]
     pub min_letters: Option<f64>,
 }
 
